@@ -1,0 +1,7 @@
+#include "machine/version.h"
+
+namespace versant {
+
+const char* version() { return VERSANT_VERSION; }
+
+}  // namespace versant
