@@ -1,0 +1,91 @@
+#include "machine/cpu.h"
+
+#include "machine/kernels.h"
+
+namespace versant {
+
+// One table per instruction set that the build compiles (CMakeLists.txt), defined in kernels/table.cc.
+namespace isa {
+#if defined(__x86_64__)
+namespace v2 {
+const Kernels& table();
+}
+namespace v3 {
+const Kernels& table();
+}
+namespace v4 {
+const Kernels& table();
+}
+#elif defined(__aarch64__)
+namespace neon {
+const Kernels& table();
+}
+#else
+namespace generic {
+const Kernels& table();
+}
+#endif
+}  // namespace isa
+
+namespace {
+
+struct Choice {
+  std::string_view name;
+  bool (*supported)();
+  const Kernels& (*table)();
+};
+
+// The best first. __builtin_cpu_supports asks the operating system too whether it saves the wide registers.
+#if defined(__x86_64__)
+bool has_v3() {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+         __builtin_cpu_supports("bmi2");
+}
+bool has_v4() {
+  return has_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl");
+}
+constexpr Choice kChoices[] = {
+    {"v4", has_v4, isa::v4::table},
+    {"v3", has_v3, isa::v3::table},
+    {"v2", [] { return true; }, isa::v2::table},
+};
+#elif defined(__aarch64__)
+constexpr Choice kChoices[] = {{"neon", [] { return true; }, isa::neon::table}};
+#else
+constexpr Choice kChoices[] = {{"generic", [] { return true; }, isa::generic::table}};
+#endif
+
+const Kernels* best() {
+  for (const Choice& choice : kChoices) {
+    if (choice.supported()) return &choice.table();
+  }
+  return nullptr;  // not reached: the last is always supported
+}
+
+}  // namespace
+
+const Kernels* kernels = best();
+std::atomic<bool> integer_zero_division{false};
+
+std::vector<std::string_view> supported_isas() {
+  std::vector<std::string_view> names;
+  for (const Choice& choice : kChoices) {
+    if (choice.supported()) names.push_back(choice.name);
+  }
+  return names;
+}
+
+bool select_isa(std::string_view isa) {
+  for (const Choice& choice : kChoices) {
+    if (choice.name == isa && choice.supported()) {
+      kernels = &choice.table();
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace versant

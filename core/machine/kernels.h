@@ -1,0 +1,59 @@
+// The table of kernels: everything that is compiled once per instruction set and chosen at start-up.
+//
+// Every file of core/machine/kernels/ is compiled once for each instruction set (on x86-64: v2, v3, v4;
+// VERSANT_ISA names which), keeps its code in `namespace versant::isa::VERSANT_ISA`, and fills its part of
+// the table through a function that kernels/table.cc calls. Kernels know nothing of tensors: they see
+// addresses, strides and counts.
+//
+// What a kernel file includes must not define inline functions that the linker could share between
+// instruction sets: header code for kernels stands in that namespace too, or is always_inline.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+
+#include "machine/dtype.h"
+#include "machine/micro.h"
+
+namespace versant {
+
+// out[i] = op(a[i], b[i], c[i]) for i < n, all contiguous, of the compute type. Operands beyond the arity are
+// ignored. `out` may be one of the operands; it may not overlap them otherwise.
+using MicroKernel = void (*)(void* out, const void* a, const void* b, const void* c, std::ptrdiff_t n);
+
+// out[i] = src[i * stride], converted to the compute type. The stride counts elements; 0 repeats one,
+// negative is fine.
+using LoadKernel = void (*)(void* out, const void* src, std::ptrdiff_t stride, std::ptrdiff_t n);
+
+// dst[i * stride] = src[i], converted from the compute type: floats round to nearest even, integers wrap,
+// floats to integers truncate (NaN and what does not fit become the lowest int64, or the low bits of the
+// lowest int32 for the narrower types), bool is `!= 0`.
+using StoreKernel = void (*)(void* dst, std::ptrdiff_t stride, const void* src, std::ptrdiff_t n);
+
+struct Kernels {
+  const char* isa;  // "v2", "v3" or "v4"
+
+  // Null where the micro-op has no kernel for the compute type (MicroInfo::floats, MicroInfo::ints).
+  MicroKernel micro[kMicroCount][kComputeCount];
+  LoadKernel load[kDTypeCount][kComputeCount];
+  StoreKernel store[kDTypeCount][kComputeCount];
+
+  MicroKernel micro_of(Micro op, Compute compute) const {
+    return micro[static_cast<std::size_t>(op)][static_cast<std::size_t>(compute)];
+  }
+  LoadKernel load_of(DType dtype, Compute compute) const {
+    return load[static_cast<std::size_t>(dtype)][static_cast<std::size_t>(compute)];
+  }
+  StoreKernel store_of(DType dtype, Compute compute) const {
+    return store[static_cast<std::size_t>(dtype)][static_cast<std::size_t>(compute)];
+  }
+};
+
+// The table in use: the best that the processor and the operating system support (cpu.h).
+extern const Kernels* kernels;
+
+// Set by an integer division or remainder that met a divisor of 0 (its result there is 0). Who runs a program
+// that divides integers clears it before and raises after.
+extern std::atomic<bool> integer_zero_division;
+
+}  // namespace versant

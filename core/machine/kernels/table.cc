@@ -1,0 +1,31 @@
+// The table of one instruction set, filled by the files beside this one.
+#include "machine/kernels.h"
+
+namespace versant::isa::VERSANT_ISA {
+
+void fill_convert(Kernels&);
+void fill_arithmetic(Kernels&);
+void fill_compare(Kernels&);
+void fill_exponential(Kernels&);
+void fill_trigonometric(Kernels&);
+void fill_special(Kernels&);
+
+#define VERSANT_STRING(x) #x
+#define VERSANT_NAME(x) VERSANT_STRING(x)
+
+const Kernels& table() {
+  static const Kernels filled = [] {
+    Kernels k{};
+    k.isa = VERSANT_NAME(VERSANT_ISA);
+    fill_convert(k);
+    fill_arithmetic(k);
+    fill_compare(k);
+    fill_exponential(k);
+    fill_trigonometric(k);
+    fill_special(k);
+    return k;
+  }();
+  return filled;
+}
+
+}  // namespace versant::isa::VERSANT_ISA

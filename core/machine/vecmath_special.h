@@ -1,0 +1,131 @@
+// Vector math, special functions: digamma, polygamma, erfinv, lgamma in double; float goes through double.
+//
+// Accuracy of the double functions: a few 1e-15 relative, for digamma and polygamma away from their zeros
+// (near a zero the error is a few 1e-16 absolute times the size of the terms that cancel).
+#pragma once
+
+#include "machine/vecmath.h"
+
+namespace versant::isa::VERSANT_ISA {
+
+// log |gamma(x)|. The C library's lgamma writes a global; lgamma_r does not.
+inline double lgamma(double x) {
+  int sign = 0;
+  return ::lgamma_r(x, &sign);
+}
+
+// digamma(x) = d/dx log gamma(x). Reflection for x < 0, recurrence up to 10, then the asymptotic series
+// log x - 1/(2x) - sum B_2k / (2k x^2k) (Abramowitz and Stegun 6.3.6, 6.3.7, 6.3.18). Minus and plus infinity
+// at +0 and -0; NaN at the negative integers.
+inline double digamma(double x) {
+  constexpr double pi = 3.14159265358979323846;
+  if (x == 0) return copysign(kInf<double>, -x);
+  double result = 0;
+  if (x < 0) {
+    const double part = x - round(x);  // exact, in [-1/2, 1/2]
+    if (part == 0 || x == -kInf<double>) return kNaN<double>;
+    result = -pi / std::tan(pi * part);
+    x = 1 - x;
+  }
+  for (; x < 10; x += 1) result -= 1 / x;
+  if (x > 1e17) return result + std::log(x);
+  constexpr double series[] = {1.0 / 12,  -1.0 / 120,     1.0 / 252, -1.0 / 240,
+                               1.0 / 132, -691.0 / 32760, 1.0 / 12};
+  const double z = 1 / (x * x);
+  double sum = 0;
+  for (int i = 6; i >= 0; --i) sum = z * (series[i] + sum);
+  return result + (std::log(x) - 0.5 / x - sum);
+}
+
+// The Hurwitz zeta function sum over k >= 0 of (q + k)^-s, for s > 1 and q > 0: nine terms, then Euler and
+// Maclaurin's formula (as in Cephes).
+inline double hurwitz_zeta(double s, double q) {
+  if (q == kInf<double>) return 0;
+  double sum = 0;
+  for (int k = 0; k < 9; ++k, q += 1) {
+    const double term = std::pow(q, -s);
+    sum += term;
+    if (term < 1e-17 * sum) return sum;
+  }
+  // (2k)! / B_2k
+  constexpr double scale[] = {12.0,
+                              -720.0,
+                              30240.0,
+                              -1209600.0,
+                              47900160.0,
+                              -1.8924375803183791606e9,
+                              7.47242496e10,
+                              -2.950130727918164224e12,
+                              1.1646782814350067249e14,
+                              -4.5979787224074726105e15,
+                              1.8152105401943546773e17,
+                              -7.1661652561756670113e18};
+  double power = std::pow(q, -s);
+  sum += power * q / (s - 1) + 0.5 * power;
+  double factor = 1;
+  for (int k = 0; k < 12; ++k) {
+    factor *= s + 2 * k;
+    power /= q;
+    const double term = factor * power / scale[k];
+    sum += term;
+    if (abs(term) < 1e-17 * sum) break;
+    factor *= s + 2 * k + 1;
+    power /= q;
+  }
+  return sum;
+}
+
+// The n-th derivative of digamma for a whole n >= 0; NaN for other n. For n >= 1 it is
+// (-1)^(n+1) n! zeta(n + 1, x). Below 0, zeta's terms over all integers, which depend on the fraction of x
+// alone, less those that lie beyond x.
+inline double polygamma(double n, double x) {
+  if (!(n >= 0) || n != floor(n) || x != x) return kNaN<double>;
+  if (n == 0) return digamma(x);
+  const double s = n + 1;
+  const double parity = std::fmod(s, 2) == 0 ? 1 : -1;  // (-1)^s
+  double zeta = 0;
+  if (x > 0) {
+    zeta = hurwitz_zeta(s, x);
+  } else {
+    const double part = x - round(x);
+    if (x == -kInf<double>) return kNaN<double>;
+    if (part == 0) return parity > 0 ? kInf<double> : kNaN<double>;
+    const double up = part < 0 ? 1 + part : part;
+    const double down = part < 0 ? -part : 1 - part;
+    zeta = hurwitz_zeta(s, up) + parity * (hurwitz_zeta(s, down) - hurwitz_zeta(s, 1 - x));
+  }
+  // n! zeta by logarithms where n! alone would overflow
+  const double size = abs(zeta);
+  const double value = n <= 170 ? std::tgamma(s) * size : std::exp(lgamma(s) + std::log(size));
+  return parity * copysign(value, zeta);
+}
+
+// The inverse of erf: a rational start of Giles (2010), then two steps of Halley's method, on erf in the
+// middle and on erfc where 1 - |x| is small.
+inline double erfinv(double x) {
+  constexpr double half_root_pi = 0.88622692545275801365;
+  const double size = abs(x);
+  if (!(size < 1)) return size == 1 ? copysign(kInf<double>, x) : kNaN<double>;
+  if (size < 1e-9) return x * half_root_pi;
+  const double rest = 1 - size;
+  const double w = -std::log(rest * (1 + size));
+  double y = 0;
+  if (w < 5) {
+    constexpr double p[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
+                            -0.00125372503, -0.00417768164, 0.246640727,    1.50140941};
+    for (double c : p) y = c + y * (w - 2.5);
+  } else {
+    constexpr double p[] = {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
+                            -0.0076224613,   0.00943887047,  1.00167406,    2.83297682};
+    for (double c : p) y = c + y * (std::sqrt(w) - 3);
+  }
+  y *= size;
+  for (int step = 0; step < 2; ++step) {
+    const double miss = size < 0.5 ? std::erf(y) - size : rest - std::erfc(y);
+    const double newton = miss * half_root_pi * std::exp(y * y);
+    y -= newton / (1 + y * newton);
+  }
+  return copysign(y, x);
+}
+
+}  // namespace versant::isa::VERSANT_ISA
