@@ -1,7 +1,103 @@
+# Everything here works on a fresh machine with Python >= 3.11 and a C++20 compiler: each target makes the virtual environment .venv,
+# builds Versant into it and installs what the target needs. A second call reuses all of it; Versant is built again when its sources changed.
 PYTHON ?= python3
+CXX ?= c++
+ARGS ?=
 
-.PHONY: dev
+VENV := .venv
+BIN := $(VENV)/bin
+WHEELS := build/wheel
+SANITIZE := build/sanitize
+SOURCES := CMakeLists.txt pyproject.toml README.md \
+	$(shell find core cmake versant -type f ! -name '*.pyc' ! -name '*.so')
 
-# Build in place: afterwards `PYTHONPATH=. python` imports versant from this folder.
+ifneq ($(shell command -v ccache),)
+export CMAKE_CXX_COMPILER_LAUNCHER := ccache
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
+endif
+
+.PHONY: help demo test smoke bench lint format docs budget sanitize dev clean
+
+help:
+	@echo "make demo      train a network on handwritten digits; curve, misread digits and weights go to demo_output/"
+	@echo "make test      the test suite                      (ARGS='-k matmul' goes to pytest)"
+	@echo "make smoke     a few seconds of tests"
+	@echo "make bench     the benchmark table against torch, TensorFlow and JAX (installs them)"
+	@echo "make lint      ruff, mypy, clang-format            make format  repairs what they can repair"
+	@echo "make docs      the documentation, into site/"
+	@echo "make budget    import time, wheel size, installed size, file lengths"
+	@echo "make sanitize  the test suite on a build with AddressSanitizer and UBSan"
+	@echo "make dev       build in place for PYTHON (default python3)"
+
+demo: $(VENV)/.demo
+	$(BIN)/versant demo $(ARGS)
+
+test: $(VENV)/.test
+	$(BIN)/pytest $(ARGS)
+
+smoke: $(VENV)/.test
+	$(BIN)/pytest -q tests/smoke $(ARGS)
+
+bench: $(VENV)/.peers
+	$(BIN)/python bench/run.py $(ARGS)
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	find core -name '*.cc' -o -name '*.h' | xargs $(BIN)/clang-format --dry-run -Werror
+
+format: $(VENV)/.lint
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	find core -name '*.cc' -o -name '*.h' | xargs $(BIN)/clang-format -i
+
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict $(ARGS)
+
+budget: $(VENV)/.versant
+	$(BIN)/python tools/check_budgets.py --wheel $(WHEELS)/versant-*.whl
+
+# Leaks are not looked for: CPython keeps objects until the process ends, and each would be called a leak. libstdc++ is loaded together
+# with libasan, because the interpreter does not link it and libasan looks up the C++ exception functions when it starts.
+sanitize: $(SANITIZE)/.installed
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	$(SANITIZE)/venv/bin/pytest $(ARGS)
+
 dev:
 	PYTHON="$(PYTHON)" tools/dev
+
+clean:
+	rm -rf $(VENV) build site versant/_core.*.so
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Versant needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+# The first build takes a few minutes.
+$(VENV)/.versant: $(SOURCES) | $(BIN)/python
+	rm -rf $(WHEELS)
+	$(BIN)/pip wheel -q --no-deps -w $(WHEELS) .
+	$(BIN)/pip install -q --force-reinstall --no-deps $(WHEELS)/versant-*.whl
+	$(BIN)/pip install -q $(WHEELS)/versant-*.whl
+	touch $@
+
+# An extra of pyproject.toml, for example .venv/.test.
+$(VENV)/.demo $(VENV)/.test $(VENV)/.peers: $(VENV)/.%: pyproject.toml $(VENV)/.versant
+	$(BIN)/pip install -q "$$(echo $(WHEELS)/versant-*.whl)[$*]"
+	touch $@
+
+# Tools that read the sources and need no build.
+$(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: pyproject.toml | $(BIN)/python
+	$(BIN)/python tools/install_extra.py $*
+	touch $@
+
+$(SANITIZE)/.installed: $(SOURCES)
+	$(PYTHON) -m venv $(SANITIZE)/venv
+	$(SANITIZE)/venv/bin/pip install -q --force-reinstall --no-deps . \
+		-C build-dir=$(SANITIZE)/cmake -C cmake.define.VERSANT_SANITIZE=ON -C install.strip=false
+	$(SANITIZE)/venv/bin/pip install -q ".[test]" \
+		-C build-dir=$(SANITIZE)/cmake -C cmake.define.VERSANT_SANITIZE=ON -C install.strip=false
+	touch $@

@@ -2,7 +2,7 @@
 # installed files, which is right in virtual environments and in pip's isolated build environments alike.
 #
 # Headers and one stripped copy of the library are kept in the build folder: an isolated environment has a new path in every build,
-# and paths that stay let unchanged files keep their objects.
+# and paths that stay let Ninja and compiler caches reuse objects.
 
 execute_process(
   COMMAND "${Python_EXECUTABLE}" -c [[
@@ -29,7 +29,8 @@ endforeach()
 set(ONEDNN_STRIPPED "${onednn_folder}/lib/libdnnl.so.3")
 if(NOT EXISTS "${ONEDNN_STRIPPED}")
   file(MAKE_DIRECTORY "${onednn_folder}/lib")
-  execute_process(COMMAND "${CMAKE_STRIP}" -o "${ONEDNN_STRIPPED}" "${onednn_library}" COMMAND_ERROR_IS_FATAL ANY)
+  execute_process(COMMAND "${CMAKE_STRIP}" -o "${ONEDNN_STRIPPED}.part" "${onednn_library}" COMMAND_ERROR_IS_FATAL ANY)
+  file(RENAME "${ONEDNN_STRIPPED}.part" "${ONEDNN_STRIPPED}")
 endif()
 
 add_library(onednn SHARED IMPORTED GLOBAL)
