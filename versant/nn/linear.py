@@ -1,0 +1,71 @@
+"""Linear maps over the last axis."""
+
+import math
+from typing import Any
+
+import versant
+from versant import ShapeError, Tensor
+from versant.nn import functional as F
+from versant.nn import init
+from versant.nn.checks import positive
+from versant.nn.module import Module
+from versant.nn.parameter import Parameter
+
+
+class Identity(Module):
+    """Returns its input; takes and ignores any arguments, to stand in for another layer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+class Linear(Module):
+    """y = x @ W.T + b over the last axis.  x: (..., in_features) -> (..., out_features)"""
+
+    weight: Parameter  # (out_features, in_features)
+    bias: Parameter | None  # (out_features,)
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+    ) -> None:
+        super().__init__()
+        self.in_features = positive("Linear", "in_features", in_features, least=0)
+        self.out_features = positive("Linear", "out_features", out_features, least=0)
+        self.weight = Parameter(versant.empty(out_features, in_features, device=device, dtype=dtype))
+        self.register_parameter(
+            "bias", Parameter(versant.empty(out_features, device=device, dtype=dtype)) if bias else None
+        )
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias from U(-1/sqrt(in_features), 1/sqrt(in_features))."""
+        bound = 1.0 / math.sqrt(max(self.in_features, 1))
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, x: Tensor) -> Tensor:
+        try:
+            return F.linear(x, self.weight, self.bias)
+        except ShapeError:
+            self._expect(x)
+            raise
+
+    def _expect(self, x: Tensor) -> None:
+        """Say in the layer's own terms why the shape of x does not fit."""
+        if x.ndim == 0 or x.shape[-1] != self.in_features:
+            repair = ""
+            if x.ndim > 2 and math.prod(x.shape[1:]) == self.in_features:
+                repair = "; flatten it first: x.flatten(1)"
+            raise ShapeError(
+                f"[Linear] expected last dimension {self.in_features}, "
+                f"got input of shape {tuple(x.shape)}{repair}"
+            ) from None
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        )

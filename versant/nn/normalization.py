@@ -1,0 +1,159 @@
+"""Normalisation over the batch (Ioffe and Szegedy 2015) and over the last axes (Ba, Kiros, Hinton 2016)."""
+
+from typing import Any
+
+import versant
+from versant import ShapeError, Tensor
+from versant.nn import functional as F
+from versant.nn import init
+from versant.nn.checks import positive
+from versant.nn.module import Module
+from versant.nn.parameter import Parameter
+
+
+class BatchNorm2d(Module):
+    """(x - mean) / sqrt(var + eps) * weight + bias in each channel.  x: (N, C, H, W) -> the same shape
+
+    In training mode mean and var come from the batch and move the running statistics by `momentum`
+    (None: their plain average over all batches); in eval mode the running statistics are used.
+    """
+
+    weight: Parameter | None  # (num_features,)
+    bias: Parameter | None  # (num_features,)
+    running_mean: Tensor | None  # (num_features,)
+    running_var: Tensor | None  # (num_features,), unbiased
+    num_batches_tracked: Tensor | None  # (), int64
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        self.num_features = positive("BatchNorm2d", "num_features", num_features)
+        self.eps = eps
+        self.momentum = momentum
+        self.affine = affine
+        self.track_running_stats = track_running_stats
+
+        def vector() -> Tensor:
+            return versant.empty(num_features, device=device, dtype=dtype)
+
+        self.register_parameter("weight", Parameter(vector()) if affine else None)
+        self.register_parameter("bias", Parameter(vector()) if affine else None)
+        self.register_buffer("running_mean", vector() if track_running_stats else None)
+        self.register_buffer("running_var", vector() if track_running_stats else None)
+        count = versant.tensor(0, dtype=versant.int64, device=device) if track_running_stats else None
+        self.register_buffer("num_batches_tracked", count)
+        self.reset_parameters()
+
+    def reset_running_stats(self) -> None:
+        """Set the running statistics to mean 0, variance 1 and no batches seen."""
+        if (
+            self.running_mean is not None
+            and self.running_var is not None
+            and self.num_batches_tracked is not None
+        ):
+            self.running_mean.zero_()
+            self.running_var.fill_(1.0)
+            self.num_batches_tracked.zero_()
+
+    def reset_parameters(self) -> None:
+        """Set weight to 1, bias to 0, and forget the running statistics."""
+        self.reset_running_stats()
+        if self.weight is not None and self.bias is not None:
+            init.ones_(self.weight)
+            init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 4:
+            raise ShapeError(
+                f"[BatchNorm2d] expected (N, {self.num_features}, H, W), got input of shape {tuple(x.shape)}"
+            )
+        momentum = self.momentum
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+            if momentum is None:
+                momentum = 1.0 / float(self.num_batches_tracked)
+        batch_statistics = self.training or self.running_mean is None
+        try:
+            return F.batch_norm(
+                x,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                batch_statistics,
+                momentum or 0.0,
+                self.eps,
+            )
+        except ShapeError:
+            if x.shape[1] != self.num_features:
+                raise ShapeError(
+                    f"[BatchNorm2d] expected {self.num_features} channels on axis 1, "
+                    f"got input of shape {tuple(x.shape)}"
+                ) from None
+            raise
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class LayerNorm(Module):
+    """(x - mean) / sqrt(var + eps) * weight + bias over the last axes.
+
+    x: (..., *normalized_shape) -> the same shape
+    """
+
+    weight: Parameter | None  # normalized_shape
+    bias: Parameter | None  # normalized_shape
+
+    def __init__(
+        self,
+        normalized_shape: int | list[int] | tuple[int, ...],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        sizes = normalized_shape if isinstance(normalized_shape, tuple | list) else (normalized_shape,)
+        if not sizes:
+            raise ValueError("[LayerNorm] normalized_shape must name at least one axis")
+        self.normalized_shape = tuple(positive("LayerNorm", "normalized_shape", size) for size in sizes)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        for name, present in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
+            values = versant.empty(self.normalized_shape, device=device, dtype=dtype) if present else None
+            self.register_parameter(name, None if values is None else Parameter(values))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set weight to 1 and bias to 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        try:
+            return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+        except ShapeError:
+            if tuple(x.shape[-len(self.normalized_shape) :]) != self.normalized_shape:
+                raise ShapeError(
+                    f"[LayerNorm] expected last dimensions {self.normalized_shape}, "
+                    f"got input of shape {tuple(x.shape)}"
+                ) from None
+            raise
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"

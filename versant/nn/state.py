@@ -1,0 +1,70 @@
+"""Loading a state_dict into a module: every misfit is found before anything is changed."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import versant
+from versant import Tensor
+from versant.nn.parameter import Parameter
+from versant.nn.registry import Kind
+
+if TYPE_CHECKING:
+    from versant.nn.module import Module
+
+
+class IncompatibleKeys(NamedTuple):
+    """The names in which a module and a state_dict differ."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+def load_into(
+    module: "Module", state_dict: Mapping[str, Any], *, strict: bool, assign: bool
+) -> IncompatibleKeys:
+    """See Module.load_state_dict."""
+    where = f"[{type(module).__name__}.load_state_dict]"
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(f"{where} expected a dict of tensors, got {type(state_dict).__name__}")
+    places = _places(module)
+    missing = [name for name in places if name not in state_dict]
+    unexpected = [name for name in state_dict if name not in places]
+    faults: list[str] = []
+    if strict:
+        faults += [f"missing: {name}" for name in missing]
+        faults += [f"unexpected: {name}" for name in unexpected]
+    for name, (owner, attribute) in places.items():
+        if name in state_dict:
+            faults += _misfit(name, state_dict[name], owner.__dict__[attribute])
+    if faults:
+        raise RuntimeError(f"{where} nothing was loaded:\n    " + "\n    ".join(faults))
+    with versant.no_grad():
+        for name, (owner, attribute) in places.items():
+            if name not in state_dict:
+                continue
+            old, new = owner.__dict__[attribute], state_dict[name]
+            if not assign:
+                old.copy_(new)
+            elif isinstance(old, Parameter) and not isinstance(new, Parameter):
+                owner.__dict__[attribute] = Parameter(new, old.requires_grad)
+            else:
+                owner.__dict__[attribute] = new
+    return IncompatibleKeys(missing, unexpected)
+
+
+def _places(module: "Module") -> dict[str, tuple["Module", str]]:
+    """Where each name of the module's state_dict is kept: the owner and the attribute."""
+    places = {}
+    for path, owner in module.named_modules(remove_duplicate=False):
+        for name, kind in owner._kinds.items():
+            if kind in (Kind.PARAMETER, Kind.BUFFER) and owner.__dict__[name] is not None:
+                places[f"{path}.{name}" if path else name] = (owner, name)
+    return places
+
+
+def _misfit(name: str, new: Any, old: Tensor) -> list[str]:
+    if not isinstance(new, Tensor):
+        return [f"not a tensor: {name} is a {type(new).__name__}"]
+    if new.shape != old.shape:
+        return [f"misshapen: {name} expected {tuple(old.shape)}, got {tuple(new.shape)}"]
+    return []
