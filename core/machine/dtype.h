@@ -129,48 +129,48 @@ struct BFloat16 {
 
 // How one element of a type lies in memory. Bool is a byte: anything but 0 counts as true, 1 is written.
 template <DType dtype>
-struct StorageOf;
+struct CppTypeOf;
 template <>
-struct StorageOf<DType::Bool> {
+struct CppTypeOf<DType::Bool> {
   using type = std::uint8_t;
 };
 template <>
-struct StorageOf<DType::UInt8> {
+struct CppTypeOf<DType::UInt8> {
   using type = std::uint8_t;
 };
 template <>
-struct StorageOf<DType::Int8> {
+struct CppTypeOf<DType::Int8> {
   using type = std::int8_t;
 };
 template <>
-struct StorageOf<DType::Int16> {
+struct CppTypeOf<DType::Int16> {
   using type = std::int16_t;
 };
 template <>
-struct StorageOf<DType::Int32> {
+struct CppTypeOf<DType::Int32> {
   using type = std::int32_t;
 };
 template <>
-struct StorageOf<DType::Int64> {
+struct CppTypeOf<DType::Int64> {
   using type = std::int64_t;
 };
 template <>
-struct StorageOf<DType::Float16> {
+struct CppTypeOf<DType::Float16> {
   using type = Half;
 };
 template <>
-struct StorageOf<DType::BFloat16> {
+struct CppTypeOf<DType::BFloat16> {
   using type = BFloat16;
 };
 template <>
-struct StorageOf<DType::Float32> {
+struct CppTypeOf<DType::Float32> {
   using type = float;
 };
 template <>
-struct StorageOf<DType::Float64> {
+struct CppTypeOf<DType::Float64> {
   using type = double;
 };
 template <DType dtype>
-using Storage = typename StorageOf<dtype>::type;
+using CppType = typename CppTypeOf<dtype>::type;
 
 }  // namespace versant

@@ -21,7 +21,7 @@ Int truncated(Float x) {
 }
 
 template <DType dtype, class To>
-To loaded(Storage<dtype> x) {
+To loaded(CppType<dtype> x) {
   if constexpr (dtype == DType::Bool) {
     return static_cast<To>(x != 0);
   } else if constexpr (is_floating(dtype) && std::is_integral_v<To>) {
@@ -35,8 +35,8 @@ To loaded(Storage<dtype> x) {
 }
 
 template <DType dtype, class From>
-Storage<dtype> stored(From x) {
-  using To = Storage<dtype>;
+CppType<dtype> stored(From x) {
+  using To = CppType<dtype>;
   if constexpr (dtype == DType::Bool) {
     return x != 0;
   } else if constexpr (is_floating(dtype) && itemsize(dtype) == 2) {
@@ -52,7 +52,7 @@ Storage<dtype> stored(From x) {
 
 template <DType dtype, Compute compute>
 [[gnu::flatten]] void load(void* out, const void* src, std::ptrdiff_t stride, std::ptrdiff_t n) {
-  using From = Storage<dtype>;
+  using From = CppType<dtype>;
   using To = Register<compute>;
   To* const y = static_cast<To*>(out);
   const From* const x = static_cast<const From*>(src);
@@ -74,7 +74,7 @@ template <DType dtype, Compute compute>
 template <DType dtype, Compute compute>
 [[gnu::flatten]] void store(void* dst, std::ptrdiff_t stride, const void* src, std::ptrdiff_t n) {
   using From = Register<compute>;
-  using To = Storage<dtype>;
+  using To = CppType<dtype>;
   To* const y = static_cast<To*>(dst);
   const From* const x = static_cast<const From*>(src);
   if (stride == 1) {

@@ -1,0 +1,388 @@
+#include "machine/elementwise.h"
+
+#include <new>
+
+#include "machine/inplace.h"
+#include "machine/kernels.h"
+#include "machine/promote.h"
+
+namespace versant {
+
+ElementwiseHooks elementwise_hooks;
+
+namespace {
+
+constexpr int kMaxInputs = Program::kMaxInputs;
+
+Derivative& derivative(ElementwiseOp& op, int input) {
+  if (op.derivatives[input].kind == Derivative::Kind::Unknown) elementwise_hooks.build_derivative(op, input);
+  return op.derivatives[input];
+}
+
+// One recorded elementwise op. Its saved values follow the object in the same block of memory.
+struct ElementwiseNode final : Node {
+  ElementwiseOp& op;
+  uint32_t kept = 0;  // bit s: source s is saved (sources as in Derivative)
+  Edge* edges_;
+  Scalar* numbers;  // of inputs and parameters that are numbers
+  Saved* saved;     // one per bit of `kept`, in order
+
+  static size_t size(int n_inputs, int n_numbers, int n_saved) {
+    return sizeof(ElementwiseNode) + n_inputs * sizeof(Edge) + n_numbers * sizeof(Scalar) +
+           n_saved * sizeof(Saved);
+  }
+
+  ElementwiseNode(uint32_t bytes, ElementwiseOp& op, uint32_t kept, int n_saved)
+      : Node(bytes, static_cast<uint16_t>(op.n_inputs)), op(op), kept(kept) {
+    const int n_numbers = op.n_inputs + op.n_parameters;
+    auto* at = reinterpret_cast<char*>(this + 1);
+    edges_ = reinterpret_cast<Edge*>(at);
+    for (int i = 0; i < op.n_inputs; ++i) new (edges_ + i) Edge;
+    at += op.n_inputs * sizeof(Edge);
+    numbers = reinterpret_cast<Scalar*>(at);
+    for (int i = 0; i < n_numbers; ++i) new (numbers + i) Scalar;
+    at += n_numbers * sizeof(Scalar);
+    saved = reinterpret_cast<Saved*>(at);
+    for (int i = 0; i < n_saved; ++i) new (saved + i) Saved;
+  }
+  ~ElementwiseNode() override {
+    for (int i = 0; i < n_edges; ++i) edges_[i].~Edge();
+    for (int i = 0; i < std::popcount(kept); ++i) saved[i].~Saved();
+  }
+
+  std::string name() const override { return op.name; }
+  Edge* edges() override { return edges_; }
+  void release_saved() override {
+    for (int i = 0; i < std::popcount(kept); ++i) saved[i].array = Array();
+    released = kept != 0;
+  }
+
+  const Saved& saved_source(int source) const { return saved[std::popcount(kept & ((1u << source) - 1))]; }
+  bool is_saved(int source) const { return kept >> source & 1; }
+
+  void backward(Grads outputs, Grads inputs, uint64_t asked) override {
+    if (!outputs[0]) return;
+    uint32_t wanted = 0;
+    for (int i = 0; i < n_edges; ++i) {
+      if (!wants(i, asked)) continue;
+      const Derivative& d = derivative(op, i);
+      if (d.kind == Derivative::Kind::Identity) inputs[i] = outputs[0];
+      if (d.kind == Derivative::Kind::Program) wanted |= 1u << i;
+    }
+    if (!wanted) return;
+    if (modes.grad)
+      differentiable_backward(wanted, outputs, inputs);
+    else
+      fused_backward(wanted, *outputs[0], inputs);
+  }
+
+  // All wanted gradients in one pass over memory.
+  void fused_backward(uint32_t wanted, Tensor& grad, Grads inputs) {
+    auto found = op.backward.find(wanted);
+    if (found == op.backward.end()) {
+      elementwise_hooks.build_backward(op, wanted);
+      found = op.backward.find(wanted);
+    }
+    const Program& program = *found->second;
+    const int n_sources = op.n_inputs + op.n_parameters + 2;
+    Operand operands[kMaxInputs];
+    operands[0].array = &grad;
+    const Array* like = grad.contiguous ? &grad : nullptr;
+    for (int s = 1; s < n_sources; ++s) {
+      if (is_saved(s))
+        operands[s].array = &saved_source(s).get(*this);
+      else if (s <= op.n_inputs + op.n_parameters)
+        operands[s].scalar = numbers[s - 1];
+    }
+    const Array* results[Program::kMaxOutputs];
+    int n_results = 0;
+    for (int i = 0; i < n_edges; ++i) {
+      if (!(wanted >> i & 1)) continue;
+      inputs[i] = Tensor::make(like || !grad.is_dense() ? Array::empty(grad.sizes, grad.dtype)
+                                                        : Array::empty_like_layout(grad, grad.dtype));
+      results[n_results++] = inputs[i].get();
+    }
+    run_program(program, compute_of(grad.dtype), {operands, static_cast<size_t>(n_sources)},
+                {results, static_cast<size_t>(n_results)}, grad.sizes, grad.dtype, op.name.c_str());
+  }
+
+  // Each gradient as a recorded op.
+  void differentiable_backward(uint32_t wanted, Grads outputs, Grads inputs) {
+    for (int i = 0; i < n_edges; ++i) {
+      if (!(wanted >> i & 1)) continue;
+      const Derivative& d = derivative(op, i);
+      Input sources[kMaxInputs];
+      TensorRef held[kMaxInputs];
+      int n = 0;
+      for (const uint8_t s : d.sources) {
+        if (s == 0) {
+          sources[n] = Input(outputs[0]);
+        } else if (is_saved(s)) {
+          Edge self{Ref<Node>(this), 0};
+          const Edge* edge = s <= op.n_inputs ? &edges_[s - 1] : &self;
+          held[n] = saved_source(s).unpack(*this, edge);
+          sources[n] = Input(held[n]);
+        } else {
+          sources[n] = Input(numbers[s - 1]);
+        }
+        ++n;
+      }
+      inputs[i] = versant::apply(*d.op, {sources, static_cast<size_t>(n)});
+    }
+  }
+};
+
+// Records `op`; returns null when no gradient flows.
+ElementwiseNode* record(ElementwiseOp& op, std::span<const Input> inputs, Tensor& result, bool in_place) {
+  uint32_t needing = 0;
+  for (int i = 0; i < op.n_inputs; ++i)
+    if (inputs[i].tensor && needs_grad(*inputs[i].tensor)) needing |= 1u << i;
+  if (!needing || !is_floating(result.dtype)) return nullptr;
+
+  uint32_t uses = 0;
+  bool flows = false;
+  for (int i = 0; i < op.n_inputs; ++i) {
+    if (!(needing >> i & 1)) continue;
+    const Derivative& d = derivative(op, i);
+    uses |= d.uses;
+    flows |= d.kind != Derivative::Kind::Zero;
+  }
+  if (!flows && !in_place) return nullptr;
+  const int y = op.n_inputs + op.n_parameters + 1;
+  uint32_t kept = uses & (1u << y);
+  for (int i = 0; i < op.n_inputs; ++i)
+    if (inputs[i].tensor) kept |= uses & (2u << i);
+  const int n_numbers = op.n_inputs + op.n_parameters;
+  const int n_saved = std::popcount(kept);
+  auto* node =
+      new_node<ElementwiseNode>(ElementwiseNode::size(op.n_inputs, n_numbers, n_saved), op, kept, n_saved);
+  Ref<Node> guard(node);
+  node->output.sizes = result.sizes;
+  node->output.dtype = result.dtype;
+  int k = 0;
+  for (int i = 0; i < n_numbers; ++i) {
+    if (i < op.n_inputs && inputs[i].tensor) {
+      if (needing >> i & 1) node->edges_[i] = Edge{inputs[i].tensor->node, inputs[i].tensor->output_nr};
+      if (kept & (2u << i)) node->saved[k++].keep(*inputs[i].tensor);
+    } else {
+      node->numbers[i] = inputs[i].scalar;
+    }
+  }
+  if (kept & (1u << y)) node->saved[k].keep(result);
+  return static_cast<ElementwiseNode*>(guard.release());
+}
+
+// Runs the program of `op` over the inputs into `out`.
+void compute(ElementwiseOp& op, std::span<const Input> inputs, const Array& out, DType common) {
+  Operand operands[kMaxInputs];
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].tensor)
+      operands[i].array = inputs[i].tensor;
+    else
+      operands[i].scalar = inputs[i].scalar;
+  }
+  const Array* outputs[1] = {&out};
+  run_program(op.forward, compute_of(common), {operands, inputs.size()}, outputs, out.sizes, common,
+              op.name.c_str());
+}
+
+void prepare(ElementwiseOp& op, std::span<const Input> inputs) {
+  if (!op.ready) elementwise_hooks.build_forward(op);
+  if (inputs.size() != static_cast<size_t>(op.n_inputs + op.n_parameters))
+    fail(ErrorKind::Type, "[", op.name, "] expected ", op.n_inputs + op.n_parameters, " inputs, got ",
+         inputs.size());
+}
+
+void check_supported(const ElementwiseOp& op, DType common) {
+  const int compute = static_cast<int>(compute_of(common));
+  for (const Instruction& instruction : op.forward.code)
+    if (!kernels->micro[static_cast<int>(instruction.micro)][compute])
+      fail(ErrorKind::DType, "[", op.name, "] not implemented for ", name(common));
+  if (op.rejects_bool && common == DType::Bool)
+    fail(ErrorKind::DType, "[", op.name,
+         "] not supported for bool tensors; use logical_xor, ^ or logical_not, ~ instead");
+}
+
+// The shape of the result; `simple` when every tensor has it and is contiguous.
+Dims result_sizes(const ElementwiseOp& op, std::span<const Input> inputs, bool* simple) {
+  const Tensor* first = nullptr;
+  *simple = true;
+  Dims sizes;
+  for (int i = 0; i < op.n_inputs; ++i) {
+    const Tensor* tensor = inputs[i].tensor;
+    if (!tensor) continue;
+    if (!first) {
+      first = tensor;
+      sizes = tensor->sizes;
+    } else if (tensor->sizes != sizes) {
+      *simple = false;
+      sizes = broadcast_sizes(sizes, tensor->sizes, op.name.c_str());
+    }
+    *simple = *simple && tensor->contiguous;
+  }
+  return sizes;
+}
+
+// An output for inputs that are not all plain: dense inputs in one common axis order hand that order on.
+Array allocate_result(const ElementwiseOp& op, std::span<const Input> inputs, const Dims& sizes,
+                      DType dtype) {
+  for (int i = 0; i < op.n_inputs; ++i) {
+    const Tensor* tensor = inputs[i].tensor;
+    if (!tensor || tensor->sizes != sizes || tensor->numel < 2) continue;
+    if (tensor->contiguous) break;
+    if (tensor->is_dense()) return Array::empty_like_layout(*tensor, dtype);
+  }
+  return Array::empty(sizes, dtype);
+}
+
+}  // namespace
+
+DType result_dtype(const ElementwiseOp& op, std::span<const Input> inputs, DType* common) {
+  DType dtype = DType::Float32;
+  bool same = true, any = false;
+  for (int i = 0; i < op.n_inputs; ++i) {
+    if (!(op.promotes >> i & 1)) continue;
+    if (const Tensor* tensor = inputs[i].tensor) {
+      same = same && (!any || tensor->dtype == dtype);
+      if (!any) dtype = tensor->dtype;
+      any = true;
+    }
+  }
+  bool weak = true;  // every number is of a category that the tensors' dtype covers
+  for (int i = 0; i < op.n_inputs; ++i) {
+    if (inputs[i].tensor || !(op.promotes >> i & 1)) continue;
+    const Scalar::Kind kind = inputs[i].scalar.kind;
+    weak = weak && (kind == Scalar::Kind::Bool || is_floating(dtype) ||
+                    (kind == Scalar::Kind::Int && dtype != DType::Bool));
+  }
+  if (!(same && any && weak)) {
+    Promotion promotion;
+    for (int i = 0; i < op.n_inputs; ++i) {
+      if (!(op.promotes >> i & 1)) continue;
+      if (inputs[i].tensor)
+        promotion.add(inputs[i].tensor->dtype, inputs[i].tensor->rank());
+      else
+        promotion.add(inputs[i].scalar);
+    }
+    dtype = promotion.result();
+  }
+  switch (op.rule) {
+    case DTypeRule::Promote:
+      break;
+    case DTypeRule::Float:
+      if (!is_floating(dtype)) dtype = default_float();
+      break;
+    case DTypeRule::Bool:
+      *common = dtype;
+      return DType::Bool;
+    case DTypeRule::Integral:
+      if (is_floating(dtype))
+        fail(ErrorKind::DType, "[", op.name, "] expected integer or bool tensors, got ", name(dtype));
+      break;
+    case DTypeRule::First:
+      dtype = inputs[0].tensor ? inputs[0].tensor->dtype : dtype;
+      break;
+  }
+  *common = dtype;
+  return dtype;
+}
+
+TensorRef apply(ElementwiseOp& op, std::span<const Input> inputs) {
+  prepare(op, inputs);
+  if (!op.specials.empty() && !inputs[1].tensor) {
+    for (const auto& [value, special] : op.specials) {
+      if (inputs[1].scalar.as_double() != value) continue;
+      if (inputs[0].tensor &&
+          (is_floating(inputs[0].tensor->dtype) || inputs[1].scalar.kind == Scalar::Kind::Int) &&
+          inputs[0].tensor->dtype != DType::Bool)
+        return apply(*special, inputs.first(1));
+    }
+  }
+  DType common;
+  const DType dtype = result_dtype(op, inputs, &common);
+  check_supported(op, common);
+  bool simple;
+  const Dims sizes = result_sizes(op, inputs, &simple);
+  TensorRef result =
+      Tensor::make(simple ? Array::empty(sizes, dtype) : allocate_result(op, inputs, sizes, dtype));
+  compute(op, inputs, *result, common);
+  if (modes.grad) {
+    if (Node* node = record(op, inputs, *result, false)) result->node = Ref<Node>::steal(node);
+  }
+  result->inference = modes.inference;
+  return result;
+}
+
+void apply_in_place(ElementwiseOp& op, std::span<const Input> inputs, Tensor& out, bool fresh) {
+  prepare(op, inputs);
+  DType common;
+  const DType dtype = result_dtype(op, inputs, &common);
+  check_supported(op, common);
+  if (!can_cast_in_place(dtype, out.dtype)) {
+    fail(ErrorKind::DType, "[", op.name, "_] the result has dtype ", name(dtype),
+         ", which can't be cast to the tensor's ", name(out.dtype));
+  }
+  bool simple;
+  const Dims sizes = result_sizes(op, inputs, &simple);
+  if (sizes != out.sizes) {
+    fail(ErrorKind::Shape, "[", op.name, "_] a tensor of shape ", out.sizes,
+         " cannot hold a result of shape ", sizes);
+  }
+  check_in_place(out, op.name.c_str());
+  // An input that shares memory with the output in another arrangement is read from a copy.
+  Input safe[kMaxInputs];
+  TensorRef copies[kMaxInputs];
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    safe[i] = inputs[i];
+    Tensor* tensor = inputs[i].tensor;
+    if (!tensor || tensor->storage.get() != out.storage.get()) continue;
+    if (tensor->data == out.data && tensor->sizes == out.sizes && tensor->strides == out.strides &&
+        tensor->dtype == out.dtype)
+      continue;
+    Array copy = Array::empty(tensor->sizes, tensor->dtype);
+    copy_into(copy, *tensor);
+    copies[i] = Tensor::make(std::move(copy));
+    copies[i]->node = edge_of(*tensor).node;
+    copies[i]->output_nr = tensor->output_nr;
+    safe[i] = Input(copies[i]);
+  }
+  const std::span<const Input> read(safe, inputs.size());
+  // Values are saved before they are overwritten; if backward needs them it finds the version changed and
+  // says so.
+  Node* node = nullptr;
+  if (modes.grad) node = record(op, read, out, true);
+  Ref<Node> guard = Ref<Node>::steal(node);
+  compute(op, read, out, common);
+  bump_version(out);
+  if (node) {
+    const int y = op.n_inputs + op.n_parameters + 1;
+    auto* recorded = static_cast<ElementwiseNode*>(node);
+    if (recorded->kept >> y & 1)
+      recorded->saved[std::popcount(recorded->kept) - 1].version = out.storage->version;
+  }
+  if (modes.grad) rebase_history(out, node, fresh ? -1 : 0);
+}
+
+namespace {
+std::unordered_map<std::string, ElementwiseOp*>& registry() {
+  static std::unordered_map<std::string, ElementwiseOp*> map;
+  return map;
+}
+}  // namespace
+
+void register_elementwise(ElementwiseOp* op) { registry()[op->name] = op; }
+
+ElementwiseOp* find_elementwise(const std::string& name) {
+  auto found = registry().find(name);
+  return found == registry().end() ? nullptr : found->second;
+}
+
+NamedOp::NamedOp(const char* name) : name_(name) {}
+
+ElementwiseOp& NamedOp::operator*() const {
+  if (!op_) op_ = find_elementwise(name_);
+  if (!op_) fail(ErrorKind::Runtime, "[", name_, "] the op table has no such record");
+  return *op_;
+}
+
+}  // namespace versant

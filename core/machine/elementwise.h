@@ -1,0 +1,95 @@
+// Elementwise ops: a tile program for the value, and for each input a tile program for the gradient.
+//
+// The op table (Python) owns the definitions. A record reaches the machine as an ElementwiseOp whose programs
+// are built by the host when they are first wanted; the machine then runs and differentiates without the
+// host.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "machine/node.h"
+#include "machine/program.h"
+
+namespace versant {
+
+// How the result's dtype follows from the inputs'.
+enum class DTypeRule : uint8_t {
+  Promote,   // the promoted dtype
+  Float,     // the promoted dtype; integers and bool become the default float
+  Bool,      // computed in the promoted dtype, stored as bool
+  Integral,  // promoted; floating-point inputs are an error
+  First,     // the dtype of the first input
+};
+
+struct ElementwiseOp;
+
+// The gradient of an elementwise op for one of its inputs. Its sources are, in order: the gradient of the
+// output, the inputs, the parameters, the output.
+struct Derivative {
+  enum class Kind : uint8_t { Unknown, Zero, Identity, Program };
+  Kind kind = Kind::Unknown;
+  uint32_t uses = 0;             // bit s: source s is read
+  ElementwiseOp* op = nullptr;   // the same as an op of its own (for gradients of gradients) ...
+  std::vector<uint8_t> sources;  // ... applied to these sources
+};
+
+struct ElementwiseOp {
+  std::string name;
+  int n_inputs = 1;      // tensors (or numbers in their place)
+  int n_parameters = 0;  // numbers that follow them
+  DTypeRule rule = DTypeRule::Promote;
+  uint32_t promotes = ~0u;  // bit i: input i takes part in promotion (the condition of `where` does not)
+  bool rejects_bool = false;
+  void* host = nullptr;  // the record
+
+  bool ready = false;
+  Program forward;
+  std::vector<Derivative> derivatives;                              // one per input
+  std::unordered_map<uint32_t, std::unique_ptr<Program>> backward;  // by mask of wanted inputs
+  // Cheaper ops for certain numbers in the place of the second input: x ** 2 is square(x).
+  std::vector<std::pair<double, ElementwiseOp*>> specials;
+};
+
+struct ElementwiseHooks {
+  void (*build_forward)(ElementwiseOp&) = nullptr;
+  void (*build_derivative)(ElementwiseOp&, int input) = nullptr;  // sets derivatives[input]
+  void (*build_backward)(ElementwiseOp&, uint32_t mask) =
+      nullptr;  // sets backward[mask]: one output per wanted Program input
+};
+extern ElementwiseHooks elementwise_hooks;
+
+// An input of an op: a tensor or a number.
+struct Input {
+  Tensor* tensor = nullptr;
+  Scalar scalar;
+
+  Input() = default;
+  Input(Tensor& tensor) : tensor(&tensor) {}
+  Input(const TensorRef& tensor) : tensor(tensor.get()) {}
+  Input(Scalar scalar) : scalar(scalar) {}
+};
+
+// Applies `op`; inputs are followed by the parameters.
+TensorRef apply(ElementwiseOp& op, std::span<const Input> inputs);
+// Writes the result into `out`, which is input 0 itself (x.add_(y)) unless `fresh` (add(x, y, out=out)).
+void apply_in_place(ElementwiseOp& op, std::span<const Input> inputs, Tensor& out, bool fresh = false);
+// The dtype that `op` gives for these inputs, and the one it computes in.
+DType result_dtype(const ElementwiseOp& op, std::span<const Input> inputs, DType* common);
+
+// A handle on a record of the table by name, for rules written in C++; resolved when the host registers it.
+class NamedOp {
+ public:
+  explicit NamedOp(const char* name);
+  ElementwiseOp& operator*() const;
+
+ private:
+  const char* name_;
+  mutable ElementwiseOp* op_ = nullptr;
+};
+void register_elementwise(ElementwiseOp* op);
+ElementwiseOp* find_elementwise(const std::string& name);
+
+}  // namespace versant

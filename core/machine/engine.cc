@@ -1,0 +1,305 @@
+#include "machine/engine.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "machine/lock.h"
+#include "machine/ops.h"
+
+namespace versant::engine {
+
+namespace {
+
+constexpr uint32_t kYieldEvery = 1024;  // nodes between two chances for other threads
+
+uint64_t next_task = 1;
+std::vector<uint64_t> active_tasks;
+
+// A node with gradients waiting for it.
+struct Entry {
+  Ref<Node> node;
+  TensorRef first;              // gradient of output 0
+  std::vector<TensorRef> rest;  // of the other outputs
+  bool owned = false;           // `first` is a sum that only we hold
+  bool queued = false;
+  bool needed = true;     // on a way to a target
+  bool captured = false;  // some target is an output of this node
+
+  TensorRef& grad(uint32_t nr) {
+    if (nr == 0) return first;
+    if (rest.size() < nr) rest.resize(nr);
+    return rest[nr - 1];
+  }
+};
+
+// Note [One pass]
+// Edges lead from higher node numbers to lower ones, so the queued node with the highest number has received
+// all of its gradients: a heap by number replaces counting consumers. A pass finds its entry for a node
+// through two fields of the node; when another pass that is still active (a nested one, or one of another
+// thread) holds those fields, it falls back to a map of its own.
+class Task {
+ public:
+  explicit Task(Options options) : options_(options), id_(next_task++) { active_tasks.push_back(id_); }
+  ~Task() { std::erase(active_tasks, id_); }
+
+  uint32_t slot_of(Node* node) {
+    if (node->task == id_) return node->task_slot;
+    const bool foreign =
+        node->task != 0 && active_tasks.size() > 1 &&
+        std::find(active_tasks.begin(), active_tasks.end(), node->task) != active_tasks.end();
+    if (foreign) {
+      auto [found, fresh] = own_map_.try_emplace(node, 0);
+      if (fresh) found->second = new_slot(node);
+      return found->second;
+    }
+    node->task = id_;
+    return node->task_slot = new_slot(node);
+  }
+
+  // Hands `grad` to output `nr` of `node`.
+  void deliver(Node* node, uint32_t nr, TensorRef grad) {
+    const uint32_t slot = slot_of(node);
+    if (!entries_[slot].needed) {
+      if (pruned_) return;
+    }
+    normalize(*node, nr, grad);
+    Entry& entry = entries_[slot];
+    TensorRef& sum = entry.grad(nr);
+    if (!sum) {
+      sum = std::move(grad);
+    } else if (modes.grad) {
+      sum = ops::add(*sum, *grad);
+    } else if ((nr == 0 && entry.owned) || (sum->refs == 1 && sum->storage->refs == 1 && sum->is_dense())) {
+      ops::add_(*sum, *grad);
+    } else {
+      sum = ops::add(*sum, *grad);
+      if (nr == 0) entry.owned = true;
+    }
+    if (!entry.queued) {
+      entry.queued = true;
+      if (node->is_leaf()) {
+        leaves_.push_back(slot);
+      } else {
+        heap_.push_back({node->number, slot});
+        std::push_heap(heap_.begin(), heap_.end());
+      }
+    }
+  }
+
+  // Restricts the pass to what leads to the targets and captures their gradients.
+  void aim(std::span<const Edge> roots, std::span<const Edge> targets) {
+    pruned_ = true;
+    targets_ = targets;
+    captured_.resize(targets.size());
+    // Every node behind the roots, then from low numbers up: needed if a target or if an edge leads to a
+    // needed one.
+    std::vector<uint32_t> found;
+    auto visit = [&](Node* node) {
+      const size_t before = entries_.size();
+      const uint32_t slot = slot_of(node);
+      if (entries_.size() == before) return;
+      entries_[slot].needed = false;
+      found.push_back(slot);
+    };
+    for (const Edge& root : roots)
+      if (root.node) visit(root.node.get());
+    for (size_t i = 0; i < found.size(); ++i) {
+      Node* node = entries_[found[i]].node.get();
+      for (int k = 0; k < node->n_edges; ++k)
+        if (Node* next = node->edges()[k].node.get()) visit(next);
+    }
+    const size_t reachable = entries_.size();
+    for (const Edge& target : targets) {
+      if (!target.node) continue;
+      const uint32_t slot = slot_of(target.node.get());
+      if (slot < reachable) entries_[slot].needed = entries_[slot].captured = true;
+    }
+    std::sort(found.begin(), found.end(),
+              [&](uint32_t a, uint32_t b) { return entries_[a].node->number < entries_[b].node->number; });
+    for (const uint32_t slot : found) {
+      Node* node = entries_[slot].node.get();
+      for (int k = 0; k < node->n_edges && !entries_[slot].needed; ++k)
+        if (Node* next = node->edges()[k].node.get()) entries_[slot].needed = entries_[slot_of(next)].needed;
+    }
+  }
+
+  void run() {
+    uint32_t steps = 0;
+    while (!heap_.empty()) {
+      const uint32_t slot = heap_.front().slot;
+      std::pop_heap(heap_.begin(), heap_.end());
+      heap_.pop_back();
+      step(slot);
+      if (++steps % kYieldEvery == 0) Unlocked yield;
+    }
+    for (size_t i = 0; i < leaves_.size(); ++i) step(leaves_[i]);
+  }
+
+  std::vector<TensorRef>& captured() { return captured_; }
+
+ private:
+  struct Queued {
+    uint64_t number;
+    uint32_t slot;
+    bool operator<(const Queued& other) const { return number < other.number; }
+  };
+
+  uint32_t new_slot(Node* node) {
+    uint32_t slot;
+    if (!free_slots_.empty()) {
+      slot = free_slots_.back();
+      free_slots_.pop_back();
+    } else {
+      slot = static_cast<uint32_t>(entries_.size());
+      entries_.emplace_back();
+    }
+    entries_[slot].node = Ref<Node>(node);
+    return slot;
+  }
+
+  // Brings a gradient to the shape and dtype of the value it belongs to: broadcasting is undone here and
+  // nowhere else.
+  static void normalize(const Node& node, uint32_t nr, TensorRef& grad) {
+    const OutputInfo& info = node.output_info(nr);
+    if (grad->sizes != info.sizes) grad = ops::sum_to(*grad, info.sizes, node.name());
+    if (grad->dtype != info.dtype) grad = ops::cast(*grad, info.dtype);
+  }
+
+  void step(uint32_t slot) {
+    // The entry leaves its slot first: hooks may run another pass.
+    Entry entry = std::move(entries_[slot]);
+    entries_[slot] = Entry();
+    Node& node = *entry.node;
+    if (!pruned_) {
+      if (node.task == id_)
+        node.task = 0;
+      else
+        own_map_.erase(&node);
+      free_slots_.push_back(slot);
+    }
+    const int n_outputs = node.n_outputs;
+    if (n_outputs > 1) {
+      many_outputs(entry, node);
+      return;
+    }
+    execute(entry, node, {&entry.first, 1});
+  }
+
+  void many_outputs(Entry& entry, Node& node) {
+    std::vector<TensorRef> grads(node.n_outputs);
+    grads[0] = std::move(entry.first);
+    for (size_t k = 0; k < entry.rest.size(); ++k) grads[k + 1] = std::move(entry.rest[k]);
+    execute(entry, node, grads);
+  }
+
+  void execute(Entry& entry, Node& node, Grads grads) {
+    if (node.hooks && hook_table_hooks.run_pre) hook_table_hooks.run_pre(node.hooks, grads);
+    if (entry.captured) {
+      for (size_t i = 0; i < targets_.size(); ++i)
+        if (targets_[i].node.get() == &node) captured_[i] = grads[targets_[i].nr];
+      if (node.is_leaf()) return;
+      bool onward = false;
+      for (int k = 0; k < node.n_edges && !onward; ++k)
+        if (Node* next = node.edges()[k].node.get()) onward = entries_[slot_of(next)].needed;
+      if (!onward) return;
+    }
+    constexpr int kFew = 6;
+    TensorRef few[kFew];
+    std::vector<TensorRef> many;
+    Grads inputs(few, node.n_edges);
+    if (node.n_edges > kFew) {
+      many.resize(node.n_edges);
+      inputs = many;
+    }
+    uint64_t wanted = ~uint64_t{0};
+    if (pruned_) {
+      for (int k = 0; k < std::min<int>(node.n_edges, 64); ++k) {
+        Node* next = node.edges()[k].node.get();
+        if (next && !entries_[slot_of(next)].needed) wanted &= ~(uint64_t{1} << k);
+      }
+    }
+    node.backward(grads, inputs, wanted);
+    if (node.hooks && hook_table_hooks.run_post) hook_table_hooks.run_post(node.hooks, node, inputs, grads);
+    for (TensorRef& grad : grads) grad.reset();
+    Edge* edges = node.edges();
+    for (int k = 0; k < node.n_edges; ++k)
+      if (inputs[k] && edges[k].node) deliver(edges[k].node.get(), edges[k].nr, std::move(inputs[k]));
+    if (!options_.keep_graph) node.release_saved();
+  }
+
+  Options options_;
+  uint64_t id_;
+  bool pruned_ = false;
+  std::span<const Edge> targets_;
+  std::vector<TensorRef> captured_;
+  std::vector<Entry> entries_;
+  std::vector<uint32_t> free_slots_;
+  std::vector<Queued> heap_;
+  std::vector<uint32_t> leaves_;
+  std::unordered_map<Node*, uint32_t> own_map_;
+};
+
+void start(Task& task, std::span<Tensor* const> roots, std::span<TensorRef> weights,
+           std::span<const Edge> edges) {
+  for (size_t i = 0; i < roots.size(); ++i) {
+    Tensor& root = *roots[i];
+    if (!edges[i].node) {
+      fail(ErrorKind::Runtime, "[backward] element ", i,
+           " of the tensors does not require grad and does not have a grad_fn");
+    }
+    TensorRef weight = i < weights.size() ? weights[i] : TensorRef();
+    if (!weight) {
+      if (root.numel != 1) {
+        fail(ErrorKind::Runtime,
+             "[backward] grad can be implicitly created only for scalar outputs, got shape ", root.sizes,
+             "; pass gradient=");
+      }
+      weight = ops::full(root.sizes, root.dtype, Scalar::of(1.0));
+    } else if (weight->sizes != root.sizes) {
+      fail(ErrorKind::Shape, "[backward] the gradient has shape ", weight->sizes, ", the output ",
+           root.sizes);
+    }
+    task.deliver(edges[i].node.get(), edges[i].nr, std::move(weight));
+  }
+}
+
+std::vector<Edge> edges_of(std::span<Tensor* const> tensors) {
+  std::vector<Edge> edges;
+  for (Tensor* tensor : tensors) edges.push_back(edge_of(*tensor));
+  return edges;
+}
+
+}  // namespace
+
+void backward(std::span<Tensor* const> roots, std::span<TensorRef> weights, Options options) {
+  GradMode mode(options.create_graph);
+  Task task(options);
+  const std::vector<Edge> edges = edges_of(roots);
+  start(task, roots, weights, edges);
+  task.run();
+}
+
+std::vector<TensorRef> gradients(std::span<Tensor* const> roots, std::span<TensorRef> weights,
+                                 std::span<Tensor* const> targets, Options options) {
+  GradMode mode(options.create_graph);
+  Task task(options);
+  const std::vector<Edge> edges = edges_of(roots);
+  const std::vector<Edge> ends = edges_of(targets);
+  task.aim(edges, ends);
+  start(task, roots, weights, edges);
+  task.run();
+  return std::move(task.captured());
+}
+
+void accumulate(Tensor& tensor, TensorRef grad) {
+  if (!tensor.grad) {
+    const bool ours = grad->refs == 1 && grad->storage->refs == 1 && grad->is_dense();
+    tensor.grad = ours || modes.grad ? std::move(grad) : ops::clone(*grad);
+  } else if (modes.grad) {
+    tensor.grad = ops::add(*tensor.grad, *grad);
+  } else {
+    ops::add_(*tensor.grad, *grad);
+  }
+}
+
+}  // namespace versant::engine

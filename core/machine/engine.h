@@ -1,0 +1,28 @@
+// The backward pass.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "machine/node.h"
+
+namespace versant::engine {
+
+struct Options {
+  bool keep_graph = false;    // leave saved values for another pass
+  bool create_graph = false;  // record the pass itself
+};
+
+// Gradients of `roots`, weighted by `weights` (an empty one means 1 for a one-element root), accumulated into
+// .grad of every leaf behind them.
+void backward(std::span<Tensor* const> roots, std::span<TensorRef> weights, Options options);
+
+// The same with respect to `targets`, returned instead of accumulated; an empty reference where no path
+// leads.
+std::vector<TensorRef> gradients(std::span<Tensor* const> roots, std::span<TensorRef> weights,
+                                 std::span<Tensor* const> targets, Options options);
+
+// Adds `grad` to tensor.grad as the end of the tape does.
+void accumulate(Tensor& tensor, TensorRef grad);
+
+}  // namespace versant::engine

@@ -1,0 +1,137 @@
+// Note [Views and in-place]
+// A view remembers its base, the tensor that owns the history of the memory. Writing in place through a view
+// gives the *base* a new node (CopySlices: the gradient of the view's part goes through the op, the rest
+// passes by) and counts the base's `history` up; writing in place to the base does the same without slices.
+// Every view whose remembered count is behind regenerates its own node on next use, as a strided window on
+// the base. Windows are expressed by three linear primitives over strided geometry (strided.cc), which are
+// each other's gradients.
+#include "machine/inplace.h"
+
+#include "machine/ops.h"
+#include "machine/strided.h"
+
+namespace versant {
+
+namespace {
+
+bool overlaps_itself(const Array& array) {
+  for (int d = 0; d < array.rank(); ++d)
+    if (array.strides[d] == 0 && array.sizes[d] > 1) return true;
+  return false;
+}
+
+// The node of a base after an in-place op on one of its views.
+struct CopySlicesNode final : Node {
+  Window window;
+  Ref<Node> inner;
+  int self_input;
+  std::vector<Edge> edges_;
+
+  CopySlicesNode(uint32_t bytes, Edge base, Window window, Ref<Node> inner, int self_input)
+      : Node(bytes, static_cast<uint16_t>(1 + inner->n_edges)),
+        window(std::move(window)),
+        inner(std::move(inner)),
+        self_input(self_input) {
+    edges_.push_back(std::move(base));
+    for (int i = 0; i < this->inner->n_edges; ++i)
+      edges_.push_back(i == self_input ? Edge{} : this->inner->edges()[i]);
+  }
+  std::string name() const override { return "CopySlices(" + inner->name() + ")"; }
+  Edge* edges() override { return edges_.data(); }
+  void release_saved() override {
+    inner->release_saved();
+    released = inner->released;
+  }
+  void backward(Grads outputs, Grads inputs, uint64_t wanted) override {
+    if (!outputs[0]) return;
+    TensorRef part = ops::window_read(*outputs[0], window);
+    std::vector<TensorRef> inner_inputs(inner->n_edges);
+    uint64_t inner_wanted = wanted >> 1;
+    if (self_input >= 0) {
+      const uint64_t bit = uint64_t{1} << self_input;
+      inner_wanted = (wanted & 1) ? inner_wanted | bit : inner_wanted & ~bit;
+    }
+    inner->backward({&part, 1}, inner_inputs, inner_wanted);
+    for (int i = 0; i < inner->n_edges; ++i)
+      if (i != self_input) inputs[1 + i] = std::move(inner_inputs[i]);
+    if (!wants(0, wanted)) return;
+    TensorRef self = self_input >= 0 ? std::move(inner_inputs[self_input]) : TensorRef();
+    if (!self) self = ops::zeros(window.view_sizes, outputs[0]->dtype);
+    inputs[0] = ops::window_write(*outputs[0], *self, window);
+  }
+};
+
+Window window_of(const Tensor& view, const Tensor& base) {
+  Window window;
+  window.base_sizes = base.sizes;
+  window.base_strides = base.strides;
+  window.view_sizes = view.sizes;
+  window.view_strides = view.strides;
+  window.shift = (view.as<char>() - base.as<char>()) / static_cast<int64_t>(itemsize(base.dtype));
+  return window;
+}
+
+}  // namespace
+
+void check_in_place(Tensor& tensor, const char* op) {
+  begin_write(tensor, op);
+  if (overlaps_itself(tensor)) {
+    fail(ErrorKind::Runtime, "[", op,
+         "] several elements of the written-to tensor share one memory location (it was expanded); clone() "
+         "it first");
+  }
+  if (tensor.inference && !modes.inference && modes.grad) {
+    fail(ErrorKind::Runtime, "[", op,
+         "] an inference tensor cannot be changed in place outside inference mode; clone() it");
+  }
+  if (!modes.grad) return;
+  if (needs_grad(tensor) && tensor.is_leaf()) {
+    fail(ErrorKind::Runtime, "[", op,
+         "] a leaf Variable that requires grad is being used in an in-place operation; wrap the change in "
+         "no_grad()");
+  }
+  if (tensor.view && tensor.view->base->node && tensor.view->base->is_leaf()) {
+    fail(ErrorKind::Runtime, "[", op,
+         "] a view of a leaf Variable that requires grad is being used in an in-place operation; wrap the "
+         "change in no_grad()");
+  }
+}
+
+void rebase_history(Tensor& tensor, Node* node, int self_input) {
+  if (!tensor.view) {
+    if (!node && !tensor.node) return;
+    tensor.node = Ref<Node>(node);
+    tensor.output_nr = 0;
+    ++tensor.history;
+    return;
+  }
+  Tensor& base = *tensor.view->base;
+  if (!node) return;
+  Edge base_edge = edge_of(base);
+  base.node = Ref<Node>(new_node<CopySlicesNode>(sizeof(CopySlicesNode), std::move(base_edge),
+                                                 window_of(tensor, base), Ref<Node>(node), self_input));
+  base.node->output.sizes = base.sizes;
+  base.node->output.dtype = base.dtype;
+  base.output_nr = 0;
+  ++base.history;
+}
+
+void mark_view(Tensor& view, Tensor& source) {
+  Tensor& base = source.view ? *source.view->base : source;
+  view.view = new ViewInfo{TensorRef(&base), base.history};
+}
+
+void refresh_view(Tensor& tensor) {
+  Tensor& base = *tensor.view->base;
+  tensor.view->history = base.history;
+  if (!base.node) {
+    tensor.node.reset();
+    return;
+  }
+  GradMode record(true);
+  TensorRef fresh = ops::window_read(base, window_of(tensor, base));
+  tensor.node = fresh->node;
+  tensor.output_nr = fresh->output_nr;
+}
+
+}  // namespace versant

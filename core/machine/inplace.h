@@ -1,0 +1,16 @@
+// In-place changes and views on the tape. See Note [Views and in-place] in inplace.cc.
+#pragma once
+
+#include "machine/node.h"
+
+namespace versant {
+
+// Raises unless `tensor` may be written in place by `op` now.
+void check_in_place(Tensor& tensor, const char* op);
+// After an in-place op: `node` (or null) made the new value; `self_input` is its input that was the old
+// value, or -1.
+void rebase_history(Tensor& tensor, Node* node, int self_input);
+// Makes `view` a differentiable view of the base behind `source`.
+void mark_view(Tensor& view, Tensor& source);
+
+}  // namespace versant

@@ -1,0 +1,168 @@
+// The tape: nodes of the backward graph.
+//
+// A node stands for one recorded op. Its edges say, for each input of the op, where that input's gradient
+// goes. Nodes are numbered in the order in which they were made, so an edge always leads to a smaller number;
+// the engine visits nodes by falling number and needs no counting of consumers (engine.h).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "machine/tensor.h"
+
+namespace versant {
+
+struct Edge {
+  Ref<Node> node;
+  uint32_t nr = 0;  // which output of `node`
+};
+
+// Where in the user's program a node was made; opaque to the machine.
+struct Location {
+  void* code = nullptr;  // owned
+  int32_t at = 0;
+};
+struct LocationHooks {
+  Location (*here)() = nullptr;
+  void (*release)(void* code) = nullptr;
+  std::string (*describe)(const Location&) = nullptr;  // "train.py:12"
+};
+extern LocationHooks location_hooks;
+
+struct OutputInfo {
+  Dims sizes;
+  DType dtype = DType::Float32;
+};
+
+// Gradients on their way into or out of a node; an empty reference is a zero.
+using Grads = std::span<TensorRef>;
+
+// Python-side hooks on a node; `before[nr]` run on the gradient of output nr, `after` on the node's results.
+struct HookTable;
+struct HookTableHooks {
+  void (*run_pre)(HookTable*, Grads grads) = nullptr;  // throws HostError
+  void (*run_post)(HookTable*, Node& node, Grads inputs, Grads outputs) = nullptr;
+  void (*run_accumulated)(HookTable*, Tensor& leaf) = nullptr;
+  void (*destroy)(HookTable*) = nullptr;
+};
+extern HookTableHooks hook_table_hooks;
+
+struct Node {
+  int64_t refs = 0;
+  uint64_t number;
+  uint64_t task = 0;  // the backward pass that has it queued, and where: see engine.cc
+  uint32_t task_slot = 0;
+  uint32_t bytes;  // size of this object, for the pool
+  uint16_t n_edges = 0;
+  uint16_t n_outputs = 1;
+  bool released = false;  // its saved values are gone
+  Location where;
+  HookTable* hooks = nullptr;
+  void* host_object = nullptr;  // the host's face of this node (not owned by the node)
+  OutputInfo output;            // of output 0
+
+  Node(uint32_t bytes, uint16_t n_edges);
+  virtual ~Node();
+  Node(const Node&) = delete;
+
+  virtual std::string name() const = 0;
+  virtual Edge* edges() = 0;
+  virtual const OutputInfo& output_info(uint32_t) const { return output; }
+  virtual bool is_leaf() const { return false; }
+  // From the gradients of the outputs to those of the inputs, of which bit i of `wanted` says whether anybody
+  // asks (all bits from the 64th on are taken as set). Runs with gradient mode on when create_graph was
+  // asked.
+  virtual void backward(Grads outputs, Grads inputs, uint64_t wanted) = 0;
+  bool wants(int input, uint64_t wanted) {
+    return edges()[input].node && (input >= 64 || (wanted >> input & 1));
+  }
+  // Drops saved values; a second backward then raises.
+  virtual void release_saved() = 0;
+
+  // Freed without recursion, however long the chain of nodes behind it.
+  static void destroy(Node* node);
+};
+
+// Makes a node of a class of its own size from the pool.
+template <typename T, typename... Args>
+T* new_node(size_t bytes, Args&&... args) {
+  void* block = pool::allocate(bytes);
+  return new (block) T(static_cast<uint32_t>(bytes), std::forward<Args>(args)...);
+}
+
+// The end of the tape: gradients of a leaf tensor arrive here.
+struct LeafNode final : Node {
+  Tensor* leaf;  // null once the tensor is gone
+
+  LeafNode(uint32_t bytes, Tensor* leaf);
+  std::string name() const override { return "AccumulateGrad"; }
+  Edge* edges() override { return nullptr; }
+  bool is_leaf() const override { return true; }
+  void backward(Grads outputs, Grads inputs, uint64_t wanted) override;
+  void release_saved() override {}
+};
+
+// A value kept for backward.
+struct Saved {
+  Array array;
+  uint32_t version = 0;
+  bool present = false;
+
+  void keep(const Array& value) {
+    array = value;
+    version = value.storage->version;
+    present = true;
+  }
+  // Raises when the value was changed in place since, naming the op and the line that kept it.
+  const Array& get(const Node& node) const;
+  // The value as a tensor whose gradient goes along `edge` (when recording).
+  TensorRef unpack(const Node& node, const Edge* edge) const;
+};
+
+// --- modes
+// -----------------------------------------------------------------------------------------------------------
+
+struct Modes {
+  bool grad = true;
+  bool inference = false;
+};
+extern thread_local Modes modes;
+
+// Sets gradient mode for a scope.
+class GradMode {
+ public:
+  explicit GradMode(bool on) : before_(modes.grad) { modes.grad = on; }
+  ~GradMode() { modes.grad = before_; }
+
+ private:
+  bool before_;
+};
+
+// --- graph of a tensor
+// ------------------------------------------------------------------------------------------------
+
+// Brings the node of a view up to date after in-place changes of its base (inplace.cc).
+void refresh_view(Tensor& tensor);
+
+// Where gradients of `tensor` go; an empty edge when it needs none.
+inline Edge edge_of(Tensor& tensor) {
+  if (tensor.view && tensor.view->history != tensor.view->base->history) refresh_view(tensor);
+  return Edge{tensor.node, tensor.output_nr};
+}
+inline bool needs_grad(Tensor& tensor) {
+  if (tensor.view && tensor.view->history != tensor.view->base->history) refresh_view(tensor);
+  return static_cast<bool>(tensor.node);
+}
+
+// Makes `tensor` a leaf that wants a gradient, or not.
+void set_requires_grad(Tensor& tensor, bool on);
+// Cuts the tie between a dying tensor and its leaf node.
+void release_leaf(Tensor& tensor);
+// Gives a fresh result its node.
+inline void set_history(Tensor& result, Node* node, uint32_t output_nr = 0) {
+  result.node = Ref<Node>(node);
+  result.output_nr = output_nr;
+}
+
+}  // namespace versant

@@ -1,0 +1,179 @@
+#include "machine/primitive.h"
+
+#include <bit>
+#include <new>
+
+#include "machine/inplace.h"
+
+namespace versant {
+
+void Run::start_copy() {
+  if (in_place) return;
+  out[0] = Array::empty(in[0]->sizes, in[0]->dtype);
+  copy_into(out[0], *in[0]);
+}
+
+// The edges, further output descriptions and saved arrays follow the object in the same block of memory.
+class PrimitiveNode final : public Node {
+ public:
+  static size_t size(size_t n_inputs, int n_outputs, int n_saved) {
+    return sizeof(PrimitiveNode) + n_inputs * sizeof(Edge) + (n_outputs - 1) * sizeof(OutputInfo) +
+           n_saved * sizeof(Saved);
+  }
+
+  PrimitiveNode(uint32_t bytes, const Primitive& primitive, const Attributes& attributes, size_t n_inputs,
+                int n_outs, Saves saves)
+      : Node(bytes, static_cast<uint16_t>(n_inputs)),
+        primitive(primitive),
+        attributes(attributes),
+        saves(saves) {
+    n_outputs = static_cast<uint16_t>(n_outs);
+    auto* at = reinterpret_cast<char*>(this + 1);
+    edges_ = reinterpret_cast<Edge*>(at);
+    for (size_t i = 0; i < n_inputs; ++i) new (edges_ + i) Edge;
+    at += n_inputs * sizeof(Edge);
+    more_ = reinterpret_cast<OutputInfo*>(at);
+    for (int k = 1; k < n_outs; ++k) new (more_ + k - 1) OutputInfo;
+    at += (n_outs - 1) * sizeof(OutputInfo);
+    saved_ = reinterpret_cast<Saved*>(at);
+    for (int i = 0; i < n_saved(); ++i) new (saved_ + i) Saved;
+  }
+  ~PrimitiveNode() override {
+    for (int i = 0; i < n_edges; ++i) edges_[i].~Edge();
+    for (int k = 1; k < n_outputs; ++k) more_[k - 1].~OutputInfo();
+    for (int i = 0; i < n_saved(); ++i) saved_[i].~Saved();
+  }
+
+  std::string name() const override { return primitive.name(); }
+  Edge* edges() override { return edges_; }
+  const OutputInfo& output_info(uint32_t nr) const override { return nr == 0 ? output : more_[nr - 1]; }
+  OutputInfo& info(int nr) { return nr == 0 ? output : more_[nr - 1]; }
+  void backward(Grads outputs, Grads inputs, uint64_t wanted) override {
+    Vjp vjp(*this, outputs, inputs, wanted);
+    primitive.vjp(vjp);
+  }
+  void release_saved() override {
+    for (int i = 0; i < n_saved(); ++i) saved_[i].array = Array();
+    released = n_saved() > 0;
+  }
+  int n_saved() const { return std::popcount(saves.inputs) + std::popcount(saves.outputs); }
+  Saved& saved_input(int i) const { return saved_[std::popcount(saves.inputs & ((1u << i) - 1))]; }
+  Saved& saved_output(int k) const {
+    return saved_[std::popcount(saves.inputs) + std::popcount(saves.outputs & ((1u << k) - 1))];
+  }
+  const Edge& edge(int i) const { return edges_[i]; }
+
+  const Primitive& primitive;
+  const Attributes attributes;
+  const Saves saves;
+
+ private:
+  Edge* edges_;
+  OutputInfo* more_;
+  Saved* saved_;
+};
+
+const Attributes& Vjp::attributes() const { return node_.attributes; }
+bool Vjp::needs(int input) const { return node_.edge(input).node && (input >= 64 || (wanted_ >> input & 1)); }
+TensorRef Vjp::input(int i) const { return node_.saved_input(i).unpack(node_, &node_.edge(i)); }
+TensorRef Vjp::output(int k) const {
+  Edge self{Ref<Node>(const_cast<PrimitiveNode*>(&node_)), static_cast<uint32_t>(k)};
+  return node_.saved_output(k).unpack(node_, &self);
+}
+const Dims& Vjp::input_sizes(int i) const { return node_.edge(i).node->output_info(node_.edge(i).nr).sizes; }
+DType Vjp::input_dtype(int i) const { return node_.edge(i).node->output_info(node_.edge(i).nr).dtype; }
+const Dims& Vjp::output_sizes(int k) const { return node_.output_info(k).sizes; }
+int Vjp::n_inputs() const { return node_.n_edges; }
+
+namespace {
+
+// Records a run; returns null when no gradient flows. A mask of 32 bits bounds what can be saved, not the
+// inputs.
+PrimitiveNode* record(const Primitive& primitive, std::span<Tensor* const> inputs,
+                      const Attributes& attributes, const Array* outputs, int n_outputs) {
+  uint32_t needing = 0;
+  bool any = false;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!needs_grad(*inputs[i])) continue;
+    any = true;
+    if (i < 32) needing |= 1u << i;
+  }
+  bool floating = false;
+  for (int k = 0; k < n_outputs; ++k) floating |= is_floating(outputs[k].dtype);
+  if (!any || !floating || !primitive.differentiable()) return nullptr;
+  const Saves saves = primitive.saves(attributes, needing);
+  const int n_saved = std::popcount(saves.inputs) + std::popcount(saves.outputs);
+  auto* node = new_node<PrimitiveNode>(PrimitiveNode::size(inputs.size(), n_outputs, n_saved), primitive,
+                                       attributes, inputs.size(), n_outputs, saves);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (needs_grad(*inputs[i])) node->edges()[i] = Edge{inputs[i]->node, inputs[i]->output_nr};
+    if (i < 32 && (saves.inputs >> i & 1)) node->saved_input(static_cast<int>(i)).keep(*inputs[i]);
+  }
+  for (int k = 0; k < n_outputs; ++k) {
+    node->info(k).sizes = outputs[k].sizes;
+    node->info(k).dtype = outputs[k].dtype;
+    if (saves.outputs >> k & 1) node->saved_output(k).keep(outputs[k]);
+  }
+  node->refs = 1;
+  return node;
+}
+
+constexpr size_t kStackInputs = 8;
+
+struct ArrayList {
+  explicit ArrayList(std::span<Tensor* const> tensors) {
+    const Array** at = few;
+    if (tensors.size() > kStackInputs) {
+      many.resize(tensors.size());
+      at = many.data();
+    }
+    for (size_t i = 0; i < tensors.size(); ++i) at[i] = tensors[i];
+    span = {at, tensors.size()};
+  }
+  const Array* few[kStackInputs];
+  std::vector<const Array*> many;
+  std::span<const Array* const> span;
+};
+
+}  // namespace
+
+Outputs apply(const Primitive& primitive, std::span<Tensor* const> inputs, const Attributes& attributes) {
+  ArrayList arrays(inputs);
+  Run run(arrays.span, attributes);
+  primitive.run(run);
+  Ref<Node> node;
+  if (modes.grad) node = Ref<Node>::steal(record(primitive, inputs, attributes, run.out, run.n_outputs));
+  Outputs result;
+  for (int k = 0; k < run.n_outputs; ++k) {
+    TensorRef tensor = Tensor::make(std::move(run.out[k]));
+    tensor->inference = modes.inference;
+    if (node && is_floating(tensor->dtype)) {
+      tensor->node = node;
+      tensor->output_nr = static_cast<uint32_t>(k);
+    }
+    result.tensor[k] = std::move(tensor);
+  }
+  if (primitive.is_view() && modes.grad) mark_view(*result.tensor[0], *inputs[0]);
+  return result;
+}
+
+void apply_in_place(const Primitive& primitive, std::span<Tensor* const> inputs,
+                    const Attributes& attributes) {
+  Tensor& self = *inputs[0];
+  check_in_place(self, primitive.name());
+  ArrayList arrays(inputs);
+  Run run(arrays.span, attributes);
+  run.in_place = true;
+  run.out[0] = self;
+  Ref<Node> node;
+  if (modes.grad) node = Ref<Node>::steal(record(primitive, inputs, attributes, run.out, 1));
+  primitive.run(run);
+  bump_version(self);
+  if (node) {
+    auto* recorded = static_cast<PrimitiveNode*>(node.get());
+    if (recorded->saves.outputs & 1) recorded->saved_output(0).version = self.storage->version;
+  }
+  if (modes.grad) rebase_history(self, node.get(), 0);
+}
+
+}  // namespace versant

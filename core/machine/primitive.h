@@ -1,0 +1,97 @@
+// Structured primitives: one class per op that is not elementwise.
+//
+// A primitive says its name, computes its outputs from arrays, and states its gradient as ops over tensors
+// (so that gradients of gradients are recorded like any other op). `apply` is the only door: it runs,
+// records, and marks views.
+#pragma once
+
+#include <array>
+#include <span>
+
+#include "machine/node.h"
+
+namespace versant {
+
+// The arguments of a primitive that are not tensors. Each primitive says what stands where.
+struct Attributes {
+  Dims ints;
+  std::array<double, 2> floats{};
+};
+
+constexpr int kMaxPrimitiveOutputs = 3;
+
+// One run: reads `in`, fills `out[0 .. n_outputs)`.
+struct Run {
+  Run(std::span<const Array* const> in, const Attributes& attributes) : in(in), attributes(attributes) {}
+
+  std::span<const Array* const> in;
+  const Attributes& attributes;
+  Array out[kMaxPrimitiveOutputs];
+  int n_outputs = 1;
+  // In place: out[0] is in[0] and already holds it; otherwise primitives that update a copy start with
+  // `start_copy`.
+  bool in_place = false;
+
+  // out[0] as a fresh copy of in[0], unless the run is in place.
+  void start_copy();
+};
+
+class PrimitiveNode;
+
+// One backward step of a primitive. Inputs and outputs are there only if `saves` asked for them.
+class Vjp {
+ public:
+  Vjp(const PrimitiveNode& node, Grads outputs, Grads inputs, uint64_t wanted)
+      : node_(node), outputs_(outputs), inputs_(inputs), wanted_(wanted) {}
+  const Attributes& attributes() const;
+  // Gradient of output k; an empty reference is a zero.
+  const TensorRef& grad(int k = 0) const { return outputs_[k]; }
+  bool needs(int input) const;
+  TensorRef input(int i) const;
+  TensorRef output(int k = 0) const;
+  const Dims& input_sizes(int i) const;  // of an input that needs a gradient
+  DType input_dtype(int i) const;
+  const Dims& output_sizes(int k = 0) const;
+  int n_inputs() const;
+  void set(int input, TensorRef gradient) { inputs_[input] = std::move(gradient); }
+
+ private:
+  const PrimitiveNode& node_;
+  Grads outputs_, inputs_;
+  uint64_t wanted_;
+};
+
+struct Saves {
+  uint32_t inputs = 0, outputs = 0;  // bit masks
+};
+
+class Primitive {
+ public:
+  virtual ~Primitive() = default;
+  virtual const char* name() const = 0;
+  // Checks shapes and dtypes, allocates and computes. Long loops give the bookkeeping lock up (lock.h).
+  virtual void run(Run& run) const = 0;
+  // What the gradient reads, given which inputs need one.
+  virtual Saves saves(const Attributes&, uint32_t /*needing*/) const { return {}; }
+  // Sets the gradient of every input that needs one; leaving it unset means zero.
+  virtual void vjp(Vjp& vjp) const = 0;
+  virtual bool differentiable() const { return true; }
+  // The output shares memory with input 0.
+  virtual bool is_view() const { return false; }
+};
+
+struct Outputs {
+  TensorRef tensor[kMaxPrimitiveOutputs];
+  operator TensorRef() && { return std::move(tensor[0]); }
+};
+
+Outputs apply(const Primitive& primitive, std::span<Tensor* const> inputs, const Attributes& attributes = {});
+inline Outputs apply(const Primitive& primitive, std::initializer_list<Tensor*> inputs,
+                     const Attributes& attributes = {}) {
+  return apply(primitive, std::span<Tensor* const>(inputs.begin(), inputs.size()), attributes);
+}
+// Writes output 0 into input 0.
+void apply_in_place(const Primitive& primitive, std::span<Tensor* const> inputs,
+                    const Attributes& attributes);
+
+}  // namespace versant

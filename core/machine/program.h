@@ -1,0 +1,58 @@
+// Tile programs: straight-line programs of micro-ops, run tile by tile.
+//
+// Registers are numbered: first the inputs, then the constants, then one per instruction (a straight line in
+// static single assignment; `Program::finish` maps results onto few tiles). All registers have one compute
+// type.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "machine/array.h"
+#include "machine/micro.h"
+
+namespace versant {
+
+struct Instruction {
+  Micro micro;
+  uint8_t a = 0, b = 0, c = 0;  // operand registers
+};
+
+struct Program {
+  static constexpr int kMaxRegisters = 255;
+  static constexpr int kMaxInputs = 16;
+  static constexpr int kMaxOutputs = 8;
+
+  int n_inputs = 0;
+  std::vector<Scalar> constants;
+  std::vector<Instruction> code;
+  std::vector<uint8_t> outputs;  // registers; may name an input or a constant
+
+  // Checks registers and arities and plans tiles; throws Error(Value) on a malformed program.
+  void finish();
+  bool uses(int input) const;
+  int first_result() const { return n_inputs + static_cast<int>(constants.size()); }
+
+  // Set by finish: for each instruction the tile slot its result lives in, or -1 - k when it is written
+  // straight to output k; how many slots there are; and whether an I64 run may divide by zero.
+  std::vector<int16_t> slot;
+  int n_slots = 0;
+  bool divides = false;
+};
+
+// An input of a program: an array, or a number that is the same everywhere.
+struct Operand {
+  const Array* array = nullptr;
+  Scalar scalar;
+};
+
+Compute compute_of(DType dtype);
+
+// Runs `program` over the index space `sizes`. Inputs broadcast to it. Outputs have exactly these sizes, any
+// strides; an output may be the same memory as an input of equal strides, and may not overlap one otherwise.
+// Values are converted at load and store; where `common` (the promoted dtype) is float16 or bfloat16, inputs
+// of other dtypes are rounded to it first.
+void run_program(const Program& program, Compute compute, std::span<const Operand> inputs,
+                 std::span<const Array* const> outputs, const Dims& sizes, DType common, const char* op);
+
+}  // namespace versant

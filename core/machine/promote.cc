@@ -1,0 +1,64 @@
+#include "machine/promote.h"
+
+#include "machine/error.h"
+
+namespace versant {
+
+namespace {
+
+DType current_default = DType::Float32;
+
+int category(DType dtype) { return dtype == DType::Bool ? 0 : is_floating(dtype) ? 2 : 1; }
+
+bool is_signed(DType dtype) { return dtype != DType::UInt8 && dtype != DType::Bool; }
+
+int combine(int higher, int lower) {
+  if (higher < 0) return lower;
+  if (lower < 0) return higher;
+  const auto a = static_cast<DType>(higher), b = static_cast<DType>(lower);
+  if (category(b) > category(a))
+    return static_cast<int>(category(a) == 0 || category(b) == 2 ? promote_types(a, b) : b);
+  return higher;
+}
+
+}  // namespace
+
+DType promote_types(DType a, DType b) {
+  if (a == b) return a;
+  if (category(a) != category(b)) return category(a) > category(b) ? a : b;
+  if (category(a) == 2) {
+    const bool halves = itemsize(a) == 2 && itemsize(b) == 2;
+    if (halves) return DType::Float32;  // float16 and bfloat16
+    return itemsize(a) > itemsize(b) ? a : b;
+  }
+  if (is_signed(a) != is_signed(b)) {
+    const DType with_sign = is_signed(a) ? a : b;
+    return with_sign == DType::Int8 ? DType::Int16 : with_sign;
+  }
+  return itemsize(a) > itemsize(b) ? a : b;
+}
+
+DType default_float() { return current_default; }
+
+void set_default_float(DType dtype) {
+  if (!is_floating(dtype))
+    fail(ErrorKind::Type, "[set_default_dtype] only floating-point dtypes, got ", name(dtype));
+  current_default = dtype;
+}
+
+void Promotion::add(const Scalar& scalar) {
+  const DType dtype = scalar.kind == Scalar::Kind::Bool  ? DType::Bool
+                      : scalar.kind == Scalar::Kind::Int ? DType::Int64
+                                                         : current_default;
+  numbers_ = numbers_ < 0 ? static_cast<int>(dtype)
+                          : static_cast<int>(promote_types(static_cast<DType>(numbers_), dtype));
+}
+
+DType Promotion::result() const {
+  const int lower = combine(without_axes_, numbers_);
+  return static_cast<DType>(combine(with_axes_, lower));
+}
+
+bool can_cast_in_place(DType from, DType to) { return category(from) <= category(to); }
+
+}  // namespace versant

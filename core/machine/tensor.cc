@@ -1,0 +1,42 @@
+#include "machine/tensor.h"
+
+#include <new>
+
+#include "machine/node.h"
+
+namespace versant {
+
+TensorHooks tensor_hooks;
+
+Ref<Tensor> Tensor::make(Array array) {
+  auto* block = static_cast<char*>(pool::allocate(kHostPrefix + sizeof(Tensor)));
+  reinterpret_cast<uint64_t*>(block)[0] = 0;  // the collector's header: not tracked
+  reinterpret_cast<uint64_t*>(block)[1] = 0;
+  auto* tensor = new (block + kHostPrefix) Tensor;
+  static_cast<Array&>(*tensor) = std::move(array);
+  tensor->type = tensor_hooks.exact_type;
+  tensor->refs = 1;
+  return Ref<Tensor>::steal(tensor);
+}
+
+void Tensor::destroy(Tensor* tensor) {
+  if (tensor_hooks.dealloc && (tensor->pinned_type || tensor->host_dict || tensor->host_weakrefs)) {
+    tensor_hooks.dealloc(tensor);
+    return;
+  }
+  release_leaf(*tensor);
+  delete tensor->view;
+  tensor->~Tensor();
+  pool::deallocate(reinterpret_cast<char*>(tensor) - kHostPrefix, kHostPrefix + sizeof(Tensor));
+}
+
+bool Tensor::is_leaf() const { return !node || node->is_leaf(); }
+
+void begin_write(const Array& array, const char* op) {
+  if (array.storage->read_only) {
+    fail(ErrorKind::Value, "[", op,
+         "] the tensor's memory is read-only (it is shared with a read-only array); clone() it first");
+  }
+}
+
+}  // namespace versant

@@ -1,0 +1,65 @@
+// A tensor: an array that can take part in gradients.
+//
+// Note [One object]
+// A tensor is one block of memory that starts with a reference count and a type pointer, the layout of a
+// CPython object header. The Python face hands these very objects out; there is no wrapper. Sixteen bytes are
+// kept in front for the garbage collector's header of the host.
+#pragma once
+
+#include <vector>
+
+#include "machine/array.h"
+#include "machine/ref.h"
+
+namespace versant {
+
+struct Node;
+struct Tensor;
+
+struct Object {
+  intptr_t refs = 0;
+  void* type = nullptr;
+};
+
+// What a differentiable view remembers: see Note [Views and in-place] in inplace.cc.
+struct ViewInfo {
+  Ref<Tensor> base;
+  uint32_t history = 0;  // of the base when `node` of the view was made
+};
+
+struct Tensor : Object, Array {
+  Ref<Node> node;    // where its gradient goes: the op that made it, or its leaf node
+  Ref<Tensor> grad;  // accumulated gradient
+  ViewInfo* view = nullptr;
+  uint32_t output_nr = 0;  // which output of `node` it is
+  uint32_t history = 0;    // grows when an in-place op gives it a new node
+  bool retains_grad = false;
+  bool inference = false;    // made in inference mode: never recorded
+  bool pinned_type = false;  // allocated by the host (a subclass): freed by the host
+  void* host_dict = nullptr;
+  void* host_weakrefs = nullptr;
+
+  static Ref<Tensor> make(Array array);
+  static void destroy(Tensor* tensor);
+
+  bool requires_grad() const { return static_cast<bool>(node); }
+  bool is_leaf() const;
+  bool is_floating() const { return versant::is_floating(dtype); }
+};
+
+using TensorRef = Ref<Tensor>;
+
+// How the host takes part in the life of tensors; all null without a host.
+struct TensorHooks {
+  void* exact_type = nullptr;          // type pointer of tensors that the machine makes
+  void (*dealloc)(Tensor*) = nullptr;  // the count reached zero on an object with host parts
+};
+extern TensorHooks tensor_hooks;
+
+inline constexpr size_t kHostPrefix = 16;
+
+// Marks a write in place to the tensor's memory. Throws when the memory is read-only.
+void begin_write(const Array& array, const char* op);
+inline void bump_version(const Array& array) { ++array.storage->version; }
+
+}  // namespace versant

@@ -1,0 +1,363 @@
+// Views: ops whose result shares memory with their input.
+#include <algorithm>
+
+#include "machine/ops.h"
+#include "machine/strided.h"
+
+namespace versant::ops {
+
+namespace {
+
+struct View : Primitive {
+  bool is_view() const override { return true; }
+};
+
+// ints: the new sizes; the strides follow.
+struct Reshape final : View {
+  const char* name() const override { return "view"; }
+  void run(Run& run) const override {
+    const Array& x = *run.in[0];
+    Dims strides;
+    if (!x.can_view_as(run.attributes.ints, &strides)) {
+      fail(ErrorKind::Shape, "[view] shape ", run.attributes.ints, " is not compatible with size ", x.sizes,
+           " and stride ", x.strides, "; use reshape()");
+    }
+    run.out[0] = x.view(run.attributes.ints, std::move(strides));
+  }
+  void vjp(Vjp& vjp) const override { vjp.set(0, reshape(*vjp.grad(), vjp.input_sizes(0))); }
+};
+
+struct Expand final : View {
+  const char* name() const override { return "expand"; }
+  void run(Run& run) const override { run.out[0] = run.in[0]->expand(run.attributes.ints); }
+  // The engine sums over what was expanded.
+  void vjp(Vjp& vjp) const override { vjp.set(0, vjp.grad()); }
+};
+
+struct Permute final : View {
+  const char* name() const override { return "permute"; }
+  void run(Run& run) const override {
+    const Array& x = *run.in[0];
+    Dims sizes(x.rank()), strides(x.rank());
+    for (int d = 0; d < x.rank(); ++d) {
+      sizes[d] = x.sizes[run.attributes.ints[d]];
+      strides[d] = x.strides[run.attributes.ints[d]];
+    }
+    run.out[0] = x.view(std::move(sizes), std::move(strides));
+  }
+  void vjp(Vjp& vjp) const override {
+    const Dims& axes = vjp.attributes().ints;
+    Dims inverse(axes.size());
+    for (int d = 0; d < axes.size(); ++d) inverse[axes[d]] = d;
+    vjp.set(0, permute(*vjp.grad(), inverse));
+  }
+};
+
+// ints: axis, begin, step, count.
+struct Slice final : View {
+  const char* name() const override { return "slice"; }
+  void run(Run& run) const override {
+    const Array& x = *run.in[0];
+    const Dims& a = run.attributes.ints;
+    const int axis = static_cast<int>(a[0]);
+    Dims sizes = x.sizes, strides = x.strides;
+    sizes[axis] = a[3];
+    strides[axis] *= a[2];
+    run.out[0] = x.view(std::move(sizes), std::move(strides), a[3] == 0 ? 0 : a[1] * x.strides[axis]);
+  }
+  void vjp(Vjp& vjp) const override;
+};
+
+// Zeros of a wider shape with the input at a slice. ints: as Slice, then the size of the axis.
+struct SliceSpread final : Primitive {
+  const char* name() const override { return "slice_backward"; }
+  void run(Run& run) const override {
+    const Array& x = *run.in[0];
+    const Dims& a = run.attributes.ints;
+    const int axis = static_cast<int>(a[0]);
+    Dims sizes = x.sizes;
+    sizes[axis] = a[4];
+    run.out[0] = Array::full(sizes, x.dtype, Scalar::of_int(0));
+    Dims strides = run.out[0].strides;
+    const int64_t shift = a[3] == 0 ? 0 : a[1] * strides[axis];
+    strides[axis] *= a[2];
+    copy_into(run.out[0].view(x.sizes, std::move(strides), shift), x);
+  }
+  void vjp(Vjp& vjp) const override {
+    const Dims& a = vjp.attributes().ints;
+    vjp.set(0, slice(*vjp.grad(), a[0], a[1], a[1] + (a[3] - 1) * a[2] + 1, a[2]));
+  }
+};
+
+// ints: axis, index.
+struct Select final : View {
+  const char* name() const override { return "select"; }
+  void run(Run& run) const override {
+    const Array& x = *run.in[0];
+    const int axis = static_cast<int>(run.attributes.ints[0]);
+    Dims sizes = x.sizes, strides = x.strides;
+    const int64_t shift = run.attributes.ints[1] * strides[axis];
+    sizes.erase(axis);
+    strides.erase(axis);
+    run.out[0] = x.view(std::move(sizes), std::move(strides), shift);
+  }
+  void vjp(Vjp& vjp) const override;
+};
+
+// ints: axes of size 1 to drop, ascending.
+struct Squeeze final : View {
+  const char* name() const override { return "squeeze"; }
+  void run(Run& run) const override {
+    const Array& x = *run.in[0];
+    Dims sizes = x.sizes, strides = x.strides;
+    for (int i = run.attributes.ints.size() - 1; i >= 0; --i) {
+      sizes.erase(static_cast<int>(run.attributes.ints[i]));
+      strides.erase(static_cast<int>(run.attributes.ints[i]));
+    }
+    run.out[0] = x.view(std::move(sizes), std::move(strides));
+  }
+  void vjp(Vjp& vjp) const override { vjp.set(0, reshape(*vjp.grad(), vjp.input_sizes(0))); }
+};
+
+struct Unsqueeze final : View {
+  const char* name() const override { return "unsqueeze"; }
+  void run(Run& run) const override {
+    const Array& x = *run.in[0];
+    const int axis = static_cast<int>(run.attributes.ints[0]);
+    Dims sizes = x.sizes, strides = x.strides;
+    const int64_t step = axis < x.rank() ? sizes[axis] * strides[axis] : 1;
+    sizes.insert(axis, 1);
+    strides.insert(axis, step);
+    run.out[0] = x.view(std::move(sizes), std::move(strides));
+  }
+  void vjp(Vjp& vjp) const override { vjp.set(0, squeeze(*vjp.grad(), Dims{vjp.attributes().ints[0]})); }
+};
+
+// Any window on the input. ints: shift, rank, sizes, strides, then the geometry of the input (sizes,
+// strides).
+struct AsStrided final : View {
+  const char* name() const override { return "as_strided"; }
+  void run(Run& run) const override {
+    const Window window = unpack(run.attributes.ints, run.in[0]->rank());
+    run.out[0] = run.in[0]->view(window.view_sizes, window.view_strides, window.shift);
+  }
+  void vjp(Vjp& vjp) const override {
+    vjp.set(0, window_add(*vjp.grad(), unpack(vjp.attributes().ints, vjp.input_sizes(0).size())));
+  }
+  static Window unpack(const Dims& a, int base_rank) {
+    Window w;
+    int at = 0;
+    w.shift = a[at++];
+    const int n = static_cast<int>(a[at++]);
+    for (int i = 0; i < n; ++i) w.view_sizes.push_back(a[at++]);
+    for (int i = 0; i < n; ++i) w.view_strides.push_back(a[at++]);
+    for (int i = 0; i < base_rank; ++i) w.base_sizes.push_back(a[at++]);
+    for (int i = 0; i < base_rank; ++i) w.base_strides.push_back(a[at++]);
+    return w;
+  }
+};
+
+const Reshape kReshape;
+const Expand kExpand;
+const Permute kPermute;
+const Slice kSlice;
+const SliceSpread kSliceSpread;
+const Select kSelect;
+const Squeeze kSqueeze;
+const Unsqueeze kUnsqueeze;
+const AsStrided kAsStrided;
+
+void Slice::vjp(Vjp& vjp) const {
+  Attributes a = vjp.attributes();
+  a.ints.push_back(vjp.input_sizes(0)[static_cast<int>(a.ints[0])]);
+  vjp.set(0, apply(kSliceSpread, {vjp.grad().get()}, a));
+}
+
+void Select::vjp(Vjp& vjp) const {
+  const int64_t axis = vjp.attributes().ints[0], index = vjp.attributes().ints[1];
+  TensorRef row = unsqueeze(*vjp.grad(), axis);
+  vjp.set(0, apply(kSliceSpread, {row.get()},
+                   {Dims{axis, index, 1, 1, vjp.input_sizes(0)[static_cast<int>(axis)]}, {}}));
+}
+
+// The attributes of AsStrided.
+Attributes pack_window(const Tensor& x, int64_t shift, const Dims& sizes, const Dims& strides) {
+  Attributes a;
+  a.ints = Dims{shift, sizes.size()};
+  for (const Dims& dims : {sizes, strides, x.sizes, x.strides})
+    for (const int64_t v : dims) a.ints.push_back(v);
+  return a;
+}
+
+// Fills in a -1 and checks the number of elements.
+Dims resolve_sizes(const Tensor& x, const Dims& wanted, const char* op) {
+  Dims sizes = wanted;
+  int free = -1;
+  int64_t known = 1;
+  bool overflow = false;
+  for (int d = 0; d < sizes.size(); ++d) {
+    if (sizes[d] == -1 && free < 0)
+      free = d;
+    else if (sizes[d] < 0)
+      fail(ErrorKind::Shape, "[", op, "] invalid shape dimension ", sizes[d], " in ", wanted);
+    else
+      overflow |= __builtin_mul_overflow(known, sizes[d], &known);
+  }
+  if (free >= 0) {
+    if (known == 0 && x.numel == 0)
+      fail(ErrorKind::Shape, "[", op, "] cannot reshape tensor of 0 elements into shape ", wanted,
+           ": the size of -1 is ambiguous");
+    if (overflow || known == 0 || x.numel % known != 0)
+      fail(ErrorKind::Shape, "[", op, "] shape '", wanted, "' is invalid for input of size ", x.numel);
+    sizes[free] = x.numel / known;
+  } else if (overflow || known != x.numel) {
+    fail(ErrorKind::Shape, "[", op, "] shape '", wanted, "' is invalid for input of size ", x.numel);
+  }
+  return sizes;
+}
+
+}  // namespace
+
+TensorRef alias(Tensor& x) { return apply(kReshape, {&x}, {x.sizes, {}}); }
+
+TensorRef expand(Tensor& x, const Dims& wanted) {
+  Dims sizes = wanted;
+  const int lead = sizes.size() - x.rank();
+  for (int d = 0; d < sizes.size(); ++d) {
+    if (sizes[d] != -1) continue;
+    if (d < lead)
+      fail(ErrorKind::Shape, "[expand] the new leading dimension ", d, " cannot be -1 in ", wanted);
+    sizes[d] = x.sizes[d - lead];
+  }
+  checked_numel(sizes, 1);
+  return apply(kExpand, {&x}, {sizes, {}});
+}
+
+TensorRef permute(Tensor& x, const Dims& wanted) {
+  if (wanted.size() != x.rank())
+    fail(ErrorKind::Shape, "[permute] expected ", x.rank(), " axes for shape ", x.sizes, ", got ", wanted);
+  Dims axes(x.rank());
+  uint64_t seen = 0;
+  for (int d = 0; d < x.rank(); ++d) {
+    axes[d] = wrap_axis(wanted[d], x.rank(), "permute");
+    if (seen >> axes[d] & 1) fail(ErrorKind::Shape, "[permute] an axis repeats in ", wanted);
+    seen |= uint64_t{1} << axes[d];
+  }
+  return apply(kPermute, {&x}, {axes, {}});
+}
+
+TensorRef transpose(Tensor& x, int64_t axis0, int64_t axis1) {
+  const int a = wrap_axis(axis0, x.rank(), "transpose"), b = wrap_axis(axis1, x.rank(), "transpose");
+  Dims axes(x.rank());
+  for (int d = 0; d < x.rank(); ++d) axes[d] = d;
+  if (x.rank() > 0) std::swap(axes[a], axes[b]);
+  return apply(kPermute, {&x}, {axes, {}});
+}
+
+TensorRef unsqueeze(Tensor& x, int64_t axis) {
+  return apply(kUnsqueeze, {&x}, {Dims{wrap_axis(axis, x.rank() + 1, "unsqueeze")}, {}});
+}
+
+TensorRef squeeze(Tensor& x, const Dims& wanted) {
+  uint64_t drop = 0;
+  for (const int64_t axis : wanted) drop |= uint64_t{1} << wrap_axis(axis, x.rank(), "squeeze");
+  Dims axes;
+  for (int d = 0; d < x.rank(); ++d)
+    if ((drop >> d & 1) && x.sizes[d] == 1) axes.push_back(d);
+  return apply(kSqueeze, {&x}, {axes, {}});
+}
+
+TensorRef select(Tensor& x, int64_t wanted, int64_t index) {
+  if (x.rank() == 0) fail(ErrorKind::Index, "[select] a 0-dimensional tensor cannot be indexed; use item()");
+  const int axis = wrap_axis(wanted, x.rank(), "select");
+  const int64_t size = x.sizes[axis];
+  if (index < -size || index >= size)
+    fail(ErrorKind::Index, "[select] index ", index, " is out of bounds for dimension ", axis, " with size ",
+         size);
+  return apply(kSelect, {&x}, {Dims{axis, index < 0 ? index + size : index}, {}});
+}
+
+TensorRef slice(Tensor& x, int64_t wanted, int64_t begin, int64_t end, int64_t step) {
+  if (x.rank() == 0) fail(ErrorKind::Index, "[slice] a 0-dimensional tensor cannot be sliced");
+  const int axis = wrap_axis(wanted, x.rank(), "slice");
+  if (step <= 0)
+    fail(ErrorKind::Value, "[slice] step must be greater than zero, got ", step, "; use flip() to reverse");
+  const int64_t size = x.sizes[axis];
+  auto clamp = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + size : at, 0, size); };
+  begin = clamp(begin);
+  end = std::max(begin, clamp(end));
+  const int64_t count = (end - begin + step - 1) / step;
+  return apply(kSlice, {&x}, {Dims{axis, begin, step, count}, {}});
+}
+
+TensorRef diagonal(Tensor& x, int64_t offset, int64_t axis0, int64_t axis1) {
+  const int a = wrap_axis(axis0, x.rank(), "diagonal"), b = wrap_axis(axis1, x.rank(), "diagonal");
+  if (x.rank() < 2 || a == b)
+    fail(ErrorKind::Shape, "[diagonal] needs two different axes, got ", axis0, " and ", axis1, " of shape ",
+         x.sizes);
+  const int64_t rows = x.sizes[a], columns = x.sizes[b];
+  const int64_t count =
+      std::max<int64_t>(0, offset >= 0 ? std::min(rows, columns - offset) : std::min(rows + offset, columns));
+  Dims sizes = x.sizes, strides = x.strides;
+  for (const int axis : {std::max(a, b), std::min(a, b)}) {
+    sizes.erase(axis);
+    strides.erase(axis);
+  }
+  sizes.push_back(count);
+  strides.push_back(x.strides[a] + x.strides[b]);
+  const int64_t shift = count == 0 ? 0 : offset >= 0 ? offset * x.strides[b] : -offset * x.strides[a];
+  return apply(kAsStrided, {&x}, pack_window(x, shift, sizes, strides));
+}
+
+TensorRef as_strided(Tensor& x, const Dims& sizes, const Dims& strides, int64_t offset) {
+  if (sizes.size() != strides.size())
+    fail(ErrorKind::Shape, "[as_strided] sizes ", sizes, " and strides ", strides, " differ in length");
+  int64_t last = offset;
+  const bool none = checked_numel(sizes, 1) == 0;
+  for (int d = 0; d < sizes.size(); ++d) {
+    if (strides[d] < 0)
+      fail(ErrorKind::Value, "[as_strided] negative strides are not supported, got ", strides);
+    if (!none) {
+      int64_t reach;
+      if (__builtin_mul_overflow(sizes[d] - 1, strides[d], &reach) ||
+          __builtin_add_overflow(last, reach, &last))
+        fail(ErrorKind::Shape, "[as_strided] the window overflows");
+    }
+  }
+  const int64_t room = static_cast<int64_t>(x.storage->bytes / itemsize(x.dtype));
+  if (offset < 0 || (!none && last >= room))
+    fail(ErrorKind::Shape, "[as_strided] sizes ", sizes, ", strides ", strides, " and offset ", offset,
+         " reach outside the tensor's memory of ", room, " elements");
+  return apply(kAsStrided, {&x}, pack_window(x, offset - x.offset(), sizes, strides));
+}
+
+TensorRef view(Tensor& x, const Dims& sizes) {
+  return apply(kReshape, {&x}, {resolve_sizes(x, sizes, "view"), {}});
+}
+
+TensorRef reshape(Tensor& x, const Dims& wanted) {
+  const Dims sizes = resolve_sizes(x, wanted, "reshape");
+  Dims strides;
+  if (x.can_view_as(sizes, &strides)) return apply(kReshape, {&x}, {sizes, {}});
+  TensorRef copy = contiguous(x);
+  return apply(kReshape, {copy.get()}, {sizes, {}});
+}
+
+TensorRef unfold(Tensor& x, int64_t wanted, int64_t size, int64_t step) {
+  const int axis = wrap_axis(wanted, x.rank(), "unfold");
+  const int64_t length = x.rank() ? x.sizes[axis] : 1;
+  if (size < 0 || size > length || step <= 0)
+    fail(ErrorKind::Shape, "[unfold] windows of size ", size, " and step ", step, " do not fit dimension ",
+         axis, " of size ", length);
+  Dims sizes = x.sizes, strides = x.strides;
+  const int64_t stride = x.rank() ? strides[axis] : 1;
+  if (x.rank()) {
+    sizes[axis] = (length - size) / step + 1;
+    strides[axis] = stride * step;
+  }
+  sizes.push_back(size);
+  strides.push_back(stride);
+  return apply(kAsStrided, {&x}, pack_window(x, 0, sizes, strides));
+}
+
+}  // namespace versant::ops
