@@ -1,0 +1,135 @@
+"""Our time per step beside that of our peers, measured in turns on the same machine.
+
+    python bench/run.py                               all workloads, against the peers that are installed
+    python bench/run.py --only W5,W6 --quick          a glance at two of them
+    python bench/run.py --python tf=../tf/bin/python  a peer that lives in another environment
+    python bench/run.py --against torch-fused:1       a peer on one thread
+    python bench/run.py --against versant@before --python versant@before=../before/bin/python
+                                                      another build of ourselves
+
+Every workload is first run for six steps by everyone; unless all compute the same six numbers, the run
+fails. Times are medians over the rounds; a round gives every column one slice and takes its mean per step.
+"""
+
+import argparse
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from frameworks import CONTESTANTS, Column
+from machine import ROOT, describe
+from rounds import Rounds, WorkerError, disagreement, leave_on_signals
+from table import Printer, shares
+from workloads import WORKLOADS
+
+RESULTS = ROOT / "bench" / "results"
+OURS = "versant"
+PEERS = "torch,torch-fused,tf"
+
+
+def parse_arguments() -> argparse.Namespace:
+    purpose, _, more = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=purpose, epilog=more, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    option = parser.add_argument
+    option("--only", metavar="W1,W2", default=",".join(WORKLOADS), help="these workloads alone")
+    option("--against", metavar="A,B", help=f"these columns alone, see --list (default: {PEERS})")
+    option("--rounds", type=int, default=9, help="slices of each column (default: %(default)s)")
+    option("--seconds", type=float, default=0.25, help="length of a slice (default: %(default)s)")
+    option("--quick", action="store_true", help="3 rounds of 0.05 seconds")
+    option("--threads", type=int, default=2, help="threads of each column (default: %(default)s)")
+    option(
+        "--python",
+        metavar="NAME=PATH",
+        action="append",
+        default=[],
+        help="the interpreter of a peer or column",
+    )
+    option("--json", type=Path, metavar="FILE", help="keep the figures there instead of under bench/results")
+    option("--list", action="store_true", help="list the workloads and columns, measure nothing")
+    arguments = parser.parse_args()
+    try:
+        arguments.workloads = [WORKLOADS[name] for name in arguments.only.split(",")]
+        arguments.columns = [Column.parse(name) for name in (arguments.against or PEERS).split(",")]
+        arguments.python = dict(pair.split("=", 1) for pair in arguments.python)
+    except KeyError as error:
+        parser.error(f"no workload {error}; there are {', '.join(WORKLOADS)}")
+    except ValueError as error:
+        parser.error(str(error))
+    if min(arguments.rounds, arguments.threads) < 1 or arguments.seconds <= 0:
+        parser.error("--rounds, --threads and --seconds want positive numbers")
+    if arguments.quick:
+        arguments.rounds, arguments.seconds = 3, 0.05
+    return arguments
+
+
+def start(rounds: Rounds, arguments: argparse.Namespace) -> list[Column]:
+    """One worker a column; a peer that is not installed is left out, unless it was asked for by name."""
+    columns = []
+    for column in [Column.parse(OURS), *arguments.columns]:
+        pythons = arguments.python
+        python = pythons.get(column.label) or pythons.get(column.contestant.framework) or sys.executable
+        try:
+            worker = rounds.start(column, python, column.threads or arguments.threads)
+        except WorkerError as error:
+            sys.exit(f"[bench] {column.label} does not start with {python}:\n{error}")
+        if worker is not None:
+            columns.append(column)
+        elif arguments.against or column.label == OURS:
+            sys.exit(f"[bench] {column.label} is not installed for {python}")
+        else:
+            print(f"{column.label} is left out: not installed for {python}", file=sys.stderr)
+    return columns
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    if arguments.list:
+        for workload in WORKLOADS.values():
+            print(f"{workload.name:<14} {workload.title} ({', '.join(workload.programs)})")
+        for contestant in CONTESTANTS.values():
+            print(f"{contestant.name:<14} {contestant.what}")
+        return
+
+    leave_on_signals()
+    when = datetime.now().astimezone().isoformat(timespec="seconds")
+    record: dict[str, Any] = {"when": when, "machine": describe(), "threads": arguments.threads}
+    record |= {"rounds": arguments.rounds, "seconds": arguments.seconds, "columns": {}, "workloads": {}}
+    failures = []
+    with Rounds(arguments.rounds, arguments.seconds) as rounds:
+        columns = start(rounds, arguments)
+        print("; ".join(f"{key} {value}" for key, value in record["machine"].items()), file=sys.stderr)
+        for column in columns:
+            about = record["columns"][column.label] = rounds.workers[column.label].about
+            about |= {"what": column.contestant.what, "threads": column.threads or arguments.threads}
+            print(f"{column.label}: " + "; ".join(f"{k} {v}" for k, v in about.items()), file=sys.stderr)
+        printer = Printer(columns)
+        for workload in arguments.workloads:
+            # Without an optimizer in the step, a column that only chooses one repeats another column.
+            taking_part = [c for c in columns if workload.has_optimizer or not c.contestant.options]
+            cells = rounds.measure(workload, taking_part)
+            ratios = shares(cells, columns)
+            printer.row(workload, cells, ratios)
+            record["workloads"][workload.name] = {"title": workload.title, "targets": workload.targets}
+            record["workloads"][workload.name] |= {"cells": cells, "shares": ratios}
+            failures += [f"{workload.name}, {x}: {cells[x]['error']}" for x in cells if "error" in cells[x]]
+            if difference := disagreement(cells, workload.rtol):
+                failures.append(f"{workload.name}: values differ; {difference}")
+
+    if rounds.disturbed:
+        print(
+            f"{rounds.disturbed} of {rounds.slices} slices were disturbed by other processes", file=sys.stderr
+        )
+    path = arguments.json or RESULTS / f"{when[:19].replace(':', '')}-{record['machine']['git']}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    print(f"figures in {path}", file=sys.stderr)
+    if failures:
+        sys.exit("\n\n".join(failures))
+
+
+if __name__ == "__main__":
+    main()

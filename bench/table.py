@@ -1,0 +1,52 @@
+"""Shares of our time in our peers' and the table on the terminal, line by line as workloads finish."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from frameworks import Column
+from workloads.workload import Workload
+
+Cells = dict[str, dict[str, Any]]  # what was measured in one workload, for each column
+
+
+def shares(cells: Cells, columns: Sequence[Column]) -> dict[str, float]:
+    """Our time over that of each peer's fastest column, {"torch": 0.12, "tf": 0.004}; we come first."""
+    ours, *others = columns
+    best: dict[str, float] = {}
+    for column in others:
+        time = cells.get(column.label, {}).get("microseconds")
+        if time is not None:
+            best[column.peer] = min(time, best.get(column.peer, time))
+    time = cells[ours.label].get("microseconds")
+    return {peer: time / theirs for peer, theirs in best.items()} if time is not None else {}
+
+
+def as_share(value: float) -> str:
+    """Small shares are easier to read as "1/8"."""
+    return f"{value:.2f}" if value > 0.4 else f"1/{1 / value:.3g}"
+
+
+def as_cell(cell: dict[str, Any]) -> str:
+    return "error" if "error" in cell else f"{cell['microseconds']:.4g}" if cell else ""
+
+
+class Printer:
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.labels = [column.label for column in columns]
+        self.peers = list(dict.fromkeys(column.peer for column in columns[1:]))
+        self.widths = [28, *(max(10, len(label) + 2) for label in self.labels), *(16 for _ in self.peers)]
+        self._line(["microseconds per step", *self.labels, *(f"us/{peer} (goal)" for peer in self.peers)])
+
+    def row(self, workload: Workload, cells: Cells, shares: dict[str, float]) -> None:
+        words = [
+            f"{workload.name} {workload.title}",
+            *(as_cell(cells.get(label, {})) for label in self.labels),
+        ]
+        for peer in self.peers:
+            goal = f" ({as_share(workload.targets[peer])})" if peer in workload.targets else ""
+            words.append(as_share(shares[peer]) + goal if peer in shares else "")
+        self._line(words)
+
+    def _line(self, words: list[str]) -> None:
+        (first, width), *rest = zip(words, self.widths, strict=True)
+        print(first.ljust(width) + "".join(word.rjust(width) for word, width in rest), flush=True)

@@ -1,0 +1,13 @@
+"""The workloads: small, complete training steps that every framework runs from the same numbers.
+
+A program is a function `program(framework, options) -> step`: it loads the numbers into the framework's own
+arrays and returns one step, a function without arguments whose result is checked and whose time is measured.
+The program of the "torch" dialect serves every framework that can be imported in torch's place.
+"""
+
+from workloads import chains, first_programs, mlps
+from workloads.workload import Workload
+
+WORKLOADS: dict[str, Workload] = {
+    workload.name: workload for family in (first_programs, chains, mlps) for workload in family.WORKLOADS
+}

@@ -1,0 +1,117 @@
+"""W4: a thousand ops on one number, one after the other. What an op costs beside its arithmetic."""
+
+from workloads.workload import Workload
+
+# W4: times 1.0001, plus 0.001, tanh, in turn: 333 times all three and once more the first make 1000 ops.
+
+
+def chain(torch, options):
+    x = torch.tensor([0.5], requires_grad=True)
+
+    def step():
+        x.grad = None
+        y = x
+        for _ in range(333):
+            y = torch.tanh(y * 1.0001 + 0.001)
+        y = y * 1.0001
+        y.backward()
+        return x.grad
+
+    return step
+
+
+def chain_tensorflow(tf, options):
+    x = tf.constant([0.5])
+
+    def step():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = x
+            for _ in range(333):
+                y = tf.tanh(y * 1.0001 + 0.001)
+            y = y * 1.0001
+        return tape.gradient(y, x)
+
+    return step
+
+
+# W4a: a thousand additions, no gradient wanted.
+
+
+def adds(torch, options):
+    x, c = torch.tensor([0.5]), torch.tensor([0.25])
+
+    def step():
+        with torch.inference_mode():
+            y = x
+            for _ in range(1000):
+                y = y + c
+            return y
+
+    return step
+
+
+def adds_tensorflow(tf, options):
+    x, c = tf.constant([0.5]), tf.constant([0.25])
+
+    def step():
+        y = x
+        for _ in range(1000):
+            y = y + c
+        return y
+
+    return step
+
+
+# W4b: the same additions, then the gradient with respect to the first number.
+
+
+def adds_and_backward(torch, options):
+    x, c = torch.tensor([0.5], requires_grad=True), torch.tensor([0.25])
+
+    def step():
+        x.grad = None
+        y = x
+        for _ in range(1000):
+            y = y + c
+        y.backward()
+        return x.grad
+
+    return step
+
+
+def adds_and_backward_tensorflow(tf, options):
+    x, c = tf.constant([0.5]), tf.constant([0.25])
+
+    def step():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = x
+            for _ in range(1000):
+                y = y + c
+        return tape.gradient(y, x)
+
+    return step
+
+
+WORKLOADS = [
+    Workload(
+        "W4",
+        "op chain",
+        {"torch": chain, "tensorflow": chain_tensorflow},
+        {"torch": 1 / 20, "tf": 1 / 40},
+        rtol=1e-4,  # the rounding of 333 hyperbolic tangents adds up
+    ),
+    Workload(
+        "W4a",
+        "adds, forward",
+        {"torch": adds, "tensorflow": adds_tensorflow},
+        {"torch": 1 / 10, "tf": 1 / 40},
+    ),
+    Workload(
+        "W4b",
+        "adds, and backward",
+        {"torch": adds_and_backward, "tensorflow": adds_and_backward_tensorflow},
+        {"torch": 1 / 12, "tf": 1 / 40},
+    ),
+]

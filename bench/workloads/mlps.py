@@ -1,0 +1,128 @@
+"""W5 and W6: multilayer perceptrons with ReLU, trained by Adam."""
+
+import itertools
+
+import numpy as np
+
+from workloads import tensorflow_optimizers
+from workloads.workload import Workload
+
+
+def mlp_numbers(rs, widths):
+    """Weights (inputs, outputs), normal / sqrt(inputs), and biases of zero."""
+    weights = [(rs.randn(n, m) / np.sqrt(n)).astype(np.float32) for n, m in itertools.pairwise(widths)]
+    return weights, [np.zeros(m, np.float32) for m in widths[1:]]
+
+
+def mlp_tiny_numbers():
+    rs = np.random.RandomState(0)
+    weights, biases = mlp_numbers(rs, [4, 64, 64, 2])
+    return weights, biases, rs.randn(32, 4).astype(np.float32), rs.randn(32, 2).astype(np.float32)
+
+
+def mlp_mnist_numbers():
+    rs = np.random.RandomState(0)
+    weights, biases = mlp_numbers(rs, [784, 256, 128, 10])
+    return weights, biases, rs.randn(64, 784).astype(np.float32), rs.randint(0, 10, 64)
+
+
+def mlp(torch, weights, biases):
+    """Linear layers with ReLU between them."""
+    layers = []
+    for weight, bias in zip(weights, biases, strict=True):
+        linear = torch.nn.Linear(*weight.shape)
+        linear.load_state_dict({"weight": torch.tensor(weight.T), "bias": torch.tensor(bias)})
+        layers += [linear, torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
+
+
+# W5: 4-64-64-2 on 32 samples, mean squared error.
+
+
+def mlp_tiny(torch, options):
+    weights, biases, x, y = mlp_tiny_numbers()
+    model = mlp(torch, weights, biases)
+    x, y = torch.tensor(x), torch.tensor(y)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, **options)
+
+    def step():
+        optimizer.zero_grad()
+        loss = torch.nn.functional.mse_loss(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def mlp_tiny_tensorflow(tf, options):
+    weights, biases, x, y = mlp_tiny_numbers()
+    w1, w2, w3, b1, b2, b3 = parameters = [tf.Variable(a) for a in weights + biases]
+    x, y = tf.constant(x), tf.constant(y)
+    update = tensorflow_optimizers.adam(tf, parameters, 1e-3)
+
+    def step():
+        with tf.GradientTape() as tape:
+            h = tf.nn.relu(tf.matmul(x, w1) + b1)
+            h = tf.nn.relu(tf.matmul(h, w2) + b2)
+            loss = tf.reduce_mean(tf.square(tf.matmul(h, w3) + b3 - y))
+        update(tape.gradient(loss, parameters))
+        return loss
+
+    return step
+
+
+# W6: 784-256-128-10 on 64 samples, cross-entropy.
+
+
+def mlp_mnist(torch, options):
+    weights, biases, x, y = mlp_mnist_numbers()
+    model = mlp(torch, weights, biases)
+    x, y = torch.tensor(x), torch.tensor(y)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, **options)
+
+    def step():
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def mlp_mnist_tensorflow(tf, options):
+    weights, biases, x, y = mlp_mnist_numbers()
+    w1, w2, w3, b1, b2, b3 = parameters = [tf.Variable(a) for a in weights + biases]
+    x, y = tf.constant(x), tf.constant(y)
+    update = tensorflow_optimizers.adam(tf, parameters, 1e-3)
+
+    def step():
+        with tf.GradientTape() as tape:
+            h = tf.nn.relu(tf.matmul(x, w1) + b1)
+            h = tf.nn.relu(tf.matmul(h, w2) + b2)
+            logits = tf.matmul(h, w3) + b3
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits))
+        update(tape.gradient(loss, parameters))
+        return loss
+
+    return step
+
+
+WORKLOADS = [
+    Workload(
+        "W5",
+        "mlp-tiny",
+        {"torch": mlp_tiny, "tensorflow": mlp_tiny_tensorflow},
+        {"torch": 1 / 4, "tf": 1 / 40},
+        has_optimizer=True,
+    ),
+    Workload(
+        "W6",
+        "mlp-mnist",
+        {"torch": mlp_mnist, "tensorflow": mlp_mnist_tensorflow},
+        {"torch": 0.75},
+        has_optimizer=True,
+        rtol=5e-5,  # Adam's first steps divide tiny gradients by their own size and so magnify rounding
+    ),
+]
