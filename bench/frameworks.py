@@ -3,8 +3,17 @@
 import importlib
 import os
 import re
+import sys
 from dataclasses import dataclass, field
 from typing import Any
+
+from machine import ROOT
+
+
+def load(module: str) -> Any:
+    """Imports a framework; finds a versant that was built in place too, unless one is installed."""
+    sys.path.append(str(ROOT))
+    return importlib.import_module(module)
 
 
 class Torch:
@@ -13,7 +22,7 @@ class Torch:
     dialect = "torch"
 
     def __init__(self, module: str, threads: int) -> None:
-        self.module = importlib.import_module(module)
+        self.module = load(module)
         self.module.set_num_threads(threads)
 
     def version(self) -> str:
@@ -29,7 +38,7 @@ class TensorFlow:
 
     def __init__(self, module: str, threads: int) -> None:
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-        self.module = importlib.import_module(module)
+        self.module = load(module)
         self.module.config.threading.set_intra_op_parallelism_threads(threads)
         self.module.config.threading.set_inter_op_parallelism_threads(threads)
 

@@ -12,19 +12,15 @@ fails. Times are medians over the rounds; a round gives every column one slice a
 """
 
 import argparse
-import json
 import sys
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+import results
 from frameworks import CONTESTANTS, Column
-from machine import ROOT, describe
 from rounds import Rounds, WorkerError, disagreement, leave_on_signals
 from table import Printer, shares
 from workloads import WORKLOADS
 
-RESULTS = ROOT / "bench" / "results"
 OURS = "versant"
 PEERS = "torch,torch-fused,tf"
 
@@ -95,9 +91,8 @@ def main() -> None:
         return
 
     leave_on_signals()
-    when = datetime.now().astimezone().isoformat(timespec="seconds")
-    record: dict[str, Any] = {"when": when, "machine": describe(), "threads": arguments.threads}
-    record |= {"rounds": arguments.rounds, "seconds": arguments.seconds, "columns": {}, "workloads": {}}
+    record = results.begin() | {"rounds": arguments.rounds, "seconds": arguments.seconds}
+    record |= {"columns": {}, "workloads": {}}
     failures = []
     with Rounds(arguments.rounds, arguments.seconds) as rounds:
         columns = start(rounds, arguments)
@@ -123,9 +118,8 @@ def main() -> None:
         print(
             f"{rounds.disturbed} of {rounds.slices} slices were disturbed by other processes", file=sys.stderr
         )
-    path = arguments.json or RESULTS / f"{when[:19].replace(':', '')}-{record['machine']['git']}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    whole = len(arguments.workloads) == len(WORKLOADS) and not arguments.quick
+    path = results.save(record, "steps" if whole else "glance", arguments.json)
     print(f"figures in {path}", file=sys.stderr)
     if failures:
         sys.exit("\n\n".join(failures))

@@ -15,11 +15,8 @@ import time
 import traceback
 from typing import Any
 
-from machine import ROOT, Disturbance
-
-sys.path.append(str(ROOT))  # finds a versant that was built in place, unless one is installed
-
 from frameworks import CONTESTANTS, FRAMEWORKS
+from machine import Disturbance
 from workloads import WORKLOADS
 from workloads.workload import Step
 

@@ -1,6 +1,6 @@
-"""SGD and Adam for TensorFlow's eager mode, by its fused update ops: Keras' optimizers take several times longer.
+"""SGD and Adam for TensorFlow's eager mode. Both return `update(gradients)`.
 
-Both return `update(gradients)`.
+They call its fused update ops; the optimizers of Keras take several times as long.
 """
 
 import math

@@ -1,0 +1,159 @@
+"""Writes docs/performance.md from the newest figures under bench/results.
+
+python bench/run.py && python bench/instructions.py && python bench/memory.py && python bench/footprint.py
+python bench/report.py
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import results
+from frameworks import Column
+from machine import ROOT
+from table import as_share
+
+INTRODUCTION = """\
+# Performance
+
+Every figure here comes from a script that anyone can run again; this page is written from their results by
+`python bench/report.py`. Absolute times differ from machine to machine: what counts is the ratio of two
+columns of one run.
+"""
+
+STEPS = """\
+## Time per step
+
+    {command}
+
+Each column is a process of its own. They are measured in turns, {rounds} rounds of {seconds:g} seconds
+each, while the others are stopped; a figure is the median over the rounds of the mean time per step. All
+columns start from the same numbers, and the run fails unless their first six losses or values agree. A step
+is complete: forward, loss, backward and the optimizer's update. *Share* is our time over that of the peer's
+fastest column, *goal* the share that we allow ourselves.
+"""
+
+INSTRUCTIONS = """\
+## Instructions per op
+
+    {command}
+
+Counted by callgrind on tensors of one element, the Python loop around the op taken off. The counts do not
+depend on how busy or how fast the machine is. The add with gradient includes making and dropping its node
+of the graph.
+"""
+
+MEMORY = """\
+## Memory of a steady loop
+
+    {command}
+
+Training {workload}. *System* is what our allocator has taken from the operating system; *resident* and *peak* are
+what the operating system itself counts for the process.
+"""
+
+FOOTPRINT = """\
+## Footprint
+
+    {command}
+
+Times are those of a fresh process less those of a bare interpreter. *Required* is the distribution with all
+that it requires.
+"""
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first column is text and whose others are numbers."""
+    lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def measured_on(record: dict[str, Any]) -> str:
+    machine = record["machine"]
+    return (
+        f"\nMeasured {record['when'][:10]} at revision {machine['git']} on {machine['cpu']}, "
+        f"{machine['cores']} cores, {machine['system']}, Python {machine['python']}.\n"
+    )
+
+
+def steps(record: dict[str, Any]) -> str:
+    columns = record["columns"]
+    peers = list(dict.fromkeys(Column.parse(label).peer for label in list(columns)[1:]))
+    rows = []
+    for name, workload in record["workloads"].items():
+        row = [f"{name} {workload['title']}"]
+        for label in columns:
+            cell = workload["cells"].get(label)
+            row.append("" if cell is None else "error" if "error" in cell else f"{cell['microseconds']:.4g}")
+        for peer in peers:
+            share, goal = workload["shares"].get(peer), workload["targets"].get(peer)
+            reached = share is not None and goal is not None and share <= goal
+            row.append("" if share is None else f"**{as_share(share)}**" if reached else as_share(share))
+            row.append("" if goal is None else as_share(goal))
+        rows.append(row)
+    head = ["microseconds", *columns, *(word for peer in peers for word in (f"share of {peer}", "goal"))]
+    versions = "".join(
+        f"* {label}: {about['version']}, {about['what']}, {about['threads']} threads\n"
+        for label, about in columns.items()
+    )
+    return (
+        markdown(head, rows) + "\nA share in bold has reached its goal.\n\n" + versions + measured_on(record)
+    )
+
+
+def instructions(record: dict[str, Any]) -> str:
+    counts = record["instructions"]
+    rows = [[what, *(f"{counts[name][what]:.0f}" for name in counts)] for what in counts["versant"]]
+    return markdown(["instructions", *counts], rows) + measured_on(record)
+
+
+def memory(record: dict[str, Any]) -> str:
+    rows = [
+        [f"{seen['step']:,}", *(f"{seen[key]:,}" for key in ("system", "resident", "peak"))]
+        for seen in record["landmarks"]
+    ]
+    return markdown(["after step", "system, bytes", "resident, bytes", "peak, bytes"], rows) + measured_on(
+        record
+    )
+
+
+def footprint(record: dict[str, Any]) -> str:
+    def megabytes(size: int | None) -> str:
+        return "" if size is None else f"{size / 1e6:.1f}"
+
+    rows = [
+        [name, f"{found['import_ms']:.0f}", f"{found['first_op_ms']:.0f}",
+         *(megabytes(found[key]) for key in ("peak_bytes", "package_bytes", "required_bytes"))]
+        for name, found in record["footprint"].items()
+    ]  # fmt: skip
+    head = ["", "import, ms", "import and first op, ms", "peak resident, MB", "package, MB", "required, MB"]
+    return markdown(head, rows) + measured_on(record)
+
+
+SECTIONS = [
+    ("steps", STEPS, steps, "python bench/run.py"),
+    ("instructions", INSTRUCTIONS, instructions, "python bench/instructions.py --against torch"),
+    ("memory", MEMORY, memory, "python bench/memory.py"),
+    ("footprint", FOOTPRINT, footprint, "python bench/footprint.py"),
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "performance.md")
+    arguments = parser.parse_args()
+    page = INTRODUCTION
+    for kind, text, table, command in SECTIONS:
+        record = results.newest(kind)
+        if record is None:
+            sys.exit(f"[report] no figures of kind {kind!r}; first run `{command}`")
+        page += "\n" + text.format(command=command, **record) + "\n" + table(record)
+    arguments.out.parent.mkdir(exist_ok=True)
+    arguments.out.write_text(page)
+    print(arguments.out)
+
+
+if __name__ == "__main__":
+    main()
