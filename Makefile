@@ -96,8 +96,9 @@ $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: pyproject.toml | $(BIN)/python
 
 $(SANITIZE)/.installed: $(SOURCES)
 	$(PYTHON) -m venv $(SANITIZE)/venv
-	$(SANITIZE)/venv/bin/pip install -q --force-reinstall --no-deps . \
+	rm -rf $(SANITIZE)/wheel
+	$(SANITIZE)/venv/bin/pip wheel -q --no-deps -w $(SANITIZE)/wheel . \
 		-C build-dir=$(SANITIZE)/cmake -C cmake.define.VERSANT_SANITIZE=ON -C install.strip=false
-	$(SANITIZE)/venv/bin/pip install -q ".[test]" \
-		-C build-dir=$(SANITIZE)/cmake -C cmake.define.VERSANT_SANITIZE=ON -C install.strip=false
+	$(SANITIZE)/venv/bin/pip install -q --force-reinstall --no-deps $(SANITIZE)/wheel/versant-*.whl
+	$(SANITIZE)/venv/bin/pip install -q "$$(echo $(SANITIZE)/wheel/versant-*.whl)[test]"
 	touch $@
