@@ -23,14 +23,65 @@ inline std::uint64_t bits_of(double x) { return __builtin_bit_cast(std::uint64_t
 inline float from_bits(std::uint32_t bits) { return __builtin_bit_cast(float, bits); }
 inline double from_bits(std::uint64_t bits) { return __builtin_bit_cast(double, bits); }
 
-// a * b + c inside approximations: one rounding where the instruction set has it, two where not.
-template <class T>
-T fused(T a, T b, T c) {
+// Whether a * b + c can be rounded once.
 #if defined(__FMA__) || defined(__aarch64__)
-  return std::fma(a, b, c);
+inline constexpr bool kFma = true;
 #else
-  return a * b + c;
+inline constexpr bool kFma = false;
 #endif
+
+// a * b + c inside approximations: one rounding where the instruction set has it, two where not.
+inline float fused(float a, float b, float c) {
+  if constexpr (kFma) return __builtin_fmaf(a, b, c);
+  return a * b + c;
+}
+inline double fused(double a, double b, double c) {
+  if constexpr (kFma) return __builtin_fma(a, b, c);
+  return a * b + c;
+}
+
+// The polynomial c0 + c1 x + c2 x^2 + ...
+template <class T>
+T horner(T, T c0) {
+  return c0;
+}
+template <class T, class... Rest>
+T horner(T x, T c0, Rest... rest) {
+  return fused(horner(x, rest...), x, c0);
+}
+
+// Adding this rounds a number below half of it to an integer, which then stands in the low bits.
+template <class T>
+inline constexpr T kRounder = 0;
+template <>
+inline constexpr float kRounder<float> = 0x1.8p23F;
+template <>
+inline constexpr double kRounder<double> = 0x1.8p52;
+
+// 2^n, given kRounder + n; n from -126 to 127, or from -1022 to 1023.
+inline float power_of_two(float shifted) { return from_bits((bits_of(shifted) + 127) << 23); }
+inline double power_of_two(double shifted) { return from_bits((bits_of(shifted) + 1023) << 52); }
+
+// y * 2^n, given kRounder + n, rounded once for |n| up to twice the exponent range: y times two halves of the
+// power.
+inline float scale(float y, float shifted) {
+  const auto n = static_cast<std::int32_t>(bits_of(shifted) - bits_of(kRounder<float>));
+  const std::int32_t half = n >> 1;
+  return y * from_bits(static_cast<std::uint32_t>(half + 127) << 23) *
+         from_bits(static_cast<std::uint32_t>(n - half + 127) << 23);
+}
+inline double scale(double y, double shifted) {
+  const std::uint64_t n =
+      bits_of(shifted) - bits_of(kRounder<double>) + 4096;  // positive: a logical shift halves it
+  const std::uint64_t half = n >> 1;
+  return y * from_bits((half - 2048 + 1023) << 52) * from_bits((n - half - 2048 + 1023) << 52);
+}
+
+// x between the bounds; NaN stays NaN.
+template <class T>
+T clamped(T x, T low, T high) {
+  const T raised = x < low ? low : x;
+  return raised > high ? high : raised;
 }
 
 // Integers wrap: arithmetic goes through the unsigned type.

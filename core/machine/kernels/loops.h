@@ -6,16 +6,28 @@
 // operands are apart or the same.
 #pragma once
 
+#include <type_traits>
+
 #include "machine/kernels.h"
 
 namespace versant::isa::VERSANT_ISA {
+
+// Truth becomes 1 or 0 by a choice of constants, which has a vector form in every instruction set.
+template <class T, class R>
+T result(R value) {
+  if constexpr (std::is_same_v<R, bool>) {
+    return value ? T(1) : T(0);
+  } else {
+    return static_cast<T>(value);
+  }
+}
 
 template <class T, class F>
 [[gnu::flatten]] void unary_loop(void* out, const void* a, const void*, const void*, std::ptrdiff_t n) {
   T* const y = static_cast<T*>(out);
   const T* const x = static_cast<const T*>(a);
 #pragma GCC ivdep
-  for (std::ptrdiff_t i = 0; i < n; ++i) y[i] = static_cast<T>(F{}(x[i]));
+  for (std::ptrdiff_t i = 0; i < n; ++i) y[i] = result<T>(F{}(x[i]));
 }
 
 template <class T, class F>
@@ -24,7 +36,7 @@ template <class T, class F>
   const T* const p = static_cast<const T*>(a);
   const T* const q = static_cast<const T*>(b);
 #pragma GCC ivdep
-  for (std::ptrdiff_t i = 0; i < n; ++i) y[i] = static_cast<T>(F{}(p[i], q[i]));
+  for (std::ptrdiff_t i = 0; i < n; ++i) y[i] = result<T>(F{}(p[i], q[i]));
 }
 
 template <class T, class F>
@@ -34,13 +46,47 @@ template <class T, class F>
   const T* const q = static_cast<const T*>(b);
   const T* const r = static_cast<const T*>(c);
 #pragma GCC ivdep
-  for (std::ptrdiff_t i = 0; i < n; ++i) y[i] = static_cast<T>(F{}(p[i], q[i], r[i]));
+  for (std::ptrdiff_t i = 0; i < n; ++i) y[i] = result<T>(F{}(p[i], q[i], r[i]));
 }
 
-// The kernel of F in compute type T: the loop of its arity.
+// A fast function that is right but for rare arguments, for which a slow one steps in. A block of elements is
+// computed fast when none of them is rare; what an element gets depends on itself alone.
+template <class Fast, class Rare>
+struct WithRare : Rare {
+  template <class T>
+  static T fast(T x) {
+    return Fast{}(x);
+  }
+};
+template <class Rare, class Fast>
+WithRare<Fast, Rare> with_rare(Fast) {
+  return {};
+}
+
+template <class T, class F>
+[[gnu::flatten]] void rare_loop(void* out, const void* a, const void*, const void*, std::ptrdiff_t n) {
+  T* const y = static_cast<T*>(out);
+  const T* const x = static_cast<const T*>(a);
+  constexpr std::ptrdiff_t block = 64;
+  for (std::ptrdiff_t begin = 0; begin < n; begin += block) {
+    const std::ptrdiff_t end = n - begin < block ? n : begin + block;
+    int rare = 0;
+    for (std::ptrdiff_t i = begin; i < end; ++i) rare |= F::rare(x[i]) ? 1 : 0;
+    if (rare == 0) {
+#pragma GCC ivdep
+      for (std::ptrdiff_t i = begin; i < end; ++i) y[i] = F::fast(x[i]);
+    } else {
+      for (std::ptrdiff_t i = begin; i < end; ++i) y[i] = F::rare(x[i]) ? F::slow(x[i]) : F::fast(x[i]);
+    }
+  }
+}
+
+// The kernel of F in compute type T: the loop of its kind.
 template <class T, class F>
 constexpr MicroKernel kernel_of() {
-  if constexpr (requires(T t) { F{}(t); }) {
+  if constexpr (requires(T t) { F::rare(t); }) {
+    return rare_loop<T, F>;
+  } else if constexpr (requires(T t) { F{}(t); }) {
     return unary_loop<T, F>;
   } else if constexpr (requires(T t) { F{}(t, t); }) {
     return binary_loop<T, F>;
@@ -54,14 +100,19 @@ inline MicroKernel& slot(Kernels& k, Micro op, Compute compute) {
 }
 
 template <class F>
-void floats(Kernels& k, Micro op, F) {
-  slot(k, op, Compute::F32) = kernel_of<float, F>();
-  slot(k, op, Compute::F64) = kernel_of<double, F>();
-}
-
-template <class F>
 void ints(Kernels& k, Micro op, F) {
   slot(k, op, Compute::I64) = kernel_of<std::int64_t, F>();
+}
+
+// One function for both floating types, or one for each.
+template <class Narrow, class Wide>
+void floats(Kernels& k, Micro op, Narrow, Wide) {
+  slot(k, op, Compute::F32) = kernel_of<float, Narrow>();
+  slot(k, op, Compute::F64) = kernel_of<double, Wide>();
+}
+template <class F>
+void floats(Kernels& k, Micro op, F f) {
+  floats(k, op, f, f);
 }
 
 template <class F>

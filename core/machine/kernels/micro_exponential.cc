@@ -1,37 +1,40 @@
 // Micro-ops of exponentials, logarithms, powers and hyperbolic functions.
 #include "machine/kernels/loops.h"
-#include "machine/vecmath.h"
+#include "machine/vecmath_exp.h"
+#include "machine/vecmath_log.h"
 
 namespace versant::isa::VERSANT_ISA {
 
-// The float32 functions take the double function of the C library and round once.
-template <double (*f)(double)>
-void wide(Kernels& k, Micro op) {
-  floats(k, op, [](auto x) { return f(static_cast<double>(x)); });
-}
-
-inline double sigmoid(double x) {
-  const double e = std::exp(-std::fabs(x));
-  return x < 0 ? e / (1 + e) : 1 / (1 + e);
-}
-
 void fill_exponential(Kernels& k) {
-  wide<std::exp>(k, Micro::Exp);
-  wide<std::exp2>(k, Micro::Exp2);
-  wide<std::expm1>(k, Micro::Expm1);
-  wide<std::log>(k, Micro::Log);
-  wide<std::log2>(k, Micro::Log2);
-  wide<std::log10>(k, Micro::Log10);
-  wide<std::log1p>(k, Micro::Log1p);
-  wide<std::sinh>(k, Micro::Sinh);
-  wide<std::cosh>(k, Micro::Cosh);
-  wide<std::tanh>(k, Micro::Tanh);
-  wide<std::asinh>(k, Micro::Asinh);
-  wide<std::acosh>(k, Micro::Acosh);
-  wide<std::atanh>(k, Micro::Atanh);
-  wide<sigmoid>(k, Micro::Sigmoid);
-  floats(k, Micro::Pow,
-         [](auto x, auto y) { return std::pow(static_cast<double>(x), static_cast<double>(y)); });
+  floats(k, Micro::Exp, [](auto x) { return exp(x); });
+  floats(
+      k, Micro::Exp2, [](float x) { return exp2(x); }, [](double x) { return std::exp2(x); });
+  floats(
+      k, Micro::Expm1, [](float x) { return expm1(x); }, [](double x) { return std::expm1(x); });
+  floats(
+      k, Micro::Log, [](float x) { return log(x); }, [](double x) { return std::log(x); });
+  floats(
+      k, Micro::Log2, [](float x) { return log2(x); }, [](double x) { return std::log2(x); });
+  floats(
+      k, Micro::Log10, [](float x) { return log10(x); }, [](double x) { return std::log10(x); });
+  floats(
+      k, Micro::Log1p, [](float x) { return log1p(x); }, [](double x) { return std::log1p(x); });
+  floats(
+      k, Micro::Sinh, [](float x) { return sinh(x); }, [](double x) { return std::sinh(x); });
+  floats(
+      k, Micro::Cosh, [](float x) { return cosh(x); }, [](double x) { return std::cosh(x); });
+  floats(
+      k, Micro::Tanh, [](float x) { return tanh(x); }, [](double x) { return std::tanh(x); });
+  floats(
+      k, Micro::Asinh, [](float x) { return asinh(x); }, [](double x) { return std::asinh(x); });
+  floats(
+      k, Micro::Acosh, [](float x) { return acosh(x); }, [](double x) { return std::acosh(x); });
+  floats(
+      k, Micro::Atanh, [](float x) { return atanh(x); }, [](double x) { return std::atanh(x); });
+  floats(k, Micro::Sigmoid, [](auto x) { return sigmoid(x); });
+  floats(
+      k, Micro::Pow, [](float x, float y) { return pow(x, y); },
+      [](double x, double y) { return std::pow(x, y); });
 }
 
 }  // namespace versant::isa::VERSANT_ISA

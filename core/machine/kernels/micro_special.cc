@@ -1,22 +1,18 @@
 // Micro-ops of the error and gamma functions.
 #include "machine/kernels/loops.h"
-#include "machine/vecmath.h"
-#include "machine/vecmath_special.h"
+#include "machine/vecmath_erf.h"
+#include "machine/vecmath_gamma.h"
 
 namespace versant::isa::VERSANT_ISA {
 
-// The float32 functions take the double function and round once.
-template <double (*f)(double)>
-void wide(Kernels& k, Micro op) {
-  floats(k, op, [](auto x) { return f(static_cast<double>(x)); });
-}
-
 void fill_special(Kernels& k) {
-  wide<std::erf>(k, Micro::Erf);
-  wide<std::erfc>(k, Micro::Erfc);
-  wide<erfinv>(k, Micro::Erfinv);
-  wide<lgamma>(k, Micro::Lgamma);
-  wide<digamma>(k, Micro::Digamma);
+  floats(
+      k, Micro::Erf, [](float x) { return erf(x); }, [](double x) { return std::erf(x); });
+  floats(
+      k, Micro::Erfc, [](float x) { return erfc(x); }, [](double x) { return std::erfc(x); });
+  floats(k, Micro::Erfinv, [](auto x) { return erfinv(x); });
+  floats(k, Micro::Lgamma, [](auto x) { return lgamma(static_cast<double>(x)); });
+  floats(k, Micro::Digamma, [](auto x) { return digamma(static_cast<double>(x)); });
   floats(k, Micro::Polygamma,
          [](auto n, auto x) { return polygamma(static_cast<double>(n), static_cast<double>(x)); });
 }

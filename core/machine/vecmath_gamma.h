@@ -1,4 +1,4 @@
-// Vector math, special functions: digamma, polygamma, erfinv, lgamma in double; float goes through double.
+// Vector math, gamma functions: lgamma, digamma, polygamma, in double.
 //
 // Accuracy of the double functions: a few 1e-15 relative, for digamma and polygamma away from their zeros
 // (near a zero the error is a few 1e-16 absolute times the size of the terms that cancel).
@@ -98,34 +98,6 @@ inline double polygamma(double n, double x) {
   const double size = abs(zeta);
   const double value = n <= 170 ? std::tgamma(s) * size : std::exp(lgamma(s) + std::log(size));
   return parity * copysign(value, zeta);
-}
-
-// The inverse of erf: a rational start of Giles (2010), then two steps of Halley's method, on erf in the
-// middle and on erfc where 1 - |x| is small.
-inline double erfinv(double x) {
-  constexpr double half_root_pi = 0.88622692545275801365;
-  const double size = abs(x);
-  if (!(size < 1)) return size == 1 ? copysign(kInf<double>, x) : kNaN<double>;
-  if (size < 1e-9) return x * half_root_pi;
-  const double rest = 1 - size;
-  const double w = -std::log(rest * (1 + size));
-  double y = 0;
-  if (w < 5) {
-    constexpr double p[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
-                            -0.00125372503, -0.00417768164, 0.246640727,    1.50140941};
-    for (double c : p) y = c + y * (w - 2.5);
-  } else {
-    constexpr double p[] = {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
-                            -0.0076224613,   0.00943887047,  1.00167406,    2.83297682};
-    for (double c : p) y = c + y * (std::sqrt(w) - 3);
-  }
-  y *= size;
-  for (int step = 0; step < 2; ++step) {
-    const double miss = size < 0.5 ? std::erf(y) - size : rest - std::erfc(y);
-    const double newton = miss * half_root_pi * std::exp(y * y);
-    y -= newton / (1 + y * newton);
-  }
-  return copysign(y, x);
 }
 
 }  // namespace versant::isa::VERSANT_ISA

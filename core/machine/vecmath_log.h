@@ -1,0 +1,126 @@
+// Vector math, logarithms and powers: log, log2, log10, log1p, asinh, acosh, atanh, pow.
+//
+// float32: log in float arithmetic, the others in double. float64: log here, the rest from the C library.
+#pragma once
+
+#include "machine/vecmath_exp.h"
+
+namespace versant::isa::VERSANT_ISA {
+
+// What a logarithm gives where the number is not positive and finite.
+template <class T>
+T log_edges(T x, T y) {
+  const T no_number = x < 0 ? kNaN<T> : x;  // infinity and NaN are their own logarithm
+  const T edge = x == 0 ? -kInf<T> : no_number;
+  return x > 0 && x < kInf<T> ? y : edge;
+}
+
+inline float log(float x) {
+  const bool small = x < std::numeric_limits<float>::min();
+  const float scaled = small ? x * 0x1p23F : x;
+  // x = m * 2^e with m in [sqrt(1/2), sqrt(2))
+  const std::uint32_t split = bits_of(scaled) - 0x3f3504f3U;
+  const auto e = static_cast<float>((static_cast<std::int32_t>(split) >> 23) - (small ? 23 : 0));
+  const float f = from_bits((split & 0x7fffffU) + 0x3f3504f3U) - 1;
+  const float p = horner(f, 0.333333135F, -0.250001669F, 0.200022236F, -0.166593671F, 0.142095715F,
+                         -0.125497445F, 0.121088773F, -0.109158747F, 0.0533790812F);
+  // f - f^2 / 2 + f^3 p, and e ln 2 in two parts
+  const float square = f * f;
+  const float tail = fused(e, 1.42860677e-06F, fused(square * f, p, -0.5F * square));
+  return log_edges(x, fused(e, 0x1.62e4p-1F, f + tail));
+}
+
+// log(1 + f) for f from sqrt(1/2) - 1 to sqrt(2) - 1, as 2 atanh(s) = s (2 + s^2 p(s^2)), s = f / (2 + f).
+inline double log_of_mantissa(double f) {
+  const double s = f / (2 + f);
+  const double z = s * s;
+  const double p = horner(z, 0.6666666667584649, 0.3999999560463422, 0.28572111148221074, 0.2217609908363556,
+                          0.1958552866901427);
+  return s * fused(z, p, 2.0);
+}
+
+struct Mantissa {
+  double e;
+  double f;  // x = (1 + f) * 2^e
+};
+
+// For normal positive doubles, so for every positive float.
+inline Mantissa split_mantissa(double x) {
+  constexpr std::uint64_t root_half = 0x3fe6a09e667f3bcd;
+  const std::uint64_t biased = bits_of(x) + (0x3ff0000000000000 - root_half);
+  const double e = from_bits(biased >> 52 | 0x4330000000000000) - (0x1p52 + 1023);
+  const double m = from_bits((biased & 0xfffffffffffff) + root_half);
+  return {e, m - 1};
+}
+
+// log(1 + x) for x > -1 for a float result: where 1 + x rounds, x itself is the fraction.
+inline double log1p_for_float(double x) {
+  const Mantissa split = split_mantissa(1 + x);
+  return fused(split.e, kLn2, log_of_mantissa(split.e == 0 ? x : split.f));
+}
+
+inline float log2(float x) {
+  const Mantissa split = split_mantissa(static_cast<double>(x));
+  return log_edges(x, static_cast<float>(fused(log_of_mantissa(split.f), kLog2e, split.e)));
+}
+
+inline float log10(float x) {
+  const Mantissa split = split_mantissa(static_cast<double>(x));
+  return log_edges(x, static_cast<float>(
+                          fused(log_of_mantissa(split.f), 0.4342944819032518, split.e * 0.3010299956639812)));
+}
+
+inline float log1p(float x) {
+  const auto y = static_cast<float>(log1p_for_float(static_cast<double>(x)));
+  const float edge = x == -1 ? -kInf<float> : x < -1 ? kNaN<float> : x;
+  return x > -1 && x < kInf<float> && x != 0 ? y : edge;
+}
+
+inline float atanh(float x) {
+  const auto size = static_cast<double>(abs(x));
+  const auto y = static_cast<float>(0.5 * log1p_for_float(2 * size / (1 - size)));
+  const float edge = abs(x) == 1 ? kInf<float> : kNaN<float>;
+  return copysign(abs(x) < 1 ? y : edge, x);
+}
+
+inline float asinh(float x) {
+  const auto size = static_cast<double>(abs(x));
+  const double square = size * size;
+  const auto y = static_cast<float>(log1p_for_float(size + square / (1 + sqrt(square + 1))));
+  return copysign(abs(x) < kInf<float> ? y : abs(x), x);
+}
+
+inline float acosh(float x) {
+  const double above = static_cast<double>(x) - 1;
+  const auto y = static_cast<float>(log1p_for_float(above + sqrt(above * (above + 2))));
+  const float edge = x < 1 ? kNaN<float> : x;
+  return x >= 1 && x < kInf<float> ? y : edge;
+}
+
+// x^y = exp2(y log2 |x|) in double, then the sign and the cases of IEEE 754 9.2.1.
+inline float pow(float x, float y) {
+  const float size = abs(x);
+  const Mantissa split = split_mantissa(static_cast<double>(size));
+  const double of_normal = fused(log_of_mantissa(split.f), kLog2e, split.e);
+  const double of_zero = size == 0 ? -kInf<double> : static_cast<double>(size);
+  const double logarithm = size > 0 && size < kInf<float> ? of_normal : of_zero;
+  // +-1 to an infinite power is 1, not exp2(0 * infinity)
+  const double exponent = size == 1 && y == y ? 0 : logarithm * static_cast<double>(y);
+  const double p = clamped(exponent, -200.0, 200.0);
+  const double shifted = p + kRounder<double>;
+  const double r = p - (shifted - kRounder<double>);
+  const double q =
+      horner(r, 0.6931471838364771, 0.24022650922136402, 0.05550400333081353, 0.00961805663012887,
+             0.0013341967966840115, 0.0001546148346040272, 1.3359843384997911e-05);
+  const double power = power_of_two(shifted);
+  const auto of_size = static_cast<float>(fused(power * r, q, power));
+
+  const bool whole = trunc(y) == y;
+  const bool odd = whole && trunc(0.5F * y) != 0.5F * y;
+  const float with_sign = odd ? copysign(of_size, x) : of_size;
+  const bool undefined = x < 0 && size < kInf<float> && !whole;
+  const float result = undefined ? kNaN<float> : with_sign;
+  return x == 1 || y == 0 ? 1.0F : result;
+}
+
+}  // namespace versant::isa::VERSANT_ISA
