@@ -52,8 +52,8 @@ TensorRef reshape(Tensor& x, const Dims& sizes);
 TensorRef unfold(Tensor& x, int64_t axis, int64_t size, int64_t step);
 
 // --- reductions (reduce.cc)
-// ----------------------------------------------------------------------------------------------- `axes`
-// empty means all of them.
+// -----------------------------------------------------------------------------------------------------
+// `axes` empty means all of them.
 TensorRef sum(Tensor& x, const Dims& axes, bool keepdim);
 // Undoes broadcasting: sums `x` to `sizes`. `who` names the caller in the error when the shapes do not fit.
 TensorRef sum_to(Tensor& x, const Dims& sizes, const std::string& who);
