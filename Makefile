@@ -26,7 +26,7 @@ help:
 	@echo "make bench     the benchmark table against torch, TensorFlow and JAX (installs them)"
 	@echo "make lint      ruff, mypy, clang-format            make format  repairs what they can repair"
 	@echo "make docs      the documentation, into site/"
-	@echo "make budget    import time, wheel size, installed size, file lengths"
+	@echo "make budget    import time, sizes, file lengths, instruction sets"
 	@echo "make sanitize  the test suite on a build with AddressSanitizer and UBSan"
 	@echo "make dev       build in place for PYTHON (default python3)"
 
@@ -58,6 +58,7 @@ docs: $(VENV)/.docs
 
 budget: $(VENV)/.versant
 	$(BIN)/python tools/check_budgets.py --wheel $(WHEELS)/versant-*.whl
+	$(BIN)/python tools/check_isa.py build/core/_core.*.so
 
 # Leaks are not looked for: CPython keeps objects until the process ends, and each would be called a leak. libstdc++ is loaded together
 # with libasan, because the interpreter does not link it and libasan looks up the C++ exception functions when it starts.
