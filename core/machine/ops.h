@@ -51,6 +51,22 @@ TensorRef view(Tensor& x, const Dims& sizes);
 TensorRef reshape(Tensor& x, const Dims& sizes);
 TensorRef unfold(Tensor& x, int64_t axis, int64_t size, int64_t step);
 
+// --- reading and writing through indices (index.cc, nonzero.cc)
+// ---------------------------------------------------------------------------------------------------
+// Coordinates of the elements that are not zero, [n, rank]; or their positions in row-major order, [n].
+TensorRef nonzero(Tensor& x);
+TensorRef flat_nonzero(Tensor& x);
+// x[indices]: one entry per axis from the first on, null for a full slice. An entry holds int64 or int32
+// positions (negative ones count from the end), or bool or uint8 for a mask, which covers as many axes as it
+// has. The axes of the index tensors, broadcast together, stand in the place of the first of them, or in front
+// when a full slice lies between two.
+TensorRef index(Tensor& x, std::span<Tensor* const> indices);
+// x with x[indices] = values, or += values when `accumulate`. Repeated places are taken in the order of the
+// indices.
+TensorRef index_put(Tensor& x, std::span<Tensor* const> indices, Tensor& values, bool accumulate = false);
+void index_put_(Tensor& x, std::span<Tensor* const> indices, Tensor& values, bool accumulate = false);
+TensorRef masked_select(Tensor& x, Tensor& mask);
+
 // --- reductions (reduce.cc)
 // -----------------------------------------------------------------------------------------------------
 // `axes` empty means all of them.

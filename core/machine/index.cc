@@ -1,0 +1,215 @@
+// Reading and writing through index tensors: x[i, :, mask] and x[i, :, mask] = values.
+//
+// The primitives take index tensors of integers only; masks become flat positions first.
+#include <vector>
+
+#include "machine/call.h"
+#include "machine/index_rows.h"
+#include "machine/ops.h"
+#include "machine/promote.h"
+#include "machine/visit_dtype.h"
+
+namespace versant {
+
+namespace {
+
+constexpr int kMaxIndices = 24;  // as many inputs as a primitive can save, and some room
+
+// The axes of each index tensor, from the attributes: axis and span of each in turn.
+struct Places {
+  explicit Places(const Attributes& attributes) : count(attributes.ints.size() / 2) {
+    for (int k = 0; k < count; ++k)
+      list[k] = {static_cast<int>(attributes.ints[2 * k]), static_cast<int>(attributes.ints[2 * k + 1])};
+  }
+  operator std::span<const IndexPlace>() const { return {list, static_cast<size_t>(count)}; }
+  int count;
+  IndexPlace list[kMaxIndices];
+};
+
+// The gradient's side of an op with index tensors: the same indices with other tensors before them.
+TensorRef reapply(const Primitive& primitive, std::initializer_list<Tensor*> before, Vjp& vjp, int first,
+                  bool in_place = false) {
+  std::vector<Tensor*> inputs(before);
+  std::vector<TensorRef> indices;
+  for (int i = first; i < vjp.n_inputs(); ++i) {
+    indices.push_back(vjp.input(i));
+    inputs.push_back(indices.back().get());
+  }
+  if (!in_place) return apply(primitive, inputs, vjp.attributes());
+  apply_in_place(primitive, inputs, vjp.attributes());
+  return TensorRef(inputs[0]);
+}
+
+uint32_t all_from(int first) { return ~uint32_t{0} << first; }
+
+uint32_t inputs_between(int first, const Attributes& attributes) {
+  return all_from(first) & ~all_from(first + attributes.ints.size() / 2);
+}
+
+// Inputs: x, index tensors. ints: axis and span of each.
+struct Take final : Primitive {
+  Take(const char* name, bool wrap) : name_(name), wrap_(wrap) {}
+  const char* name() const override { return name_; }
+  void run(Run& run) const override {
+    const Array& x = *run.in[0];
+    const IndexPlan plan(name_, x, run.in.subspan(1), Places(run.attributes), wrap_);
+    run.out[0] = Array::empty(plan.result, x.dtype);
+    take_rows(plan, x, run.out[0]);
+  }
+  Saves saves(const Attributes& attributes, uint32_t) const override {
+    return {inputs_between(1, attributes)};
+  }
+  void vjp(Vjp& vjp) const override;
+
+  const char* name_;
+  bool wrap_;
+};
+
+// Inputs: x, values, index tensors. ints: axis and span of each.
+struct PutValues final : Primitive {
+  PutValues(const char* name, bool wrap, Put put) : name_(name), wrap_(wrap), put_(put) {}
+  const char* name() const override { return name_; }
+  void run(Run& run) const override {
+    run.start_copy();
+    const Array& x = run.out[0];
+    const Places places(run.attributes);
+    const auto indices = run.in.subspan(2);
+    if (put_ == Put::Write || !is_half(x.dtype)) {
+      put_rows(IndexPlan(name_, x, indices, places, wrap_), x, *run.in[1], put_, name_);
+      return;
+    }
+    // Sums of float16 and bfloat16 are rounded once, at the end.
+    const Array sums = Array::empty(x.sizes, DType::Float32);
+    copy_into(sums, x);
+    put_rows(IndexPlan(name_, sums, indices, places, wrap_), sums, run.in[1]->to_dtype(DType::Float32), put_,
+             name_);
+    copy_into(x, sums);
+  }
+  Saves saves(const Attributes& attributes, uint32_t) const override {
+    return {inputs_between(2, attributes)};
+  }
+  // A place that was written twice passes its gradient to both values.
+  void vjp(Vjp& vjp) const override;
+
+  const char* name_;
+  bool wrap_;
+  Put put_;
+};
+
+const Take kIndex("index", true);
+const PutValues kIndexPut("index_put", true, Put::Write);
+const PutValues kIndexPutAdd("index_put", true, Put::Add);
+
+void Take::vjp(Vjp& vjp) const {
+  if (!vjp.needs(0)) return;
+  TensorRef spread = ops::zeros(vjp.input_sizes(0), vjp.grad()->dtype);
+  vjp.set(0, reapply(kIndexPutAdd, {spread.get(), vjp.grad().get()}, vjp, 1, true));
+}
+
+void PutValues::vjp(Vjp& vjp) const {
+  if (vjp.needs(0)) {
+    if (put_ == Put::Add) {
+      vjp.set(0, vjp.grad());
+    } else {
+      TensorRef zero = ops::zeros({}, vjp.grad()->dtype);
+      vjp.set(0, reapply(kIndexPut, {vjp.grad().get(), zero.get()}, vjp, 2));
+    }
+  }
+  if (vjp.needs(1)) vjp.set(1, reapply(kIndex, {vjp.grad().get()}, vjp, 2));
+}
+
+// Index tensors as the primitives want them, and the axes each stands for.
+class Indices {
+ public:
+  Indices(const char* op, const Tensor& x, std::span<Tensor* const> given) {
+    int axis = 0;
+    for (Tensor* index : given) {
+      if (!index) {
+        ++axis;
+        continue;
+      }
+      const bool is_mask = index->dtype == DType::Bool || index->dtype == DType::UInt8;
+      const int span = is_mask ? index->rank() : 1;
+      if (axis + span > x.rank())
+        fail(ErrorKind::Index, "[", op, "] too many indices for a tensor of ", x.rank(), " dimensions");
+      if (is_mask) {
+        for (int d = 0; d < span; ++d)
+          if (index->sizes[d] != x.sizes[axis + d])
+            fail(ErrorKind::Index, "[", op, "] the shape of the mask ", index->sizes, " at dimension ", d,
+                 " does not match the shape of the indexed tensor ", x.sizes, " at dimension ", axis + d);
+        add(ops::flat_nonzero(*index), op);
+      } else if (index->dtype == DType::Int64 || index->dtype == DType::Int32) {
+        add(TensorRef(index), op);
+      } else {
+        fail(ErrorKind::Index, "[", op, "] tensors used as indices must be int64, int32, uint8 or bool, got ",
+             name(index->dtype));
+      }
+      attributes.ints.push_back(axis);
+      attributes.ints.push_back(span);
+      axis += span;
+    }
+    if (axis > x.rank())
+      fail(ErrorKind::Index, "[", op, "] too many indices for a tensor of ", x.rank(), " dimensions");
+  }
+  // The inputs of a primitive: `before`, then the index tensors.
+  std::span<Tensor* const> inputs(std::initializer_list<Tensor*> before) {
+    Tensor** at = list_;
+    for (Tensor* tensor : before) *at++ = tensor;
+    for (int k = 0; k < count_; ++k) *at++ = indices_[k].get();
+    return {list_, static_cast<size_t>(at - list_)};
+  }
+
+  Attributes attributes;
+
+ private:
+  void add(TensorRef index, const char* op) {
+    if (count_ == kMaxIndices)
+      fail(ErrorKind::Index, "[", op, "] at most ", kMaxIndices, " index tensors are supported");
+    indices_[count_++] = std::move(index);
+  }
+  TensorRef indices_[kMaxIndices];
+  Tensor* list_[kMaxIndices + 2];
+  int count_ = 0;
+};
+
+// Values take the dtype of what they are written to, as in other in-place ops.
+TensorRef fitting(const char* op, const Tensor& x, Tensor& values) {
+  if (values.dtype != x.dtype && values.rank() > 0 && !can_cast_in_place(values.dtype, x.dtype))
+    fail(ErrorKind::DType, "[", op, "] values of dtype ", name(values.dtype), " cannot be written into ",
+         name(x.dtype), "; cast them first");
+  return ops::cast(values, x.dtype);
+}
+
+}  // namespace
+
+namespace ops {
+
+TensorRef index(Tensor& x, std::span<Tensor* const> indices) {
+  Indices list("index", x, indices);
+  return apply(kIndex, list.inputs({&x}), list.attributes);
+}
+
+TensorRef index_put(Tensor& x, std::span<Tensor* const> indices, Tensor& values, bool accumulate) {
+  Indices list("index_put", x, indices);
+  TensorRef fits = fitting("index_put", x, values);
+  return apply(accumulate ? kIndexPutAdd : kIndexPut, list.inputs({&x, fits.get()}), list.attributes);
+}
+
+void index_put_(Tensor& x, std::span<Tensor* const> indices, Tensor& values, bool accumulate) {
+  Indices list("index_put", x, indices);
+  TensorRef fits = fitting("index_put", x, values);
+  apply_in_place(accumulate ? kIndexPutAdd : kIndexPut, list.inputs({&x, fits.get()}), list.attributes);
+}
+
+TensorRef masked_select(Tensor& x, Tensor& mask) {
+  if (mask.dtype != DType::Bool)
+    fail(ErrorKind::DType, "[masked_select] expected a mask of dtype bool, got ", name(mask.dtype));
+  const Dims sizes = broadcast_sizes(x.sizes, mask.sizes, "masked_select");
+  TensorRef wide_x = expand(x, sizes), wide_mask = expand(mask, sizes);
+  Tensor* list[] = {wide_mask.get()};
+  return index(*wide_x, list);
+}
+
+}  // namespace ops
+
+}  // namespace versant
