@@ -1,0 +1,35 @@
+"""The table becomes methods of Tensor and functions of namespaces."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from versant import _core
+from versant.ops.record import Record, table
+
+
+def names(record: Record) -> Iterator[tuple[str, str, Callable[..., Any]]]:
+    """Where users find an op: (namespace, name, callable), all its forms and names."""
+    for name in (record.name, *record.also):
+        namespace, _, short = name.rpartition(".")
+        places = (namespace,) if namespace else record.places
+        if "." not in record.name or name is not record.name:
+            for place in places:
+                yield place, short, record.call
+        if record.in_place is not None and not namespace:
+            yield "Tensor", f"{short}_", record.in_place
+
+
+def namespace(place: str) -> dict[str, Callable[..., Any]]:
+    """The functions of one namespace: "versant", "nn.functional", "special", "linalg"."""
+    return {
+        name: function
+        for record in table.values()
+        for where, name, function in names(record)
+        if where == place
+    }
+
+
+def install() -> None:
+    """Gives Tensor its methods."""
+    for name, function in namespace("Tensor").items():
+        setattr(_core.Tensor, name, function)

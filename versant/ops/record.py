@@ -1,0 +1,280 @@
+"""The op table: one record per op, with everything that is known about it.
+
+    tanh = elementwise("tanh", m.tanh, "Hyperbolic tangent.", d=lambda x, y: 1 - y * y, ref=np.tanh, ...)
+
+Three kinds of records: `elementwise` (an expression over micro-ops), `primitive` (a function of the machine) and
+`composite` (a Python function over other ops). The methods of Tensor, the functions, their stubs, pages and tests are
+all made from `table`; there is no other list of ops.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from versant import _core
+from versant.ops.derivation import Definition, Formula, Partials
+from versant.ops.expression import Micro
+from versant.ops.samples import Call, Domain, normal
+from versant.ops.signature import REQUIRED, Argument, parse
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+Lowering = str | Callable[..., Any] | None
+
+
+class Record(NamedTuple):
+    """One op. Facets that an op lacks are named in `without`, with the reason."""
+
+    name: str
+    kind: str  # "elementwise", "primitive" or "composite"
+    doc: str
+    call: Callable[..., Any]
+    signature: list[Argument] | None  # None: that of the Python function `definition`
+
+    # Where users find it: namespaces ("versant", "Tensor", "nn.functional", "special", "linalg"), other names of the
+    # same op ("absolute", or with a namespace "special.expit"), its in-place form and the operator that it serves.
+    places: tuple[str, ...]
+    also: tuple[str, ...]
+    in_place: Callable[..., Any] | None
+    operator: str
+
+    # What it computes.
+    rule: str  # of dtypes (core/machine/elementwise.h); "" for ops that are not elementwise
+    formula: Formula | None  # elementwise: value and derivative
+    definition: (
+        Callable[..., Any] | None
+    )  # in Python: of a composite, or of a primitive that is a faster composite
+    differentiable: bool
+
+    # How it is tested.
+    ref: Callable[..., Any] | None  # the same in numpy
+    sample: tuple[Domain, ...]  # elementwise: where each input is drawn from
+    corners: tuple[float, ...]  # elementwise: values to try beside the usual ones
+    settings: tuple[Mapping[str, Any], ...]  # elementwise: parameters to try beside the defaults
+    samples: tuple[Call, ...]  # other kinds: calls to try
+
+    # How it leaves: the operator's name, or an expression over other micro-ops. None: as its definition does.
+    onnx: Lowering
+    stablehlo: Lowering
+
+    without: Mapping[str, str]
+
+
+table: dict[str, Record] = {}
+
+
+def elementwise(
+    name: str,
+    definition: Definition,
+    doc: str,
+    *,
+    d: Partials | None = None,
+    signature: str = "",
+    rule: str = "promote",
+    promotes: int = -1,
+    rejects_bool: bool = False,
+    differentiable: bool = True,
+    ref: Callable[..., Any] | None = None,
+    sample: Domain | tuple[Domain, ...] = normal,
+    corners: Sequence[float] = (),
+    settings: Sequence[Mapping[str, Any]] = (),
+    onnx: Lowering = None,
+    stablehlo: Lowering = None,
+    places: str = "versant Tensor",
+    also: str = "",
+    in_place: bool = True,
+    operator: str = "",
+    specials: Mapping[float, Any] | None = None,
+    variants: Mapping[str, Any] | None = None,
+    without: Mapping[str, str] | None = None,
+) -> _core.Op:
+    """Adds an elementwise op to the table.
+
+    definition: the value, from inputs and parameters: a micro-op or a function that builds an expression.
+    d: the partial derivatives, from inputs, parameters and the output y (`derivation.Formula`); left out, they are
+        derived from the definition.
+    signature: inputs, then parameters (their kind is "number"); by default "input", or "input, other" for two.
+    rule, promotes, rejects_bool: the dtype of the result (core/machine/elementwise.h).
+    specials: for numbers in the place of the second input, cheaper ops of the first. variants: for keywords, the ops
+        that take their value as last argument.
+    """
+    arguments = parse(signature or ("input", "input, other")[arity(definition) - 1])
+    parameters = [a for a in arguments if a.kind == "number"]
+    n_inputs = len(arguments) - len(parameters)
+    if not differentiable:
+        d = lambda *_: (0,) * n_inputs  # noqa: E731
+    formula = Formula(name, n_inputs, len(parameters), definition, d)
+    op = formula.op = _core.define_elementwise(
+        name,
+        n_inputs,
+        len(parameters),
+        rule,
+        promotes,
+        rejects_bool,
+        tuple(a.name for a in arguments),
+        tuple(a.default for a in parameters if a.default is not REQUIRED),
+        formula,
+    )
+    op.__doc__ = doc
+    for value, cheaper in (specials or {}).items():
+        op.special(value, cheaper)
+    for keyword, variant in (variants or {}).items():
+        op.variant(keyword, variant)
+    if operator:
+        op.operator(operator)
+    table[name] = Record(
+        name=name,
+        kind="elementwise",
+        doc=doc,
+        call=op,
+        signature=arguments,
+        places=tuple(places.split()),
+        also=tuple(also.split()),
+        in_place=op.in_place() if in_place and "." not in name else None,
+        operator=operator,
+        rule=rule,
+        formula=formula,
+        definition=None,
+        differentiable=differentiable,
+        ref=ref,
+        sample=(sample,) * n_inputs if isinstance(sample, Domain) else sample,
+        corners=tuple(corners),
+        settings=tuple(settings),
+        samples=(),
+        onnx=onnx,
+        stablehlo=stablehlo,
+        without=without or {},
+    )
+    return op
+
+
+def primitive(
+    name: str,
+    signature: str,
+    doc: str,
+    *,
+    target: str = "",
+    definition: Callable[..., Any] | None = None,
+    differentiable: bool = True,
+    ref: Callable[..., Any] | None = None,
+    samples: Sequence[Call] = (),
+    onnx: Lowering = None,
+    stablehlo: Lowering = None,
+    places: str = "versant Tensor",
+    also: str = "",
+    in_place: bool = False,
+    operator: str = "",
+    without: Mapping[str, str] | None = None,
+) -> _core.Function:
+    """Adds a function of the machine to the table.
+
+    target: its name there, where it differs.
+    definition: the same as a Python function over other ops, when the machine's function is a faster form of it.
+    in_place: the machine has `target_` too, which writes into its first argument.
+    """
+    arguments = parse(signature)
+    target = target or name
+    function = _core.define_function(name, target, arguments, doc)
+    if operator:
+        function.operator(operator)
+    table[name] = Record(
+        name=name,
+        kind="primitive",
+        doc=doc,
+        call=function,
+        signature=arguments,
+        places=tuple(places.split()),
+        also=tuple(also.split()),
+        in_place=_core.define_function(f"{name}_", f"{target}_", arguments, doc) if in_place else None,
+        operator=operator,
+        rule="",
+        formula=None,
+        definition=definition,
+        differentiable=differentiable,
+        ref=ref,
+        sample=(),
+        corners=(),
+        settings=(),
+        samples=tuple(samples),
+        onnx=onnx,
+        stablehlo=stablehlo,
+        without=without or {},
+    )
+    return function
+
+
+def composite(
+    *,
+    name: str = "",
+    differentiable: bool = True,
+    ref: Callable[..., Any] | None = None,
+    samples: Sequence[Call] = (),
+    places: str = "versant Tensor",
+    also: str = "",
+    in_place: bool = False,
+    without: Mapping[str, str] | None = None,
+) -> Callable[[AnyFunction], AnyFunction]:
+    """Adds the decorated Python function over other ops to the table; its docstring is the op's."""
+
+    def add(function: AnyFunction) -> AnyFunction:
+        table[name or function.__name__] = Record(
+            name=name or function.__name__,
+            kind="composite",
+            doc=function.__doc__ or "",
+            call=function,
+            signature=None,
+            places=tuple(places.split()),
+            also=tuple(also.split()),
+            in_place=written_back(function) if in_place else None,
+            operator="",
+            rule="",
+            formula=None,
+            definition=function,
+            differentiable=differentiable,
+            ref=ref,
+            sample=(),
+            corners=(),
+            settings=(),
+            samples=tuple(samples),
+            onnx=None,
+            stablehlo=None,
+            without=without or {},
+        )
+        return function
+
+    return add
+
+
+class Choice:
+    """A variant of an op that depends on the value of the keyword: rounding_mode="floor"."""
+
+    def __init__(self, keyword: str, options: Mapping[Any, Any]) -> None:
+        self.keyword = keyword
+        self.options = options
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        *inputs, value = args
+        if value not in self.options:
+            expected = ", ".join(map(repr, self.options))
+            raise ValueError(f"[{self.keyword}] expected one of {expected}, got {value!r}")
+        return self.options[value](*inputs, **kwargs)
+
+    def in_place(self) -> "Choice":
+        return Choice(self.keyword, {value: op.in_place() for value, op in self.options.items()})
+
+
+def written_back(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The in-place form of a composite."""
+
+    def in_place(input: Any, *args: Any, **kwargs: Any) -> Any:
+        return input.copy_(function(input, *args, **kwargs))
+
+    in_place.__name__ = f"{function.__name__}_"
+    in_place.__doc__ = f"{function.__name__}, written into the tensor itself."
+    return in_place
+
+
+def arity(definition: Definition) -> int:
+    """How many arguments a definition takes."""
+    if isinstance(definition, Micro):
+        return definition.arity
+    count: int = definition.__code__.co_argcount  # type: ignore[attr-defined]
+    return count
