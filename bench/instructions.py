@@ -19,7 +19,7 @@ import results
 from frameworks import FRAMEWORKS
 
 OPS = 1000  # in one turn of a loop
-SHORT, LONG = 5, 25  # turns
+SHORT, LONG = 2, 6  # turns
 
 
 def bare_loop(torch: Any, turns: int) -> None:

@@ -54,6 +54,17 @@ def busy_seconds() -> float:
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
+def wait_until_quiet(limit: float) -> float:
+    """Sleeps until other processes rest, at most `limit` seconds; returns for how long it slept."""
+    start = time.perf_counter()
+    while time.perf_counter() - start < limit:
+        with Disturbance() as disturbance:
+            time.sleep(0.2)
+        if disturbance.others <= 0.15:
+            break
+    return time.perf_counter() - start
+
+
 class Disturbance:
     """How much others got in the way between `__enter__` and `__exit__` of this process.
 

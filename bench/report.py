@@ -50,8 +50,8 @@ MEMORY = """\
 
     {command}
 
-Training {workload}. *System* is what our allocator has taken from the operating system; *resident* and *peak* are
-what the operating system itself counts for the process.
+Training {workload}. *System* is what our allocator has taken from the operating system; *resident* and
+*peak* are what the operating system itself counts for the process.
 """
 
 FOOTPRINT = """\

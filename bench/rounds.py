@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from frameworks import Column
+from machine import wait_until_quiet
 from workloads.workload import Workload
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -68,9 +69,10 @@ class Worker:
 class Rounds:
     """The workers of one run. Ends their processes when its `with` block is left."""
 
-    def __init__(self, rounds: int, seconds: float) -> None:
+    def __init__(self, rounds: int, seconds: float, patience: float) -> None:
         self.rounds = rounds
         self.seconds = seconds
+        self.patience = patience  # seconds that may still be spent on waiting for others to finish
         self.workers: dict[str, Worker] = {}
         self.slices = 0
         self.disturbed = 0
@@ -112,19 +114,15 @@ class Rounds:
         return cells
 
     def _slice(self, worker: Worker) -> dict[str, Any]:
-        """One slice, or, where something disturbs it, the fastest of at most three."""
-        tries = []
+        """One slice; where others disturb it, another one when they are done, at most three in all."""
         for _ in range(3):
-            tries.append(worker.ask(seconds=self.seconds))
-            if not tries[-1]["disturbed"]:
+            piece = worker.ask(seconds=self.seconds)
+            if not piece["disturbed"]:
                 break
+            self.patience -= wait_until_quiet(self.patience)
         self.slices += 1
-        self.disturbed += tries[-1]["disturbed"]
-        return (
-            min(tries, key=lambda piece: float(piece["microseconds"]))
-            if tries[-1]["disturbed"]
-            else tries[-1]
-        )
+        self.disturbed += piece["disturbed"]
+        return piece
 
 
 def disagreement(cells: dict[str, dict[str, Any]], rtol: float) -> str | None:

@@ -38,6 +38,13 @@ def parse_arguments() -> argparse.Namespace:
     option("--quick", action="store_true", help="3 rounds of 0.05 seconds")
     option("--threads", type=int, default=2, help="threads of each column (default: %(default)s)")
     option(
+        "--patience",
+        type=float,
+        default=60,
+        metavar="SECONDS",
+        help="wait so long at most, in all, for other processes to finish (default: %(default)s)",
+    )
+    option(
         "--python",
         metavar="NAME=PATH",
         action="append",
@@ -94,7 +101,7 @@ def main() -> None:
     record = results.begin() | {"rounds": arguments.rounds, "seconds": arguments.seconds}
     record |= {"columns": {}, "workloads": {}}
     failures = []
-    with Rounds(arguments.rounds, arguments.seconds) as rounds:
+    with Rounds(arguments.rounds, arguments.seconds, arguments.patience) as rounds:
         columns = start(rounds, arguments)
         print("; ".join(f"{key} {value}" for key, value in record["machine"].items()), file=sys.stderr)
         for column in columns:

@@ -1,0 +1,73 @@
+"""The benchmark's own reasoning: which columns compete, what a share is, when values count as equal."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).parents[2] / "bench"
+
+
+@pytest.fixture(autouse=True)
+def bench_on_path(monkeypatch):
+    """The harness is a folder of scripts: they import each other by their plain names."""
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(BENCH)
+    yield
+    for name in set(sys.modules) - before:
+        if str(BENCH) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def column(label):
+    return importlib.import_module("frameworks").Column.parse(label)
+
+
+def test_a_columns_name_carries_threads_and_label():
+    plain, threaded, other_build = column("torch-fused"), column("torch-fused:1"), column("versant@before")
+    assert (plain.threads, plain.peer, plain.contestant.options) == (None, "torch", {"fused": True})
+    assert (threaded.threads, threaded.peer) == (1, "torch")
+    assert (other_build.peer, other_build.contestant.framework) == ("versant@before", "versant")
+
+
+@pytest.mark.parametrize("label", ["", "torhc", "torch:0", "torch:", "torch@", "torch fused"])
+def test_an_unknown_column_is_named_in_the_error(label):
+    with pytest.raises(ValueError, match="there are versant, torch"):
+        column(label)
+
+
+def test_the_share_is_of_a_peers_fastest_column():
+    table = importlib.import_module("table")
+    columns = [column(label) for label in ("versant", "torch", "torch-fused", "tf", "versant@before")]
+    cells = {
+        "versant": {"microseconds": 10.0},
+        "torch": {"microseconds": 100.0},
+        "torch-fused": {"microseconds": 80.0},
+        "tf": {"error": "raised"},
+        "versant@before": {"microseconds": 20.0},
+    }
+    assert table.shares(cells, columns) == {"torch": 10 / 80, "versant@before": 10 / 20}
+    assert table.shares(cells | {"versant": {"error": "raised"}}, columns) == {}
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(1 / 8, "1/8"), (1 / 12.5, "1/12.5"), (0.75, "0.75"), (2, "2.00")]
+)
+def test_small_shares_are_written_as_fractions(share, text):
+    assert importlib.import_module("table").as_share(share) == text
+
+
+def test_values_agree_within_the_tolerance_alone():
+    disagreement = importlib.import_module("rounds").disagreement
+    near = {"a": {"values": [1.0, -2.0]}, "b": {"values": [1.0, -2.00001]}, "c": {"error": "raised"}}
+    assert disagreement(near, 1e-5) is None
+    assert disagreement(near, 1e-6) == "in step 2 a computes -2.0, b -2.00001"
+    assert disagreement({"a": {"values": [1.0]}, "b": {"values": [float("nan")]}}, 1e-5) is not None
+
+
+def test_every_workload_has_a_program_of_every_dialect_and_goals_for_known_peers():
+    frameworks = importlib.import_module("frameworks")
+    for workload in importlib.import_module("workloads").WORKLOADS.values():
+        assert set(workload.programs) == {face.dialect for face, _ in frameworks.FRAMEWORKS.values()}
+        assert set(workload.targets) <= set(frameworks.FRAMEWORKS)
