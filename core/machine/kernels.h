@@ -30,6 +30,31 @@ using LoadKernel = void (*)(void* out, const void* src, std::ptrdiff_t stride, s
 // lowest int32 for the narrower types), bool is `!= 0`.
 using StoreKernel = void (*)(void* dst, std::ptrdiff_t stride, const void* src, std::ptrdiff_t n);
 
+// c[i, j] = sum over k of a[i, k] * b[k, j], strides in elements. Each sum is one chain in the order of k
+// that starts from zero, of fused multiply-adds where the instruction set has them, so no bit depends on m,
+// on n or on how a product is cut into parts.
+struct Product {
+  std::ptrdiff_t m = 0, n = 0, k = 0;
+  const void* a = nullptr;
+  std::ptrdiff_t a_row = 0, a_col = 0;
+  const void* b = nullptr;
+  std::ptrdiff_t b_row = 0, b_col = 0;
+  void* c = nullptr;
+  std::ptrdiff_t c_row = 0, c_col = 0;
+};
+
+// Computes a product on the calling thread. `scratch` is 64-byte aligned, of product_scratch() bytes.
+using ProductKernel = void (*)(const Product& product, void* scratch);
+
+inline constexpr std::ptrdiff_t kProductDepth = 320;         // k is walked in blocks of at most this
+inline constexpr std::ptrdiff_t kProductColumnBytes = 2048;  // n in blocks of at most this many bytes
+constexpr std::size_t product_scratch(std::ptrdiff_t n, std::ptrdiff_t k, std::size_t itemsize) {
+  const std::size_t depth = static_cast<std::size_t>(k < kProductDepth ? k : kProductDepth) + 64;
+  const std::size_t columns = (static_cast<std::size_t>(n) * itemsize + 511) / 512 * 512;
+  const std::size_t limit = static_cast<std::size_t>(kProductColumnBytes);
+  return depth * ((columns < limit ? columns : limit) + 16 * itemsize) + 8192;
+}
+
 struct Kernels {
   const char* isa;  // "v2", "v3" or "v4"
 
@@ -37,6 +62,8 @@ struct Kernels {
   MicroKernel micro[kMicroCount][kComputeCount];
   LoadKernel load[kDTypeCount][kComputeCount];
   StoreKernel store[kDTypeCount][kComputeCount];
+
+  ProductKernel product_f32, product_f64;
 
   MicroKernel micro_of(Micro op, Compute compute) const {
     return micro[static_cast<std::size_t>(op)][static_cast<std::size_t>(compute)];

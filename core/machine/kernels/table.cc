@@ -9,6 +9,7 @@ void fill_compare(Kernels&);
 void fill_exponential(Kernels&);
 void fill_trigonometric(Kernels&);
 void fill_special(Kernels&);
+void fill_gemm(Kernels&);
 
 #define VERSANT_STRING(x) #x
 #define VERSANT_NAME(x) VERSANT_STRING(x)
@@ -23,6 +24,7 @@ const Kernels& table() {
     fill_exponential(k);
     fill_trigonometric(k);
     fill_special(k);
+    fill_gemm(k);
     return k;
   }();
   return filled;

@@ -1,0 +1,12 @@
+// Matrix products of arrays, for primitives that are built on them.
+#pragma once
+
+#include "machine/array.h"
+
+namespace versant {
+
+// c = a @ b over the last two axes, of which those of `a` or `b` are read exchanged where `turned`; leading
+// axes broadcast to those of `c`. All have one dtype. Any strides. Holds the bookkeeping lock when called.
+void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c);
+
+}  // namespace versant
