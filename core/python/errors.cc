@@ -1,0 +1,65 @@
+// The exception classes of the machine and the way C++ exceptions become Python's.
+#include <new>
+
+#include "face.h"
+
+namespace versant::face {
+
+namespace {
+
+PyObject* shape_error = nullptr;
+PyObject* dtype_error = nullptr;
+PyObject* axis_error = nullptr;
+
+PyObject* make(PyObject* module, const char* name, const char* doc, PyObject* first, PyObject* second) {
+  Object bases(PyTuple_Pack(2, first, second));
+  if (!bases) return nullptr;
+  const std::string full = std::string("versant.") + name;
+  PyObject* type = PyErr_NewExceptionWithDoc(full.c_str(), doc, bases.get(), nullptr);
+  if (!type || PyModule_AddObjectRef(module, name, type) < 0) return nullptr;
+  return type;
+}
+
+PyObject* class_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::Shape: return shape_error;
+    case ErrorKind::DType: return dtype_error;
+    case ErrorKind::Axis: return axis_error;
+    case ErrorKind::Index: return PyExc_IndexError;
+    case ErrorKind::Value: return PyExc_ValueError;
+    case ErrorKind::Type: return PyExc_TypeError;
+    case ErrorKind::Memory: return PyExc_MemoryError;
+    case ErrorKind::NotImplemented: return PyExc_NotImplementedError;
+    case ErrorKind::ZeroDivision: return PyExc_ZeroDivisionError;
+    case ErrorKind::Runtime: break;
+  }
+  return PyExc_RuntimeError;
+}
+
+}  // namespace
+
+bool init_errors(PyObject* module) {
+  shape_error = make(module, "ShapeError", "Shapes that do not fit an op; a ValueError and a RuntimeError.", PyExc_ValueError,
+                     PyExc_RuntimeError);
+  dtype_error = make(module, "DTypeError", "A dtype that an op does not take; a TypeError and a RuntimeError.", PyExc_TypeError,
+                     PyExc_RuntimeError);
+  axis_error = make(module, "AxisError", "An axis out of range; an IndexError and a ValueError.", PyExc_IndexError,
+                    PyExc_ValueError);
+  return shape_error && dtype_error && axis_error;
+}
+
+void set_python_error() {
+  try {
+    throw;
+  } catch (const HostError&) {
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_SystemError, "an error was lost on its way to Python");
+  } catch (const Error& error) {
+    PyErr_SetString(class_of(error.kind()), error.what());
+  } catch (const std::bad_alloc&) {
+    PyErr_SetString(PyExc_MemoryError, "out of memory");
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
+  }
+}
+
+}  // namespace versant::face

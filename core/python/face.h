@@ -1,0 +1,148 @@
+// Shared parts of the CPython face: objects, conversions, and the guard between C++ exceptions and Python's.
+#pragma once
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "machine/call.h"
+#include "machine/elementwise.h"
+#include "machine/ops.h"
+#include "machine/tensor.h"
+
+namespace versant::face {
+
+// --- owning reference to a Python object ------------------------------------------------------------------------------
+
+class Object {
+ public:
+  Object() = default;
+  explicit Object(PyObject* owned) : object_(owned) {}  // takes the reference over
+  static Object share(PyObject* borrowed) {
+    Py_XINCREF(borrowed);
+    return Object(borrowed);
+  }
+  Object(const Object& other) : object_(other.object_) { Py_XINCREF(object_); }
+  Object(Object&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+  Object& operator=(Object other) noexcept {
+    std::swap(object_, other.object_);
+    return *this;
+  }
+  ~Object() { Py_XDECREF(object_); }
+  PyObject* get() const { return object_; }
+  PyObject* release() { return std::exchange(object_, nullptr); }
+  explicit operator bool() const { return object_ != nullptr; }
+
+ private:
+  PyObject* object_ = nullptr;
+};
+
+// Wraps a call of the C API that returns a new reference; throws HostError when it failed.
+inline Object checked(PyObject* result) {
+  if (!result) throw HostError{};
+  return Object(result);
+}
+
+// --- errors (errors.cc) ----------------------------------------------------------------------------------------------------
+
+bool init_errors(PyObject* module);
+// Turns the C++ exception in flight into a pending Python exception.
+void set_python_error();
+
+// Runs `body`; an exception becomes a Python error and `failure`.
+template <typename Body>
+auto guarded(Body&& body, decltype(body()) failure = {}) -> decltype(body()) {
+  try {
+    return body();
+  } catch (...) {
+    set_python_error();
+    return failure;
+  }
+}
+
+// --- tensors (tensor_type.cc) --------------------------------------------------------------------------------------------
+
+extern PyTypeObject* tensor_type;
+
+inline bool is_tensor(PyObject* object) {
+  return Py_TYPE(object) == tensor_type || PyType_IsSubtype(Py_TYPE(object), tensor_type);
+}
+inline Tensor* as_tensor(PyObject* object) { return static_cast<Tensor*>(reinterpret_cast<versant::Object*>(object)); }
+inline PyObject* as_object(Tensor* tensor) { return reinterpret_cast<PyObject*>(static_cast<versant::Object*>(tensor)); }
+// Hands a new reference to Python.
+inline PyObject* wrap(TensorRef tensor) { return as_object(tensor.release()); }
+inline PyObject* wrap_or_none(const TensorRef& tensor) {
+  PyObject* object = tensor ? as_object(tensor.get()) : Py_None;
+  Py_INCREF(object);
+  return object;
+}
+
+bool init_tensor_type(PyObject* module);
+extern PyGetSetDef tensor_getset[];          // properties.cc
+extern PyMethodDef tensor_methods[];         // methods.cc
+extern PyType_Slot tensor_number_slots[];    // operators.cc
+extern PyBufferProcs tensor_buffer;          // buffer.cc
+PyObject* tensor_subscript(PyObject* self, PyObject* key);                   // indexing.cc
+int tensor_assign_subscript(PyObject* self, PyObject* key, PyObject* value);  // indexing.cc
+
+// --- dtypes, devices, shapes (dtype_object.cc) ------------------------------------------------------------------------
+
+bool init_dtypes(PyObject* module);
+PyObject* dtype_object(DType dtype);                  // borrowed
+std::optional<DType> dtype_of(PyObject* object);      // of a dtype object, float, int or bool; nullopt otherwise
+DType expect_dtype(PyObject* object, const char* op); // throws
+PyObject* cpu_device();                               // borrowed
+bool is_cpu_device(PyObject* object);                 // None, "cpu", the device object
+PyObject* make_size(const Dims& dims);                // a new versant.Size
+
+// --- conversions (convert.cc) ---------------------------------------------------------------------------------------------
+
+// A Python number (bool, int, float, a numpy scalar, anything with __index__ or __float__ and no length).
+bool to_scalar(PyObject* object, Scalar* scalar);
+PyObject* from_scalar(Scalar scalar);
+// An operand of an elementwise op: a tensor, a number, or an array of another library, which is shared or copied.
+struct Operand {
+  Input input;
+  TensorRef held;
+};
+bool to_operand(PyObject* object, Operand& operand);
+// An int or a sequence of ints (also a tensor's shape); throws TypeError naming `what`.
+Dims to_dims(PyObject* object, const char* op, const char* what);
+int64_t to_int(PyObject* object, const char* op, const char* what);
+// What vs.tensor(data) copies and vs.as_tensor(data) shares.
+TensorRef tensor_from_data(PyObject* data, std::optional<DType> dtype, bool copy);
+// From an object with the buffer protocol (numpy arrays); shares the memory when `copy` is false.
+TensorRef tensor_from_buffer(PyObject* object, bool copy);
+PyObject* to_list(const Array& array);
+extern PyMethodDef convert_functions[];
+extern PyMethodDef dlpack_functions[];
+
+// --- callables of the op table (op_object.cc, function_object.cc) -----------------------------------------------------
+
+bool init_ops(PyObject* module);
+bool init_functions(PyObject* module);
+extern PyMethodDef op_functions[];
+extern PyMethodDef function_functions[];
+// Python's operators: which op of the table serves each (operators.cc).
+bool set_operator(const char* name, ElementwiseOp* op, PyObject* callable);
+
+// --- autograd (autograd.cc, hooks.cc, custom_function.cc) ----------------------------------------------------------------
+
+bool init_autograd(PyObject* module);
+bool init_hooks(PyObject* module);
+bool init_custom_function(PyObject* module);
+bool init_generator(PyObject* module);
+bool init_frames(PyObject* module);
+extern PyMethodDef autograd_functions[];
+extern PyMethodDef memory_functions[];
+PyObject* node_object(Node* node);  // new reference; None for null
+// The Generator object's machine part; null when `object` is not one.
+Generator* as_generator(PyObject* object);
+
+// Adds a type made from `spec` to the module; null on failure. Borrowed result.
+PyTypeObject* add_type(PyObject* module, PyType_Spec* spec, PyObject* base = nullptr);
+
+}  // namespace versant::face

@@ -1,0 +1,105 @@
+// Where in the user's program an op was called: the innermost Python frame outside this package.
+//
+// Read at every recorded op, so it must cost a few nanoseconds: no frame object is made, the interpreter's own frames are
+// walked and a code object with an instruction offset is kept; the line number is computed when an error needs it.
+#define Py_BUILD_CORE 1
+#include <Python.h>
+#include <internal/pycore_frame.h>
+#undef Py_BUILD_CORE
+
+#include <string>
+
+#include "face.h"
+#include "machine/node.h"
+
+namespace versant::face {
+
+namespace {
+
+std::string package_prefix;  // ".../versant/"
+
+bool is_ours(PyCodeObject* code) {
+  if (package_prefix.empty()) return false;
+  // One entry per file name object: code objects of a module share theirs.
+  struct Entry {
+    PyObject* file = nullptr;
+    bool ours = false;
+  };
+  static Entry cache[256];
+  PyObject* file = code->co_filename;
+  Entry& entry = cache[(reinterpret_cast<uintptr_t>(file) >> 4) % 256];
+  if (entry.file == file) return entry.ours;
+  Py_ssize_t size;
+  const char* text = PyUnicode_AsUTF8AndSize(file, &size);
+  if (!text) {
+    PyErr_Clear();
+    return false;
+  }
+  const bool ours = static_cast<size_t>(size) > package_prefix.size() && package_prefix.compare(0, std::string::npos, text, package_prefix.size()) == 0;
+  Py_INCREF(file);
+  Py_XDECREF(entry.file);
+  entry = {file, ours};
+  return ours;
+}
+
+#if PY_VERSION_HEX >= 0x030D0000
+_PyInterpreterFrame* current_frame() { return PyThreadState_Get()->current_frame; }
+PyCodeObject* code_of(_PyInterpreterFrame* frame) {
+  return PyCode_Check(frame->f_executable) ? reinterpret_cast<PyCodeObject*>(frame->f_executable) : nullptr;
+}
+#else
+_PyInterpreterFrame* current_frame() { return PyThreadState_Get()->cframe->current_frame; }
+PyCodeObject* code_of(_PyInterpreterFrame* frame) {
+  return frame->f_code && PyCode_Check(reinterpret_cast<PyObject*>(frame->f_code)) ? frame->f_code : nullptr;
+}
+#endif
+
+Location here() {
+  Location location;
+  PyCodeObject* chosen = nullptr;
+  int at = 0;
+  for (_PyInterpreterFrame* frame = current_frame(); frame; frame = frame->previous) {
+    PyCodeObject* code = code_of(frame);
+    if (!code) continue;
+    chosen = code;
+    at = _PyInterpreterFrame_LASTI(frame);
+    if (!is_ours(code)) break;
+  }
+  if (chosen) {
+    Py_INCREF(chosen);
+    location.code = chosen;
+    location.at = at;
+  }
+  return location;
+}
+
+void release(void* code) { Py_DECREF(static_cast<PyObject*>(code)); }
+
+std::string describe(const Location& location) {
+  auto* code = static_cast<PyCodeObject*>(location.code);
+  const char* file = PyUnicode_AsUTF8(code->co_filename);
+  if (!file) PyErr_Clear();
+  const int line = PyCode_Addr2Line(code, location.at * static_cast<int>(sizeof(_Py_CODEUNIT)));
+  return text(file ? file : "?", ":", line);
+}
+
+PyObject* set_package(PyObject*, PyObject* path) {
+  const char* text = PyUnicode_AsUTF8(path);
+  if (!text) return nullptr;
+  package_prefix = text;
+  Py_RETURN_NONE;
+}
+
+PyMethodDef functions[] = {
+    {"set_package", set_package, METH_O, "The folder whose files do not count as the user's program; ends with a slash."},
+    {},
+};
+
+}  // namespace
+
+bool init_frames(PyObject* module) {
+  location_hooks = {here, release, describe};
+  return PyModule_AddFunctions(module, functions) == 0;
+}
+
+}  // namespace versant::face

@@ -1,0 +1,194 @@
+// x[...] and x[...] = v: Python's subscripts as views, then as gathers and scatters where tensors index.
+#include "face.h"
+#include "machine/inplace.h"
+
+namespace versant::face {
+
+namespace {
+
+// What is left of a subscript after its views were taken: the view and, per axis, an index tensor or null.
+struct Plan {
+  TensorRef view;
+  std::vector<TensorRef> indices;
+  bool advanced = false;
+};
+
+int64_t slice_bound(PyObject* bound, int64_t fallback) {
+  if (bound == Py_None) return fallback;
+  return to_int(bound, "slice", "a slice bound");
+}
+
+bool is_bool_value(PyObject* item) { return PyBool_Check(item); }
+
+// A tensor made of an index that is a list, a numpy array or a tensor.
+TensorRef index_tensor(PyObject* item) {
+  TensorRef tensor = is_tensor(item) ? TensorRef(as_tensor(item)) : tensor_from_data(item, std::nullopt, false);
+  if (tensor->numel == 0 && is_floating(tensor->dtype) && !is_tensor(item)) tensor = ops::empty(tensor->sizes, DType::Int64);
+  if (is_floating(tensor->dtype))
+    fail(ErrorKind::Index, "[index] tensors used as indices must be integer or bool tensors, got ", name(tensor->dtype));
+  return tensor;
+}
+
+// Axes of the input that an index item uses up.
+int consumed(PyObject* item) {
+  if (item == Py_None || item == Py_Ellipsis || is_bool_value(item)) return 0;
+  if (is_tensor(item) && as_tensor(item)->dtype == DType::Bool) return as_tensor(item)->rank();
+  return 1;
+}
+
+Plan make_plan(Tensor& x, PyObject* key) {
+  Object items = PyTuple_Check(key) ? Object::share(key) : checked(PyTuple_Pack(1, key));
+  const Py_ssize_t n = PyTuple_GET_SIZE(items.get());
+  Plan plan;
+  plan.view = TensorRef(&x);
+  // Lists and arrays become tensors first, so that their rank is known.
+  std::vector<Object> parts;
+  int used = 0;
+  bool ellipsis = false;
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    PyObject* item = PyTuple_GET_ITEM(items.get(), i);
+    Scalar scalar;
+    const bool plain = item == Py_None || item == Py_Ellipsis || PySlice_Check(item) || PyLong_Check(item) ||
+                       (is_tensor(item) && !(as_tensor(item)->rank() == 0 && as_tensor(item)->dtype != DType::Bool && !is_floating(as_tensor(item)->dtype)));
+    if (plain) {
+      parts.push_back(Object::share(item));
+    } else if (PyFloat_Check(item) || PyUnicode_Check(item)) {
+      fail(ErrorKind::Index, "[index] only integers, slices (`:`), ellipsis (`...`), None and integer or bool tensors are valid indices, got ",
+           Py_TYPE(item)->tp_name);
+    } else if (!PySequence_Check(item) && to_scalar(item, &scalar)) {
+      if (scalar.kind == Scalar::Kind::Float) fail(ErrorKind::Index, "[index] a float is not a valid index");
+      parts.push_back(Object(from_scalar(scalar)));
+    } else {
+      parts.push_back(Object(wrap(index_tensor(item))));
+    }
+    if (item == Py_Ellipsis) {
+      if (ellipsis) fail(ErrorKind::Index, "[index] an index can only have a single ellipsis ('...')");
+      ellipsis = true;
+    }
+    used += consumed(parts.back().get());
+  }
+  if (used > x.rank())
+    fail(ErrorKind::Index, "[index] too many indices for tensor of dimension ", x.rank(), ": ", used);
+
+  int axis = 0;
+  for (const Object& part : parts) {
+    PyObject* item = part.get();
+    if (item == Py_None) {
+      plan.view = ops::unsqueeze(*plan.view, axis++);
+      plan.indices.resize(axis);
+    } else if (item == Py_Ellipsis) {
+      axis += x.rank() - used;
+      plan.indices.resize(axis);
+    } else if (is_bool_value(item)) {
+      // x[True] is x[None]; x[False] is an empty selection of it.
+      plan.view = ops::unsqueeze(*plan.view, axis);
+      if (item == Py_False) plan.view = ops::slice(*plan.view, axis, 0, 0);
+      ++axis;
+      plan.indices.resize(axis);
+    } else if (PySlice_Check(item)) {
+      auto* slice = reinterpret_cast<PySliceObject*>(item);
+      const int64_t step = slice_bound(slice->step, 1);
+      if (slice->start != Py_None || slice->stop != Py_None || step != 1)
+        plan.view = ops::slice(*plan.view, axis, slice_bound(slice->start, 0), slice_bound(slice->stop, INT64_MAX), step);
+      ++axis;
+      plan.indices.resize(axis);
+    } else if (PyLong_Check(item)) {
+      plan.view = ops::select(*plan.view, axis, to_int(item, "index", "an index"));
+    } else {
+      TensorRef tensor(as_tensor(item));
+      if (is_floating(tensor->dtype)) index_tensor(item);  // raises
+      plan.advanced = true;
+      const bool mask = tensor->dtype == DType::Bool;
+      if (mask && tensor->rank() == 0) {
+        plan.view = ops::unsqueeze(*plan.view, axis);
+        tensor = ops::unsqueeze(*tensor, 0);
+      }
+      // A mask of several axes stands for as many places: the places after its first stay empty.
+      plan.indices.resize(axis);
+      plan.indices.push_back(tensor);
+      axis += mask ? tensor->rank() : 1;
+      plan.indices.resize(axis);
+    }
+  }
+  return plan;
+}
+
+// Splits masks into one index per axis: what ops::index expects.
+std::vector<TensorRef> expand_masks(const Plan& plan) {
+  std::vector<TensorRef> result;
+  const Dims& sizes = plan.view->sizes;
+  for (size_t i = 0; i < plan.indices.size(); ++i) {
+    const TensorRef& index = plan.indices[i];
+    if (!index || index->dtype != DType::Bool) {
+      if (static_cast<size_t>(result.size()) <= i) result.resize(i + 1);
+      if (index) result[i] = index;
+      continue;
+    }
+    for (int d = 0; d < index->rank(); ++d) {
+      const int at = static_cast<int>(i) + d;
+      if (at >= sizes.size() || index->sizes[d] != sizes[at])
+        fail(ErrorKind::Index, "[index] the shape of the mask ", index->sizes, " at index ", d, " does not match the shape of the indexed tensor ",
+             sizes, " at index ", at);
+    }
+    TensorRef where = ops::nonzero(*index);
+    result.resize(std::max(result.size(), i + index->rank()));
+    for (int d = 0; d < index->rank(); ++d) result[i + d] = ops::select(*where, 1, d);
+  }
+  result.resize(std::max<size_t>(result.size(), plan.indices.size()));
+  return result;
+}
+
+std::vector<Tensor*> pointers(const std::vector<TensorRef>& tensors) {
+  std::vector<Tensor*> result;
+  for (const TensorRef& tensor : tensors) result.push_back(tensor.get());
+  return result;
+}
+
+// The value of an assignment as a tensor of the target's dtype, without leading axes of size 1 beyond the target's rank.
+TensorRef value_tensor(PyObject* value, const Tensor& target, int rank) {
+  TensorRef tensor = is_tensor(value) ? TensorRef(as_tensor(value)) : tensor_from_data(value, std::nullopt, false);
+  while (tensor->rank() > rank && tensor->sizes[0] == 1) tensor = ops::select(*tensor, 0, 0);
+  return ops::cast(*tensor, target.dtype);
+}
+
+}  // namespace
+
+PyObject* tensor_subscript(PyObject* self, PyObject* key) {
+  return guarded([&]() -> PyObject* {
+    Tensor& x = *as_tensor(self);
+    if (PyLong_CheckExact(key)) return wrap(ops::select(x, 0, to_int(key, "index", "an index")));
+    Plan plan = make_plan(x, key);
+    if (plan.advanced) {
+      const std::vector<TensorRef> indices = expand_masks(plan);
+      return wrap(ops::index(*plan.view, pointers(indices)));
+    }
+    if (plan.view.get() == &x) return wrap(ops::alias(x));
+    return wrap(std::move(plan.view));
+  });
+}
+
+int tensor_assign_subscript(PyObject* self, PyObject* key, PyObject* value) {
+  if (!value) {
+    PyErr_SetString(PyExc_TypeError, "[index] elements of a tensor cannot be deleted");
+    return -1;
+  }
+  return guarded([&] {
+    Tensor& x = *as_tensor(self);
+    check_in_place(x, "index_put_");
+    Plan plan = make_plan(x, key);
+    Scalar scalar;
+    if (plan.advanced) {
+      std::vector<TensorRef> indices = expand_masks(plan);
+      TensorRef from = value_tensor(value, x, kMaxRank);
+      ops::index_put_(*plan.view, pointers(indices), *from, false);
+    } else if (!is_tensor(value) && to_scalar(value, &scalar)) {
+      ops::copy_(*plan.view, Input(scalar));
+    } else {
+      TensorRef from = value_tensor(value, x, plan.view->rank());
+      ops::copy_(*plan.view, Input(from));
+    }
+    return 0;
+  }, -1);
+}
+
+}  // namespace versant::face

@@ -1,0 +1,394 @@
+// Op: a record of the op table that is elementwise, as a Python callable. The same object serves as function and method.
+#include <cstddef>
+#include <cstring>
+
+#include "face.h"
+#include "machine/kernels.h"
+#include "structmember.h"
+
+namespace versant::face {
+
+namespace {
+
+struct OpObject {
+  PyObject_HEAD
+  vectorcallfunc call;
+  ElementwiseOp* op;
+  bool in_place;
+  PyObject* arguments;   // tuple of argument names
+  PyObject* defaults;    // tuple: of the last parameters
+  PyObject* variants;    // dict keyword -> Op, or null
+  PyObject* dict;
+};
+
+PyTypeObject* op_type = nullptr;
+
+OpObject* as_op(PyObject* object) { return reinterpret_cast<OpObject*>(object); }
+
+constexpr int kMost = Program::kMaxInputs;
+
+// One call's operands, from arguments to result.
+struct Call {
+  OpObject* self;
+  Operand operands[kMost];
+  bool given[kMost] = {};
+
+  void set(int i, PyObject* value) {
+    if (!to_operand(value, operands[i])) {
+      if (PyErr_Occurred()) throw HostError{};
+      fail(ErrorKind::Type, "[", self->op->name, "] argument '", PyUnicode_AsUTF8(PyTuple_GET_ITEM(self->arguments, i)),
+           "' must be a tensor or a number, got ", Py_TYPE(value)->tp_name);
+    }
+    given[i] = true;
+  }
+
+  PyObject* run(PyObject* out) {
+    ElementwiseOp& op = *self->op;
+    const int total = op.n_inputs + op.n_parameters;
+    const int n_defaults = static_cast<int>(PyTuple_GET_SIZE(self->defaults));
+    Input inputs[kMost];
+    bool any = false;
+    for (int i = 0; i < total; ++i) {
+      if (!given[i]) {
+        const int k = i - (total - n_defaults);
+        if (k < 0)
+          fail(ErrorKind::Type, "[", op.name, "] missing argument '", PyUnicode_AsUTF8(PyTuple_GET_ITEM(self->arguments, i)), "'");
+        set(i, PyTuple_GET_ITEM(self->defaults, k));
+      }
+      inputs[i] = operands[i].input;
+      if (i >= op.n_inputs && inputs[i].tensor) {
+        inputs[i] = Input(item(*inputs[i].tensor));  // a parameter is a number
+      }
+      any |= inputs[i].tensor != nullptr;
+    }
+    if (!any) fail(ErrorKind::Type, "[", op.name, "] expected a tensor, got only numbers");
+    const std::span<const Input> span(inputs, total);
+    if (self->in_place) {
+      Tensor* target = inputs[0].tensor;
+      if (!target) fail(ErrorKind::Type, "[", op.name, "_] expected a tensor to change in place");
+      apply_in_place(op, span, *target);
+      PyObject* object = as_object(target);
+      Py_INCREF(object);
+      return object;
+    }
+    if (out && out != Py_None) {
+      if (!is_tensor(out)) fail(ErrorKind::Type, "[", op.name, "] out must be a tensor, got ", Py_TYPE(out)->tp_name);
+      write_out(op, span, *as_tensor(out));
+      Py_INCREF(out);
+      return out;
+    }
+    return wrap(apply(op, span));
+  }
+
+  // out=: takes the result's shape when it is empty, as PyTorch does; otherwise the shapes must agree.
+  static void write_out(ElementwiseOp& op, std::span<const Input> inputs, Tensor& out) {
+    if (modes.grad && needs_grad(out))
+      fail(ErrorKind::Runtime, "[", op.name, "] out= arguments don't support automatic differentiation, but out requires grad");
+    if (modes.grad)
+      for (const Input& input : inputs)
+        if (input.tensor && needs_grad(*input.tensor))
+          fail(ErrorKind::Runtime, "[", op.name, "] out= arguments don't support automatic differentiation, but an input requires grad");
+    if (out.numel == 0) {
+      TensorRef result = apply(op, inputs);
+      if (result->numel != 0) {
+        static_cast<Array&>(out) = result->to_dtype(out.dtype);
+        return;
+      }
+    }
+    apply_in_place(op, inputs, out, true);
+  }
+};
+
+PyObject* call_variant(OpObject* self, PyObject* variant, PyObject* const* args, Py_ssize_t n, PyObject* kwnames, Py_ssize_t at) {
+  // The keyword's value becomes the last positional argument of the variant; other keywords stay.
+  std::vector<PyObject*> all(args, args + n);
+  all.push_back(args[n + at]);
+  Object names(PyTuple_New(PyTuple_GET_SIZE(kwnames) - 1));
+  if (!names) return nullptr;
+  for (Py_ssize_t k = 0, to = 0; k < PyTuple_GET_SIZE(kwnames); ++k) {
+    if (k == at) continue;
+    PyObject* name = PyTuple_GET_ITEM(kwnames, k);
+    Py_INCREF(name);
+    PyTuple_SET_ITEM(names.get(), to++, name);
+    all.push_back(args[n + k]);
+  }
+  Object target = Object::share(variant);
+  if (self->in_place) target = Object(PyObject_CallMethod(variant, "in_place", nullptr));
+  if (!target) return nullptr;
+  return PyObject_Vectorcall(target.get(), all.data(), n + 1, names.get());
+}
+
+PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
+  OpObject* self = as_op(callable);
+  const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
+  ElementwiseOp& op = *self->op;
+  const int total = op.n_inputs + op.n_parameters;
+  // The common case: plain tensors in every place.
+  if (!kwnames && n == 1 && total == 1 && !self->in_place && Py_TYPE(args[0]) == tensor_type) {
+    return guarded([&]() -> PyObject* {
+      const Input inputs[1] = {Input(*as_tensor(args[0]))};
+      return wrap(apply(op, inputs));
+    });
+  }
+  return guarded([&]() -> PyObject* {
+    Call call{self, {}, {}};
+    if (n > total) fail(ErrorKind::Type, "[", op.name, "] takes ", total, " arguments, got ", n);
+    PyObject* out = nullptr;
+    if (kwnames) {
+      for (Py_ssize_t k = 0; self->variants && k < PyTuple_GET_SIZE(kwnames); ++k) {
+        PyObject* variant = PyDict_GetItemWithError(self->variants, PyTuple_GET_ITEM(kwnames, k));
+        if (variant) return call_variant(self, variant, args, n, kwnames, k);
+        if (PyErr_Occurred()) throw HostError{};
+      }
+    }
+    for (Py_ssize_t i = 0; i < n; ++i) call.set(static_cast<int>(i), args[i]);
+    if (kwnames) {
+      for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(kwnames); ++k) {
+        PyObject* name = PyTuple_GET_ITEM(kwnames, k);
+        if (PyUnicode_CompareWithASCIIString(name, "out") == 0) {
+          out = args[n + k];
+          continue;
+        }
+        int at = -1;
+        for (int i = 0; i < total && at < 0; ++i)
+          if (PyUnicode_Compare(name, PyTuple_GET_ITEM(self->arguments, i)) == 0) at = i;
+        if (at < 0) fail(ErrorKind::Type, "[", op.name, "] got an unexpected keyword argument '", PyUnicode_AsUTF8(name), "'");
+        if (call.given[at]) fail(ErrorKind::Type, "[", op.name, "] got multiple values for argument '", PyUnicode_AsUTF8(name), "'");
+        call.set(at, args[n + k]);
+      }
+    }
+    return call.run(out);
+  });
+}
+
+PyObject* make_op(ElementwiseOp* op, bool in_place, PyObject* arguments, PyObject* defaults) {
+  auto* self = PyObject_New(OpObject, op_type);
+  if (!self) return nullptr;
+  self->call = vectorcall;
+  self->op = op;
+  self->in_place = in_place;
+  self->arguments = Py_NewRef(arguments);
+  self->defaults = Py_NewRef(defaults);
+  self->variants = nullptr;
+  self->dict = PyDict_New();
+  if (self->dict) {
+    Object name(PyUnicode_FromString((op->name + (in_place ? "_" : "")).c_str()));
+    PyDict_SetItemString(self->dict, "__name__", name.get());
+    PyDict_SetItemString(self->dict, "__qualname__", name.get());
+  }
+  return reinterpret_cast<PyObject*>(self);
+}
+
+void op_dealloc(PyObject* object) {
+  OpObject* self = as_op(object);
+  Py_CLEAR(self->arguments);
+  Py_CLEAR(self->defaults);
+  Py_CLEAR(self->variants);
+  Py_CLEAR(self->dict);
+  PyTypeObject* type = Py_TYPE(object);
+  type->tp_free(object);
+  Py_DECREF(type);
+}
+
+PyObject* op_repr(PyObject* self) {
+  return PyUnicode_FromFormat("<op %s%s>", as_op(self)->op->name.c_str(), as_op(self)->in_place ? "_" : "");
+}
+
+PyObject* op_get(PyObject* self, PyObject* instance, PyObject*) {
+  if (!instance || instance == Py_None) return Py_NewRef(self);
+  return PyMethod_New(self, instance);
+}
+
+PyObject* op_in_place(PyObject* object, PyObject*) {
+  OpObject* self = as_op(object);
+  PyObject* result = make_op(self->op, true, self->arguments, self->defaults);
+  if (result && self->variants) as_op(result)->variants = Py_NewRef(self->variants);
+  return result;
+}
+
+PyObject* op_special(PyObject* object, PyObject* args) {
+  double value;
+  PyObject* other;
+  if (!PyArg_ParseTuple(args, "dO!", &value, op_type, &other)) return nullptr;
+  as_op(object)->op->specials.emplace_back(value, as_op(other)->op);
+  Py_RETURN_NONE;
+}
+
+PyObject* op_variant(PyObject* object, PyObject* args) {
+  PyObject* keyword;
+  PyObject* other;
+  if (!PyArg_ParseTuple(args, "UO!", &keyword, op_type, &other)) return nullptr;
+  OpObject* self = as_op(object);
+  if (!self->variants && !(self->variants = PyDict_New())) return nullptr;
+  if (PyDict_SetItem(self->variants, keyword, other) < 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* op_operator(PyObject* object, PyObject* args) {
+  const char* name;
+  if (!PyArg_ParseTuple(args, "s", &name)) return nullptr;
+  if (!set_operator(name, as_op(object)->op, object))
+    return PyErr_Format(PyExc_ValueError, "[operator] Python has no operator slot named '%s'", name);
+  Py_RETURN_NONE;
+}
+
+PyObject* op_name(PyObject* self, void*) { return PyUnicode_FromString(as_op(self)->op->name.c_str()); }
+PyObject* op_doc(PyObject* self, void*) {
+  PyObject* doc = PyDict_GetItemString(as_op(self)->dict, "__doc__");
+  return Py_NewRef(doc ? doc : Py_None);
+}
+int op_set_doc(PyObject* self, PyObject* value, void*) {
+  return PyDict_SetItemString(as_op(self)->dict, "__doc__", value ? value : Py_None);
+}
+
+PyMethodDef op_methods[] = {
+    {"in_place", op_in_place, METH_NOARGS, "The same op, writing into its first argument."},
+    {"special", op_special, METH_VARARGS, "special(value, op): use `op` of the first input where the second is that number."},
+    {"variant", op_variant, METH_VARARGS, "variant(keyword, op): use `op` when called with that keyword."},
+    {"operator", op_operator, METH_VARARGS, "operator(name): serve Python's operator of that name."},
+    {},
+};
+PyGetSetDef op_getset[] = {
+    {"name", op_name, nullptr, "The record's name.", nullptr},
+    {"__doc__", op_doc, op_set_doc, nullptr, nullptr},
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
+    {},
+};
+PyMemberDef op_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(OpObject, call), READONLY, nullptr},
+    {"__dictoffset__", T_PYSSIZET, offsetof(OpObject, dict), READONLY, nullptr},
+    {},
+};
+PyType_Slot op_slots[] = {
+    {Py_tp_dealloc, reinterpret_cast<void*>(op_dealloc)},
+    {Py_tp_repr, reinterpret_cast<void*>(op_repr)},
+    {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+    {Py_tp_descr_get, reinterpret_cast<void*>(op_get)},
+    {Py_tp_methods, op_methods},
+    {Py_tp_getset, op_getset},
+    {Py_tp_members, op_members},
+    {0, nullptr},
+};
+PyType_Spec op_spec = {"versant._core.Op", sizeof(OpObject), 0,
+                       Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR |
+                           Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                       op_slots};
+
+// --- programs from the record ---------------------------------------------------------------------------------------------
+
+Program parse_program(PyObject* parts, int n_inputs) {
+  PyObject *constants, *code, *outputs;
+  if (!PyArg_ParseTuple(parts, "OOO", &constants, &code, &outputs)) throw HostError{};
+  Program program;
+  program.n_inputs = n_inputs;
+  Object list = checked(PySequence_Fast(constants, "constants"));
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list.get()); ++i) {
+    Scalar scalar;
+    if (!to_scalar(PySequence_Fast_GET_ITEM(list.get(), i), &scalar)) fail(ErrorKind::Type, "[program] a constant must be a number");
+    program.constants.push_back(scalar);
+  }
+  list = checked(PySequence_Fast(code, "code"));
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list.get()); ++i) {
+    int micro, a, b, c;
+    if (!PyArg_ParseTuple(PySequence_Fast_GET_ITEM(list.get(), i), "iiii", &micro, &a, &b, &c)) throw HostError{};
+    if (micro < 0 || micro >= static_cast<int>(kMicroCount) || a < 0 || a > 255 || b < 0 || b > 255 || c < 0 || c > 255)
+      fail(ErrorKind::Value, "[program] instruction ", i, " is out of range");
+    program.code.push_back({static_cast<Micro>(micro), static_cast<uint8_t>(a), static_cast<uint8_t>(b), static_cast<uint8_t>(c)});
+  }
+  list = checked(PySequence_Fast(outputs, "outputs"));
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list.get()); ++i) {
+    const long reg = PyLong_AsLong(PySequence_Fast_GET_ITEM(list.get(), i));
+    if (reg == -1 && PyErr_Occurred()) throw HostError{};
+    if (reg < 0 || reg > 255) fail(ErrorKind::Value, "[program] output register ", reg, " is out of range");
+    program.outputs.push_back(static_cast<uint8_t>(reg));
+  }
+  program.finish();
+  return program;
+}
+
+PyObject* record_of(ElementwiseOp& op) { return static_cast<PyObject*>(op.host); }
+
+void build_forward(ElementwiseOp& op) {
+  Object parts = checked(PyObject_CallMethod(record_of(op), "forward", nullptr));
+  op.forward = parse_program(parts.get(), op.n_inputs + op.n_parameters);
+  op.derivatives.resize(op.n_inputs);
+  op.ready = true;
+}
+
+void build_derivative(ElementwiseOp& op, int input) {
+  Object answer = checked(PyObject_CallMethod(record_of(op), "derivative", "i", input));
+  Derivative derivative;
+  if (answer.get() == Py_None) {
+    derivative.kind = Derivative::Kind::Zero;
+  } else if (PyUnicode_Check(answer.get())) {
+    derivative.kind = Derivative::Kind::Identity;
+  } else {
+    unsigned uses;
+    PyObject *other, *sources;
+    if (!PyArg_ParseTuple(answer.get(), "IO!O", &uses, op_type, &other, &sources)) throw HostError{};
+    derivative.kind = Derivative::Kind::Program;
+    derivative.uses = uses;
+    derivative.op = as_op(other)->op;
+    for (const int64_t s : to_dims(sources, "derivative", "sources")) derivative.sources.push_back(static_cast<uint8_t>(s));
+  }
+  op.derivatives[input] = std::move(derivative);
+}
+
+void build_backward(ElementwiseOp& op, uint32_t mask) {
+  Object parts = checked(PyObject_CallMethod(record_of(op), "backward", "I", mask));
+  op.backward[mask] = std::make_unique<Program>(parse_program(parts.get(), op.n_inputs + op.n_parameters + 2));
+}
+
+PyObject* define_elementwise(PyObject*, PyObject* args) {
+  const char *name, *rule;
+  int n_inputs, n_parameters, promotes, rejects_bool;
+  PyObject *arguments, *defaults, *record;
+  if (!PyArg_ParseTuple(args, "siisipO!O!O", &name, &n_inputs, &n_parameters, &rule, &promotes, &rejects_bool, &PyTuple_Type,
+                        &arguments, &PyTuple_Type, &defaults, &record))
+    return nullptr;
+  return guarded([&]() -> PyObject* {
+    const char* rules[] = {"promote", "float", "bool", "integral", "first"};
+    int found = -1;
+    for (int i = 0; i < 5; ++i)
+      if (std::strcmp(rules[i], rule) == 0) found = i;
+    if (found < 0) fail(ErrorKind::Value, "[", name, "] unknown dtype rule '", rule, "'");
+    const int total = n_inputs + n_parameters;
+    if (n_inputs < 1 || n_parameters < 0 || total + 2 > Program::kMaxInputs || PyTuple_GET_SIZE(arguments) != total ||
+        PyTuple_GET_SIZE(defaults) > total)
+      fail(ErrorKind::Value, "[", name, "] ", n_inputs, " inputs and ", n_parameters, " parameters do not fit its arguments");
+    auto op = std::make_unique<ElementwiseOp>();
+    op->name = name;
+    op->n_inputs = n_inputs;
+    op->n_parameters = n_parameters;
+    op->rule = static_cast<DTypeRule>(found);
+    op->promotes = static_cast<uint32_t>(promotes);
+    op->rejects_bool = rejects_bool != 0;
+    op->host = Py_NewRef(record);
+    Object object = checked(make_op(op.get(), false, arguments, defaults));
+    register_elementwise(op.release());  // lives as long as the process: nodes refer to it
+    return object.release();
+  });
+}
+
+}  // namespace
+
+PyMethodDef op_functions[] = {
+    {"define_elementwise", define_elementwise, METH_VARARGS,
+     "define_elementwise(name, n_inputs, n_parameters, rule, promotes, rejects_bool, arguments, defaults, record) -> Op"},
+    {},
+};
+
+bool init_ops(PyObject* module) {
+  op_type = add_type(module, &op_spec);
+  if (!op_type) return false;
+  elementwise_hooks = {build_forward, build_derivative, build_backward};
+  Object micro(PyDict_New());
+  if (!micro) return false;
+  for (size_t i = 0; i < kMicroCount; ++i) {
+    Object entry(Py_BuildValue("(ii)", static_cast<int>(i), static_cast<int>(kMicro[i].arity)));
+    if (!entry || PyDict_SetItemString(micro.get(), kMicro[i].name.data(), entry.get()) < 0) return false;
+  }
+  return PyModule_AddObjectRef(module, "MICRO", micro.get()) == 0;
+}
+
+}  // namespace versant::face
