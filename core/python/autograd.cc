@@ -21,13 +21,17 @@ struct TensorList {
     keep = Object(PySequence_Fast(object, ""));
     if (!keep) {
       PyErr_Clear();
-      fail(ErrorKind::Type, "[", op, "] ", what, " must be a tensor or a sequence of tensors, got ", Py_TYPE(object)->tp_name);
+      fail(ErrorKind::Type, "[", op, "] ", what, " must be a tensor or a sequence of tensors, got ",
+           Py_TYPE(object)->tp_name);
     }
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(keep.get()); ++i) {
       PyObject* item = PySequence_Fast_GET_ITEM(keep.get(), i);
-      if (item == Py_None && optional) tensors.push_back(nullptr);
-      else if (is_tensor(item)) tensors.push_back(as_tensor(item));
-      else fail(ErrorKind::Type, "[", op, "] ", what, " must be tensors, got ", Py_TYPE(item)->tp_name);
+      if (item == Py_None && optional)
+        tensors.push_back(nullptr);
+      else if (is_tensor(item))
+        tensors.push_back(as_tensor(item));
+      else
+        fail(ErrorKind::Type, "[", op, "] ", what, " must be tensors, got ", Py_TYPE(item)->tp_name);
     }
   }
 };
@@ -58,7 +62,8 @@ PyObject* backward(PyObject*, PyObject* const* args, Py_ssize_t n) {
     TensorList inputs(args[4], "backward", "inputs", false);
     if (inputs.tensors.empty()) fail(ErrorKind::Runtime, "[backward] inputs= cannot be empty");
     for (Tensor* input : inputs.tensors)
-      if (!needs_grad(*input)) fail(ErrorKind::Runtime, "[backward] one of the inputs= does not require grad");
+      if (!needs_grad(*input))
+        fail(ErrorKind::Runtime, "[backward] one of the inputs= does not require grad");
     std::vector<TensorRef> grads = engine::gradients(roots.tensors, weights, inputs.tensors, options);
     GradMode mode(options.create_graph);
     for (size_t i = 0; i < grads.size(); ++i)
@@ -79,14 +84,17 @@ PyObject* grad(PyObject*, PyObject* const* args, Py_ssize_t n) {
     const bool materialize = PyObject_IsTrue(args[6]) != 0;
     const bool allow_unused = PyObject_IsTrue(args[5]) != 0 || materialize;
     for (size_t i = 0; i < inputs.tensors.size(); ++i)
-      if (!needs_grad(*inputs.tensors[i])) fail(ErrorKind::Runtime, "[grad] input ", i, " does not require grad");
+      if (!needs_grad(*inputs.tensors[i]))
+        fail(ErrorKind::Runtime, "[grad] input ", i, " does not require grad");
     std::vector<TensorRef> grads = engine::gradients(roots.tensors, weights, inputs.tensors, options);
     Object result = checked(PyTuple_New(static_cast<Py_ssize_t>(grads.size())));
     for (size_t i = 0; i < grads.size(); ++i) {
       if (!grads[i] && !allow_unused)
-        fail(ErrorKind::Runtime, "[grad] input ", i, " was not used to compute the outputs; set allow_unused=True to get None for it");
+        fail(ErrorKind::Runtime, "[grad] input ", i,
+             " was not used to compute the outputs; set allow_unused=True to get None for it");
       if (!grads[i] && materialize) grads[i] = ops::zeros(inputs.tensors[i]->sizes, inputs.tensors[i]->dtype);
-      PyTuple_SET_ITEM(result.get(), static_cast<Py_ssize_t>(i), grads[i] ? wrap(std::move(grads[i])) : Py_NewRef(Py_None));
+      PyTuple_SET_ITEM(result.get(), static_cast<Py_ssize_t>(i),
+                       grads[i] ? wrap(std::move(grads[i])) : Py_NewRef(Py_None));
     }
     return result.release();
   });
@@ -104,7 +112,9 @@ PyObject* tensor_backward(PyObject*, PyObject* const* args, Py_ssize_t nargs, Py
     int at = -1;
     for (int i = 0; i < 4; ++i)
       if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, k), names[i]) == 0) at = i;
-    if (at < 0) return PyErr_Format(PyExc_TypeError, "[backward] got an unexpected keyword argument '%U'", PyTuple_GET_ITEM(kwnames, k));
+    if (at < 0)
+      return PyErr_Format(PyExc_TypeError, "[backward] got an unexpected keyword argument '%U'",
+                          PyTuple_GET_ITEM(kwnames, k));
     values[at] = args[nargs + k];
   }
   PyObject* call[5] = {args[0], values[0], values[1], values[2], values[3]};
@@ -128,11 +138,11 @@ PyObject* set_inference_enabled(PyObject*, PyObject* on) {
   return PyBool_FromLong(before);
 }
 
-// --- node objects ---------------------------------------------------------------------------------------------------------------
+// --- node objects
+// ---------------------------------------------------------------------------------------------------------------
 
 struct NodeObject {
-  PyObject_HEAD
-  Node* node;  // a reference
+  PyObject_HEAD Node* node;  // a reference
 };
 PyTypeObject* node_type = nullptr;
 
@@ -155,13 +165,17 @@ std::string title(const Node& node) {
   std::string result;
   bool up = true;
   for (const char c : name) {
-    if (c == '_' || c == '.') up = true;
-    else result += up ? static_cast<char>(std::toupper(static_cast<unsigned char>(c))) : c, up = false;
+    if (c == '_' || c == '.')
+      up = true;
+    else
+      result += up ? static_cast<char>(std::toupper(static_cast<unsigned char>(c))) : c, up = false;
   }
   return result + "Backward0";
 }
 
-PyObject* node_repr(PyObject* self) { return PyUnicode_FromFormat("<%s object at %p>", title(*node_of(self)).c_str(), node_of(self)); }
+PyObject* node_repr(PyObject* self) {
+  return PyUnicode_FromFormat("<%s object at %p>", title(*node_of(self)).c_str(), node_of(self));
+}
 PyObject* node_name(PyObject* self, PyObject*) { return PyUnicode_FromString(title(*node_of(self)).c_str()); }
 PyObject* node_next(PyObject* self, void*) {
   return guarded([&]() -> PyObject* {
@@ -169,7 +183,8 @@ PyObject* node_next(PyObject* self, void*) {
     Object result = checked(PyTuple_New(node->n_edges));
     for (int k = 0; k < node->n_edges; ++k) {
       const Edge& edge = node->edges()[k];
-      PyObject* pair = Py_BuildValue("(Nk)", node_object(edge.node.get()), static_cast<unsigned long>(edge.nr));
+      PyObject* pair =
+          Py_BuildValue("(Nk)", node_object(edge.node.get()), static_cast<unsigned long>(edge.nr));
       PyTuple_SET_ITEM(result.get(), k, checked(pair).release());
     }
     return result.release();
@@ -203,12 +218,15 @@ PyObject* node_register_prehook(PyObject* self, PyObject* hook) {
 
 PyMethodDef node_methods[] = {
     {"name", node_name, METH_NOARGS, "The op that was recorded."},
-    {"register_hook", node_register_hook, METH_O, "register_hook(hook): calls hook(grad_inputs, grad_outputs) after the node ran."},
-    {"register_prehook", node_register_prehook, METH_O, "register_prehook(hook): calls hook(grad_outputs) before the node runs."},
+    {"register_hook", node_register_hook, METH_O,
+     "register_hook(hook): calls hook(grad_inputs, grad_outputs) after the node ran."},
+    {"register_prehook", node_register_prehook, METH_O,
+     "register_prehook(hook): calls hook(grad_outputs) before the node runs."},
     {},
 };
 PyGetSetDef node_getset[] = {
-    {"next_functions", node_next, nullptr, "The nodes to which gradients go from here, with their output numbers.", nullptr},
+    {"next_functions", node_next, nullptr,
+     "The nodes to which gradients go from here, with their output numbers.", nullptr},
     {"variable", node_variable, nullptr, "The leaf tensor of an AccumulateGrad node.", nullptr},
     {"line", node_line, nullptr, "The file and line of the program that recorded the op.", nullptr},
     {},
@@ -223,16 +241,20 @@ PyType_Slot node_slots[] = {
     {Py_tp_getset, node_getset},
     {0, nullptr},
 };
-PyType_Spec node_spec = {"versant.autograd.Node", sizeof(NodeObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, node_slots};
+PyType_Spec node_spec = {"versant.autograd.Node", sizeof(NodeObject), 0,
+                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, node_slots};
 
-// --- hooks on tensors ----------------------------------------------------------------------------------------------------------
+// --- hooks on tensors
+// ----------------------------------------------------------------------------------------------------------
 
 PyObject* register_hook(PyObject*, PyObject* args) {
   PyObject *self, *hook;
   if (!PyArg_ParseTuple(args, "O!O", tensor_type, &self, &hook)) return nullptr;
   return guarded([&]() -> PyObject* {
     Tensor& tensor = *as_tensor(self);
-    if (!needs_grad(tensor)) fail(ErrorKind::Runtime, "[register_hook] cannot register a hook on a tensor that doesn't require gradient");
+    if (!needs_grad(tensor))
+      fail(ErrorKind::Runtime,
+           "[register_hook] cannot register a hook on a tensor that doesn't require gradient");
     return hooks::add(tensor.node.get(), hooks::When::Before, tensor.output_nr, hook);
   });
 }
@@ -243,7 +265,8 @@ PyObject* register_post_accumulate(PyObject*, PyObject* args) {
   return guarded([&]() -> PyObject* {
     Tensor& tensor = *as_tensor(self);
     if (!needs_grad(tensor) || !tensor.is_leaf())
-      fail(ErrorKind::Runtime, "[register_post_accumulate_grad_hook] the tensor must be a leaf that requires grad");
+      fail(ErrorKind::Runtime,
+           "[register_post_accumulate_grad_hook] the tensor must be a leaf that requires grad");
     return hooks::add(tensor.node.get(), hooks::When::Accumulated, 0, hook);
   });
 }
@@ -252,7 +275,8 @@ PyObject* retain_grad(PyObject*, PyObject* self) {
   return guarded([&]() -> PyObject* {
     if (!is_tensor(self)) fail(ErrorKind::Type, "[retain_grad] expected a tensor");
     Tensor& tensor = *as_tensor(self);
-    if (!needs_grad(tensor)) fail(ErrorKind::Runtime, "[retain_grad] can't retain_grad on a tensor that has requires_grad=False");
+    if (!needs_grad(tensor))
+      fail(ErrorKind::Runtime, "[retain_grad] can't retain_grad on a tensor that has requires_grad=False");
     if (!tensor.is_leaf() && !tensor.retains_grad) {
       tensor.retains_grad = true;
       hooks::retain(tensor);
@@ -274,21 +298,25 @@ PyObject* node_object(Node* node) {
 }
 
 PyMethodDef autograd_functions[] = {
-    {"backward", reinterpret_cast<PyCFunction>(backward), METH_FASTCALL, "backward(tensors, gradient, keep_graph, create_graph, inputs)"},
+    {"backward", reinterpret_cast<PyCFunction>(backward), METH_FASTCALL,
+     "backward(tensors, gradient, keep_graph, create_graph, inputs)"},
     {"grad", reinterpret_cast<PyCFunction>(grad), METH_FASTCALL,
-     "grad(outputs, inputs, grad_outputs, keep_graph, create_graph, allow_unused, materialize_grads) -> tuple"},
+     "grad(outputs, inputs, grad_outputs, keep_graph, create_graph, allow_unused, materialize_grads) -> "
+     "tuple"},
     {"is_grad_enabled", is_grad_enabled, METH_NOARGS, "Whether ops are recorded."},
     {"set_grad_mode", set_grad_enabled, METH_O, "Sets whether ops are recorded; returns what was."},
     {"is_inference_mode_enabled", is_inference_enabled, METH_NOARGS, "Whether inference mode is on."},
     {"set_inference_mode", set_inference_enabled, METH_O, "Sets inference mode; returns what was."},
     {"register_hook", register_hook, METH_VARARGS, "register_hook(tensor, hook) -> handle"},
-    {"register_post_accumulate_grad_hook", register_post_accumulate, METH_VARARGS, "(tensor, hook) -> handle"},
+    {"register_post_accumulate_grad_hook", register_post_accumulate, METH_VARARGS,
+     "(tensor, hook) -> handle"},
     {"retain_grad", retain_grad, METH_O, "Keeps .grad of a non-leaf tensor."},
     {},
 };
 
-PyMethodDef tensor_backward_method = {"backward", reinterpret_cast<PyCFunction>(tensor_backward), METH_FASTCALL | METH_KEYWORDS,
-                                      "backward(gradient=None, retain_graph=None, create_graph=False, inputs=None)"};
+PyMethodDef tensor_backward_method = {
+    "backward", reinterpret_cast<PyCFunction>(tensor_backward), METH_FASTCALL | METH_KEYWORDS,
+    "backward(gradient=None, retain_graph=None, create_graph=False, inputs=None)"};
 
 bool init_autograd(PyObject* module) {
   node_type = add_type(module, &node_spec);

@@ -9,20 +9,31 @@ namespace versant::face {
 
 namespace {
 
-// --- buffer protocol: out -------------------------------------------------------------------------------------------------
+// --- buffer protocol: out
+// -------------------------------------------------------------------------------------------------
 
 const char* format_of(DType dtype) {
   switch (dtype) {
-    case DType::Bool: return "?";
-    case DType::UInt8: return "B";
-    case DType::Int8: return "b";
-    case DType::Int16: return "h";
-    case DType::Int32: return "i";
-    case DType::Int64: return "q";
-    case DType::Float16: return "e";
-    case DType::Float32: return "f";
-    case DType::Float64: return "d";
-    case DType::BFloat16: break;
+    case DType::Bool:
+      return "?";
+    case DType::UInt8:
+      return "B";
+    case DType::Int8:
+      return "b";
+    case DType::Int16:
+      return "h";
+    case DType::Int32:
+      return "i";
+    case DType::Int64:
+      return "q";
+    case DType::Float16:
+      return "e";
+    case DType::Float32:
+      return "f";
+    case DType::Float64:
+      return "d";
+    case DType::BFloat16:
+      break;
   }
   return nullptr;
 }
@@ -70,26 +81,37 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
 
 void release_buffer(PyObject*, Py_buffer* view) { delete[] static_cast<Py_ssize_t*>(view->internal); }
 
-// --- buffer protocol: in --------------------------------------------------------------------------------------------------
+// --- buffer protocol: in
+// --------------------------------------------------------------------------------------------------
 
 std::optional<DType> dtype_of_format(const char* format, Py_ssize_t itemsize) {
   if (!format) return DType::UInt8;
   char code = *format;
   if (code == '@' || code == '=' || code == '<') code = *++format;
-  if (code == '>' || code == '!') fail(ErrorKind::Value, "[from_numpy] big-endian arrays are not supported; use array.astype(array.dtype.newbyteorder('='))");
+  if (code == '>' || code == '!')
+    fail(ErrorKind::Value,
+         "[from_numpy] big-endian arrays are not supported; use array.astype(array.dtype.newbyteorder('='))");
   if (code == '\0' || format[1] != '\0') return std::nullopt;
   switch (code) {
-    case '?': return DType::Bool;
-    case 'e': return DType::Float16;
-    case 'f': return DType::Float32;
-    case 'd': return DType::Float64;
-    case 'B': return DType::UInt8;
+    case '?':
+      return DType::Bool;
+    case 'e':
+      return DType::Float16;
+    case 'f':
+      return DType::Float32;
+    case 'd':
+      return DType::Float64;
+    case 'B':
+      return DType::UInt8;
     case 'b':
     case 'h':
     case 'i':
     case 'l':
     case 'q':
-      return itemsize == 1 ? DType::Int8 : itemsize == 2 ? DType::Int16 : itemsize == 4 ? DType::Int32 : DType::Int64;
+      return itemsize == 1   ? DType::Int8
+             : itemsize == 2 ? DType::Int16
+             : itemsize == 4 ? DType::Int32
+                             : DType::Int64;
   }
   return std::nullopt;
 }
@@ -120,7 +142,8 @@ TensorRef tensor_from_buffer(PyObject* object, bool copy) {
   } releaser{view.get()};
   const std::optional<DType> dtype = dtype_of_format(view->format, view->itemsize);
   if (!dtype || static_cast<Py_ssize_t>(itemsize(*dtype)) != view->itemsize)
-    fail(ErrorKind::Type, "[from_numpy] can't convert an array of format '", view->format ? view->format : "", "'; supported are bool, uint8, "
+    fail(ErrorKind::Type, "[from_numpy] can't convert an array of format '", view->format ? view->format : "",
+         "'; supported are bool, uint8, "
          "int8, int16, int32, int64, float16, float32 and float64");
   const int64_t item = view->itemsize;
   Dims sizes(view->ndim), strides(view->ndim);
@@ -133,12 +156,15 @@ TensorRef tensor_from_buffer(PyObject* object, bool copy) {
     if (sizes[d] <= 1 && strides[d] < 0) strides[d] = 0;
   }
   if (negative && !copy)
-    fail(ErrorKind::Value, "[from_numpy] at least one stride of the array is negative, which tensors do not have; use array.copy()");
+    fail(ErrorKind::Value,
+         "[from_numpy] at least one stride of the array is negative, which tensors do not have; use "
+         "array.copy()");
   if (fractional || !aligned || negative) {
     // Copy byte by byte along the strides.
     TensorRef packed = ops::empty(sizes, *dtype);
     if (PyBuffer_ToContiguous(packed->data, view.get(), view->len, 'C') < 0) throw HostError{};
-    if (!copy) fail(ErrorKind::Value, "[from_numpy] the array is not aligned to its element size; use array.copy()");
+    if (!copy)
+      fail(ErrorKind::Value, "[from_numpy] the array is not aligned to its element size; use array.copy()");
     return packed;
   }
   int64_t numel = 1;
@@ -164,7 +190,8 @@ TensorRef tensor_from_buffer(PyObject* object, bool copy) {
 
 namespace {
 
-// --- DLPack -----------------------------------------------------------------------------------------------------------------
+// --- DLPack
+// -----------------------------------------------------------------------------------------------------------------
 
 struct Exported {
   DLManagedTensor managed;
@@ -175,10 +202,14 @@ struct Exported {
 DLDataType dlpack_dtype(DType dtype) {
   const auto bits = static_cast<uint8_t>(itemsize(dtype) * 8);
   switch (dtype) {
-    case DType::Bool: return {kDLBool, 8, 1};
-    case DType::UInt8: return {kDLUInt, 8, 1};
-    case DType::BFloat16: return {kDLBfloat, 16, 1};
-    default: return {static_cast<uint8_t>(is_floating(dtype) ? kDLFloat : kDLInt), bits, 1};
+    case DType::Bool:
+      return {kDLBool, 8, 1};
+    case DType::UInt8:
+      return {kDLUInt, 8, 1};
+    case DType::BFloat16:
+      return {kDLBfloat, 16, 1};
+    default:
+      return {static_cast<uint8_t>(is_floating(dtype) ? kDLFloat : kDLInt), bits, 1};
   }
 }
 
@@ -201,10 +232,14 @@ void capsule_destructor(PyObject* capsule) {
 
 PyObject* to_dlpack(PyObject*, PyObject* object) {
   return guarded([&]() -> PyObject* {
-    if (!is_tensor(object)) fail(ErrorKind::Type, "[to_dlpack] expected a tensor, got ", Py_TYPE(object)->tp_name);
+    if (!is_tensor(object))
+      fail(ErrorKind::Type, "[to_dlpack] expected a tensor, got ", Py_TYPE(object)->tp_name);
     Tensor* tensor = as_tensor(object);
-    if (tensor->node) PyErr_SetString(PyExc_BufferError, "[to_dlpack] can't export tensors that require gradient, use tensor.detach()");
-    else if (tensor->storage->read_only) PyErr_SetString(PyExc_BufferError, "[to_dlpack] the tensor's memory is read-only");
+    if (tensor->node)
+      PyErr_SetString(PyExc_BufferError,
+                      "[to_dlpack] can't export tensors that require gradient, use tensor.detach()");
+    else if (tensor->storage->read_only)
+      PyErr_SetString(PyExc_BufferError, "[to_dlpack] the tensor's memory is read-only");
     if (PyErr_Occurred()) throw HostError{};
     auto exported = std::make_unique<Exported>();
     exported->array = *tensor;
@@ -239,26 +274,35 @@ PyObject* from_dlpack(PyObject*, PyObject* capsule) {
       fail(ErrorKind::Value, "[from_dlpack] expected a DLPack capsule that has not been used");
     }
     const DLTensor& dl = managed->dl_tensor;
-    if (dl.device.device_type != kDLCPU) fail(ErrorKind::Runtime, "[from_dlpack] only memory of the CPU can be shared");
+    if (dl.device.device_type != kDLCPU)
+      fail(ErrorKind::Runtime, "[from_dlpack] only memory of the CPU can be shared");
     const std::optional<DType> dtype = from_dlpack_dtype(dl.dtype);
-    if (!dtype) fail(ErrorKind::Type, "[from_dlpack] unsupported element type (code ", int{dl.dtype.code}, ", ", int{dl.dtype.bits}, " bits)");
-    if (dl.ndim < 0 || dl.ndim > kMaxRank) fail(ErrorKind::Value, "[from_dlpack] ", dl.ndim, " dimensions are not supported");
+    if (!dtype)
+      fail(ErrorKind::Type, "[from_dlpack] unsupported element type (code ", int{dl.dtype.code}, ", ",
+           int{dl.dtype.bits}, " bits)");
+    if (dl.ndim < 0 || dl.ndim > kMaxRank)
+      fail(ErrorKind::Value, "[from_dlpack] ", dl.ndim, " dimensions are not supported");
     Array array;
     array.dtype = *dtype;
     array.sizes = Dims(std::span<const int64_t>(dl.shape, dl.ndim));
     array.numel = checked_numel(array.sizes, itemsize(*dtype));
-    array.strides = dl.strides ? Dims(std::span<const int64_t>(dl.strides, dl.ndim)) : contiguous_strides(array.sizes);
+    array.strides =
+        dl.strides ? Dims(std::span<const int64_t>(dl.strides, dl.ndim)) : contiguous_strides(array.sizes);
     int64_t reach = array.numel ? 1 : 0;
     for (int d = 0; d < array.rank(); ++d) {
-      if (array.strides[d] < 0 && array.sizes[d] > 1) fail(ErrorKind::Value, "[from_dlpack] negative strides are not supported; copy the array first");
+      if (array.strides[d] < 0 && array.sizes[d] > 1)
+        fail(ErrorKind::Value, "[from_dlpack] negative strides are not supported; copy the array first");
       if (array.numel) reach += (array.sizes[d] - 1) * array.strides[d];
     }
     array.contiguous = is_contiguous(array.sizes, array.strides);
     array.data = static_cast<char*>(dl.data) + dl.byte_offset;
-    array.storage = Storage::wrap(array.data, reach * itemsize(*dtype), [](void* owner) {
-      auto* self = static_cast<DLManagedTensor*>(owner);
-      if (self->deleter) self->deleter(self);
-    }, managed);
+    array.storage = Storage::wrap(
+        array.data, reach * itemsize(*dtype),
+        [](void* owner) {
+          auto* self = static_cast<DLManagedTensor*>(owner);
+          if (self->deleter) self->deleter(self);
+        },
+        managed);
     PyCapsule_SetName(capsule, kUsed);
     return wrap(Tensor::make(std::move(array)));
   });
@@ -269,7 +313,8 @@ PyObject* from_buffer(PyObject*, PyObject* args) {
   int copy = 0;
   if (!PyArg_ParseTuple(args, "O|p", &object, &copy)) return nullptr;
   return guarded([&]() -> PyObject* {
-    if (!PyObject_CheckBuffer(object)) fail(ErrorKind::Type, "[from_numpy] expected an array, got ", Py_TYPE(object)->tp_name);
+    if (!PyObject_CheckBuffer(object))
+      fail(ErrorKind::Type, "[from_numpy] expected an array, got ", Py_TYPE(object)->tp_name);
     return wrap(tensor_from_buffer(object, copy != 0));
   });
 }
@@ -295,13 +340,18 @@ PyObject* frombuffer(PyObject*, PyObject* args) {
       }
     } releaser{view.get()};
     const auto item = static_cast<int64_t>(itemsize(dtype));
-    if (offset < 0 || offset > view->len) fail(ErrorKind::Value, "[frombuffer] offset ", offset, " is outside a buffer of ", view->len, " bytes");
+    if (offset < 0 || offset > view->len)
+      fail(ErrorKind::Value, "[frombuffer] offset ", offset, " is outside a buffer of ", view->len, " bytes");
     const int64_t room = (view->len - offset) / item;
     if (count < 0) {
-      if ((view->len - offset) % item != 0) fail(ErrorKind::Value, "[frombuffer] the buffer's size after the offset (", view->len - offset, " bytes) is no multiple of ", item);
+      if ((view->len - offset) % item != 0)
+        fail(ErrorKind::Value, "[frombuffer] the buffer's size after the offset (", view->len - offset,
+             " bytes) is no multiple of ", item);
       count = room;
     }
-    if (count > room) fail(ErrorKind::Value, "[frombuffer] ", count, " elements at offset ", offset, " reach outside a buffer of ", view->len, " bytes");
+    if (count > room)
+      fail(ErrorKind::Value, "[frombuffer] ", count, " elements at offset ", offset,
+           " reach outside a buffer of ", view->len, " bytes");
     char* data = static_cast<char*>(view->buf) + offset;
     if (reinterpret_cast<uintptr_t>(data) % item != 0) {
       TensorRef copy = ops::empty(Dims{count}, dtype);
@@ -327,8 +377,10 @@ PyObject* frombuffer(PyObject*, PyObject* args) {
 PyMethodDef dlpack_functions[] = {
     {"to_dlpack", to_dlpack, METH_O, "A DLPack capsule that shares the tensor's memory."},
     {"from_dlpack_capsule", from_dlpack, METH_O, "A tensor that shares the memory of a DLPack capsule."},
-    {"from_buffer", from_buffer, METH_VARARGS, "from_buffer(array, copy=False): a tensor over an array's memory."},
-    {"frombuffer", frombuffer, METH_VARARGS, "frombuffer(object, dtype, count, offset): a 1-d tensor over raw memory."},
+    {"from_buffer", from_buffer, METH_VARARGS,
+     "from_buffer(array, copy=False): a tensor over an array's memory."},
+    {"frombuffer", frombuffer, METH_VARARGS,
+     "frombuffer(object, dtype, count, offset): a 1-d tensor over raw memory."},
     {},
 };
 

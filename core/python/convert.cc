@@ -47,9 +47,12 @@ bool to_scalar(PyObject* object, Scalar* scalar) {
 
 PyObject* from_scalar(Scalar scalar) {
   switch (scalar.kind) {
-    case Scalar::Kind::Bool: return PyBool_FromLong(scalar.i != 0);
-    case Scalar::Kind::Int: return PyLong_FromLongLong(scalar.i);
-    case Scalar::Kind::Float: break;
+    case Scalar::Kind::Bool:
+      return PyBool_FromLong(scalar.i != 0);
+    case Scalar::Kind::Int:
+      return PyLong_FromLongLong(scalar.i);
+    case Scalar::Kind::Float:
+      break;
   }
   return PyFloat_FromDouble(scalar.f);
 }
@@ -112,7 +115,8 @@ Dims to_dims(PyObject* object, const char* op, const char* what) {
       return dims;
     }
     if (PyUnicode_Check(object) || !PySequence_Check(object))
-      fail(ErrorKind::Type, "[", op, "] ", what, " must be an int or a sequence of ints, got ", Py_TYPE(object)->tp_name);
+      fail(ErrorKind::Type, "[", op, "] ", what, " must be an int or a sequence of ints, got ",
+           Py_TYPE(object)->tp_name);
   }
   Object list = checked(PySequence_Fast(object, "expected a sequence of ints"));
   // One level of nesting is allowed: view((2, 3)) given as ((2, 3),).
@@ -121,20 +125,25 @@ Dims to_dims(PyObject* object, const char* op, const char* what) {
     PyObject* only = PySequence_Fast_GET_ITEM(list.get(), 0);
     if (PyTuple_Check(only) || PyList_Check(only)) return to_dims(only, op, what);
   }
-  for (Py_ssize_t i = 0; i < n; ++i) dims.push_back(to_int(PySequence_Fast_GET_ITEM(list.get(), i), op, what));
+  for (Py_ssize_t i = 0; i < n; ++i)
+    dims.push_back(to_int(PySequence_Fast_GET_ITEM(list.get(), i), op, what));
   return dims;
 }
 
-// --- tensors from nested data -------------------------------------------------------------------------------------------------
+// --- tensors from nested data
+// -------------------------------------------------------------------------------------------------
 
 namespace {
 
-bool is_list(PyObject* object) { return PyList_Check(object) || PyTuple_Check(object) || PyRange_Check(object); }
+bool is_list(PyObject* object) {
+  return PyList_Check(object) || PyTuple_Check(object) || PyRange_Check(object);
+}
 
 // A leaf of nested data that is an array of its own: a tensor, or a numpy array.
 TensorRef array_leaf(PyObject* object) {
   if (is_tensor(object)) return TensorRef(as_tensor(object));
-  if (PyObject_CheckBuffer(object) && !PyBytes_Check(object) && !PyByteArray_Check(object)) return tensor_from_buffer(object, false);
+  if (PyObject_CheckBuffer(object) && !PyBytes_Check(object) && !PyByteArray_Check(object))
+    return tensor_from_buffer(object, false);
   return {};
 }
 
@@ -157,8 +166,10 @@ struct Nested {
       finish(depth);
       any = true;
       const bool numpy = !PyFloat_CheckExact(object) && !PyLong_Check(object);
-      if (numpy && scalar.kind == Scalar::Kind::Float) promotion.add(numpy_float(object), 1);
-      else promotion.add(scalar);
+      if (numpy && scalar.kind == Scalar::Kind::Float)
+        promotion.add(numpy_float(object), 1);
+      else
+        promotion.add(scalar);
       return;
     }
     if (TensorRef leaf = array_leaf(object)) {
@@ -184,9 +195,11 @@ struct Nested {
 
   void descend(int depth, int64_t n) {
     if (leaf_depth >= 0 && depth >= leaf_depth) ragged(depth);
-    if (depth == sizes.size()) sizes.push_back(n);
+    if (depth == sizes.size())
+      sizes.push_back(n);
     else if (sizes[depth] != n)
-      fail(ErrorKind::Value, "[tensor] expected a sequence of length ", sizes[depth], " at dimension ", depth, ", got ", n);
+      fail(ErrorKind::Value, "[tensor] expected a sequence of length ", sizes[depth], " at dimension ", depth,
+           ", got ", n);
   }
   void finish(int depth) {
     if (leaf_depth < 0 && depth < sizes.size() && any) ragged(depth);
@@ -206,7 +219,8 @@ struct Writer {
   void write(PyObject* object) {
     if (is_list(object)) {
       Object list = checked(PySequence_Fast(object, ""));
-      for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list.get()); ++i) write(PySequence_Fast_GET_ITEM(list.get(), i));
+      for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list.get()); ++i)
+        write(PySequence_Fast_GET_ITEM(list.get(), i));
       return;
     }
     Scalar scalar;
@@ -216,7 +230,8 @@ struct Writer {
       return;
     }
     TensorRef leaf = array_leaf(object);
-    if (!leaf || at + leaf->numel > target.numel) fail(ErrorKind::Value, "[tensor] the data changed while it was read");
+    if (!leaf || at + leaf->numel > target.numel)
+      fail(ErrorKind::Value, "[tensor] the data changed while it was read");
     copy_into(target.view(leaf->sizes, contiguous_strides(leaf->sizes), at), *leaf);
     at += leaf->numel;
   }
@@ -234,7 +249,9 @@ struct Writer {
     }
     const int64_t value = scalar.i;
     const bool fits = target.dtype == DType::Bool || itemsize(target.dtype) == 8 || fits_in(value);
-    if (!fits) fail(ErrorKind::Runtime, "[tensor] value ", value, " cannot be converted to ", name(target.dtype), " without overflow");
+    if (!fits)
+      fail(ErrorKind::Runtime, "[tensor] value ", value, " cannot be converted to ", name(target.dtype),
+           " without overflow");
     kernels->store_of(target.dtype, Compute::I64)(to, 1, &value, 1);
   }
   bool fits_in(int64_t value) const {
@@ -248,7 +265,8 @@ struct Writer {
 TensorRef foreign(PyObject* data) {
   if (PyObject_HasAttrString(data, "__array__")) {
     Object array = checked(PyObject_CallMethod(data, "__array__", nullptr));
-    if (array.get() != data && PyObject_CheckBuffer(array.get())) return tensor_from_buffer(array.get(), false);
+    if (array.get() != data && PyObject_CheckBuffer(array.get()))
+      return tensor_from_buffer(array.get(), false);
     fail(ErrorKind::Type, "[tensor] __array__ of ", Py_TYPE(data)->tp_name, " did not return an array");
   }
   return {};
@@ -295,7 +313,8 @@ PyObject* list_level(const Array& array, int axis, int64_t offset) {
   if (axis == array.rank()) return element(array, offset);
   Object list = checked(PyList_New(array.sizes[axis]));
   for (int64_t i = 0; i < array.sizes[axis]; ++i)
-    PyList_SET_ITEM(list.get(), i, checked(list_level(array, axis + 1, offset + i * array.strides[axis])).release());
+    PyList_SET_ITEM(list.get(), i,
+                    checked(list_level(array, axis + 1, offset + i * array.strides[axis])).release());
   return list.release();
 }
 
@@ -318,19 +337,25 @@ PyObject* as_tensor_function(PyObject*, PyObject* args) { return make_tensor(arg
 
 // full(sizes, value, dtype, requires_grad); a value of None leaves the memory uninitialised.
 PyObject* full(PyObject*, PyObject* const* args, Py_ssize_t n) {
-  if (n != 4) return PyErr_Format(PyExc_TypeError, "full(sizes, value, dtype, requires_grad) takes 4 arguments, got %zd", n);
+  if (n != 4)
+    return PyErr_Format(PyExc_TypeError,
+                        "full(sizes, value, dtype, requires_grad) takes 4 arguments, got %zd", n);
   return guarded([&]() -> PyObject* {
     const Dims sizes = to_dims(args[0], "full", "size");
     Scalar value;
     const bool fills = args[1] != Py_None;
     if (fills && !to_scalar(args[1], &value)) {
-      if (!is_tensor(args[1])) fail(ErrorKind::Type, "[full] fill_value must be a number, got ", Py_TYPE(args[1])->tp_name);
+      if (!is_tensor(args[1]))
+        fail(ErrorKind::Type, "[full] fill_value must be a number, got ", Py_TYPE(args[1])->tp_name);
       value = item(*as_tensor(args[1]));
     }
     DType dtype = default_float();
-    if (args[2] != Py_None) dtype = expect_dtype(args[2], "full");
-    else if (fills && value.kind == Scalar::Kind::Int) dtype = DType::Int64;
-    else if (fills && value.kind == Scalar::Kind::Bool) dtype = DType::Bool;
+    if (args[2] != Py_None)
+      dtype = expect_dtype(args[2], "full");
+    else if (fills && value.kind == Scalar::Kind::Int)
+      dtype = DType::Int64;
+    else if (fills && value.kind == Scalar::Kind::Bool)
+      dtype = DType::Bool;
     TensorRef result = ops::empty(sizes, dtype);
     if (fills) fill(*result, value);
     if (PyObject_IsTrue(args[3])) set_requires_grad(*result, true);
@@ -342,7 +367,8 @@ PyObject* promote(PyObject*, PyObject* args) {
   PyObject *a, *b;
   if (!PyArg_ParseTuple(args, "OO", &a, &b)) return nullptr;
   return guarded([&]() -> PyObject* {
-    return Py_NewRef(dtype_object(promote_types(expect_dtype(a, "promote_types"), expect_dtype(b, "promote_types"))));
+    return Py_NewRef(
+        dtype_object(promote_types(expect_dtype(a, "promote_types"), expect_dtype(b, "promote_types"))));
   });
 }
 
@@ -353,10 +379,15 @@ PyObject* result_type(PyObject*, PyObject* args) {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); ++i) {
       PyObject* object = PyTuple_GET_ITEM(args, i);
       Scalar scalar;
-      if (is_tensor(object)) promotion.add(as_tensor(object)->dtype, as_tensor(object)->rank());
-      else if (auto dtype = PyType_Check(object) ? std::nullopt : dtype_of(object)) promotion.add(*dtype, 1);
-      else if (to_scalar(object, &scalar)) promotion.add(scalar);
-      else fail(ErrorKind::Type, "[result_type] expected tensors, numbers or dtypes, got ", Py_TYPE(object)->tp_name);
+      if (is_tensor(object))
+        promotion.add(as_tensor(object)->dtype, as_tensor(object)->rank());
+      else if (auto dtype = PyType_Check(object) ? std::nullopt : dtype_of(object))
+        promotion.add(*dtype, 1);
+      else if (to_scalar(object, &scalar))
+        promotion.add(scalar);
+      else
+        fail(ErrorKind::Type, "[result_type] expected tensors, numbers or dtypes, got ",
+             Py_TYPE(object)->tp_name);
     }
     return Py_NewRef(dtype_object(promotion.result()));
   });
@@ -376,8 +407,10 @@ PyObject* to_list(const Array& array) { return list_level(array, 0, 0); }
 
 PyMethodDef convert_functions[] = {
     {"tensor", tensor, METH_VARARGS, "tensor(data, dtype=None, requires_grad=False): a copy of data."},
-    {"as_tensor", as_tensor_function, METH_VARARGS, "as_tensor(data, dtype=None): shares memory where it can."},
-    {"full", reinterpret_cast<PyCFunction>(full), METH_FASTCALL, "full(sizes, value or None, dtype or None, requires_grad)"},
+    {"as_tensor", as_tensor_function, METH_VARARGS,
+     "as_tensor(data, dtype=None): shares memory where it can."},
+    {"full", reinterpret_cast<PyCFunction>(full), METH_FASTCALL,
+     "full(sizes, value or None, dtype or None, requires_grad)"},
     {"promote_types", promote, METH_VARARGS, "promote_types(a, b): the dtype that holds both."},
     {"result_type", result_type, METH_VARARGS, "result_type(*operands): the dtype of an op on them."},
     {"set_default_dtype", set_default_dtype, METH_O, "The dtype of new floating-point tensors."},

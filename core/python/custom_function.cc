@@ -1,5 +1,5 @@
-// autograd.Function: ops whose value and gradient are written in Python. The context object `ctx` is an instance of the
-// user's class; the node on the tape keeps it alive until its values are released.
+// autograd.Function: ops whose value and gradient are written in Python. The context object `ctx` is an
+// instance of the user's class; the node on the tape keeps it alive until its values are released.
 #include <cstddef>
 
 #include "face.h"
@@ -14,12 +14,11 @@ namespace {
 struct FunctionNode;
 
 struct ContextObject {
-  PyObject_HEAD
-  FunctionNode* node;         // the node, while it lives
-  PyObject* to_save;          // tuple given to save_for_backward, until the node takes it
+  PyObject_HEAD FunctionNode* node;  // the node, while it lives
+  PyObject* to_save;                 // tuple given to save_for_backward, until the node takes it
   PyObject* non_differentiable;
   PyObject* dirty;
-  PyObject* needs;            // needs_input_grad
+  PyObject* needs;  // needs_input_grad
   bool materialize;
   PyObject* dict;
   PyObject* weakrefs;
@@ -34,12 +33,14 @@ struct FunctionNode final : Node {
   std::vector<Edge> edges_;
   std::vector<OutputInfo> infos;
   std::vector<Saved> saved;
-  std::vector<Edge> saved_edges;      // where gradients of a saved tensor go ...
-  std::vector<int> saved_outputs;     // ... or which output of this node it is (-1: none)
+  std::vector<Edge> saved_edges;   // where gradients of a saved tensor go ...
+  std::vector<int> saved_outputs;  // ... or which output of this node it is (-1: none)
   int n_arguments = 0;
 
   FunctionNode(uint32_t bytes, PyObject* context, std::vector<Edge> edges)
-      : Node(bytes, static_cast<uint16_t>(edges.size())), context(Py_NewRef(context)), edges_(std::move(edges)) {
+      : Node(bytes, static_cast<uint16_t>(edges.size())),
+        context(Py_NewRef(context)),
+        edges_(std::move(edges)) {
     as_context(context)->node = this;
   }
   ~FunctionNode() override {
@@ -72,29 +73,40 @@ void FunctionNode::backward(Grads outputs, Grads inputs, uint64_t) {
   call[0] = context;
   std::vector<Object> held(n);
   for (size_t k = 0; k < n; ++k) {
-    if (outputs[k]) held[k] = Object(wrap_or_none(outputs[k]));
-    else if (self->materialize) held[k] = Object(wrap(ops::zeros(infos[k].sizes, infos[k].dtype)));
-    else held[k] = Object::share(Py_None);
+    if (outputs[k])
+      held[k] = Object(wrap_or_none(outputs[k]));
+    else if (self->materialize)
+      held[k] = Object(wrap(ops::zeros(infos[k].sizes, infos[k].dtype)));
+    else
+      held[k] = Object::share(Py_None);
     call[1 + k] = held[k].get();
   }
-  Object function = checked(PyObject_GetAttrString(reinterpret_cast<PyObject*>(Py_TYPE(context)), "backward"));
+  Object function =
+      checked(PyObject_GetAttrString(reinterpret_cast<PyObject*>(Py_TYPE(context)), "backward"));
   Object answer = checked(PyObject_Vectorcall(function.get(), call, n + 1, nullptr));
-  Object list = PyTuple_Check(answer.get()) || PyList_Check(answer.get()) ? checked(PySequence_Fast(answer.get(), "")) : checked(PyTuple_Pack(1, answer.get()));
+  Object list = PyTuple_Check(answer.get()) || PyList_Check(answer.get())
+                    ? checked(PySequence_Fast(answer.get(), ""))
+                    : checked(PyTuple_Pack(1, answer.get()));
   const Py_ssize_t given = PySequence_Fast_GET_SIZE(list.get());
   for (Py_ssize_t i = n_arguments; i < given; ++i)
     if (PySequence_Fast_GET_ITEM(list.get(), i) != Py_None)
-      fail(ErrorKind::Runtime, "[", name(), "] returned ", given, " gradients for ", n_arguments, " inputs of forward");
+      fail(ErrorKind::Runtime, "[", name(), "] returned ", given, " gradients for ", n_arguments,
+           " inputs of forward");
   if (given < n_arguments)
-    fail(ErrorKind::Runtime, "[", name(), "] returned an incorrect number of gradients: expected ", n_arguments, ", got ", given);
+    fail(ErrorKind::Runtime, "[", name(), "] returned an incorrect number of gradients: expected ",
+         n_arguments, ", got ", given);
   for (int i = 0; i < n_arguments; ++i) {
     PyObject* item = PySequence_Fast_GET_ITEM(list.get(), i);
     if (item == Py_None || !edges_[i].node) continue;
-    if (!is_tensor(item)) fail(ErrorKind::Type, "[", name(), "] gradient ", i, " must be a tensor or None, got ", Py_TYPE(item)->tp_name);
+    if (!is_tensor(item))
+      fail(ErrorKind::Type, "[", name(), "] gradient ", i, " must be a tensor or None, got ",
+           Py_TYPE(item)->tp_name);
     inputs[i] = TensorRef(as_tensor(item));
   }
 }
 
-// --- the context ------------------------------------------------------------------------------------------------------------------
+// --- the context
+// ------------------------------------------------------------------------------------------------------------------
 
 PyObject* context_new(PyTypeObject* type, PyObject*, PyObject*) {
   PyObject* self = type->tp_alloc(type, 0);
@@ -136,8 +148,10 @@ PyObject* save_for_backward(PyObject* self, PyObject* tensors) {
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tensors); ++i) {
     PyObject* item = PyTuple_GET_ITEM(tensors, i);
     if (item != Py_None && !is_tensor(item))
-      return PyErr_Format(PyExc_TypeError, "[save_for_backward] expected tensors or None, got %s; keep other values as attributes of ctx",
-                          Py_TYPE(item)->tp_name);
+      return PyErr_Format(
+          PyExc_TypeError,
+          "[save_for_backward] expected tensors or None, got %s; keep other values as attributes of ctx",
+          Py_TYPE(item)->tp_name);
   }
   Py_XSETREF(as_context(self)->to_save, Py_NewRef(tensors));
   Py_RETURN_NONE;
@@ -152,14 +166,16 @@ PyObject* saved_tensors(PyObject* self, void*) {
       return PyTuple_New(0);
     }
     if (node->released)
-      fail(ErrorKind::Runtime, "[backward] the values that ", node->name(), " saved were freed by an earlier backward; use backward(retain_graph=True) the first time");
+      fail(ErrorKind::Runtime, "[backward] the values that ", node->name(),
+           " saved were freed by an earlier backward; use backward(retain_graph=True) the first time");
     Object tuple = checked(PyTuple_New(static_cast<Py_ssize_t>(node->saved.size())));
     for (size_t i = 0; i < node->saved.size(); ++i) {
       PyObject* item;
       if (!node->saved[i].present) {
         item = Py_NewRef(Py_None);
       } else {
-        Edge own{node->saved_outputs[i] >= 0 ? Ref<Node>(node) : Ref<Node>(), static_cast<uint32_t>(std::max(0, node->saved_outputs[i]))};
+        Edge own{node->saved_outputs[i] >= 0 ? Ref<Node>(node) : Ref<Node>(),
+                 static_cast<uint32_t>(std::max(0, node->saved_outputs[i]))};
         item = wrap(node->saved[i].unpack(*node, own.node ? &own : &node->saved_edges[i]));
       }
       PyTuple_SET_ITEM(tuple.get(), static_cast<Py_ssize_t>(i), item);
@@ -191,7 +207,8 @@ bool contains(PyObject* tuple, PyObject* object) {
   return false;
 }
 
-// Calls forward without recording: forward(ctx, *args), or forward(*args) and setup_context(ctx, args, output).
+// Calls forward without recording: forward(ctx, *args), or forward(*args) and setup_context(ctx, args,
+// output).
 Object call_forward(PyObject* cls, PyObject* context, PyObject* const* args, Py_ssize_t n) {
   GradMode quiet(false);
   Object forward = checked(PyObject_GetAttrString(cls, "forward"));
@@ -215,12 +232,15 @@ Object call_forward(PyObject* cls, PyObject* context, PyObject* const* args, Py_
   return checked(PyObject_Vectorcall(forward.get(), call, n + 1, nullptr));
 }
 
-// The outputs' ties to the node. An input handed back unchanged becomes a view of itself, so that it can carry history.
-Object attach(PyObject* output, Ref<Node> node, ContextObject* context, PyObject* const* args, Py_ssize_t n, uint32_t nr) {
+// The outputs' ties to the node. An input handed back unchanged becomes a view of itself, so that it can
+// carry history.
+Object attach(PyObject* output, Ref<Node> node, ContextObject* context, PyObject* const* args, Py_ssize_t n,
+              uint32_t nr) {
   Tensor* tensor = as_tensor(output);
   auto* function_node = static_cast<FunctionNode*>(node.get());
   function_node->infos.push_back({tensor->sizes, tensor->dtype});
-  if (!is_floating(tensor->dtype) || contains(context->non_differentiable, output)) return Object::share(output);
+  if (!is_floating(tensor->dtype) || contains(context->non_differentiable, output))
+    return Object::share(output);
   if (contains(context->dirty, output)) {
     rebase_history(*tensor, node.get(), -1);
     return Object::share(output);
@@ -233,8 +253,8 @@ Object attach(PyObject* output, Ref<Node> node, ContextObject* context, PyObject
   return result;
 }
 
-void keep_saved(FunctionNode& node, ContextObject* context, const std::vector<PyObject*>& outputs, const std::vector<Object>& attached,
-                PyObject* const* args, Py_ssize_t n) {
+void keep_saved(FunctionNode& node, ContextObject* context, const std::vector<PyObject*>& outputs,
+                const std::vector<Object>& attached, PyObject* const* args, Py_ssize_t n) {
   Object to_save(std::exchange(context->to_save, nullptr));
   if (!to_save) return;
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(to_save.get()); ++i) {
@@ -245,7 +265,8 @@ void keep_saved(FunctionNode& node, ContextObject* context, const std::vector<Py
     if (item != Py_None) {
       saved.keep(*as_tensor(item));
       for (size_t k = 0; k < outputs.size(); ++k)
-        if (outputs[k] == item && as_tensor(attached[k].get())->node.get() == &node) output = static_cast<int>(k);
+        if (outputs[k] == item && as_tensor(attached[k].get())->node.get() == &node)
+          output = static_cast<int>(k);
       bool is_input = false;
       for (Py_ssize_t a = 0; a < n && !is_input; ++a) {
         if (args[a] != item) continue;
@@ -264,7 +285,8 @@ void keep_saved(FunctionNode& node, ContextObject* context, const std::vector<Py
 PyObject* apply_function(PyObject* cls, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
     Object context = checked(PyObject_CallNoArgs(cls));
-    if (!PyType_IsSubtype(Py_TYPE(context.get()), context_type)) fail(ErrorKind::Type, "[Function] apply is a class method");
+    if (!PyType_IsSubtype(Py_TYPE(context.get()), context_type))
+      fail(ErrorKind::Type, "[Function] apply is a class method");
     ContextObject* ctx = as_context(context.get());
     std::vector<Edge> edges(n);
     bool any = false;
@@ -279,8 +301,11 @@ PyObject* apply_function(PyObject* cls, PyObject* const* args, Py_ssize_t n) {
     Object output = call_forward(cls, context.get(), args, n);
     const bool single = !PyTuple_Check(output.get());
     std::vector<PyObject*> outputs;
-    if (single) outputs.push_back(output.get());
-    else for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(output.get()); ++i) outputs.push_back(PyTuple_GET_ITEM(output.get(), i));
+    if (single)
+      outputs.push_back(output.get());
+    else
+      for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(output.get()); ++i)
+        outputs.push_back(PyTuple_GET_ITEM(output.get(), i));
     for (Py_ssize_t i = 0; ctx->dirty && i < PyTuple_GET_SIZE(ctx->dirty); ++i) {
       PyObject* item = PyTuple_GET_ITEM(ctx->dirty, i);
       if (is_tensor(item) && any) check_in_place(*as_tensor(item), "mark_dirty");
@@ -296,7 +321,9 @@ PyObject* apply_function(PyObject* cls, PyObject* const* args, Py_ssize_t n) {
     uint32_t nr = 0;
     for (PyObject* item : outputs) {
       if (!is_tensor(item)) {
-        if (single) fail(ErrorKind::Type, "[", function_node->name(), "] forward must return tensors, got ", Py_TYPE(item)->tp_name);
+        if (single)
+          fail(ErrorKind::Type, "[", function_node->name(), "] forward must return tensors, got ",
+               Py_TYPE(item)->tp_name);
         function_node->infos.push_back({});
         attached.push_back(Object::share(item));
       } else {
@@ -309,22 +336,27 @@ PyObject* apply_function(PyObject* cls, PyObject* const* args, Py_ssize_t n) {
     keep_saved(*function_node, ctx, outputs, attached, args, n);
     if (single) return attached[0].release();
     Object tuple = checked(PyTuple_New(static_cast<Py_ssize_t>(attached.size())));
-    for (size_t i = 0; i < attached.size(); ++i) PyTuple_SET_ITEM(tuple.get(), static_cast<Py_ssize_t>(i), attached[i].release());
+    for (size_t i = 0; i < attached.size(); ++i)
+      PyTuple_SET_ITEM(tuple.get(), static_cast<Py_ssize_t>(i), attached[i].release());
     return tuple.release();
   });
 }
 
 PyMethodDef methods[] = {
-    {"apply", reinterpret_cast<PyCFunction>(apply_function), METH_FASTCALL | METH_CLASS, "apply(*args): runs forward and records backward."},
-    {"save_for_backward", save_for_backward, METH_VARARGS, "Keeps tensors for backward; read them from saved_tensors."},
+    {"apply", reinterpret_cast<PyCFunction>(apply_function), METH_FASTCALL | METH_CLASS,
+     "apply(*args): runs forward and records backward."},
+    {"save_for_backward", save_for_backward, METH_VARARGS,
+     "Keeps tensors for backward; read them from saved_tensors."},
     {"mark_non_differentiable", mark_non_differentiable, METH_VARARGS, "Outputs that carry no gradient."},
     {"mark_dirty", mark_dirty, METH_VARARGS, "Inputs that forward changed in place."},
-    {"set_materialize_grads", set_materialize_grads, METH_O, "Whether missing gradients arrive as zeros (default) or None."},
+    {"set_materialize_grads", set_materialize_grads, METH_O,
+     "Whether missing gradients arrive as zeros (default) or None."},
     {},
 };
 PyGetSetDef getset[] = {
     {"saved_tensors", saved_tensors, nullptr, "The tensors given to save_for_backward.", nullptr},
-    {"needs_input_grad", needs_input_grad, nullptr, "For each argument of forward, whether its gradient is wanted.", nullptr},
+    {"needs_input_grad", needs_input_grad, nullptr,
+     "For each argument of forward, whether its gradient is wanted.", nullptr},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
     {},
 };
@@ -344,7 +376,8 @@ PyType_Slot slots[] = {
     {Py_tp_members, members},
     {0, nullptr},
 };
-PyType_Spec spec = {"versant._core.FunctionBase", sizeof(ContextObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};
+PyType_Spec spec = {"versant._core.FunctionBase", sizeof(ContextObject), 0,
+                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};
 
 }  // namespace
 

@@ -9,8 +9,7 @@ namespace versant::face {
 namespace {
 
 struct DTypeObject {
-  PyObject_HEAD
-  DType dtype;
+  PyObject_HEAD DType dtype;
 };
 struct DeviceObject {
   PyObject_HEAD
@@ -50,13 +49,15 @@ PyType_Slot dtype_slots[] = {
     {Py_tp_methods, dtype_methods},
     {0, nullptr},
 };
-PyType_Spec dtype_spec = {"versant.dtype", sizeof(DTypeObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, dtype_slots};
+PyType_Spec dtype_spec = {"versant.dtype", sizeof(DTypeObject), 0,
+                          Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, dtype_slots};
 
 PyObject* device_new(PyTypeObject*, PyObject* args, PyObject* kwargs) {
   const char* names[] = {"type", "index", nullptr};
   PyObject* type = nullptr;
   PyObject* index = nullptr;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O", const_cast<char**>(names), &type, &index)) return nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O", const_cast<char**>(names), &type, &index))
+    return nullptr;
   if (!is_cpu_device(type)) {
     PyErr_Format(PyExc_RuntimeError, "[device] this build runs on 'cpu', got %R", type);
     return nullptr;
@@ -101,7 +102,8 @@ PyObject* size_numel(PyObject* self, PyObject*) {
   }
   return PyLong_FromLongLong(numel);
 }
-PyMethodDef size_methods[] = {{"numel", size_numel, METH_NOARGS, "The number of elements of this shape."}, {}};
+PyMethodDef size_methods[] = {{"numel", size_numel, METH_NOARGS, "The number of elements of this shape."},
+                              {}};
 PyType_Slot size_slots[] = {
     {Py_tp_doc, const_cast<char*>("The shape of a tensor: a tuple of ints.")},
     {Py_tp_repr, reinterpret_cast<void*>(size_repr)},
@@ -130,7 +132,8 @@ bool init_dtypes(PyObject* module) {
     if (!object) return false;
     object->dtype = entry.dtype;
     dtype_objects[static_cast<int>(entry.dtype)] = reinterpret_cast<PyObject*>(object);
-    if (PyModule_AddObjectRef(module, entry.name.data(), reinterpret_cast<PyObject*>(object)) < 0) return false;
+    if (PyModule_AddObjectRef(module, entry.name.data(), reinterpret_cast<PyObject*>(object)) < 0)
+      return false;
   }
   cpu = reinterpret_cast<PyObject*>(PyObject_New(DeviceObject, device_type));
   return cpu && PyModule_AddObjectRef(module, "cpu", cpu) == 0;
@@ -148,7 +151,8 @@ std::optional<DType> dtype_of(PyObject* object) {
 
 DType expect_dtype(PyObject* object, const char* op) {
   if (auto dtype = dtype_of(object)) return *dtype;
-  fail(ErrorKind::Type, "[", op, "] expected a dtype such as versant.float32, got ", Py_TYPE(object)->tp_name);
+  fail(ErrorKind::Type, "[", op, "] expected a dtype such as versant.float32, got ",
+       Py_TYPE(object)->tp_name);
 }
 
 PyObject* cpu_device() { return cpu; }
@@ -156,7 +160,8 @@ PyObject* cpu_device() { return cpu; }
 bool is_cpu_device(PyObject* object) {
   if (object == Py_None || object == cpu) return true;
   if (!PyUnicode_Check(object)) return false;
-  return PyUnicode_CompareWithASCIIString(object, "cpu") == 0 || PyUnicode_CompareWithASCIIString(object, "cpu:0") == 0;
+  return PyUnicode_CompareWithASCIIString(object, "cpu") == 0 ||
+         PyUnicode_CompareWithASCIIString(object, "cpu:0") == 0;
 }
 
 PyObject* make_size(const Dims& dims) {

@@ -22,16 +22,26 @@ PyObject* make(PyObject* module, const char* name, const char* doc, PyObject* fi
 
 PyObject* class_of(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::Shape: return shape_error;
-    case ErrorKind::DType: return dtype_error;
-    case ErrorKind::Axis: return axis_error;
-    case ErrorKind::Index: return PyExc_IndexError;
-    case ErrorKind::Value: return PyExc_ValueError;
-    case ErrorKind::Type: return PyExc_TypeError;
-    case ErrorKind::Memory: return PyExc_MemoryError;
-    case ErrorKind::NotImplemented: return PyExc_NotImplementedError;
-    case ErrorKind::ZeroDivision: return PyExc_ZeroDivisionError;
-    case ErrorKind::Runtime: break;
+    case ErrorKind::Shape:
+      return shape_error;
+    case ErrorKind::DType:
+      return dtype_error;
+    case ErrorKind::Axis:
+      return axis_error;
+    case ErrorKind::Index:
+      return PyExc_IndexError;
+    case ErrorKind::Value:
+      return PyExc_ValueError;
+    case ErrorKind::Type:
+      return PyExc_TypeError;
+    case ErrorKind::Memory:
+      return PyExc_MemoryError;
+    case ErrorKind::NotImplemented:
+      return PyExc_NotImplementedError;
+    case ErrorKind::ZeroDivision:
+      return PyExc_ZeroDivisionError;
+    case ErrorKind::Runtime:
+      break;
   }
   return PyExc_RuntimeError;
 }
@@ -39,12 +49,13 @@ PyObject* class_of(ErrorKind kind) {
 }  // namespace
 
 bool init_errors(PyObject* module) {
-  shape_error = make(module, "ShapeError", "Shapes that do not fit an op; a ValueError and a RuntimeError.", PyExc_ValueError,
-                     PyExc_RuntimeError);
-  dtype_error = make(module, "DTypeError", "A dtype that an op does not take; a TypeError and a RuntimeError.", PyExc_TypeError,
-                     PyExc_RuntimeError);
-  axis_error = make(module, "AxisError", "An axis out of range; an IndexError and a ValueError.", PyExc_IndexError,
-                    PyExc_ValueError);
+  shape_error = make(module, "ShapeError", "Shapes that do not fit an op; a ValueError and a RuntimeError.",
+                     PyExc_ValueError, PyExc_RuntimeError);
+  dtype_error =
+      make(module, "DTypeError", "A dtype that an op does not take; a TypeError and a RuntimeError.",
+           PyExc_TypeError, PyExc_RuntimeError);
+  axis_error = make(module, "AxisError", "An axis out of range; an IndexError and a ValueError.",
+                    PyExc_IndexError, PyExc_ValueError);
   return shape_error && dtype_error && axis_error;
 }
 

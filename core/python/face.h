@@ -15,7 +15,8 @@
 
 namespace versant::face {
 
-// --- owning reference to a Python object ------------------------------------------------------------------------------
+// --- owning reference to a Python object
+// ------------------------------------------------------------------------------
 
 class Object {
  public:
@@ -46,7 +47,8 @@ inline Object checked(PyObject* result) {
   return Object(result);
 }
 
-// --- errors (errors.cc) ----------------------------------------------------------------------------------------------------
+// --- errors (errors.cc)
+// ----------------------------------------------------------------------------------------------------
 
 bool init_errors(PyObject* module);
 // Turns the C++ exception in flight into a pending Python exception.
@@ -63,15 +65,20 @@ auto guarded(Body&& body, decltype(body()) failure = {}) -> decltype(body()) {
   }
 }
 
-// --- tensors (tensor_type.cc) --------------------------------------------------------------------------------------------
+// --- tensors (tensor_type.cc)
+// --------------------------------------------------------------------------------------------
 
 extern PyTypeObject* tensor_type;
 
 inline bool is_tensor(PyObject* object) {
   return Py_TYPE(object) == tensor_type || PyType_IsSubtype(Py_TYPE(object), tensor_type);
 }
-inline Tensor* as_tensor(PyObject* object) { return static_cast<Tensor*>(reinterpret_cast<versant::Object*>(object)); }
-inline PyObject* as_object(Tensor* tensor) { return reinterpret_cast<PyObject*>(static_cast<versant::Object*>(tensor)); }
+inline Tensor* as_tensor(PyObject* object) {
+  return static_cast<Tensor*>(reinterpret_cast<versant::Object*>(object));
+}
+inline PyObject* as_object(Tensor* tensor) {
+  return reinterpret_cast<PyObject*>(static_cast<versant::Object*>(tensor));
+}
 // Hands a new reference to Python.
 inline PyObject* wrap(TensorRef tensor) { return as_object(tensor.release()); }
 inline PyObject* wrap_or_none(const TensorRef& tensor) {
@@ -81,29 +88,32 @@ inline PyObject* wrap_or_none(const TensorRef& tensor) {
 }
 
 bool init_tensor_type(PyObject* module);
-extern PyGetSetDef tensor_getset[];          // properties.cc
-extern PyMethodDef tensor_methods[];         // methods.cc
-extern PyType_Slot tensor_number_slots[];    // operators.cc
-extern PyBufferProcs tensor_buffer;          // buffer.cc
-PyObject* tensor_subscript(PyObject* self, PyObject* key);                   // indexing.cc
+extern PyGetSetDef tensor_getset[];                                           // properties.cc
+extern PyMethodDef tensor_methods[];                                          // methods.cc
+extern PyType_Slot tensor_number_slots[];                                     // operators.cc
+extern PyBufferProcs tensor_buffer;                                           // buffer.cc
+PyObject* tensor_subscript(PyObject* self, PyObject* key);                    // indexing.cc
 int tensor_assign_subscript(PyObject* self, PyObject* key, PyObject* value);  // indexing.cc
 
-// --- dtypes, devices, shapes (dtype_object.cc) ------------------------------------------------------------------------
+// --- dtypes, devices, shapes (dtype_object.cc)
+// ------------------------------------------------------------------------
 
 bool init_dtypes(PyObject* module);
-PyObject* dtype_object(DType dtype);                  // borrowed
-std::optional<DType> dtype_of(PyObject* object);      // of a dtype object, float, int or bool; nullopt otherwise
-DType expect_dtype(PyObject* object, const char* op); // throws
-PyObject* cpu_device();                               // borrowed
-bool is_cpu_device(PyObject* object);                 // None, "cpu", the device object
-PyObject* make_size(const Dims& dims);                // a new versant.Size
+PyObject* dtype_object(DType dtype);              // borrowed
+std::optional<DType> dtype_of(PyObject* object);  // of a dtype object, float, int or bool; nullopt otherwise
+DType expect_dtype(PyObject* object, const char* op);  // throws
+PyObject* cpu_device();                                // borrowed
+bool is_cpu_device(PyObject* object);                  // None, "cpu", the device object
+PyObject* make_size(const Dims& dims);                 // a new versant.Size
 
-// --- conversions (convert.cc) ---------------------------------------------------------------------------------------------
+// --- conversions (convert.cc)
+// ---------------------------------------------------------------------------------------------
 
 // A Python number (bool, int, float, a numpy scalar, anything with __index__ or __float__ and no length).
 bool to_scalar(PyObject* object, Scalar* scalar);
 PyObject* from_scalar(Scalar scalar);
-// An operand of an elementwise op: a tensor, a number, or an array of another library, which is shared or copied.
+// An operand of an elementwise op: a tensor, a number, or an array of another library, which is shared or
+// copied.
 struct Operand {
   Input input;
   TensorRef held;
@@ -120,7 +130,8 @@ PyObject* to_list(const Array& array);
 extern PyMethodDef convert_functions[];
 extern PyMethodDef dlpack_functions[];
 
-// --- callables of the op table (op_object.cc, function_object.cc) -----------------------------------------------------
+// --- callables of the op table (op_object.cc, function_object.cc)
+// -----------------------------------------------------
 
 bool init_ops(PyObject* module);
 bool init_functions(PyObject* module);
@@ -129,7 +140,8 @@ extern PyMethodDef function_functions[];
 // Python's operators: which op of the table serves each (operators.cc).
 bool set_operator(const char* name, ElementwiseOp* op, PyObject* callable);
 
-// --- autograd (autograd.cc, hooks.cc, custom_function.cc) ----------------------------------------------------------------
+// --- autograd (autograd.cc, hooks.cc, custom_function.cc)
+// ----------------------------------------------------------------
 
 bool init_autograd(PyObject* module);
 bool init_hooks(PyObject* module);

@@ -1,7 +1,8 @@
 // Where in the user's program an op was called: the innermost Python frame outside this package.
 //
-// Read at every recorded op, so it must cost a few nanoseconds: no frame object is made, the interpreter's own frames are
-// walked and a code object with an instruction offset is kept; the line number is computed when an error needs it.
+// Read at every recorded op, so it must cost a few nanoseconds: no frame object is made, the interpreter's
+// own frames are walked and a code object with an instruction offset is kept; the line number is computed
+// when an error needs it.
 #define Py_BUILD_CORE 1
 #include <Python.h>
 #include <internal/pycore_frame.h>
@@ -35,7 +36,8 @@ bool is_ours(PyCodeObject* code) {
     PyErr_Clear();
     return false;
   }
-  const bool ours = static_cast<size_t>(size) > package_prefix.size() && package_prefix.compare(0, std::string::npos, text, package_prefix.size()) == 0;
+  const bool ours = static_cast<size_t>(size) > package_prefix.size() &&
+                    package_prefix.compare(0, std::string::npos, text, package_prefix.size()) == 0;
   Py_INCREF(file);
   Py_XDECREF(entry.file);
   entry = {file, ours};
@@ -91,7 +93,8 @@ PyObject* set_package(PyObject*, PyObject* path) {
 }
 
 PyMethodDef functions[] = {
-    {"set_package", set_package, METH_O, "The folder whose files do not count as the user's program; ends with a slash."},
+    {"set_package", set_package, METH_O,
+     "The folder whose files do not count as the user's program; ends with a slash."},
     {},
 };
 

@@ -1,4 +1,5 @@
-// Function: a record of the op table that C++ implements (call.h), as a Python callable with a declared signature.
+// Function: a record of the op table that C++ implements (call.h), as a Python callable with a declared
+// signature.
 #include <cstddef>
 #include <cstring>
 #include <map>
@@ -11,13 +12,25 @@ namespace versant::face {
 
 namespace {
 
-enum class Kind : uint8_t { Tensor, Tensors, Ints, VarInts, Int, Float, Number, Bool, DType, Text, Generator };
+enum class Kind : uint8_t {
+  Tensor,
+  Tensors,
+  Ints,
+  VarInts,
+  Int,
+  Float,
+  Number,
+  Bool,
+  DType,
+  Text,
+  Generator
+};
 
 struct Parameter {
   std::string name;
   Object interned;
   Kind kind;
-  bool optional;      // None is allowed
+  bool optional;  // None is allowed
   bool keyword_only;
   bool required;
   Value fallback;
@@ -31,8 +44,7 @@ struct Signature {
 };
 
 struct FunctionObject {
-  PyObject_HEAD
-  vectorcallfunc call;
+  PyObject_HEAD vectorcallfunc call;
   const Function* target;
   Signature* signature;
   PyObject* dict;
@@ -45,8 +57,10 @@ FunctionObject* as_function(PyObject* object) { return reinterpret_cast<Function
 
 constexpr int kMost = 12;
 
-[[noreturn]] void wrong(const Signature& signature, const Parameter& parameter, const char* expected, PyObject* got) {
-  fail(ErrorKind::Type, "[", signature.name, "] argument '", parameter.name, "' must be ", expected, ", got ", Py_TYPE(got)->tp_name);
+[[noreturn]] void wrong(const Signature& signature, const Parameter& parameter, const char* expected,
+                        PyObject* got) {
+  fail(ErrorKind::Type, "[", signature.name, "] argument '", parameter.name, "' must be ", expected, ", got ",
+       Py_TYPE(got)->tp_name);
 }
 
 void parse_tensors(const Signature& signature, const Parameter& parameter, PyObject* object, Value& value) {
@@ -58,9 +72,12 @@ void parse_tensors(const Signature& signature, const Parameter& parameter, PyObj
   }
   for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list.get()); ++i) {
     PyObject* item = PySequence_Fast_GET_ITEM(list.get(), i);
-    if (item == Py_None) value.tensors.push_back(nullptr);
-    else if (is_tensor(item)) value.tensors.push_back(as_tensor(item));
-    else wrong(signature, parameter, "a sequence of tensors", item);
+    if (item == Py_None)
+      value.tensors.push_back(nullptr);
+    else if (is_tensor(item))
+      value.tensors.push_back(as_tensor(item));
+    else
+      wrong(signature, parameter, "a sequence of tensors", item);
   }
 }
 
@@ -88,7 +105,8 @@ void parse(const Signature& signature, const Parameter& parameter, PyObject* obj
     case Kind::Float:
     case Kind::Number:
       if (!to_scalar(object, &value.scalar)) {
-        if (!is_tensor(object) || as_tensor(object)->numel != 1) wrong(signature, parameter, "a number", object);
+        if (!is_tensor(object) || as_tensor(object)->numel != 1)
+          wrong(signature, parameter, "a number", object);
         value.scalar = item(*as_tensor(object));
       }
       value.kind = Value::Kind::Float;
@@ -126,7 +144,9 @@ PyTypeObject* named_tuple(const char* fields) {
   PyTypeObject*& type = types[fields];
   if (type) return type;
   static std::vector<std::unique_ptr<std::string>> names;
-  auto keep = [](std::string text) { return names.emplace_back(std::make_unique<std::string>(std::move(text)))->c_str(); };
+  auto keep = [](std::string text) {
+    return names.emplace_back(std::make_unique<std::string>(std::move(text)))->c_str();
+  };
   std::vector<PyStructSequence_Field> list;
   std::string rest = fields;
   while (!rest.empty()) {
@@ -136,7 +156,8 @@ PyTypeObject* named_tuple(const char* fields) {
   }
   const int n = static_cast<int>(list.size());
   list.push_back({});
-  PyStructSequence_Desc description = {keep("versant.return_types." + std::string(fields)), nullptr, list.data(), n};
+  PyStructSequence_Desc description = {keep("versant.return_types." + std::string(fields)), nullptr,
+                                       list.data(), n};
   type = PyStructSequence_NewType(&description);
   if (!type) throw HostError{};
   return type;
@@ -150,8 +171,10 @@ PyObject* to_python(Result&& result) {
   Object tuple = checked(result.fields ? PyStructSequence_New(named_tuple(result.fields)) : PyTuple_New(n));
   for (Py_ssize_t i = 0; i < n; ++i) {
     PyObject* item = result.tensors[i] ? wrap(std::move(result.tensors[i])) : Py_NewRef(Py_None);
-    if (result.fields) PyStructSequence_SET_ITEM(tuple.get(), i, item);
-    else PyTuple_SET_ITEM(tuple.get(), i, item);
+    if (result.fields)
+      PyStructSequence_SET_ITEM(tuple.get(), i, item);
+    else
+      PyTuple_SET_ITEM(tuple.get(), i, item);
   }
   return tuple.release();
 }
@@ -166,13 +189,13 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
     bool given[kMost] = {};
     Py_ssize_t taken = n;
     Object rest;
-    if (n > signature.positional ||
-        (n >= signature.positional && n > 0 && signature.positional > 0 &&
-         signature.parameters[signature.positional - 1].kind == Kind::VarInts)) {
+    if (n > signature.positional || (n >= signature.positional && n > 0 && signature.positional > 0 &&
+                                     signature.parameters[signature.positional - 1].kind == Kind::VarInts)) {
       // view(2, 3) is view((2, 3)): the last positional parameter takes what is left.
       const int last = signature.positional - 1;
       if (last < 0 || signature.parameters[last].kind != Kind::VarInts)
-        fail(ErrorKind::Type, "[", signature.name, "] takes ", signature.positional, " positional arguments, got ", n);
+        fail(ErrorKind::Type, "[", signature.name, "] takes ", signature.positional,
+             " positional arguments, got ", n);
       taken = last;
       if (n - last == 1 && !PyLong_Check(args[last]) && !PyIndex_Check(args[last])) {
         parse(signature, signature.parameters[last], args[last], values[last]);
@@ -195,8 +218,12 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
           if (signature.parameters[i].interned.get() == name) at = i;
         for (int i = 0; i < total && at < 0; ++i)
           if (PyUnicode_Compare(signature.parameters[i].interned.get(), name) == 0) at = i;
-        if (at < 0) fail(ErrorKind::Type, "[", signature.name, "] got an unexpected keyword argument '", PyUnicode_AsUTF8(name), "'");
-        if (given[at]) fail(ErrorKind::Type, "[", signature.name, "] got multiple values for argument '", PyUnicode_AsUTF8(name), "'");
+        if (at < 0)
+          fail(ErrorKind::Type, "[", signature.name, "] got an unexpected keyword argument '",
+               PyUnicode_AsUTF8(name), "'");
+        if (given[at])
+          fail(ErrorKind::Type, "[", signature.name, "] got multiple values for argument '",
+               PyUnicode_AsUTF8(name), "'");
         parse(signature, signature.parameters[at], args[n + k], values[at]);
         given[at] = true;
       }
@@ -208,7 +235,8 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
         values[i].kind = Value::Kind::Ints;  // view() of a 0-d tensor
         continue;
       }
-      if (parameter.required) fail(ErrorKind::Type, "[", signature.name, "] missing argument '", parameter.name, "'");
+      if (parameter.required)
+        fail(ErrorKind::Type, "[", signature.name, "] missing argument '", parameter.name, "'");
       if (parameter.fallback.kind != Value::Kind::None) values[i] = parameter.fallback;
     }
     Args call(signature.name.c_str(), {values, static_cast<size_t>(total)});
@@ -225,7 +253,9 @@ void function_dealloc(PyObject* object) {
   Py_DECREF(type);
 }
 
-PyObject* function_repr(PyObject* self) { return PyUnicode_FromFormat("<op %s>", as_function(self)->signature->name.c_str()); }
+PyObject* function_repr(PyObject* self) {
+  return PyUnicode_FromFormat("<op %s>", as_function(self)->signature->name.c_str());
+}
 
 PyObject* function_get(PyObject* self, PyObject* instance, PyObject*) {
   if (!instance || instance == Py_None) return Py_NewRef(self);
@@ -240,7 +270,9 @@ PyObject* function_operator(PyObject* object, PyObject* args) {
   Py_RETURN_NONE;
 }
 
-PyObject* function_name(PyObject* self, void*) { return PyUnicode_FromString(as_function(self)->signature->name.c_str()); }
+PyObject* function_name(PyObject* self, void*) {
+  return PyUnicode_FromString(as_function(self)->signature->name.c_str());
+}
 PyObject* function_doc(PyObject* self, void*) {
   PyObject* doc = PyDict_GetItemString(as_function(self)->dict, "__doc__");
   return Py_NewRef(doc ? doc : Py_None);
@@ -280,10 +312,17 @@ PyType_Spec spec = {"versant._core.Function", sizeof(FunctionObject), 0,
                     slots};
 
 Kind parse_kind(const std::string& text) {
-  static const std::map<std::string, Kind> kinds = {
-      {"tensor", Kind::Tensor}, {"tensors", Kind::Tensors}, {"ints", Kind::Ints}, {"*ints", Kind::VarInts},
-      {"int", Kind::Int},       {"float", Kind::Float},     {"number", Kind::Number}, {"bool", Kind::Bool},
-      {"dtype", Kind::DType},   {"text", Kind::Text},       {"generator", Kind::Generator}};
+  static const std::map<std::string, Kind> kinds = {{"tensor", Kind::Tensor},
+                                                    {"tensors", Kind::Tensors},
+                                                    {"ints", Kind::Ints},
+                                                    {"*ints", Kind::VarInts},
+                                                    {"int", Kind::Int},
+                                                    {"float", Kind::Float},
+                                                    {"number", Kind::Number},
+                                                    {"bool", Kind::Bool},
+                                                    {"dtype", Kind::DType},
+                                                    {"text", Kind::Text},
+                                                    {"generator", Kind::Generator}};
   auto found = kinds.find(text);
   if (found == kinds.end()) fail(ErrorKind::Value, "[define_function] unknown kind of argument '", text, "'");
   return found->second;
@@ -292,7 +331,8 @@ Kind parse_kind(const std::string& text) {
 PyObject* define_function(PyObject*, PyObject* args) {
   const char *name, *target_name;
   PyObject *signature_list, *doc;
-  if (!PyArg_ParseTuple(args, "ssO!O", &name, &target_name, &PyList_Type, &signature_list, &doc)) return nullptr;
+  if (!PyArg_ParseTuple(args, "ssO!O", &name, &target_name, &PyList_Type, &signature_list, &doc))
+    return nullptr;
   return guarded([&]() -> PyObject* {
     const Function* target = find_function(target_name);
     if (!target) fail(ErrorKind::Value, "[", name, "] the machine has no function '", target_name, "'");
@@ -302,7 +342,9 @@ PyObject* define_function(PyObject*, PyObject* args) {
       const char *argument, *kind;
       PyObject* fallback;
       int keyword_only;
-      if (!PyArg_ParseTuple(PyList_GET_ITEM(signature_list, i), "ssOp", &argument, &kind, &fallback, &keyword_only)) throw HostError{};
+      if (!PyArg_ParseTuple(PyList_GET_ITEM(signature_list, i), "ssOp", &argument, &kind, &fallback,
+                            &keyword_only))
+        throw HostError{};
       Parameter parameter;
       parameter.name = argument;
       parameter.interned = checked(PyUnicode_InternFromString(argument));
@@ -344,7 +386,8 @@ PyObject* has_function(PyObject*, PyObject* name) {
 }  // namespace
 
 PyMethodDef function_functions[] = {
-    {"define_function", define_function, METH_VARARGS, "define_function(name, target, signature, doc) -> Function"},
+    {"define_function", define_function, METH_VARARGS,
+     "define_function(name, target, signature, doc) -> Function"},
     {"has_function", has_function, METH_O, "Whether the machine implements a function of that name."},
     {},
 };

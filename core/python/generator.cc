@@ -8,8 +8,7 @@ namespace versant::face {
 namespace {
 
 struct GeneratorObject {
-  PyObject_HEAD
-  Generator own;
+  PyObject_HEAD Generator own;
   Generator* generator;  // `own`, or the machine's default one
 };
 PyTypeObject* generator_type = nullptr;
@@ -63,7 +62,8 @@ PyObject* set_state(PyObject* self, PyObject* value) {
 PyObject* get_device(PyObject*, void*) { return Py_NewRef(cpu_device()); }
 
 PyMethodDef methods[] = {
-    {"manual_seed", manual_seed, METH_O, "manual_seed(seed): starts the stream of that seed; returns the generator."},
+    {"manual_seed", manual_seed, METH_O,
+     "manual_seed(seed): starts the stream of that seed; returns the generator."},
     {"initial_seed", initial_seed, METH_NOARGS, "The seed of the stream."},
     {"get_offset", get_offset, METH_NOARGS, "How many counter blocks were drawn."},
     {"set_offset", set_offset, METH_O, "Moves to a place in the stream."},
@@ -73,7 +73,9 @@ PyMethodDef methods[] = {
 };
 PyGetSetDef getset[] = {{"device", get_device, nullptr, "device('cpu').", nullptr}, {}};
 PyType_Slot slots[] = {
-    {Py_tp_doc, const_cast<char*>("Generator(): a stream of random numbers (Philox), a function of its seed and a counter.")},
+    {Py_tp_doc,
+     const_cast<char*>(
+         "Generator(): a stream of random numbers (Philox), a function of its seed and a counter.")},
     {Py_tp_new, reinterpret_cast<void*>(generator_new)},
     {Py_tp_methods, methods},
     {Py_tp_getset, getset},
@@ -83,7 +85,9 @@ PyType_Spec spec = {"versant.Generator", sizeof(GeneratorObject), 0, Py_TPFLAGS_
 
 }  // namespace
 
-Generator* as_generator(PyObject* object) { return Py_TYPE(object) == generator_type ? &state(object) : nullptr; }
+Generator* as_generator(PyObject* object) {
+  return Py_TYPE(object) == generator_type ? &state(object) : nullptr;
+}
 
 bool init_generator(PyObject* module) {
   generator_type = add_type(module, &spec);

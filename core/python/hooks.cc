@@ -25,8 +25,7 @@ namespace {
 uint64_t next_id = 1;
 
 struct HandleObject {
-  PyObject_HEAD
-  Node* node;  // a reference; null after remove()
+  PyObject_HEAD Node* node;  // a reference; null after remove()
   uint64_t id;
 };
 PyTypeObject* handle_type = nullptr;
@@ -37,7 +36,8 @@ PyObject* handle_remove(PyObject* self, PyObject*) {
   HandleObject* handle = as_handle(self);
   if (Node* node = std::exchange(handle->node, nullptr)) {
     Ref<Node> keep = Ref<Node>::steal(node);
-    if (node->hooks) std::erase_if(node->hooks->entries, [&](const auto& entry) { return entry.id == handle->id; });
+    if (node->hooks)
+      std::erase_if(node->hooks->entries, [&](const auto& entry) { return entry.id == handle->id; });
   }
   Py_RETURN_NONE;
 }
@@ -67,27 +67,34 @@ PyType_Spec handle_spec = {"versant.autograd.RemovableHandle", sizeof(HandleObje
 
 Object grads_tuple(Grads grads) {
   Object tuple = checked(PyTuple_New(static_cast<Py_ssize_t>(grads.size())));
-  for (size_t i = 0; i < grads.size(); ++i) PyTuple_SET_ITEM(tuple.get(), static_cast<Py_ssize_t>(i), wrap_or_none(grads[i]));
+  for (size_t i = 0; i < grads.size(); ++i)
+    PyTuple_SET_ITEM(tuple.get(), static_cast<Py_ssize_t>(i), wrap_or_none(grads[i]));
   return tuple;
 }
 
 void replace(TensorRef& grad, PyObject* answer, const char* what) {
   if (answer == Py_None) return;
-  if (!is_tensor(answer)) fail(ErrorKind::Type, "[hook] ", what, " must return a tensor or None, got ", Py_TYPE(answer)->tp_name);
+  if (!is_tensor(answer))
+    fail(ErrorKind::Type, "[hook] ", what, " must return a tensor or None, got ", Py_TYPE(answer)->tp_name);
   if (grad && as_tensor(answer)->sizes != grad->sizes)
-    fail(ErrorKind::Shape, "[hook] ", what, " returned a gradient of shape ", as_tensor(answer)->sizes, ", expected ", grad->sizes);
+    fail(ErrorKind::Shape, "[hook] ", what, " returned a gradient of shape ", as_tensor(answer)->sizes,
+         ", expected ", grad->sizes);
   grad = TensorRef(as_tensor(answer));
 }
 
 void replace_all(Grads grads, PyObject* answer) {
   if (answer == Py_None) return;
-  Object list = is_tensor(answer) ? checked(PyTuple_Pack(1, answer)) : checked(PySequence_Fast(answer, "a hook must return gradients or None"));
+  Object list = is_tensor(answer) ? checked(PyTuple_Pack(1, answer))
+                                  : checked(PySequence_Fast(answer, "a hook must return gradients or None"));
   if (PySequence_Fast_GET_SIZE(list.get()) != static_cast<Py_ssize_t>(grads.size()))
-    fail(ErrorKind::Runtime, "[hook] returned ", PySequence_Fast_GET_SIZE(list.get()), " gradients, expected ", grads.size());
+    fail(ErrorKind::Runtime, "[hook] returned ", PySequence_Fast_GET_SIZE(list.get()),
+         " gradients, expected ", grads.size());
   for (size_t i = 0; i < grads.size(); ++i) {
     PyObject* item = PySequence_Fast_GET_ITEM(list.get(), static_cast<Py_ssize_t>(i));
-    if (item == Py_None) grads[i].reset();
-    else replace(grads[i], item, "a node's hook");
+    if (item == Py_None)
+      grads[i].reset();
+    else
+      replace(grads[i], item, "a node's hook");
   }
 }
 
@@ -120,7 +127,8 @@ void run_post(HookTable* table, Node&, Grads inputs, Grads outputs) {
   for (const auto& entry : entries) {
     if (entry.when != When::After) continue;
     Object ins = grads_tuple(inputs), outs = grads_tuple(outputs);
-    Object answer = checked(PyObject_CallFunctionObjArgs(entry.callable.get(), ins.get(), outs.get(), nullptr));
+    Object answer =
+        checked(PyObject_CallFunctionObjArgs(entry.callable.get(), ins.get(), outs.get(), nullptr));
     replace_all(inputs, answer.get());
   }
 }
@@ -141,7 +149,8 @@ HookTable& table_of(Node* node) {
 }  // namespace
 
 PyObject* add(Node* node, When when, uint32_t output_nr, PyObject* hook) {
-  if (!PyCallable_Check(hook)) fail(ErrorKind::Type, "[register_hook] expected a callable, got ", Py_TYPE(hook)->tp_name);
+  if (!PyCallable_Check(hook))
+    fail(ErrorKind::Type, "[register_hook] expected a callable, got ", Py_TYPE(hook)->tp_name);
   auto* handle = PyObject_New(HandleObject, handle_type);
   if (!handle) throw HostError{};
   handle->id = next_id++;
@@ -152,7 +161,8 @@ PyObject* add(Node* node, When when, uint32_t output_nr, PyObject* hook) {
 
 void retain(Tensor& tensor) {
   Object weak = checked(PyWeakref_NewRef(as_object(&tensor), nullptr));
-  table_of(tensor.node.get()).entries.push_back({next_id++, When::Before, tensor.output_nr, Object(), std::move(weak)});
+  table_of(tensor.node.get())
+      .entries.push_back({next_id++, When::Before, tensor.output_nr, Object(), std::move(weak)});
 }
 
 }  // namespace face::hooks

@@ -22,10 +22,13 @@ bool is_bool_value(PyObject* item) { return PyBool_Check(item); }
 
 // A tensor made of an index that is a list, a numpy array or a tensor.
 TensorRef index_tensor(PyObject* item) {
-  TensorRef tensor = is_tensor(item) ? TensorRef(as_tensor(item)) : tensor_from_data(item, std::nullopt, false);
-  if (tensor->numel == 0 && is_floating(tensor->dtype) && !is_tensor(item)) tensor = ops::empty(tensor->sizes, DType::Int64);
+  TensorRef tensor =
+      is_tensor(item) ? TensorRef(as_tensor(item)) : tensor_from_data(item, std::nullopt, false);
+  if (tensor->numel == 0 && is_floating(tensor->dtype) && !is_tensor(item))
+    tensor = ops::empty(tensor->sizes, DType::Int64);
   if (is_floating(tensor->dtype))
-    fail(ErrorKind::Index, "[index] tensors used as indices must be integer or bool tensors, got ", name(tensor->dtype));
+    fail(ErrorKind::Index, "[index] tensors used as indices must be integer or bool tensors, got ",
+         name(tensor->dtype));
   return tensor;
 }
 
@@ -48,12 +51,16 @@ Plan make_plan(Tensor& x, PyObject* key) {
   for (Py_ssize_t i = 0; i < n; ++i) {
     PyObject* item = PyTuple_GET_ITEM(items.get(), i);
     Scalar scalar;
-    const bool plain = item == Py_None || item == Py_Ellipsis || PySlice_Check(item) || PyLong_Check(item) ||
-                       (is_tensor(item) && !(as_tensor(item)->rank() == 0 && as_tensor(item)->dtype != DType::Bool && !is_floating(as_tensor(item)->dtype)));
+    const bool plain =
+        item == Py_None || item == Py_Ellipsis || PySlice_Check(item) || PyLong_Check(item) ||
+        (is_tensor(item) && !(as_tensor(item)->rank() == 0 && as_tensor(item)->dtype != DType::Bool &&
+                              !is_floating(as_tensor(item)->dtype)));
     if (plain) {
       parts.push_back(Object::share(item));
     } else if (PyFloat_Check(item) || PyUnicode_Check(item)) {
-      fail(ErrorKind::Index, "[index] only integers, slices (`:`), ellipsis (`...`), None and integer or bool tensors are valid indices, got ",
+      fail(ErrorKind::Index,
+           "[index] only integers, slices (`:`), ellipsis (`...`), None and integer or bool tensors are "
+           "valid indices, got ",
            Py_TYPE(item)->tp_name);
     } else if (!PySequence_Check(item) && to_scalar(item, &scalar)) {
       if (scalar.kind == Scalar::Kind::Float) fail(ErrorKind::Index, "[index] a float is not a valid index");
@@ -89,7 +96,8 @@ Plan make_plan(Tensor& x, PyObject* key) {
       auto* slice = reinterpret_cast<PySliceObject*>(item);
       const int64_t step = slice_bound(slice->step, 1);
       if (slice->start != Py_None || slice->stop != Py_None || step != 1)
-        plan.view = ops::slice(*plan.view, axis, slice_bound(slice->start, 0), slice_bound(slice->stop, INT64_MAX), step);
+        plan.view = ops::slice(*plan.view, axis, slice_bound(slice->start, 0),
+                               slice_bound(slice->stop, INT64_MAX), step);
       ++axis;
       plan.indices.resize(axis);
     } else if (PyLong_Check(item)) {
@@ -127,8 +135,8 @@ std::vector<TensorRef> expand_masks(const Plan& plan) {
     for (int d = 0; d < index->rank(); ++d) {
       const int at = static_cast<int>(i) + d;
       if (at >= sizes.size() || index->sizes[d] != sizes[at])
-        fail(ErrorKind::Index, "[index] the shape of the mask ", index->sizes, " at index ", d, " does not match the shape of the indexed tensor ",
-             sizes, " at index ", at);
+        fail(ErrorKind::Index, "[index] the shape of the mask ", index->sizes, " at index ", d,
+             " does not match the shape of the indexed tensor ", sizes, " at index ", at);
     }
     TensorRef where = ops::nonzero(*index);
     result.resize(std::max(result.size(), i + index->rank()));
@@ -144,9 +152,11 @@ std::vector<Tensor*> pointers(const std::vector<TensorRef>& tensors) {
   return result;
 }
 
-// The value of an assignment as a tensor of the target's dtype, without leading axes of size 1 beyond the target's rank.
+// The value of an assignment as a tensor of the target's dtype, without leading axes of size 1 beyond the
+// target's rank.
 TensorRef value_tensor(PyObject* value, const Tensor& target, int rank) {
-  TensorRef tensor = is_tensor(value) ? TensorRef(as_tensor(value)) : tensor_from_data(value, std::nullopt, false);
+  TensorRef tensor =
+      is_tensor(value) ? TensorRef(as_tensor(value)) : tensor_from_data(value, std::nullopt, false);
   while (tensor->rank() > rank && tensor->sizes[0] == 1) tensor = ops::select(*tensor, 0, 0);
   return ops::cast(*tensor, target.dtype);
 }
@@ -172,23 +182,25 @@ int tensor_assign_subscript(PyObject* self, PyObject* key, PyObject* value) {
     PyErr_SetString(PyExc_TypeError, "[index] elements of a tensor cannot be deleted");
     return -1;
   }
-  return guarded([&] {
-    Tensor& x = *as_tensor(self);
-    check_in_place(x, "index_put_");
-    Plan plan = make_plan(x, key);
-    Scalar scalar;
-    if (plan.advanced) {
-      std::vector<TensorRef> indices = expand_masks(plan);
-      TensorRef from = value_tensor(value, x, kMaxRank);
-      ops::index_put_(*plan.view, pointers(indices), *from, false);
-    } else if (!is_tensor(value) && to_scalar(value, &scalar)) {
-      ops::copy_(*plan.view, Input(scalar));
-    } else {
-      TensorRef from = value_tensor(value, x, plan.view->rank());
-      ops::copy_(*plan.view, Input(from));
-    }
-    return 0;
-  }, -1);
+  return guarded(
+      [&] {
+        Tensor& x = *as_tensor(self);
+        check_in_place(x, "index_put_");
+        Plan plan = make_plan(x, key);
+        Scalar scalar;
+        if (plan.advanced) {
+          std::vector<TensorRef> indices = expand_masks(plan);
+          TensorRef from = value_tensor(value, x, kMaxRank);
+          ops::index_put_(*plan.view, pointers(indices), *from, false);
+        } else if (!is_tensor(value) && to_scalar(value, &scalar)) {
+          ops::copy_(*plan.view, Input(scalar));
+        } else {
+          TensorRef from = value_tensor(value, x, plan.view->rank());
+          ops::copy_(*plan.view, Input(from));
+        }
+        return 0;
+      },
+      -1);
 }
 
 }  // namespace versant::face

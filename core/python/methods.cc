@@ -14,13 +14,25 @@ PyObject* method_tolist(PyObject* self, PyObject*) {
 }
 PyObject* method_dim(PyObject* self, PyObject*) { return PyLong_FromLong(as_tensor(self)->rank()); }
 PyObject* method_numel(PyObject* self, PyObject*) { return PyLong_FromLongLong(as_tensor(self)->numel); }
-PyObject* method_element_size(PyObject* self, PyObject*) { return PyLong_FromSize_t(itemsize(as_tensor(self)->dtype)); }
+PyObject* method_element_size(PyObject* self, PyObject*) {
+  return PyLong_FromSize_t(itemsize(as_tensor(self)->dtype));
+}
 PyObject* method_data_ptr(PyObject* self, PyObject*) { return PyLong_FromVoidPtr(as_tensor(self)->data); }
-PyObject* method_storage_offset(PyObject* self, PyObject*) { return PyLong_FromLongLong(as_tensor(self)->offset()); }
-PyObject* method_storage_id(PyObject* self, PyObject*) { return PyLong_FromVoidPtr(as_tensor(self)->storage->data); }
-PyObject* method_is_contiguous(PyObject* self, PyObject*) { return PyBool_FromLong(as_tensor(self)->contiguous); }
-PyObject* method_is_floating(PyObject* self, PyObject*) { return PyBool_FromLong(is_floating(as_tensor(self)->dtype)); }
-PyObject* method_is_inference(PyObject* self, PyObject*) { return PyBool_FromLong(as_tensor(self)->inference); }
+PyObject* method_storage_offset(PyObject* self, PyObject*) {
+  return PyLong_FromLongLong(as_tensor(self)->offset());
+}
+PyObject* method_storage_id(PyObject* self, PyObject*) {
+  return PyLong_FromVoidPtr(as_tensor(self)->storage->data);
+}
+PyObject* method_is_contiguous(PyObject* self, PyObject*) {
+  return PyBool_FromLong(as_tensor(self)->contiguous);
+}
+PyObject* method_is_floating(PyObject* self, PyObject*) {
+  return PyBool_FromLong(is_floating(as_tensor(self)->dtype));
+}
+PyObject* method_is_inference(PyObject* self, PyObject*) {
+  return PyBool_FromLong(as_tensor(self)->inference);
+}
 
 // size() and stride(), each of all axes or of one.
 PyObject* geometry(PyObject* self, PyObject* args, PyObject* kwargs, bool strides) {
@@ -42,8 +54,12 @@ PyObject* geometry(PyObject* self, PyObject* args, PyObject* kwargs, bool stride
     return tuple.release();
   });
 }
-PyObject* method_size(PyObject* self, PyObject* args, PyObject* kwargs) { return geometry(self, args, kwargs, false); }
-PyObject* method_stride(PyObject* self, PyObject* args, PyObject* kwargs) { return geometry(self, args, kwargs, true); }
+PyObject* method_size(PyObject* self, PyObject* args, PyObject* kwargs) {
+  return geometry(self, args, kwargs, false);
+}
+PyObject* method_stride(PyObject* self, PyObject* args, PyObject* kwargs) {
+  return geometry(self, args, kwargs, true);
+}
 
 PyObject* method_requires_grad_(PyObject* self, PyObject* args) {
   int on = 1;
@@ -69,9 +85,11 @@ PyObject* method_fill_(PyObject* self, PyObject* value) {
   return guarded([&] {
     Tensor& tensor = *as_tensor(self);
     Operand operand;
-    if (!to_operand(value, operand)) fail(ErrorKind::Type, "[fill_] expected a number, got ", Py_TYPE(value)->tp_name);
+    if (!to_operand(value, operand))
+      fail(ErrorKind::Type, "[fill_] expected a number, got ", Py_TYPE(value)->tp_name);
     if (operand.input.tensor && operand.input.tensor->rank() > 0)
-      fail(ErrorKind::Runtime, "[fill_] expected a number or a 0-d tensor, got shape ", operand.input.tensor->sizes);
+      fail(ErrorKind::Runtime, "[fill_] expected a number or a 0-d tensor, got shape ",
+           operand.input.tensor->sizes);
     ops::copy_(tensor, operand.input);
     return Py_NewRef(self);
   });
@@ -106,15 +124,18 @@ PyMethodDef tensor_methods[] = {
     {"nelement", method_numel, METH_NOARGS, "The number of elements."},
     {"element_size", method_element_size, METH_NOARGS, "Bytes of one element."},
     {"data_ptr", method_data_ptr, METH_NOARGS, "The address of the first element."},
-    {"storage_offset", method_storage_offset, METH_NOARGS, "Elements between the start of the memory and the first element."},
+    {"storage_offset", method_storage_offset, METH_NOARGS,
+     "Elements between the start of the memory and the first element."},
     {"_storage_address", method_storage_id, METH_NOARGS, "The address of the memory that views share."},
     {"_is_row_major", method_is_contiguous, METH_NOARGS, "Whether elements lie row by row without gaps."},
     {"is_floating_point", method_is_floating, METH_NOARGS, "Whether the dtype is floating-point."},
     {"is_inference", method_is_inference, METH_NOARGS, "Whether the tensor was made in inference mode."},
-    {"size", reinterpret_cast<PyCFunction>(method_size), METH_VARARGS | METH_KEYWORDS, "size(dim=None): the sizes, or one of them."},
+    {"size", reinterpret_cast<PyCFunction>(method_size), METH_VARARGS | METH_KEYWORDS,
+     "size(dim=None): the sizes, or one of them."},
     {"stride", reinterpret_cast<PyCFunction>(method_stride), METH_VARARGS | METH_KEYWORDS,
      "stride(dim=None): steps between neighbours in elements, or one of them."},
-    {"requires_grad_", method_requires_grad_, METH_VARARGS, "requires_grad_(on=True): sets requires_grad; returns the tensor."},
+    {"requires_grad_", method_requires_grad_, METH_VARARGS,
+     "requires_grad_(on=True): sets requires_grad; returns the tensor."},
     {"detach_", method_detach_, METH_NOARGS, "Cuts the tensor from the tape; returns it."},
     {"fill_", method_fill_, METH_O, "fill_(value): every element becomes value."},
     {"zero_", method_zero_, METH_NOARGS, "Every element becomes 0."},

@@ -14,9 +14,10 @@ namespace {
 
 PyObject* memory_stats(PyObject*, PyObject*) {
   const memory::Stats& s = memory::stats();
-  return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L,s:L,s:n}", "live_bytes", s.live_bytes, "peak_bytes", s.peak_bytes, "cached_bytes",
-                       s.cached_bytes, "system_bytes", s.system_bytes, "system_calls", s.system_calls, "allocations", s.allocations,
-                       "object_bytes", static_cast<Py_ssize_t>(pool::reserved_bytes()));
+  return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L,s:L,s:n}", "live_bytes", s.live_bytes, "peak_bytes",
+                       s.peak_bytes, "cached_bytes", s.cached_bytes, "system_bytes", s.system_bytes,
+                       "system_calls", s.system_calls, "allocations", s.allocations, "object_bytes",
+                       static_cast<Py_ssize_t>(pool::reserved_bytes()));
 }
 PyObject* reset_peak(PyObject*, PyObject*) {
   memory::reset_peak();
@@ -38,7 +39,8 @@ PyObject* instruction_set(PyObject*, PyObject*) { return PyUnicode_FromString(ke
 PyMethodDef general_functions[] = {
     {"memory_stats", memory_stats, METH_NOARGS, "Counters of the allocator, in bytes."},
     {"reset_peak_memory", reset_peak, METH_NOARGS, "Sets the peak to what is held now."},
-    {"release_cached_memory", release_cached, METH_NOARGS, "Gives cached blocks back to the operating system."},
+    {"release_cached_memory", release_cached, METH_NOARGS,
+     "Gives cached blocks back to the operating system."},
     {"get_num_threads", get_threads, METH_NOARGS, "Threads that one op may use."},
     {"set_num_threads", set_threads, METH_O, "Sets the threads that one op may use."},
     {"instruction_set", instruction_set, METH_NOARGS, "The kernels in use: v2, v3 or v4."},
@@ -49,21 +51,26 @@ PyMethodDef general_functions[] = {
 void* release_lock() { return PyGILState_Check() ? PyEval_SaveThread() : nullptr; }
 void acquire_lock(void* state) { PyEval_RestoreThread(static_cast<PyThreadState*>(state)); }
 
-// x.backward() as a method: a C function bound through an instance method, which passes keywords without a dict.
+// x.backward() as a method: a C function bound through an instance method, which passes keywords without a
+// dict.
 bool add_backward(PyObject* module) {
   Object function(PyCFunction_NewEx(&tensor_backward_method, nullptr, nullptr));
   if (!function) return false;
   Object method(PyInstanceMethod_New(function.get()));
-  return method && PyObject_SetAttrString(reinterpret_cast<PyObject*>(tensor_type), "backward", method.get()) == 0 && module;
+  return method &&
+         PyObject_SetAttrString(reinterpret_cast<PyObject*>(tensor_type), "backward", method.get()) == 0 &&
+         module;
 }
 
 int fill(PyObject* module) {
   if (PyModule_AddStringConstant(module, "version", versant::version()) < 0) return -1;
-  for (PyMethodDef* list : {general_functions, convert_functions, dlpack_functions, op_functions, function_functions, autograd_functions})
+  for (PyMethodDef* list : {general_functions, convert_functions, dlpack_functions, op_functions,
+                            function_functions, autograd_functions})
     if (PyModule_AddFunctions(module, list) < 0) return -1;
   lock_hooks = {release_lock, acquire_lock};
-  const bool ready = init_errors(module) && init_dtypes(module) && init_tensor_type(module) && add_backward(module) && init_ops(module) &&
-                     init_functions(module) && init_autograd(module) && init_hooks(module) && init_custom_function(module) &&
+  const bool ready = init_errors(module) && init_dtypes(module) && init_tensor_type(module) &&
+                     add_backward(module) && init_ops(module) && init_functions(module) &&
+                     init_autograd(module) && init_hooks(module) && init_custom_function(module) &&
                      init_generator(module) && init_frames(module);
   return ready ? 0 : -1;
 }

@@ -1,4 +1,5 @@
-// Op: a record of the op table that is elementwise, as a Python callable. The same object serves as function and method.
+// Op: a record of the op table that is elementwise, as a Python callable. The same object serves as function
+// and method.
 #include <cstddef>
 #include <cstring>
 
@@ -11,13 +12,12 @@ namespace versant::face {
 namespace {
 
 struct OpObject {
-  PyObject_HEAD
-  vectorcallfunc call;
+  PyObject_HEAD vectorcallfunc call;
   ElementwiseOp* op;
   bool in_place;
-  PyObject* arguments;   // tuple of argument names
-  PyObject* defaults;    // tuple: of the last parameters
-  PyObject* variants;    // dict keyword -> Op, or null
+  PyObject* arguments;  // tuple of argument names
+  PyObject* defaults;   // tuple: of the last parameters
+  PyObject* variants;   // dict keyword -> Op, or null
   PyObject* dict;
 };
 
@@ -36,8 +36,9 @@ struct Call {
   void set(int i, PyObject* value) {
     if (!to_operand(value, operands[i])) {
       if (PyErr_Occurred()) throw HostError{};
-      fail(ErrorKind::Type, "[", self->op->name, "] argument '", PyUnicode_AsUTF8(PyTuple_GET_ITEM(self->arguments, i)),
-           "' must be a tensor or a number, got ", Py_TYPE(value)->tp_name);
+      fail(ErrorKind::Type, "[", self->op->name, "] argument '",
+           PyUnicode_AsUTF8(PyTuple_GET_ITEM(self->arguments, i)), "' must be a tensor or a number, got ",
+           Py_TYPE(value)->tp_name);
     }
     given[i] = true;
   }
@@ -52,7 +53,8 @@ struct Call {
       if (!given[i]) {
         const int k = i - (total - n_defaults);
         if (k < 0)
-          fail(ErrorKind::Type, "[", op.name, "] missing argument '", PyUnicode_AsUTF8(PyTuple_GET_ITEM(self->arguments, i)), "'");
+          fail(ErrorKind::Type, "[", op.name, "] missing argument '",
+               PyUnicode_AsUTF8(PyTuple_GET_ITEM(self->arguments, i)), "'");
         set(i, PyTuple_GET_ITEM(self->defaults, k));
       }
       inputs[i] = operands[i].input;
@@ -72,7 +74,8 @@ struct Call {
       return object;
     }
     if (out && out != Py_None) {
-      if (!is_tensor(out)) fail(ErrorKind::Type, "[", op.name, "] out must be a tensor, got ", Py_TYPE(out)->tp_name);
+      if (!is_tensor(out))
+        fail(ErrorKind::Type, "[", op.name, "] out must be a tensor, got ", Py_TYPE(out)->tp_name);
       write_out(op, span, *as_tensor(out));
       Py_INCREF(out);
       return out;
@@ -83,11 +86,13 @@ struct Call {
   // out=: takes the result's shape when it is empty, as PyTorch does; otherwise the shapes must agree.
   static void write_out(ElementwiseOp& op, std::span<const Input> inputs, Tensor& out) {
     if (modes.grad && needs_grad(out))
-      fail(ErrorKind::Runtime, "[", op.name, "] out= arguments don't support automatic differentiation, but out requires grad");
+      fail(ErrorKind::Runtime, "[", op.name,
+           "] out= arguments don't support automatic differentiation, but out requires grad");
     if (modes.grad)
       for (const Input& input : inputs)
         if (input.tensor && needs_grad(*input.tensor))
-          fail(ErrorKind::Runtime, "[", op.name, "] out= arguments don't support automatic differentiation, but an input requires grad");
+          fail(ErrorKind::Runtime, "[", op.name,
+               "] out= arguments don't support automatic differentiation, but an input requires grad");
     if (out.numel == 0) {
       TensorRef result = apply(op, inputs);
       if (result->numel != 0) {
@@ -99,7 +104,8 @@ struct Call {
   }
 };
 
-PyObject* call_variant(OpObject* self, PyObject* variant, PyObject* const* args, Py_ssize_t n, PyObject* kwnames, Py_ssize_t at) {
+PyObject* call_variant(OpObject* self, PyObject* variant, PyObject* const* args, Py_ssize_t n,
+                       PyObject* kwnames, Py_ssize_t at) {
   // The keyword's value becomes the last positional argument of the variant; other keywords stay.
   std::vector<PyObject*> all(args, args + n);
   all.push_back(args[n + at]);
@@ -152,8 +158,12 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
         int at = -1;
         for (int i = 0; i < total && at < 0; ++i)
           if (PyUnicode_Compare(name, PyTuple_GET_ITEM(self->arguments, i)) == 0) at = i;
-        if (at < 0) fail(ErrorKind::Type, "[", op.name, "] got an unexpected keyword argument '", PyUnicode_AsUTF8(name), "'");
-        if (call.given[at]) fail(ErrorKind::Type, "[", op.name, "] got multiple values for argument '", PyUnicode_AsUTF8(name), "'");
+        if (at < 0)
+          fail(ErrorKind::Type, "[", op.name, "] got an unexpected keyword argument '",
+               PyUnicode_AsUTF8(name), "'");
+        if (call.given[at])
+          fail(ErrorKind::Type, "[", op.name, "] got multiple values for argument '", PyUnicode_AsUTF8(name),
+               "'");
         call.set(at, args[n + k]);
       }
     }
@@ -243,7 +253,8 @@ int op_set_doc(PyObject* self, PyObject* value, void*) {
 
 PyMethodDef op_methods[] = {
     {"in_place", op_in_place, METH_NOARGS, "The same op, writing into its first argument."},
-    {"special", op_special, METH_VARARGS, "special(value, op): use `op` of the first input where the second is that number."},
+    {"special", op_special, METH_VARARGS,
+     "special(value, op): use `op` of the first input where the second is that number."},
     {"variant", op_variant, METH_VARARGS, "variant(keyword, op): use `op` when called with that keyword."},
     {"operator", op_operator, METH_VARARGS, "operator(name): serve Python's operator of that name."},
     {},
@@ -274,7 +285,8 @@ PyType_Spec op_spec = {"versant._core.Op", sizeof(OpObject), 0,
                            Py_TPFLAGS_DISALLOW_INSTANTIATION,
                        op_slots};
 
-// --- programs from the record ---------------------------------------------------------------------------------------------
+// --- programs from the record
+// ---------------------------------------------------------------------------------------------
 
 Program parse_program(PyObject* parts, int n_inputs) {
   PyObject *constants, *code, *outputs;
@@ -284,16 +296,20 @@ Program parse_program(PyObject* parts, int n_inputs) {
   Object list = checked(PySequence_Fast(constants, "constants"));
   for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list.get()); ++i) {
     Scalar scalar;
-    if (!to_scalar(PySequence_Fast_GET_ITEM(list.get(), i), &scalar)) fail(ErrorKind::Type, "[program] a constant must be a number");
+    if (!to_scalar(PySequence_Fast_GET_ITEM(list.get(), i), &scalar))
+      fail(ErrorKind::Type, "[program] a constant must be a number");
     program.constants.push_back(scalar);
   }
   list = checked(PySequence_Fast(code, "code"));
   for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list.get()); ++i) {
     int micro, a, b, c;
-    if (!PyArg_ParseTuple(PySequence_Fast_GET_ITEM(list.get(), i), "iiii", &micro, &a, &b, &c)) throw HostError{};
-    if (micro < 0 || micro >= static_cast<int>(kMicroCount) || a < 0 || a > 255 || b < 0 || b > 255 || c < 0 || c > 255)
+    if (!PyArg_ParseTuple(PySequence_Fast_GET_ITEM(list.get(), i), "iiii", &micro, &a, &b, &c))
+      throw HostError{};
+    if (micro < 0 || micro >= static_cast<int>(kMicroCount) || a < 0 || a > 255 || b < 0 || b > 255 ||
+        c < 0 || c > 255)
       fail(ErrorKind::Value, "[program] instruction ", i, " is out of range");
-    program.code.push_back({static_cast<Micro>(micro), static_cast<uint8_t>(a), static_cast<uint8_t>(b), static_cast<uint8_t>(c)});
+    program.code.push_back({static_cast<Micro>(micro), static_cast<uint8_t>(a), static_cast<uint8_t>(b),
+                            static_cast<uint8_t>(c)});
   }
   list = checked(PySequence_Fast(outputs, "outputs"));
   for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list.get()); ++i) {
@@ -329,22 +345,24 @@ void build_derivative(ElementwiseOp& op, int input) {
     derivative.kind = Derivative::Kind::Program;
     derivative.uses = uses;
     derivative.op = as_op(other)->op;
-    for (const int64_t s : to_dims(sources, "derivative", "sources")) derivative.sources.push_back(static_cast<uint8_t>(s));
+    for (const int64_t s : to_dims(sources, "derivative", "sources"))
+      derivative.sources.push_back(static_cast<uint8_t>(s));
   }
   op.derivatives[input] = std::move(derivative);
 }
 
 void build_backward(ElementwiseOp& op, uint32_t mask) {
   Object parts = checked(PyObject_CallMethod(record_of(op), "backward", "I", mask));
-  op.backward[mask] = std::make_unique<Program>(parse_program(parts.get(), op.n_inputs + op.n_parameters + 2));
+  op.backward[mask] =
+      std::make_unique<Program>(parse_program(parts.get(), op.n_inputs + op.n_parameters + 2));
 }
 
 PyObject* define_elementwise(PyObject*, PyObject* args) {
   const char *name, *rule;
   int n_inputs, n_parameters, promotes, rejects_bool;
   PyObject *arguments, *defaults, *record;
-  if (!PyArg_ParseTuple(args, "siisipO!O!O", &name, &n_inputs, &n_parameters, &rule, &promotes, &rejects_bool, &PyTuple_Type,
-                        &arguments, &PyTuple_Type, &defaults, &record))
+  if (!PyArg_ParseTuple(args, "siisipO!O!O", &name, &n_inputs, &n_parameters, &rule, &promotes, &rejects_bool,
+                        &PyTuple_Type, &arguments, &PyTuple_Type, &defaults, &record))
     return nullptr;
   return guarded([&]() -> PyObject* {
     const char* rules[] = {"promote", "float", "bool", "integral", "first"};
@@ -353,9 +371,10 @@ PyObject* define_elementwise(PyObject*, PyObject* args) {
       if (std::strcmp(rules[i], rule) == 0) found = i;
     if (found < 0) fail(ErrorKind::Value, "[", name, "] unknown dtype rule '", rule, "'");
     const int total = n_inputs + n_parameters;
-    if (n_inputs < 1 || n_parameters < 0 || total + 2 > Program::kMaxInputs || PyTuple_GET_SIZE(arguments) != total ||
-        PyTuple_GET_SIZE(defaults) > total)
-      fail(ErrorKind::Value, "[", name, "] ", n_inputs, " inputs and ", n_parameters, " parameters do not fit its arguments");
+    if (n_inputs < 1 || n_parameters < 0 || total + 2 > Program::kMaxInputs ||
+        PyTuple_GET_SIZE(arguments) != total || PyTuple_GET_SIZE(defaults) > total)
+      fail(ErrorKind::Value, "[", name, "] ", n_inputs, " inputs and ", n_parameters,
+           " parameters do not fit its arguments");
     auto op = std::make_unique<ElementwiseOp>();
     op->name = name;
     op->n_inputs = n_inputs;
@@ -374,7 +393,8 @@ PyObject* define_elementwise(PyObject*, PyObject* args) {
 
 PyMethodDef op_functions[] = {
     {"define_elementwise", define_elementwise, METH_VARARGS,
-     "define_elementwise(name, n_inputs, n_parameters, rule, promotes, rejects_bool, arguments, defaults, record) -> Op"},
+     "define_elementwise(name, n_inputs, n_parameters, rule, promotes, rejects_bool, arguments, defaults, "
+     "record) -> Op"},
     {},
 };
 

@@ -15,11 +15,36 @@ struct Operator {
   PyObject* callable = nullptr;
 };
 
-enum Slot { kAdd, kSub, kMul, kTrueDiv, kFloorDiv, kMod, kPow, kMatmul, kAnd, kOr, kXor, kLshift, kRshift, kNeg, kPos, kAbs,
-            kInvert, kLt, kLe, kEq, kNe, kGt, kGe, kSlots };
-Operator operators[kSlots] = {{"add"}, {"sub"}, {"mul"}, {"truediv"}, {"floordiv"}, {"mod"}, {"pow"}, {"matmul"}, {"and"},
-                              {"or"}, {"xor"}, {"lshift"}, {"rshift"}, {"neg"}, {"pos"}, {"abs"}, {"invert"}, {"lt"},
-                              {"le"}, {"eq"}, {"ne"}, {"gt"}, {"ge"}};
+enum Slot {
+  kAdd,
+  kSub,
+  kMul,
+  kTrueDiv,
+  kFloorDiv,
+  kMod,
+  kPow,
+  kMatmul,
+  kAnd,
+  kOr,
+  kXor,
+  kLshift,
+  kRshift,
+  kNeg,
+  kPos,
+  kAbs,
+  kInvert,
+  kLt,
+  kLe,
+  kEq,
+  kNe,
+  kGt,
+  kGe,
+  kSlots
+};
+Operator operators[kSlots] = {{"add"},    {"sub"},    {"mul"}, {"truediv"}, {"floordiv"}, {"mod"},
+                              {"pow"},    {"matmul"}, {"and"}, {"or"},      {"xor"},      {"lshift"},
+                              {"rshift"}, {"neg"},    {"pos"}, {"abs"},     {"invert"},   {"lt"},
+                              {"le"},     {"eq"},     {"ne"},  {"gt"},      {"ge"}};
 
 PyObject* missing(const Operator& entry) {
   PyErr_Format(PyExc_TypeError, "[%s] no op of the table serves this operator", entry.name);
@@ -43,7 +68,9 @@ PyObject* binary(PyObject* left, PyObject* right) {
   if (!entry.callable) return missing(entry);
   if (!is_tensor(left) || !is_tensor(right)) {
     Operand a, b;
-    const bool fits = guarded([&] { return to_operand(left, a) && to_operand(right, b) && a.input.tensor && b.input.tensor; }, false);
+    const bool fits = guarded(
+        [&] { return to_operand(left, a) && to_operand(right, b) && a.input.tensor && b.input.tensor; },
+        false);
     if (PyErr_Occurred()) return nullptr;
     if (!fits) Py_RETURN_NOTIMPLEMENTED;
     PyObject* args[2] = {as_object(a.input.tensor), as_object(b.input.tensor)};
@@ -85,12 +112,18 @@ PyObject* in_place_power(PyObject* left, PyObject* right, PyObject*) { return in
 
 PyObject* compare(PyObject* left, PyObject* right, int op) {
   switch (op) {
-    case Py_LT: return binary<kLt>(left, right);
-    case Py_LE: return binary<kLe>(left, right);
-    case Py_EQ: return binary<kEq>(left, right);
-    case Py_NE: return binary<kNe>(left, right);
-    case Py_GT: return binary<kGt>(left, right);
-    case Py_GE: return binary<kGe>(left, right);
+    case Py_LT:
+      return binary<kLt>(left, right);
+    case Py_LE:
+      return binary<kLe>(left, right);
+    case Py_EQ:
+      return binary<kEq>(left, right);
+    case Py_NE:
+      return binary<kNe>(left, right);
+    case Py_GT:
+      return binary<kGt>(left, right);
+    case Py_GE:
+      return binary<kGe>(left, right);
   }
   Py_RETURN_NOTIMPLEMENTED;
 }
@@ -99,18 +132,21 @@ Scalar single(PyObject* self, const char* what) {
   Tensor* tensor = as_tensor(self);
   if (tensor->numel != 1) {
     if (std::strcmp(what, "bool") == 0)
-      fail(ErrorKind::Runtime, "[bool] Boolean value of Tensor with ", tensor->numel == 0 ? "no values" : "more than one value",
-           " is ambiguous");
-    fail(ErrorKind::Runtime, "[", what, "] a Tensor with ", tensor->numel, " elements cannot be converted to Scalar");
+      fail(ErrorKind::Runtime, "[bool] Boolean value of Tensor with ",
+           tensor->numel == 0 ? "no values" : "more than one value", " is ambiguous");
+    fail(ErrorKind::Runtime, "[", what, "] a Tensor with ", tensor->numel,
+         " elements cannot be converted to Scalar");
   }
   return item(*tensor);
 }
 
 int truth(PyObject* self) {
-  return guarded([&] {
-    const Scalar value = single(self, "bool");
-    return static_cast<int>(value.kind == Scalar::Kind::Float ? value.f != 0 : value.i != 0);
-  }, -1);
+  return guarded(
+      [&] {
+        const Scalar value = single(self, "bool");
+        return static_cast<int>(value.kind == Scalar::Kind::Float ? value.f != 0 : value.i != 0);
+      },
+      -1);
 }
 
 PyObject* to_python_int(PyObject* self) {
@@ -131,7 +167,9 @@ PyObject* to_index(PyObject* self) {
 }
 
 template <typename F>
-constexpr void* slot(F function) { return reinterpret_cast<void*>(function); }
+constexpr void* slot(F function) {
+  return reinterpret_cast<void*>(function);
+}
 
 }  // namespace
 

@@ -13,9 +13,12 @@ PyObject* get_device(PyObject*, void*) { return Py_NewRef(cpu_device()); }
 PyObject* get_ndim(PyObject* self, void*) { return PyLong_FromLong(as_tensor(self)->rank()); }
 PyObject* get_itemsize(PyObject* self, void*) { return PyLong_FromSize_t(itemsize(as_tensor(self)->dtype)); }
 PyObject* get_nbytes(PyObject* self, void*) { return PyLong_FromLongLong(as_tensor(self)->bytes()); }
-PyObject* get_version(PyObject* self, void*) { return PyLong_FromUnsignedLong(as_tensor(self)->storage->version); }
+PyObject* get_version(PyObject* self, void*) {
+  return PyLong_FromUnsignedLong(as_tensor(self)->storage->version);
+}
 PyObject* get_is_leaf(PyObject* self, void*) {
-  return guarded([&] { return PyBool_FromLong(!needs_grad(*as_tensor(self)) || as_tensor(self)->is_leaf()); });
+  return guarded(
+      [&] { return PyBool_FromLong(!needs_grad(*as_tensor(self)) || as_tensor(self)->is_leaf()); });
 }
 PyObject* get_retains(PyObject* self, void*) { return PyBool_FromLong(as_tensor(self)->retains_grad); }
 PyObject* get_is_view(PyObject* self, void*) {
@@ -31,10 +34,12 @@ int put_requires_grad(PyObject* self, PyObject* value, void*) {
     PyErr_SetString(PyExc_RuntimeError, "[requires_grad] expected True or False");
     return -1;
   }
-  return guarded([&] {
-    set_requires_grad(*as_tensor(self), value == Py_True);
-    return 0;
-  }, -1);
+  return guarded(
+      [&] {
+        set_requires_grad(*as_tensor(self), value == Py_True);
+        return 0;
+      },
+      -1);
 }
 
 PyObject* get_grad(PyObject* self, void*) { return wrap_or_none(as_tensor(self)->grad); }
@@ -44,17 +49,22 @@ int put_grad(PyObject* self, PyObject* value, void*) {
     tensor->grad.reset();
     return 0;
   }
-  return guarded([&] {
-    if (!is_tensor(value)) fail(ErrorKind::Type, "[grad] expected a tensor or None, got ", Py_TYPE(value)->tp_name);
-    Tensor* grad = as_tensor(value);
-    if (grad == tensor) fail(ErrorKind::Runtime, "[grad] can't assign a tensor as its own gradient");
-    if (grad->sizes != tensor->sizes)
-      fail(ErrorKind::Shape, "[grad] assigned grad has shape ", grad->sizes, ", the tensor ", tensor->sizes);
-    if (grad->dtype != tensor->dtype)
-      fail(ErrorKind::DType, "[grad] assigned grad has dtype ", name(grad->dtype), ", the tensor ", name(tensor->dtype));
-    tensor->grad = TensorRef(grad);
-    return 0;
-  }, -1);
+  return guarded(
+      [&] {
+        if (!is_tensor(value))
+          fail(ErrorKind::Type, "[grad] expected a tensor or None, got ", Py_TYPE(value)->tp_name);
+        Tensor* grad = as_tensor(value);
+        if (grad == tensor) fail(ErrorKind::Runtime, "[grad] can't assign a tensor as its own gradient");
+        if (grad->sizes != tensor->sizes)
+          fail(ErrorKind::Shape, "[grad] assigned grad has shape ", grad->sizes, ", the tensor ",
+               tensor->sizes);
+        if (grad->dtype != tensor->dtype)
+          fail(ErrorKind::DType, "[grad] assigned grad has dtype ", name(grad->dtype), ", the tensor ",
+               name(tensor->dtype));
+        tensor->grad = TensorRef(grad);
+        return 0;
+      },
+      -1);
 }
 
 PyObject* get_grad_fn(PyObject* self, void*) {
@@ -69,15 +79,18 @@ PyObject* get_data(PyObject* self, void*) {
   return guarded([&] { return wrap(ops::detach(*as_tensor(self))); });
 }
 int put_data(PyObject* self, PyObject* value, void*) {
-  return guarded([&] {
-    if (!value || !is_tensor(value)) fail(ErrorKind::Type, "[data] expected a tensor");
-    Tensor *tensor = as_tensor(self), *source = as_tensor(value);
-    if (tensor->node && source->dtype != tensor->dtype && !is_floating(source->dtype))
-      fail(ErrorKind::DType, "[data] a tensor that requires grad cannot take data of dtype ", name(source->dtype));
-    static_cast<Array&>(*tensor) = *source;
-    if (tensor->node && tensor->node->is_leaf()) tensor->node->output = {tensor->sizes, tensor->dtype};
-    return 0;
-  }, -1);
+  return guarded(
+      [&] {
+        if (!value || !is_tensor(value)) fail(ErrorKind::Type, "[data] expected a tensor");
+        Tensor *tensor = as_tensor(self), *source = as_tensor(value);
+        if (tensor->node && source->dtype != tensor->dtype && !is_floating(source->dtype))
+          fail(ErrorKind::DType, "[data] a tensor that requires grad cannot take data of dtype ",
+               name(source->dtype));
+        static_cast<Array&>(*tensor) = *source;
+        if (tensor->node && tensor->node->is_leaf()) tensor->node->output = {tensor->sizes, tensor->dtype};
+        return 0;
+      },
+      -1);
 }
 
 PyObject* get_transposed(PyObject* self, void*) {
@@ -91,7 +104,8 @@ PyObject* get_transposed(PyObject* self, void*) {
 PyObject* get_matrix_transposed(PyObject* self, void*) {
   return guarded([&] {
     Tensor& tensor = *as_tensor(self);
-    if (tensor.rank() < 2) fail(ErrorKind::Shape, "[mT] needs at least 2 dimensions, got shape ", tensor.sizes);
+    if (tensor.rank() < 2)
+      fail(ErrorKind::Shape, "[mT] needs at least 2 dimensions, got shape ", tensor.sizes);
     return wrap(ops::transpose(tensor, -2, -1));
   });
 }
@@ -106,7 +120,8 @@ PyGetSetDef tensor_getset[] = {
     {"ndim", get_ndim, nullptr, "The number of axes.", nullptr},
     {"itemsize", get_itemsize, nullptr, "Bytes of one element.", nullptr},
     {"nbytes", get_nbytes, nullptr, "Bytes of all elements.", nullptr},
-    {"requires_grad", get_requires_grad, put_requires_grad, "Whether gradients are recorded for it.", nullptr},
+    {"requires_grad", get_requires_grad, put_requires_grad, "Whether gradients are recorded for it.",
+     nullptr},
     {"grad", get_grad, put_grad, "The accumulated gradient, or None.", nullptr},
     {"grad_fn", get_grad_fn, nullptr, "The node of the tape that made it; None for leaves.", nullptr},
     {"is_leaf", get_is_leaf, nullptr, "Whether no recorded op made it.", nullptr},

@@ -1,8 +1,8 @@
 // The Tensor type: allocation, destruction, and the parts that make it an object.
 //
-// Tensors that the machine makes come from its pool (tensor.h, Note [One object]). They carry the collector's header but
-// are not tracked until they get an attribute dictionary, the only way in which they can join a cycle that Python made.
-// Instances of Python subclasses (nn.Parameter) are allocated and tracked by Python.
+// Tensors that the machine makes come from its pool (tensor.h, Note [One object]). They carry the collector's
+// header but are not tracked until they get an attribute dictionary, the only way in which they can join a
+// cycle that Python made. Instances of Python subclasses (nn.Parameter) are allocated and tracked by Python.
 #include <new>
 
 #include "face.h"
@@ -88,7 +88,8 @@ PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
     const Py_ssize_t n = PyTuple_GET_SIZE(args);
     if (n == 0) return wrap(ops::empty(Dims{0}, DType::Float32));
     // Tensor(2, 3) is uninitialised of that shape; Tensor([2, 3]) holds these values as float32.
-    if (PyLong_Check(PyTuple_GET_ITEM(args, 0))) return wrap(ops::empty(to_dims(args, "Tensor", "sizes"), DType::Float32));
+    if (PyLong_Check(PyTuple_GET_ITEM(args, 0)))
+      return wrap(ops::empty(to_dims(args, "Tensor", "sizes"), DType::Float32));
     if (n > 1) fail(ErrorKind::Type, "[Tensor] expected data or sizes, got ", n, " arguments");
     return wrap(tensor_from_data(PyTuple_GET_ITEM(args, 0), DType::Float32, true));
   });
@@ -99,11 +100,14 @@ PyObject* make_subclass(PyObject*, PyObject* args, PyObject* kwargs) {
   PyObject* cls;
   PyObject* data;
   int require_grad = 0;
-  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|p", const_cast<char**>(names), &cls, &data, &require_grad)) return nullptr;
+  if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|p", const_cast<char**>(names), &cls, &data,
+                                   &require_grad))
+    return nullptr;
   return guarded([&]() -> PyObject* {
     if (!PyType_Check(cls) || !PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls), tensor_type))
       fail(ErrorKind::Type, "[_make_subclass] expected a subclass of Tensor");
-    if (!is_tensor(data)) fail(ErrorKind::Type, "[_make_subclass] expected a tensor, got ", Py_TYPE(data)->tp_name);
+    if (!is_tensor(data))
+      fail(ErrorKind::Type, "[_make_subclass] expected a tensor, got ", Py_TYPE(data)->tp_name);
     Object self = checked(make_instance(reinterpret_cast<PyTypeObject*>(cls), *as_tensor(data)));
     if (require_grad) set_requires_grad(*as_tensor(self.get()), true);
     return self.release();
@@ -127,11 +131,16 @@ PyObject* get_dict(PyObject* self, void*) {
   return dict;
 }
 
+// Tensor is not of standard layout (it has bases), but its offsets are fixed in every compiler that we build
+// with.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
 PyMemberDef members[] = {
     {"__dictoffset__", T_PYSSIZET, offsetof(Tensor, host_dict), READONLY, nullptr},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(Tensor, host_weakrefs), READONLY, nullptr},
     {},
 };
+#pragma GCC diagnostic pop
 
 PyMethodDef make_subclass_method = {"_make_subclass", reinterpret_cast<PyCFunction>(make_subclass),
                                     METH_VARARGS | METH_KEYWORDS | METH_STATIC,
@@ -141,7 +150,8 @@ PyMethodDef make_subclass_method = {"_make_subclass", reinterpret_cast<PyCFuncti
 
 bool init_tensor_type(PyObject* module) {
   std::vector<PyType_Slot> slots = {
-      {Py_tp_doc, const_cast<char*>("A multi-dimensional array of one dtype that can take part in gradients.")},
+      {Py_tp_doc,
+       const_cast<char*>("A multi-dimensional array of one dtype that can take part in gradients.")},
       {Py_tp_new, reinterpret_cast<void*>(tensor_new)},
       {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
       {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
