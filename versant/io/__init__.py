@@ -1,0 +1,105 @@
+"""Saving and loading tensors, and what holds them, in safetensors files. Nothing in a file is ever executed.
+
+A dict of tensors is written as such, and any reader of the format can read it. Any other value (a checkpoint
+of dicts, lists, numbers, strings and tensors) has its structure written as JSON in the metadata.
+"""
+
+import json
+import mmap
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from versant import Tensor
+from versant.io import safetensors
+from versant.io.safetensors import FileFormatError
+from versant.io.structure import put_together, take_apart
+
+__all__ = ["FileFormatError", "load", "save"]
+
+Path = str | os.PathLike[str]
+
+_STRUCTURE = "versant.structure"  # the key of the metadata
+
+
+def save(obj: Any, f: Path | IO[bytes]) -> None:
+    """Write a value: tensors, numbers, strings, bools and None, in dicts, lists and tuples.
+
+    f: a path, or a file open for writing bytes. A file at the path stays whole until the new one is complete.
+    Raises TypeError for a value of another type.
+
+    >>> import versant as vs
+    >>> from io import BytesIO
+    >>> file = BytesIO()
+    >>> vs.save({"weight": vs.ones(2), "epoch": 3}, file)
+    >>> vs.load(BytesIO(file.getvalue()))
+    {'weight': tensor([1., 1.]), 'epoch': 3}
+    """
+    plain = isinstance(obj, dict) and all(
+        isinstance(name, str) and name != "__metadata__" and isinstance(value, Tensor)
+        for name, value in obj.items()
+    )
+    tensors: dict[str, Tensor] = obj
+    metadata = {}
+    if not plain:
+        structure, tensors = take_apart(obj)
+        metadata = {_STRUCTURE: json.dumps(structure, separators=(",", ":"), allow_nan=False)}
+    if isinstance(f, str | os.PathLike):
+        with _replacing(os.path.realpath(f)) as file:
+            safetensors.write(file, tensors, metadata)
+    else:
+        safetensors.write(f, tensors, metadata)
+
+
+def load(f: Path | IO[bytes], map_location: Any = None, weights_only: bool = True) -> Any:
+    """Read a value that `save`, or another writer of safetensors, has written.
+
+    f: a path, or a file open for reading bytes. Tensors from a path share the file's pages until they are
+    written to; the file itself is never changed.
+    map_location: "cpu" or None. `weights_only` is taken and changes nothing.
+    Raises FileFormatError for a file that is damaged or of another format.
+    """
+    if map_location not in (None, "cpu"):
+        raise ValueError(f"[load] map_location must be 'cpu' or None, got {map_location!r}")
+    buffer: Any
+    if not isinstance(f, str | os.PathLike):
+        name, buffer = str(getattr(f, "name", "file")), bytearray(f.read())
+    else:
+        name = os.fspath(f)
+        with open(name, "rb") as file:
+            empty = os.fstat(file.fileno()).st_size == 0
+            buffer = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    try:
+        tensors, metadata = safetensors.read(buffer)
+        if _STRUCTURE not in metadata:
+            return tensors
+        return put_together(safetensors.parse(metadata[_STRUCTURE].encode()), tensors)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        fault = str(error) if isinstance(error, FileFormatError) else f"damaged structure: {error!r}"
+        raise FileFormatError(f"[load] {name}: {fault}") from None
+
+
+@contextmanager
+def _replacing(path: str) -> Iterator[IO[bytes]]:
+    """A new file that takes the place of `path` once it is complete and on disk; otherwise it is removed."""
+    folder, name = os.path.split(path)
+    draft = os.path.join(folder, f".{name}.{secrets.token_hex(8)}")
+    try:
+        with open(draft, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if os.path.exists(path):
+            os.chmod(draft, os.stat(path).st_mode)
+        os.replace(draft, path)
+    except BaseException:
+        if os.path.exists(draft):
+            os.unlink(draft)
+        raise
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
