@@ -1,5 +1,106 @@
-"""Versant: a deep-learning framework."""
+"""Versant: tensors, gradients and networks.
 
+>>> import versant as vs
+>>> x = vs.tensor([1.0, 2.0, 3.0], requires_grad=True)
+>>> (x * x).sum().backward()
+>>> x.grad
+tensor([2., 4., 6.])
+"""
+
+import os as _os
+from importlib import import_module as _import_module
+from typing import Any as _Any
+
+from versant import _core
+from versant._core import (
+    AxisError,
+    DTypeError,
+    Generator,
+    ShapeError,
+    Size,
+    Tensor,
+    default_generator,
+    device,
+    dtype,
+    get_default_dtype,
+    get_num_threads,
+    promote_types,
+    result_type,
+    set_default_dtype,
+    set_num_threads,
+)
 from versant._core import version as __version__
+from versant.autograd.modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from versant.tensors import dtypes, methods
+from versant.tensors.methods import as_tensor, from_dlpack, from_numpy, frombuffer, tensor
+from versant.tensors.random import get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 
-__all__ = ["__version__"]
+_core.set_package(_os.path.dirname(__file__) + "/")
+methods.install()
+globals().update(dtypes.NAMES)
+
+from versant import ops  # noqa: E402  (the op table builds on the names above)
+
+ops.install()
+globals().update(ops.namespace("versant"))
+
+# Rooms that are opened when somebody walks in.
+_ROOMS = {"autograd", "data", "io", "linalg", "memory", "nn", "optim", "special", "testing"}
+_BORROWED = {"save": "versant.io", "load": "versant.io", "set_printoptions": "versant.tensors.printing"}
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _ROOMS:
+        return _import_module(f"versant.{name}")
+    if name in _BORROWED:
+        return getattr(_import_module(_BORROWED[name]), name)
+    raise AttributeError(f"module 'versant' has no attribute {name!r}")
+
+
+def is_tensor(obj: _Any) -> bool:
+    """Whether obj is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+__all__ = [
+    "AxisError",
+    "DTypeError",
+    "Generator",
+    "ShapeError",
+    "Size",
+    "Tensor",
+    "__version__",
+    "as_tensor",
+    "default_generator",
+    "device",
+    "dtype",
+    "enable_grad",
+    "from_dlpack",
+    "from_numpy",
+    "frombuffer",
+    "get_default_dtype",
+    "get_num_threads",
+    "get_rng_state",
+    "inference_mode",
+    "initial_seed",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "is_tensor",
+    "manual_seed",
+    "no_grad",
+    "promote_types",
+    "result_type",
+    "seed",
+    "set_default_dtype",
+    "set_grad_enabled",
+    "set_num_threads",
+    "set_rng_state",
+    "tensor",
+]

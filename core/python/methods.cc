@@ -113,9 +113,17 @@ PyObject* method_set_(PyObject* self, PyObject* source) {
   });
 }
 
+PyObject* method_to_bytes(PyObject* self, PyObject*) {
+  return guarded([&]() -> PyObject* {
+    const Array plain = as_tensor(self)->to_contiguous();
+    return PyBytes_FromStringAndSize(plain.as<char>(), plain.bytes());
+  });
+}
+
 }  // namespace
 
 PyMethodDef tensor_methods[] = {
+    {"_to_bytes", method_to_bytes, METH_NOARGS, "The elements' bytes, row by row."},
     {"item", method_item, METH_NOARGS, "The one element as a Python number."},
     {"tolist", method_tolist, METH_NOARGS, "The elements as nested lists of Python numbers."},
     {"dim", method_dim, METH_NOARGS, "The number of axes."},

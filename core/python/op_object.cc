@@ -227,7 +227,7 @@ PyObject* op_special(PyObject* object, PyObject* args) {
 PyObject* op_variant(PyObject* object, PyObject* args) {
   PyObject* keyword;
   PyObject* other;
-  if (!PyArg_ParseTuple(args, "UO!", &keyword, op_type, &other)) return nullptr;
+  if (!PyArg_ParseTuple(args, "UO", &keyword, &other)) return nullptr;
   OpObject* self = as_op(object);
   if (!self->variants && !(self->variants = PyDict_New())) return nullptr;
   if (PyDict_SetItem(self->variants, keyword, other) < 0) return nullptr;
@@ -255,7 +255,9 @@ PyMethodDef op_methods[] = {
     {"in_place", op_in_place, METH_NOARGS, "The same op, writing into its first argument."},
     {"special", op_special, METH_VARARGS,
      "special(value, op): use `op` of the first input where the second is that number."},
-    {"variant", op_variant, METH_VARARGS, "variant(keyword, op): use `op` when called with that keyword."},
+    {"variant", op_variant, METH_VARARGS,
+     "variant(keyword, op): call `op` when that keyword is given, its value as the last positional "
+     "argument."},
     {"operator", op_operator, METH_VARARGS, "operator(name): serve Python's operator of that name."},
     {},
 };
@@ -405,7 +407,8 @@ bool init_ops(PyObject* module) {
   Object micro(PyDict_New());
   if (!micro) return false;
   for (size_t i = 0; i < kMicroCount; ++i) {
-    Object entry(Py_BuildValue("(ii)", static_cast<int>(i), static_cast<int>(kMicro[i].arity)));
+    Object entry(Py_BuildValue("(iiO)", static_cast<int>(i), static_cast<int>(kMicro[i].arity),
+                               kMicro[i].ints ? Py_True : Py_False));
     if (!entry || PyDict_SetItemString(micro.get(), kMicro[i].name.data(), entry.get()) < 0) return false;
   }
   return PyModule_AddObjectRef(module, "MICRO", micro.get()) == 0;

@@ -1,0 +1,48 @@
+"""`backward` and `grad`: the two ways to ask for gradients."""
+
+from collections.abc import Sequence
+
+from versant import _core
+from versant._core import Tensor
+
+TensorOrTensors = Tensor | Sequence[Tensor]
+
+
+def backward(
+    tensors: TensorOrTensors,
+    grad_tensors: TensorOrTensors | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: TensorOrTensors | None = None,
+) -> None:
+    """Adds the gradients of `tensors` to `.grad` of the leaves behind them.
+
+    grad_tensors: one weight of each tensor's shape; may be left out for tensors of one element.
+    retain_graph: keep saved values for another pass (default: as create_graph).
+    create_graph: record the pass itself, for gradients of gradients.
+    inputs: accumulate into these tensors only.
+    Raises RuntimeError when a tensor has no history, or was already used up.
+    """
+    _core.backward(tensors, grad_tensors, retain_graph, create_graph, inputs)
+
+
+def grad(
+    outputs: TensorOrTensors,
+    inputs: TensorOrTensors,
+    grad_outputs: TensorOrTensors | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Tensor, ...]:
+    """The gradients of `outputs` with respect to `inputs`, one of each input's shape.
+
+    allow_unused: give None for an input that no output depends on, instead of raising RuntimeError.
+    materialize_grads: give zeros for it.
+    """
+    if is_grads_batched:
+        raise NotImplementedError("[grad] is_grads_batched: map over the rows of grad_outputs instead")
+    return _core.grad(
+        outputs, inputs, grad_outputs, retain_graph, create_graph, bool(allow_unused), materialize_grads
+    )

@@ -1,0 +1,233 @@
+"""Tensor methods that are not ops: conversion of dtype, numpy and DLPack, copies and pickles, hooks, iteration."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from versant import _core
+from versant._core import Tensor
+
+if TYPE_CHECKING:
+    import numpy
+
+
+def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """The tensor with another dtype: to(dtype), to("cpu"), to("cpu", dtype), to(other).  copy: always a new tensor."""
+    dtype = kwargs.pop("dtype", None)
+    device = kwargs.pop("device", None)
+    copy = kwargs.pop("copy", False)
+    kwargs.pop("non_blocking", None)
+    kwargs.pop("memory_format", None)
+    if kwargs:
+        raise TypeError(f"[to] got unexpected keyword arguments {sorted(kwargs)}")
+    for arg in args:
+        if isinstance(arg, Tensor):
+            dtype = arg.dtype
+        elif isinstance(arg, _core.dtype) or arg in (float, int, bool):
+            dtype = arg
+        elif isinstance(arg, (str, _core.device)):
+            device = arg
+        elif not isinstance(arg, bool) and arg is not None:
+            raise TypeError(f"[to] expected a dtype, a device or a tensor, got {type(arg).__name__}")
+    if device is not None:
+        _core.device(device)
+    result = self if dtype is None else self.cast(dtype)
+    return result.clone() if copy and result is self else result
+
+
+def _convert(dtype: Any) -> Callable[[Tensor], Tensor]:
+    def convert(self: Tensor) -> Tensor:
+        return self.cast(dtype)
+
+    convert.__doc__ = f"The tensor as {dtype.name}."
+    return convert
+
+
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """The tensor with the dtype of `other`."""
+    return self.cast(other.dtype)
+
+
+def cpu(self: Tensor) -> Tensor:
+    """The tensor itself: it lives in main memory."""
+    return self
+
+
+def numpy(self: Tensor, *, force: bool = False) -> "numpy.ndarray[Any, Any]":
+    """A numpy array over the same memory.  force: detach first.  Raises RuntimeError when gradients are recorded."""
+    import numpy as np
+
+    if self.requires_grad and not force:
+        raise RuntimeError(
+            "[numpy] can't call numpy() on a tensor that requires grad; use tensor.detach().numpy() instead"
+        )
+    if self.dtype is _core.bfloat16:
+        raise TypeError("[numpy] numpy has no bfloat16; convert with .float() first")
+    return np.asarray(memoryview(self.detach()))
+
+
+def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> "numpy.ndarray[Any, Any]":
+    array = self.numpy()
+    if dtype is not None and array.dtype != dtype:
+        if copy is False:
+            raise ValueError("[__array__] another dtype needs a copy")
+        return array.astype(dtype)
+    return array.copy() if copy else array
+
+
+def __dlpack__(self: Tensor, *, stream: Any = None, **options: Any) -> Any:
+    return _core.to_dlpack(self)
+
+
+def __dlpack_device__(self: Tensor) -> tuple[int, int]:
+    return (1, 0)
+
+
+def from_numpy(array: Any) -> Tensor:
+    """A tensor over a numpy array's memory: a change of one shows in the other."""
+    return _core.from_buffer(array)
+
+
+def from_dlpack(source: Any) -> Tensor:
+    """A tensor over the memory of any object with `__dlpack__`."""
+    return _core.from_dlpack_capsule(source.__dlpack__() if hasattr(source, "__dlpack__") else source)
+
+
+def frombuffer(
+    buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Tensor:
+    """A one-dimensional tensor over raw memory.  offset: in bytes; count: elements, -1 for all that fit."""
+    result = _core.frombuffer(buffer, dtype, count, offset)
+    return result.requires_grad_() if requires_grad else result
+
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    """A tensor of its own from numbers, nested sequences, arrays or tensors.
+
+    dtype: by default that of the data; Python floats give the default dtype, ints int64.
+    """
+    if device is not None:
+        _core.device(device)
+    return _core.tensor(data, dtype, requires_grad)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """A tensor of the data, sharing its memory where it can."""
+    if device is not None:
+        _core.device(device)
+    return _core.as_tensor(data, dtype)
+
+
+def __iter__(self: Tensor) -> Iterator[Tensor]:
+    if self.dim() == 0:
+        raise TypeError("iteration over a 0-d tensor")
+    return iter([self[i] for i in range(len(self))])
+
+
+def __reversed__(self: Tensor) -> Tensor:
+    return self.flip(0) if self.dim() else self
+
+
+def __contains__(self: Tensor, value: Any) -> bool:
+    return bool((self == value).any())
+
+
+def __format__(self: Tensor, spec: str) -> str:
+    if self.dim() == 0 and spec:
+        return format(self.item(), spec)
+    return object.__format__(self, spec) if spec else str(self)
+
+
+def __repr__(self: Tensor) -> str:
+    from versant.tensors.printing import represent
+
+    return represent(self)
+
+
+def _rebuild(data: bytes, dtype: Any, shape: tuple[int, ...], requires_grad: bool, kind: Any, extra: Any) -> Tensor:
+    flat = _core.frombuffer(bytearray(data), dtype, -1, 0) if data else _core.full((0,), None, dtype, False)
+    result = flat.view(shape)
+    if kind is not Tensor:
+        result = Tensor._make_subclass(kind, result, requires_grad)
+    elif requires_grad:
+        result.requires_grad_()
+    if extra:
+        result.__dict__.update(extra)
+    return result
+
+
+def __reduce_ex__(self: Tensor, protocol: Any) -> Any:
+    if self.requires_grad and not self.is_leaf:
+        raise RuntimeError("[pickle] only leaf tensors can be pickled or deep-copied; detach() it first")
+    raw = self.detach()._to_bytes()
+    return _rebuild, (raw, self.dtype, tuple(self.shape), self.requires_grad, type(self), dict(self.__dict__) or None)
+
+
+def __copy__(self: Tensor) -> Tensor:
+    result = Tensor._make_subclass(type(self), self.detach(), self.requires_grad)
+    result.__dict__.update(self.__dict__)
+    return result
+
+
+def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:
+    if id(self) in memo:
+        found: Tensor = memo[id(self)]
+        return found
+    if self.requires_grad and not self.is_leaf:
+        raise RuntimeError("[deepcopy] only leaf tensors can be deep-copied; detach() or clone() it first")
+    import copy
+
+    result = Tensor._make_subclass(type(self), self.detach().clone(), self.requires_grad)
+    memo[id(self)] = result
+    result.__dict__.update(copy.deepcopy(self.__dict__, memo))
+    if self.grad is not None:
+        result.grad = copy.deepcopy(self.grad, memo)
+    return result
+
+
+def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Any:
+    """Calls hook(grad) when the gradient of this tensor is known; a tensor returned replaces it."""
+    return _core.register_hook(self, hook)
+
+
+def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], None]) -> Any:
+    """Calls hook(tensor) after .grad of this leaf was accumulated."""
+    return _core.register_post_accumulate_grad_hook(self, hook)
+
+
+def retain_grad(self: Tensor) -> None:
+    """Keeps .grad of this non-leaf tensor at the next backward."""
+    _core.retain_grad(self)
+
+
+def is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
+    """Whether elements lie in memory row by row without gaps."""
+    return self._is_row_major()
+
+
+def is_same_size(self: Tensor, other: Tensor) -> bool:
+    """Whether both shapes are equal."""
+    return self.shape == other.shape
+
+
+def share_memory_(self: Tensor) -> Tensor:
+    """The tensor itself: threads of one process share it already."""
+    return self
+
+
+def install() -> None:
+    """Gives Tensor these methods."""
+    own = [
+        to, type_as, cpu, numpy, __array__, __dlpack__, __dlpack_device__, __iter__, __reversed__, __contains__,
+        __format__, __repr__, __reduce_ex__, __copy__, __deepcopy__, register_hook,
+        register_post_accumulate_grad_hook, retain_grad, is_contiguous, is_same_size, share_memory_,
+    ]  # fmt: skip
+    for function in own:
+        setattr(Tensor, function.__name__, function)
+    names = {
+        "float": _core.float32, "double": _core.float64, "half": _core.float16, "bfloat16": _core.bfloat16,
+        "long": _core.int64, "int": _core.int32, "short": _core.int16, "char": _core.int8, "byte": _core.uint8,
+        "bool": _core.bool,
+    }  # fmt: skip
+    for name, dtype in names.items():
+        setattr(Tensor, name, _convert(dtype))
+    Tensor.__array_priority__ = 1000

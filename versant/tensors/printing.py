@@ -1,0 +1,183 @@
+"""How tensors print: aligned columns, summarised beyond 1000 elements, as PyTorch prints them."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from versant import _core
+from versant._core import Tensor
+
+
+@dataclass
+class PrintOptions:
+    """precision: digits after the point; threshold: elements above which a tensor is summarised; edgeitems: how many are
+    shown at each end of an axis then; linewidth: characters of a line; sci_mode: force (or forbid) exponents."""
+
+    precision: int = 4
+    threshold: float = 1000
+    edgeitems: int = 3
+    linewidth: int = 80
+    sci_mode: bool | None = None
+
+
+options = PrintOptions()
+
+_profiles = {
+    "default": PrintOptions(),
+    "short": PrintOptions(precision=2, edgeitems=2),
+    "full": PrintOptions(threshold=math.inf),
+}
+
+
+def set_printoptions(
+    precision: int | None = None,
+    threshold: float | None = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+    profile: str | None = None,
+    sci_mode: bool | None = None,
+) -> None:
+    """Changes how tensors print; what is None stays.  profile: "default", "short" or "full"."""
+    if profile is not None:
+        if profile not in _profiles:
+            raise ValueError(f"[set_printoptions] unknown profile {profile!r}; known: {sorted(_profiles)}")
+        options.__dict__.update(_profiles[profile].__dict__)
+    changes = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
+    options.__dict__.update({name: value for name, value in changes.items() if value is not None})
+    options.sci_mode = sci_mode
+
+
+class _Formatter:
+    """One format for all shown numbers of a tensor, so that columns align."""
+
+    def __init__(self, values: list[Any], floating: bool) -> None:
+        self.floating = floating
+        self.integral = False
+        self.scientific = False
+        self.width = 1
+        if not floating:
+            self.width = max((len(str(v)) for v in values), default=1)
+            return
+        finite = [abs(v) for v in values if math.isfinite(v) and v != 0]
+        if not finite:
+            self.integral = True
+        else:
+            largest, smallest = max(finite), min(finite)
+            if all(v == math.ceil(v) for v in finite):
+                self.integral = True
+                self.scientific = largest / smallest > 1000.0 or largest > 1.0e8
+            else:
+                self.scientific = largest / smallest > 1000.0 or largest > 1.0e8 or smallest < 1.0e-4
+            if self.integral and not self.scientific:
+                pass
+        if options.sci_mode is not None:
+            self.scientific = options.sci_mode
+        nonzero = [v for v in values if v != 0 and math.isfinite(v)]
+        if nonzero:
+            self.width = max(len(self._number(v)) for v in nonzero)
+        others = [v for v in values if not math.isfinite(v)]
+        if others:
+            self.width = max(self.width, *(len(self._number(v)) for v in others))
+
+    def _number(self, value: Any) -> str:
+        if not self.floating:
+            return str(value)
+        if not math.isfinite(value):
+            return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+        if self.scientific:
+            return f"{value:.{options.precision}e}"
+        if self.integral:
+            return f"{value:.0f}."
+        return f"{value:.{options.precision}f}"
+
+    def __call__(self, value: Any) -> str:
+        return self._number(value).rjust(self.width)
+
+
+def _shown(tensor: Tensor, summarise: bool) -> list[Any]:
+    """The numbers that will be printed."""
+    if tensor.numel() == 0:
+        return []
+    if not summarise:
+        values: list[Any] = tensor.reshape(-1).tolist()
+        return values
+    corner = tensor
+    for axis in range(tensor.dim()):
+        edge = options.edgeitems
+        if corner.shape[axis] > 2 * edge:
+            picks = [*range(edge), *range(corner.shape[axis] - edge, corner.shape[axis])]
+            corner = corner.index_select(axis, _core.tensor(picks))
+    corners: list[Any] = corner.reshape(-1).tolist()
+    return corners
+
+
+def _vector(tensor: Tensor, indent: int, summarise: bool, formatter: _Formatter) -> str:
+    per_line = max(1, (options.linewidth - indent) // (formatter.width + 2))
+    edge = options.edgeitems
+    if summarise and tensor.shape[0] > 2 * edge:
+        words = [formatter(v) for v in tensor[:edge].tolist()] + [" ..."]
+        words += [formatter(v) for v in tensor[-edge:].tolist()]
+    else:
+        words = [formatter(v) for v in tensor.tolist()]
+    lines = [", ".join(words[i : i + per_line]) for i in range(0, len(words), per_line)]
+    return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
+
+
+def _block(tensor: Tensor, indent: int, summarise: bool, formatter: _Formatter) -> str:
+    if tensor.dim() == 0:
+        return formatter(tensor.item()).strip() if formatter.floating else str(tensor.item())
+    if tensor.dim() == 1:
+        return _vector(tensor, indent, summarise, formatter)
+    edge = options.edgeitems
+    size = tensor.shape[0]
+    if summarise and size > 2 * edge:
+        rows = [_block(tensor[i], indent + 1, summarise, formatter) for i in range(edge)]
+        rows.append("...")
+        rows += [_block(tensor[i], indent + 1, summarise, formatter) for i in range(size - edge, size)]
+    else:
+        rows = [_block(tensor[i], indent + 1, summarise, formatter) for i in range(size)]
+    gap = "," + "\n" * (tensor.dim() - 1) + " " * (indent + 1)
+    return "[" + gap.join(rows) + "]"
+
+
+def represent(tensor: Tensor) -> str:
+    """The text of repr(tensor)."""
+    from versant.autograd.modes import no_grad
+
+    prefix = "tensor("
+    shown_name = type(tensor).__name__
+    if shown_name == "Parameter":
+        prefix = "Parameter containing:\ntensor("
+    plain = tensor.detach()
+    with no_grad():
+        summarise = plain.numel() > options.threshold
+        floating = plain.is_floating_point()
+        if plain.numel() == 0 and plain.dim() != 1:
+            body = "[]"
+        else:
+            formatter = _Formatter(_shown(plain, summarise), floating)
+            body = _block(plain, len("tensor("), summarise, formatter)
+    suffixes = []
+    if plain.numel() == 0 and plain.dim() != 1:
+        suffixes.append(f"size={tuple(plain.shape)}")
+    usual = (_core.get_default_dtype(), _core.int64, _core.bool)
+    if plain.dtype not in usual or (plain.numel() == 0 and plain.dtype is not _core.get_default_dtype()):
+        suffixes.append(f"dtype={plain.dtype!r}")
+    if tensor.grad_fn is not None:
+        suffixes.append(f"grad_fn=<{tensor.grad_fn.name()}>")
+    elif tensor.requires_grad:
+        suffixes.append("requires_grad=True")
+    return _with_suffixes(prefix + body, suffixes)
+
+
+def _with_suffixes(text: str, suffixes: list[str]) -> str:
+    last = len(text) - text.rfind("\n") + 1
+    lines = [text]
+    for suffix in suffixes:
+        if last + len(suffix) + 2 > options.linewidth:
+            lines.append(",\n       " + suffix)
+            last = len("tensor(") + len(suffix)
+        else:
+            lines.append(", " + suffix)
+            last += len(suffix) + 2
+    return "".join(lines) + ")"
