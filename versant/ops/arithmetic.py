@@ -4,7 +4,7 @@ from versant.ops.expression import m
 from versant.ops.lazy import np
 from versant.ops.record import Choice, elementwise
 
-# --- sums and products --------------------------------------------------------------------------------------------
+# --- sums and products --------------------------------------------------------------------------------
 
 add_scaled = elementwise(
     "add.alpha",
@@ -111,7 +111,7 @@ lerp = elementwise(
     ),
 )
 
-# --- quotients ----------------------------------------------------------------------------------------------------
+# --- quotients ----------------------------------------------------------------------------------------
 
 div = elementwise(
     "div",
@@ -176,7 +176,7 @@ reciprocal = elementwise(
     stablehlo=lambda x: 1 / x,
 )
 
-# --- signs --------------------------------------------------------------------------------------------------------
+# --- signs --------------------------------------------------------------------------------------------
 
 neg = elementwise(
     "neg",
@@ -231,7 +231,7 @@ copysign = elementwise(
     stablehlo=lambda x, y: m.select(m.signbit(y), -m.abs(x), m.abs(x)),
 )
 
-# --- copies -------------------------------------------------------------------------------------------------------
+# --- copies -------------------------------------------------------------------------------------------
 
 copy = elementwise(
     "copy",
@@ -240,5 +240,4 @@ copy = elementwise(
     rule="first",
     ref=lambda x, y: np.broadcast_arrays(x, y)[1],
     places="",
-    also="Tensor.copy_",
 )

@@ -1,9 +1,10 @@
 """Derivatives of elementwise ops.
 
-A record of the op table states one thing: the partial derivatives of its output by its inputs. Vector-Jacobian
-products, what they save, Jacobian-vector products and derivatives of any order follow from it. Where a record states
-no derivative, it is derived from the definition, micro-op by micro-op; the rule for a micro-op is the derivative of
-the record that is defined as that micro-op. So each derivative stands in one place.
+A record of the op table states one thing: the partial derivatives of its output by its inputs.
+Vector-Jacobian products, what they save, Jacobian-vector products and derivatives of any order follow from
+it. Where a record states no derivative, it is derived from the definition, micro-op by micro-op; the rule for
+a micro-op is the derivative of the record that is defined as that micro-op. So each derivative stands in one
+place.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,8 +42,8 @@ class Formula:
     """An elementwise function: its value, and its partial derivatives, as expressions.
 
     definition: the value from inputs and parameters; a micro-op, or a function that builds an expression.
-    derivative: from inputs, parameters and the output, the partial derivative by each input (one expression for one
-        input, a tuple for more); None to derive it from the definition.
+    derivative: from inputs, parameters and the output, the partial derivative by each input (one expression
+        for one input, a tuple for more); None to derive it from the definition.
     """
 
     def __init__(
@@ -90,12 +91,12 @@ class Formula:
         stated = self.stated(*values)
         return [lift(partial) for partial in (stated if isinstance(stated, tuple) else (stated,))]
 
-    # --- what the machine asks for, once each ---------------------------------------------------------------------
+    # --- what the machine asks for, once each ---------------------------------------------------------
 
     def forward(self) -> Program:
         return lower([self.value], self.sources)
 
-    def derivative(self, i: int) -> None | str | tuple[int, _core.Op, list[int]]:
+    def derivative(self, i: int) -> str | tuple[int, _core.Op, list[int]] | None:
         """Nothing for zero; "identity"; or the sources read, and the op that gives the gradient from them."""
         gradient = self.vjp[i]
         if gradient is ZERO:
@@ -110,7 +111,7 @@ class Formula:
         outputs = [gradient for i, gradient in enumerate(self.vjp) if mask >> i & 1]
         return lower(outputs, [GRADIENT, *self.sources, self.output])
 
-    # --- gradients as ops of their own ----------------------------------------------------------------------------
+    # --- gradients as ops of their own ----------------------------------------------------------------
 
     @staticmethod
     def named(gradient: Expression) -> tuple[_core.Op, Sequence[Source]] | None:
@@ -158,8 +159,8 @@ def derive(root: Expression, inputs: Sequence[Source], output: Source) -> list[E
 def scale(gradient: Expression, partial: Expression) -> Expression:
     """gradient * partial.
 
-    A choice between partial derivatives becomes a choice between gradients: where a derivative is zero, an infinite
-    or missing gradient does not turn it into NaN.
+    A choice between partial derivatives becomes a choice between gradients: where a derivative is zero, an
+    infinite gradient does not turn it into NaN.
     """
     if gradient is ZERO:
         return ZERO

@@ -4,8 +4,8 @@
                  | constant          a Python number
                  | micro(expression, ...)
 
-Equal expressions are one object, so what occurs twice is computed once. `lower` turns expressions into a program
-for the machine.
+Equal expressions are one object, so what occurs twice is computed once. `lower` turns expressions into a
+program for the machine.
 """
 
 import operator
@@ -76,7 +76,10 @@ Program = tuple[list[Number], list[tuple[int, int, int, int]], list[int]]  # con
 
 
 class Source(Expression):
-    """Where a value comes from. Sources of an op: 0 the gradient of its output, then inputs, parameters, the output."""
+    """Where a value comes from.
+
+    The sources of an op: 0 is the gradient of its output; inputs, parameters and the output follow.
+    """
 
     __slots__ = ("number",)
 
@@ -115,11 +118,11 @@ class Application(Expression):
 class Micro:
     """An instruction of the machine (core/machine/micro.h); a call makes an expression."""
 
-    __slots__ = ("arity", "code", "has_integers", "name")
+    __slots__ = ("arity", "code", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.code, self.arity, self.has_integers = _core.MICRO[name]
+        self.code, self.arity, *_ = _core.MICRO[name]
 
     def __call__(self, *operands: Operand) -> Expression:
         if len(operands) != self.arity:

@@ -2,9 +2,9 @@
 
     tanh = elementwise("tanh", m.tanh, "Hyperbolic tangent.", d=lambda x, y: 1 - y * y, ref=np.tanh, ...)
 
-Three kinds of records: `elementwise` (an expression over micro-ops), `primitive` (a function of the machine) and
-`composite` (a Python function over other ops). The methods of Tensor, the functions, their stubs, pages and tests are
-all made from `table`; there is no other list of ops.
+Three kinds of records: `elementwise` (an expression over micro-ops), `primitive` (a function of the machine)
+and `composite` (a Python function over other ops). The methods of Tensor, the functions, their stubs, pages
+and tests are all made from `table`; there is no other list of ops.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,8 +29,8 @@ class Record(NamedTuple):
     call: Callable[..., Any]
     signature: list[Argument] | None  # None: that of the Python function `definition`
 
-    # Where users find it: namespaces ("versant", "Tensor", "nn.functional", "special", "linalg"), other names of the
-    # same op ("absolute", or with a namespace "special.expit"), its in-place form and the operator that it serves.
+    # Where users find it: namespaces ("versant", "Tensor", "nn.functional", "special", "linalg"), other names
+    # of the same op ("absolute", or with a namespace "special.expit"), its in-place form, its operator.
     places: tuple[str, ...]
     also: tuple[str, ...]
     in_place: Callable[..., Any] | None
@@ -89,12 +89,12 @@ def elementwise(
     """Adds an elementwise op to the table.
 
     definition: the value, from inputs and parameters: a micro-op or a function that builds an expression.
-    d: the partial derivatives, from inputs, parameters and the output y (`derivation.Formula`); left out, they are
-        derived from the definition.
-    signature: inputs, then parameters (their kind is "number"); by default "input", or "input, other" for two.
+    d: the partial derivatives, from inputs, parameters and the output y (`derivation.Formula`); left out,
+        they are derived from the definition.
+    signature: inputs, then parameters (of kind "number"); by default "input", or "input, other" for two.
     rule, promotes, rejects_bool: the dtype of the result (core/machine/elementwise.h).
-    specials: for numbers in the place of the second input, cheaper ops of the first. variants: for keywords, the ops
-        that take their value as last argument.
+    specials: for numbers in the place of the second input, cheaper ops of the first.
+    variants: for keywords, the ops that take their value as last argument.
     """
     arguments = parse(signature or ("input", "input, other")[arity(definition) - 1])
     parameters = [a for a in arguments if a.kind == "number"]
@@ -167,7 +167,7 @@ def primitive(
     """Adds a function of the machine to the table.
 
     target: its name there, where it differs.
-    definition: the same as a Python function over other ops, when the machine's function is a faster form of it.
+    definition: the same as a Python function over other ops, where the machine's function is a faster form.
     in_place: the machine has `target_` too, which writes into its first argument.
     """
     arguments = parse(signature)
@@ -209,10 +209,13 @@ def composite(
     samples: Sequence[Call] = (),
     places: str = "versant Tensor",
     also: str = "",
-    in_place: bool = False,
+    in_place: bool | Callable[..., Any] = False,
     without: Mapping[str, str] | None = None,
 ) -> Callable[[AnyFunction], AnyFunction]:
-    """Adds the decorated Python function over other ops to the table; its docstring is the op's."""
+    """Adds the decorated Python function over other ops to the table; its docstring is the op's.
+
+    in_place: its in-place form; True for one that computes the result and copies it back.
+    """
 
     def add(function: AnyFunction) -> AnyFunction:
         table[name or function.__name__] = Record(
@@ -223,7 +226,7 @@ def composite(
             signature=None,
             places=tuple(places.split()),
             also=tuple(also.split()),
-            in_place=written_back(function) if in_place else None,
+            in_place=written_back(function) if in_place is True else in_place or None,
             operator="",
             rule="",
             formula=None,

@@ -2,8 +2,9 @@
 
     input, dim: ints? = None, keepdim: bool = False, *, dtype: dtype? = None
 
-An argument without kind is a tensor. Kinds: tensor, tensors, int, ints, *ints (also as several arguments), float,
-number, bool, dtype, text, generator; with "?" None is allowed too. What follows * is passed by keyword.
+An argument without kind is a tensor. Kinds: tensor, tensors, int, ints, *ints (also as several arguments),
+float, number, bool, dtype, text, generator; with "?" None is allowed too. What follows * is passed by
+keyword.
 """
 
 import re
