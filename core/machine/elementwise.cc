@@ -292,14 +292,15 @@ TensorRef apply(ElementwiseOp& op, std::span<const Input> inputs) {
   if (!op.specials.empty() && !inputs[1].tensor) {
     for (const auto& [value, special] : op.specials) {
       if (inputs[1].scalar.as_double() != value) continue;
-      if (inputs[0].tensor &&
-          (is_floating(inputs[0].tensor->dtype) || inputs[1].scalar.kind == Scalar::Kind::Int) &&
-          inputs[0].tensor->dtype != DType::Bool)
+      const DType base = inputs[0].tensor ? inputs[0].tensor->dtype : DType::Bool;
+      if (is_floating(base) ||
+          (base != DType::Bool && inputs[1].scalar.kind == Scalar::Kind::Int && value > 0))
         return apply(*special, inputs.first(1));
     }
   }
   DType common;
   const DType dtype = result_dtype(op, inputs, &common);
+  if (common == DType::Bool && op.on_bool) return apply(*op.on_bool, inputs);
   check_supported(op, common);
   bool simple;
   const Dims sizes = result_sizes(op, inputs, &simple);
@@ -317,6 +318,7 @@ void apply_in_place(ElementwiseOp& op, std::span<const Input> inputs, Tensor& ou
   prepare(op, inputs);
   DType common;
   const DType dtype = result_dtype(op, inputs, &common);
+  if (common == DType::Bool && op.on_bool) return apply_in_place(*op.on_bool, inputs, out, fresh);
   check_supported(op, common);
   if (!can_cast_in_place(dtype, out.dtype)) {
     fail(ErrorKind::DType, "[", op.name, "_] the result has dtype ", name(dtype),

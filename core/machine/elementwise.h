@@ -51,6 +51,7 @@ struct ElementwiseOp {
   std::unordered_map<uint32_t, std::unique_ptr<Program>> backward;  // by mask of wanted inputs
   // Cheaper ops for certain numbers in the place of the second input: x ** 2 is square(x).
   std::vector<std::pair<double, ElementwiseOp*>> specials;
+  ElementwiseOp* on_bool = nullptr;  // the op to use where the inputs promote to bool
 };
 
 struct ElementwiseHooks {

@@ -30,6 +30,7 @@ constexpr int kMost = Program::kMaxInputs;
 // One call's operands, from arguments to result.
 struct Call {
   OpObject* self;
+  bool in_place;
   Operand operands[kMost];
   bool given[kMost] = {};
 
@@ -65,7 +66,7 @@ struct Call {
     }
     if (!any) fail(ErrorKind::Type, "[", op.name, "] expected a tensor, got only numbers");
     const std::span<const Input> span(inputs, total);
-    if (self->in_place) {
+    if (in_place) {
       Tensor* target = inputs[0].tensor;
       if (!target) fail(ErrorKind::Type, "[", op.name, "_] expected a tensor to change in place");
       apply_in_place(op, span, *target);
@@ -105,23 +106,11 @@ struct Call {
 };
 
 PyObject* call_variant(OpObject* self, PyObject* variant, PyObject* const* args, Py_ssize_t n,
-                       PyObject* kwnames, Py_ssize_t at) {
-  // The keyword's value becomes the last positional argument of the variant; other keywords stay.
-  std::vector<PyObject*> all(args, args + n);
-  all.push_back(args[n + at]);
-  Object names(PyTuple_New(PyTuple_GET_SIZE(kwnames) - 1));
-  if (!names) return nullptr;
-  for (Py_ssize_t k = 0, to = 0; k < PyTuple_GET_SIZE(kwnames); ++k) {
-    if (k == at) continue;
-    PyObject* name = PyTuple_GET_ITEM(kwnames, k);
-    Py_INCREF(name);
-    PyTuple_SET_ITEM(names.get(), to++, name);
-    all.push_back(args[n + k]);
-  }
+                       PyObject* kwnames) {
   Object target = Object::share(variant);
   if (self->in_place) target = Object(PyObject_CallMethod(variant, "in_place", nullptr));
   if (!target) return nullptr;
-  return PyObject_Vectorcall(target.get(), all.data(), n + 1, names.get());
+  return PyObject_Vectorcall(target.get(), args, n, kwnames);
 }
 
 PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
@@ -137,22 +126,30 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
     });
   }
   return guarded([&]() -> PyObject* {
-    Call call{self, {}, {}};
-    if (n > total) fail(ErrorKind::Type, "[", op.name, "] takes ", total, " arguments, got ", n);
+    Call call{self, self->in_place, {}, {}};
+    // The functions of nn.functional say relu(x, inplace=True), or just relu(x, True).
+    if (n == total + 1 && PyBool_Check(args[total])) {
+      call.in_place |= args[total] == Py_True;
+    } else if (n > total)
+      fail(ErrorKind::Type, "[", op.name, "] takes ", total, " arguments, got ", n);
     PyObject* out = nullptr;
     if (kwnames) {
       for (Py_ssize_t k = 0; self->variants && k < PyTuple_GET_SIZE(kwnames); ++k) {
         PyObject* variant = PyDict_GetItemWithError(self->variants, PyTuple_GET_ITEM(kwnames, k));
-        if (variant) return call_variant(self, variant, args, n, kwnames, k);
+        if (variant) return call_variant(self, variant, args, n, kwnames);
         if (PyErr_Occurred()) throw HostError{};
       }
     }
-    for (Py_ssize_t i = 0; i < n; ++i) call.set(static_cast<int>(i), args[i]);
+    for (Py_ssize_t i = 0; i < std::min<Py_ssize_t>(n, total); ++i) call.set(static_cast<int>(i), args[i]);
     if (kwnames) {
       for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(kwnames); ++k) {
         PyObject* name = PyTuple_GET_ITEM(kwnames, k);
         if (PyUnicode_CompareWithASCIIString(name, "out") == 0) {
           out = args[n + k];
+          continue;
+        }
+        if (PyUnicode_CompareWithASCIIString(name, "inplace") == 0) {
+          call.in_place |= PyObject_IsTrue(args[n + k]) == 1;
           continue;
         }
         int at = -1;
@@ -234,6 +231,12 @@ PyObject* op_variant(PyObject* object, PyObject* args) {
   Py_RETURN_NONE;
 }
 
+PyObject* op_on_bool(PyObject* object, PyObject* other) {
+  if (!Py_IS_TYPE(other, op_type)) return PyErr_Format(PyExc_TypeError, "[on_bool] expected an Op");
+  as_op(object)->op->on_bool = as_op(other)->op;
+  Py_RETURN_NONE;
+}
+
 PyObject* op_operator(PyObject* object, PyObject* args) {
   const char* name;
   if (!PyArg_ParseTuple(args, "s", &name)) return nullptr;
@@ -256,8 +259,8 @@ PyMethodDef op_methods[] = {
     {"special", op_special, METH_VARARGS,
      "special(value, op): use `op` of the first input where the second is that number."},
     {"variant", op_variant, METH_VARARGS,
-     "variant(keyword, op): call `op` when that keyword is given, its value as the last positional "
-     "argument."},
+     "variant(keyword, op): call `op`, with the same arguments, when that keyword is given."},
+    {"on_bool", op_on_bool, METH_O, "on_bool(op): use `op` where the inputs promote to bool."},
     {"operator", op_operator, METH_VARARGS, "operator(name): serve Python's operator of that name."},
     {},
 };

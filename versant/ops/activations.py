@@ -4,7 +4,7 @@ import math
 from functools import partial
 
 from versant._core import Tensor
-from versant.ops.expression import Expression, Operand, m
+from versant.ops.expression import Expression, m
 from versant.ops.lazy import np
 from versant.ops.record import Choice, composite, elementwise
 from versant.ops.samples import array, call
@@ -101,7 +101,6 @@ prelu_slopes = elementwise(
     "input where positive, slope * input elsewhere",
     ref=lambda x, slope: np.where(x > 0, x, x * slope),
     signature="input, slope",
-    places="",
 )
 
 
@@ -192,10 +191,6 @@ softplus = activation(
 # --- exponential units ------------------------------------------------------------------------------------
 
 
-def elu_of(x: Expression, alpha: Operand, scale: Operand, steepness: Operand) -> Expression:
-    return m.select(x > 0, x * scale, m.expm1(x * steepness) * alpha * scale)
-
-
 elu = activation(
     "elu",
     lambda x, alpha: m.select(x > 0, x, m.expm1(x) * alpha),
@@ -232,13 +227,11 @@ gelu_tanh = activation(
     lambda x: 0.5 * x * (1 + m.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))),
     "The approximation of gelu by tanh.",
     ref=lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
-    places="",
-    in_place=False,
 )
 gelu = activation(
     "gelu",
     lambda x: 0.5 * x * (1 + m.erf(x * math.sqrt(0.5))),
-    'input * Phi(input), Phi the normal distribution (Hendrycks and Gimpel 2016).  approximate: "none" or "tanh"',
+    'input * Phi(input), Phi the normal distribution (Hendrycks, Gimpel 2016).  approximate: "none", "tanh"',
     d=lambda x, y: (
         0.5 * (1 + m.erf(x * math.sqrt(0.5))) + x * m.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))
     ),

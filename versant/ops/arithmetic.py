@@ -13,7 +13,6 @@ add_scaled = elementwise(
     signature="input, other, alpha: number",
     ref=lambda x, y, alpha: x + alpha * y,
     settings=[{"alpha": 2}],
-    places="",
 )
 add = elementwise(
     "add",
@@ -34,7 +33,6 @@ sub_scaled = elementwise(
     rejects_bool=True,
     ref=lambda x, y, alpha: x - alpha * y,
     settings=[{"alpha": 2}],
-    places="",
 )
 sub = elementwise(
     "sub",
@@ -57,7 +55,6 @@ rsub_scaled = elementwise(
     rejects_bool=True,
     ref=lambda x, y, alpha: y - alpha * x,
     settings=[{"alpha": 2}],
-    places="",
 )
 rsub = elementwise(
     "rsub",
@@ -141,7 +138,6 @@ trunc_divide = elementwise(
     "The quotient rounded toward zero.",
     differentiable=False,
     ref=lambda x, y: np.trunc(x / y).astype(x.dtype),
-    places="",
 )
 div.variant(
     "rounding_mode", Choice("rounding_mode", {None: div, "floor": floor_divide, "trunc": trunc_divide})

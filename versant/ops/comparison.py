@@ -79,7 +79,6 @@ near = asked(
         {"rtol": 1e-5, "atol": 1e-8, "equal_nan": False},
         {"rtol": 0.5, "atol": 0.1, "equal_nan": True},
     ],
-    places="",
 )
 
 
@@ -187,6 +186,7 @@ bitwise_not = bits(
     "bitwise_not",
     m.bitwise_not,
     "All bits inverted; of bool, `not`.",
+    on_bool=logical_not,
     ref=np.bitwise_not,
     operator="invert",
     onnx="BitwiseNot",

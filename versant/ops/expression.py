@@ -118,11 +118,11 @@ class Application(Expression):
 class Micro:
     """An instruction of the machine (core/machine/micro.h); a call makes an expression."""
 
-    __slots__ = ("arity", "code", "name")
+    __slots__ = ("arity", "code", "has_integers", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.code, self.arity, *_ = _core.MICRO[name]
+        self.code, self.arity, self.has_integers = _core.MICRO[name]
 
     def __call__(self, *operands: Operand) -> Expression:
         if len(operands) != self.arity:

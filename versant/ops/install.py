@@ -6,14 +6,18 @@ from typing import Any
 from versant import _core
 from versant.ops.record import Record, table
 
+NAMESPACES = ("versant", "Tensor", "nn.functional", "special", "linalg")
+
 
 def names(record: Record) -> Iterator[tuple[str, str, Callable[..., Any]]]:
-    """Where users find an op: (namespace, name, callable), all its forms and names."""
+    """Where users find an op: (namespace, name, callable), all its forms and names.
+
+    A name with a namespace before it stands there alone. With another prefix ("add.alpha") it is internal.
+    """
     for name in (record.name, *record.also):
         namespace, _, short = name.rpartition(".")
-        places = (namespace,) if namespace else record.places
-        if "." not in record.name or name is not record.name:
-            for place in places:
+        for place in (namespace,) if namespace else record.places:
+            if place in NAMESPACES:
                 yield place, short, record.call
         if record.in_place is not None and not namespace:
             yield "Tensor", f"{short}_", record.in_place

@@ -84,6 +84,7 @@ def elementwise(
     operator: str = "",
     specials: Mapping[float, Any] | None = None,
     variants: Mapping[str, Any] | None = None,
+    on_bool: Any = None,
     without: Mapping[str, str] | None = None,
 ) -> _core.Op:
     """Adds an elementwise op to the table.
@@ -94,7 +95,7 @@ def elementwise(
     signature: inputs, then parameters (of kind "number"); by default "input", or "input, other" for two.
     rule, promotes, rejects_bool: the dtype of the result (core/machine/elementwise.h).
     specials: for numbers in the place of the second input, cheaper ops of the first.
-    variants: for keywords, the ops that take their value as last argument.
+    variants: the ops to call where a keyword is given.  on_bool: the op to use for bool inputs.
     """
     arguments = parse(signature or ("input", "input, other")[arity(definition) - 1])
     parameters = [a for a in arguments if a.kind == "number"]
@@ -118,6 +119,8 @@ def elementwise(
         op.special(value, cheaper)
     for keyword, variant in (variants or {}).items():
         op.variant(keyword, variant)
+    if on_bool is not None:
+        op.on_bool(on_bool)
     if operator:
         op.operator(operator)
     table[name] = Record(
@@ -254,11 +257,11 @@ class Choice:
         self.options = options
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        *inputs, value = args
+        value = kwargs.pop(self.keyword)
         if value not in self.options:
             expected = ", ".join(map(repr, self.options))
             raise ValueError(f"[{self.keyword}] expected one of {expected}, got {value!r}")
-        return self.options[value](*inputs, **kwargs)
+        return self.options[value](*args, **kwargs)
 
     def in_place(self) -> "Choice":
         return Choice(self.keyword, {value: op.in_place() for value, op in self.options.items()})

@@ -30,7 +30,7 @@ def erfinv_reference(y: float) -> float:
     tail = 1 - abs(y)
     x = math.sqrt(-math.log(tail * (2 - tail)))  # within a few percent
     for _ in range(60):
-        x -= (tail - math.erfc(x)) / (-2 / math.sqrt(math.pi) * math.exp(-x * x)) * -1
+        x += (math.erfc(x) - tail) * (math.sqrt(math.pi) / 2) * math.exp(x * x)
     return math.copysign(x, y)
 
 
@@ -46,14 +46,15 @@ def digamma_reference(x: float) -> float:
     while x < 10:
         total -= 1 / x
         x += 1
-    series = sum(
-        b / x**k for b, k in ((1 / 12, 2), (-1 / 120, 4), (1 / 252, 6), (-1 / 240, 8), (1 / 132, 10))
-    )
-    return total + math.log(x) - 0.5 / x - series
+    series = ((1 / 12, 2), (-1 / 120, 4), (1 / 252, 6), (-1 / 240, 8), (1 / 132, 10))
+    return total + math.log(x) - 0.5 / x - sum(b / x**k for b, k in series)
 
 
 def polygamma_reference(n: float, x: float) -> float:
-    """(-1)**(n + 1) * n! * sum of 1 / (x + k)**(n + 1), the tail by Euler and Maclaurin; digamma for n = 0."""
+    """(-1)**(n + 1) * n! * sum over k of 1 / (x + k)**(n + 1), the tail by Euler and Maclaurin.
+
+    For n = 0 it is digamma.
+    """
     if n == 0:
         return digamma_reference(x)
     if math.isnan(x) or n != int(n) or n < 0:

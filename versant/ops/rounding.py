@@ -34,7 +34,6 @@ round_decimals = elementwise(
     rule="float",
     ref=lambda x, decimals: np.round(x * 10.0**decimals) / 10.0**decimals,
     settings=[{"decimals": 1}],
-    places="",
 )
 round = stepped(
     "round",
@@ -131,7 +130,6 @@ clamp_both = elementwise(
     ),
     signature="input, min, max",
     ref=lambda x, low, high: np.minimum(np.maximum(x, low), high),
-    places="",
 )
 
 
@@ -184,7 +182,6 @@ finite = elementwise(
     signature="input, nan: number, posinf: number, neginf: number",
     ref=lambda x, nan, high, low: np.nan_to_num(x, nan=nan, posinf=high, neginf=low),
     settings=[{"nan": 0.5, "posinf": 3.0, "neginf": -2.0}],
-    places="",
 )
 
 

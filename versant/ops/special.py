@@ -123,7 +123,6 @@ logit_within = smooth(
     ref=lambda p, eps: np.log(np.clip(p, eps, 1 - eps) / (1 - np.clip(p, eps, 1 - eps))),
     sample=probability,
     settings=[{"eps": 0.1}],
-    places="",
 )
 logit_whole = smooth(
     "logit.whole",
@@ -132,7 +131,6 @@ logit_whole = smooth(
     d=lambda p, y: 1 / (p * (1 - p)),
     ref=lambda p: np.log(p / (1 - p)),
     sample=probability,
-    places="",
 )
 
 
