@@ -17,9 +17,8 @@ inline float erf(float x) {
                          -0.000802529219F, 7.85893062e-05F);
   const float small = fused(size, p, size);
   const float t = clamped(size, 0.0F, 4.0F);
-  const ExpParts parts = exp_parts(horner(t, -0.000133578171F, -1.12793612F, -0.636737227F, -0.104327492F,
-                                          0.0224201921F, -0.0030922778F, 0.000200993556F));
-  const float large = fused(-(parts.head + parts.tail), power_of_two(parts.shifted), 1.0F);
+  const float large = 1 - exp_inner(horner(t, -0.000133578171F, -1.12793612F, -0.636737227F, -0.104327492F,
+                                           0.0224201921F, -0.0030922778F, 0.000200993556F));
   return copysign(size < 0.875F ? small : large, x);
 }
 
@@ -85,5 +84,8 @@ inline double erfinv(double x) {
   }
   return copysign(y, x);
 }
+
+inline double erf(double x) { return std::erf(x); }
+inline double erfc(double x) { return std::erfc(x); }
 
 }  // namespace versant::isa::VERSANT_ISA

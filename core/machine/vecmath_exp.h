@@ -1,8 +1,8 @@
 // Vector math, exponentials: exp, exp2, expm1, sinh, cosh, tanh, sigmoid.
 //
-// float32: exp, exp2, tanh and sigmoid in float arithmetic, the others in double. float64: exp, exp2, expm1,
-// tanh and sigmoid here, the rest from the C library. Polynomials are minimax fits (Remez), their error below
-// a tenth of a unit in the last place.
+// float32: exp, exp2, tanh and sigmoid in float arithmetic, the others in double. float64: sinh and cosh from
+// the C library, the others here (within 1 ulp, tanh and sigmoid within 2). Polynomials are minimax fits
+// (Remez), their error below a tenth of a unit in the last place.
 #pragma once
 
 #include "machine/vecmath.h"
@@ -12,31 +12,77 @@ namespace versant::isa::VERSANT_ISA {
 inline constexpr double kLog2e = 1.4426950408889634;
 inline constexpr double kLn2 = 0.6931471805599453;
 
-// exp(x) = (head + tail) * 2^n for |x| < 150, with head + tail good to a few bits more than a float has.
-struct ExpParts {
-  float head;
-  float tail;
-  float shifted;  // kRounder + n
+// ln 2 in two parts. The high one is short, so its product with an exponent is exact.
+template <class T>
+inline constexpr T kLn2High = 0;
+template <>
+inline constexpr float kLn2High<float> = 0x1.62e4p-1F;
+template <>
+inline constexpr double kLn2High<double> = 0x1.62e42fefa3800p-1;
+template <class T>
+inline constexpr T kLn2Low = 0;
+template <>
+inline constexpr float kLn2Low<float> = 1.42860677e-06F;
+template <>
+inline constexpr double kLn2Low<double> = 0x1.ef35793c76730p-45;
+
+// (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2, to the accuracy of T
+inline float exp_tail(float r) {
+  return horner(r, 0.49999994F, 0.166665167F, 0.0416682512F, 0.00836909469F, 0.00138171366F);
+}
+inline double exp_tail(double r) {
+  return horner(r, 0.5, 0.16666666666666677, 0.041666666666666505, 0.008333333333321608,
+                0.0013888888888962906, 0.00019841269886207772, 2.4801587171833763e-05, 2.755724410433858e-06,
+                2.7557402947651567e-07, 2.5109081355739706e-08, 2.087532649068639e-09);
+}
+
+// x = n ln 2 + r + lost
+template <class T>
+struct ExpReduced {
+  T r;
+  T lost;     // what r lost in rounding
+  T shifted;  // kRounder + n
 };
 
-inline ExpParts exp_parts(float x) {
-  const float shifted = fused(x, static_cast<float>(kLog2e), kRounder<float>);
-  const float n = shifted - kRounder<float>;
-  // x - n ln 2: the high part of ln 2 has 16 bits, so its product is exact; what the low part's loses is
-  // kept.
-  const float high = fused(n, -0x1.62e4p-1F, x);
-  const float r = fused(n, -1.42860677e-06F, high);
-  const float lost = fused(n, -1.42860677e-06F, high - r);
-  const float q = horner(r, 0.49999994F, 0.166665167F, 0.0416682512F, 0.00836909469F, 0.00138171366F);
-  const float head = 1 + r;
-  const float tail = fused(r * r, q, ((1 - head) + r) + lost);
-  return {head, tail, shifted};
+template <class T>
+ExpReduced<T> exp_reduced(T x) {
+  const T shifted = fused(x, static_cast<T>(kLog2e), kRounder<T>);
+  const T n = shifted - kRounder<T>;
+  const T high = fused(n, -kLn2High<T>, x);
+  const T r = fused(n, -kLn2Low<T>, high);
+  return {r, fused(n, -kLn2Low<T>, high - r), shifted};
 }
 
-inline float exp(float x) {
-  const ExpParts parts = exp_parts(clamped(x, -104.0F, 89.0F));
-  return scale(parts.head + parts.tail, parts.shifted);
+// exp(r + lost) = head + tail, good to a few bits more than T has.
+template <class T>
+struct ExpParts {
+  T head;
+  T tail;
+};
+
+template <class T>
+ExpParts<T> exp_parts(T r, T lost) {
+  const T head = 1 + r;
+  return {head, fused(r * r, exp_tail(r), ((1 - head) + r) + lost)};
 }
+
+// exp(x) where the result is neither subnormal nor infinite.
+template <class T>
+T exp_inner(T x) {
+  const ExpReduced<T> reduced = exp_reduced(x);
+  const ExpParts<T> parts = exp_parts(reduced.r, reduced.lost);
+  return (parts.head + parts.tail) * power_of_two(reduced.shifted);
+}
+
+template <class T>
+T exp_outer(T x) {
+  const ExpReduced<T> reduced = exp_reduced(x);
+  const ExpParts<T> parts = exp_parts(reduced.r, reduced.lost);
+  return scale(parts.head + parts.tail, reduced.shifted);
+}
+
+inline float exp(float x) { return exp_outer(clamped(x, -104.0F, 89.0F)); }
+inline double exp(double x) { return exp_outer(clamped(x, -746.0, 710.0)); }
 
 inline float exp2(float x) {
   x = clamped(x, -151.0F, 129.0F);
@@ -47,50 +93,54 @@ inline float exp2(float x) {
   return scale(fused(r, q, 1.0F), shifted);
 }
 
-// exp(x) = (1 + tail) * 2^n in double, |x| < 1000. `T` is the type that the result is rounded to in the end.
-struct WideExp {
-  double r;     // x - n ln 2
-  double tail;  // exp(r) - 1
-  double shifted;
-};
-
-template <class T>
-WideExp wide_exp(double x) {
-  const double shifted = fused(x, kLog2e, kRounder<double>);
-  const double n = shifted - kRounder<double>;
-  const double r = fused(n, -1.9082149292705877e-10, fused(n, -0.6931471803691238, x));
-  double q = 0;
-  if constexpr (sizeof(T) == 4) {
-    q = horner(r, 0.5000000000105753, 0.1666666675694132, 0.041666665958041006, 0.008333288371577537,
-               0.0013888993650742825, 0.0001990532405018381, 2.478763223019747e-05);
-  } else {
-    q = horner(r, 0.5, 0.16666666666666677, 0.041666666666666505, 0.008333333333321608, 0.0013888888888962906,
-               0.00019841269886207772, 2.4801587171833763e-05, 2.755724410433858e-06, 2.7557402947651567e-07,
-               2.5109081355739706e-08, 2.087532649068639e-09);
-  }
-  return {r, fused(r * r, q, r), shifted};
+inline double exp2(double x) {
+  x = clamped(x, -1076.0, 1025.0);
+  const double shifted = x + kRounder<double>;
+  const double n = x - (shifted - kRounder<double>);
+  const double r = n * kLn2;
+  const double lost = kFma ? fused(n, kLn2, -r) + n * 2.3190468138462996e-17 : 0;
+  const ExpParts<double> parts = exp_parts(r, lost);
+  return scale(parts.head + parts.tail, shifted);
 }
 
-inline double exp(double x) {
-  const WideExp parts = wide_exp<double>(clamped(x, -746.0, 710.0));
-  return scale(1 + parts.tail, parts.shifted);
+// exp(r) - 1 for |r| <= ln(2) / 2 in double, to the accuracy of float.
+inline double expm1_of_rest(double r) {
+  const double q =
+      horner(r, 0.5000000000105753, 0.1666666675694132, 0.041666665958041006, 0.008333288371577537,
+             0.0013888993650742825, 0.0001990532405018381, 2.478763223019747e-05);
+  return fused(r * r, q, r);
 }
 
 // For float results: |x| is clamped to where a float would long be 0 or infinite.
 inline double exp_for_float(double x) {
-  const WideExp parts = wide_exp<float>(clamped(x, -200.0, 200.0));
-  const double power = power_of_two(parts.shifted);
-  return fused(power, parts.tail, power);
+  const ExpReduced<double> reduced = exp_reduced(clamped(x, -200.0, 200.0));
+  const double power = power_of_two(reduced.shifted);
+  return fused(power, expm1_of_rest(reduced.r), power);
 }
 inline double expm1_for_float(double x) {
-  const WideExp parts = wide_exp<float>(clamped(x, -200.0, 200.0));
-  const double power = power_of_two(parts.shifted);
-  return fused(power, parts.tail, power - 1);
+  const ExpReduced<double> reduced = exp_reduced(clamped(x, -200.0, 200.0));
+  const double power = power_of_two(reduced.shifted);
+  return fused(power, expm1_of_rest(reduced.r), power - 1);
 }
 
 inline float expm1(float x) {
   const auto y = static_cast<float>(expm1_for_float(static_cast<double>(x)));
   return x == 0 ? x : y;
+}
+
+// expm1(x) in two parts: 2^n (1 + r + r^2 q) - 1 as (2^n - 1) + 2^n r, whose rounding error is kept, and the
+// rest; first all halved, since 2^1024 is infinite.
+inline Sum<double> expm1_parts(double x) {
+  const ExpReduced<double> reduced = exp_reduced(x);
+  const double half = power_of_two(reduced.shifted - 1);
+  const Sum<double> sum = fast_sum(half - 0.5, half * reduced.r);
+  const double rest = fused(reduced.r * reduced.r, exp_tail(reduced.r), reduced.lost);
+  return {2 * sum.high, 2 * fused(half, rest, sum.low)};
+}
+
+inline double expm1(double x) {
+  const Sum<double> parts = expm1_parts(clamped(x, -40.0, 710.0));
+  return abs(x) < 0x1p-54 ? x : parts.high + parts.low;
 }
 
 inline float sinh(float x) {
@@ -109,30 +159,32 @@ inline float tanh(float x) {
   const float z = size * size;
   const float p = horner(z, -0.333332926F, 0.133316547F, -0.0537539423F, 0.0206782389F, -0.00574308215F);
   const float small = fused(size * z, p, size);
-  const ExpParts parts = exp_parts(clamped(2 * size, 0.0F, 20.0F));
-  const float e = (parts.head + parts.tail) * power_of_two(parts.shifted);
+  const float e = exp_inner(clamped(2 * size, 0.0F, 20.0F));
   const float large = 1 - 2 / (e + 1);
   return copysign(size < 0.625F ? small : large, x);
 }
 
-// 1 / (1 + e) or e / (1 + e) with e = exp(-|x|). What the sum and the quotient lose is put back: the linear
-// function stands for 1 / (1 + e).
-inline float sigmoid(float x) {
-  const float e = exp(-abs(x));
-  const float above = x < 0 ? e : 1.0F;
-  if constexpr (!kFma) {
-    return static_cast<float>(static_cast<double>(above) / (1 + static_cast<double>(e)));
-  }
-  const float sum = 1 + e;
-  const float lost = (1 - sum) + e;
-  const float y = above / sum;
-  const float left = fused(-y, lost, fused(-y, sum, above));
-  return fused(left, fused(sum, -0.5F, 1.457F), y);
+// e / (e + 2), e = expm1(2 |x|)
+inline double tanh(double x) {
+  const double size = abs(x);
+  const Sum<double> parts = expm1_parts(clamped(2 * size, 0.0, 44.0));
+  const Sum<double> e = fast_sum(parts.high, parts.low);
+  const double sum = e.high + 2;
+  const double lost = (e.high > 2 ? e.high - sum + 2 : 2 - sum + e.high) + e.low;
+  const double y = quotient(e, Sum<double>{sum, lost});
+  return copysign(size < 0x1p-30 ? size : y, x);
 }
 
-inline double sigmoid(double x) {
-  const double e = exp(-abs(x));
-  return (x < 0 ? e : 1.0) / (1 + e);
+// 1 / (1 + e) or e / (1 + e), e = exp(-|x|). Without fused multiply-adds float goes through double.
+template <class T>
+T sigmoid(T x) {
+  const T e = exp(-abs(x));
+  const T above = x < 0 ? e : T(1);
+  if constexpr (!kFma) return static_cast<T>(static_cast<double>(above) / (1 + static_cast<double>(e)));
+  return quotient(Sum<T>{above, 0}, fast_sum(T(1), e));
 }
+
+inline double sinh(double x) { return std::sinh(x); }
+inline double cosh(double x) { return std::cosh(x); }
 
 }  // namespace versant::isa::VERSANT_ISA

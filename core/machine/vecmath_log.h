@@ -1,6 +1,7 @@
 // Vector math, logarithms and powers: log, log2, log10, log1p, asinh, acosh, atanh, pow.
 //
-// float32: log in float arithmetic, the others in double. float64: log here, the rest from the C library.
+// float32: log in float arithmetic, the others in double. float64: log and log1p here (within 1 ulp), the
+// rest from the C library.
 #pragma once
 
 #include "machine/vecmath_exp.h"
@@ -26,8 +27,8 @@ inline float log(float x) {
                          -0.125497445F, 0.121088773F, -0.109158747F, 0.0533790812F);
   // f - f^2 / 2 + f^3 p, and e ln 2 in two parts
   const float square = f * f;
-  const float tail = fused(e, 1.42860677e-06F, fused(square * f, p, -0.5F * square));
-  return log_edges(x, fused(e, 0x1.62e4p-1F, f + tail));
+  const float tail = fused(e, kLn2Low<float>, fused(square * f, p, -0.5F * square));
+  return log_edges(x, fused(e, kLn2High<float>, f + tail));
 }
 
 // log(1 + f) for f from sqrt(1/2) - 1 to sqrt(2) - 1, as 2 atanh(s) = s (2 + s^2 p(s^2)), s = f / (2 + f).
@@ -51,6 +52,35 @@ inline Mantissa split_mantissa(double x) {
   const double e = from_bits(biased >> 52 | 0x4330000000000000) - (0x1p52 + 1023);
   const double m = from_bits((biased & 0xfffffffffffff) + root_half);
   return {e, m - 1};
+}
+
+// log((1 + f) * 2^e) + c to the accuracy of double, c being tiny: e ln 2 + f - f^2 / 2 + s (f^2 / 2 + R), s =
+// f / (2 + f) (as in FreeBSD's e_log.c).
+inline double log_of_split(Mantissa split, double c) {
+  const double f = split.f;
+  const double s = f / (2 + f);
+  const double z = s * s;
+  const double rest =
+      z * horner(z, 0.6666666666666735, 0.3999999999941109, 0.2857142874326269, 0.2222219847598521,
+                 0.18183569739853522, 0.15313903245641833, 0.14797507719057545);
+  const double half_square = 0.5 * f * f;
+  const double tail = fused(s, half_square + rest, fused(split.e, kLn2Low<double>, c));
+  return fused(split.e, kLn2High<double>, f - (half_square - tail));
+}
+
+inline double log(double x) {
+  const bool small = x < std::numeric_limits<double>::min();
+  Mantissa split = split_mantissa(small ? x * 0x1p54 : x);
+  split.e -= small ? 54.0 : 0.0;
+  return log_edges(x, log_of_split(split, 0));
+}
+
+inline double log1p(double x) {
+  const double sum = 1 + x;
+  const double lost = x > 1 ? 1 - (sum - x) : x - (sum - 1);
+  const double y = log_of_split(split_mantissa(sum), lost / sum);
+  const double edge = x == -1 ? -kInf<double> : x < -1 ? kNaN<double> : x;
+  return x > -1 && x < kInf<double> && abs(x) >= 0x1p-54 ? y : edge;
 }
 
 // log(1 + x) for x > -1 for a float result: where 1 + x rounds, x itself is the fraction.
@@ -122,5 +152,12 @@ inline float pow(float x, float y) {
   const float result = undefined ? kNaN<float> : with_sign;
   return x == 1 || y == 0 ? 1.0F : result;
 }
+
+inline double log2(double x) { return std::log2(x); }
+inline double log10(double x) { return std::log10(x); }
+inline double asinh(double x) { return std::asinh(x); }
+inline double acosh(double x) { return std::acosh(x); }
+inline double atanh(double x) { return std::atanh(x); }
+inline double pow(double x, double y) { return std::pow(x, y); }
 
 }  // namespace versant::isa::VERSANT_ISA

@@ -49,27 +49,17 @@ template <class T, class F>
   for (std::ptrdiff_t i = 0; i < n; ++i) y[i] = result<T>(F{}(p[i], q[i], r[i]));
 }
 
-// A fast function that is right but for rare arguments, for which a slow one steps in. A block of elements is
-// computed fast when none of them is rare; what an element gets depends on itself alone.
-template <class Fast, class Rare>
-struct WithRare : Rare {
-  template <class T>
-  static T fast(T x) {
-    return Fast{}(x);
-  }
-};
-template <class Rare, class Fast>
-WithRare<Fast, Rare> with_rare(Fast) {
-  return {};
-}
+// Functions with a fast form that is right but for rare arguments, and a slow one for those: F::rare,
+// F::fast, F::slow. A block of elements is computed fast when none of them is rare; what an element gets
+// depends on itself alone.
+inline constexpr std::ptrdiff_t kRareBlock = 64;
 
 template <class T, class F>
-[[gnu::flatten]] void rare_loop(void* out, const void* a, const void*, const void*, std::ptrdiff_t n) {
+[[gnu::flatten]] void rare_unary_loop(void* out, const void* a, const void*, const void*, std::ptrdiff_t n) {
   T* const y = static_cast<T*>(out);
   const T* const x = static_cast<const T*>(a);
-  constexpr std::ptrdiff_t block = 64;
-  for (std::ptrdiff_t begin = 0; begin < n; begin += block) {
-    const std::ptrdiff_t end = n - begin < block ? n : begin + block;
+  for (std::ptrdiff_t begin = 0; begin < n; begin += kRareBlock) {
+    const std::ptrdiff_t end = n - begin < kRareBlock ? n : begin + kRareBlock;
     int rare = 0;
     for (std::ptrdiff_t i = begin; i < end; ++i) rare |= F::rare(x[i]) ? 1 : 0;
     if (rare == 0) {
@@ -81,11 +71,34 @@ template <class T, class F>
   }
 }
 
+template <class T, class F>
+[[gnu::flatten]] void rare_binary_loop(void* out, const void* a, const void* b, const void*,
+                                       std::ptrdiff_t n) {
+  T* const y = static_cast<T*>(out);
+  const T* const p = static_cast<const T*>(a);
+  const T* const q = static_cast<const T*>(b);
+  for (std::ptrdiff_t begin = 0; begin < n; begin += kRareBlock) {
+    const std::ptrdiff_t end = n - begin < kRareBlock ? n : begin + kRareBlock;
+    int rare = 0;
+    for (std::ptrdiff_t i = begin; i < end; ++i) rare |= F::rare(p[i], q[i]) ? 1 : 0;
+    if (rare == 0) {
+#pragma GCC ivdep
+      for (std::ptrdiff_t i = begin; i < end; ++i) y[i] = F::fast(p[i], q[i]);
+    } else {
+      for (std::ptrdiff_t i = begin; i < end; ++i) {
+        y[i] = F::rare(p[i], q[i]) ? F::slow(p[i], q[i]) : F::fast(p[i], q[i]);
+      }
+    }
+  }
+}
+
 // The kernel of F in compute type T: the loop of its kind.
 template <class T, class F>
 constexpr MicroKernel kernel_of() {
   if constexpr (requires(T t) { F::rare(t); }) {
-    return rare_loop<T, F>;
+    return rare_unary_loop<T, F>;
+  } else if constexpr (requires(T t) { F::rare(t, t); }) {
+    return rare_binary_loop<T, F>;
   } else if constexpr (requires(T t) { F{}(t); }) {
     return unary_loop<T, F>;
   } else if constexpr (requires(T t) { F{}(t, t); }) {
@@ -104,15 +117,10 @@ void ints(Kernels& k, Micro op, F) {
   slot(k, op, Compute::I64) = kernel_of<std::int64_t, F>();
 }
 
-// One function for both floating types, or one for each.
-template <class Narrow, class Wide>
-void floats(Kernels& k, Micro op, Narrow, Wide) {
-  slot(k, op, Compute::F32) = kernel_of<float, Narrow>();
-  slot(k, op, Compute::F64) = kernel_of<double, Wide>();
-}
 template <class F>
-void floats(Kernels& k, Micro op, F f) {
-  floats(k, op, f, f);
+void floats(Kernels& k, Micro op, F) {
+  slot(k, op, Compute::F32) = kernel_of<float, F>();
+  slot(k, op, Compute::F64) = kernel_of<double, F>();
 }
 
 template <class F>

@@ -1,8 +1,29 @@
 // Micro-ops of arithmetic, rounding and bits.
 #include "machine/kernels/loops.h"
-#include "machine/vecmath.h"
+#include "machine/vecmath_arithmetic.h"
 
 namespace versant::isa::VERSANT_ISA {
+
+// What `Finish` makes of fmod(x, y), x and y.
+template <class Finish>
+struct FromFmod {
+  template <class T>
+  static bool rare(T x, T y) {
+    return has_large_quotient(x, y);
+  }
+  template <class T>
+  static T fast(T x, T y) {
+    return Finish{}(fmod_of_small_quotient(x, y), x, y);
+  }
+  template <class T>
+  static T slow(T x, T y) {
+    return Finish{}(fmod(x, y), x, y);
+  }
+};
+template <class Finish>
+FromFmod<Finish> from_fmod(Finish) {
+  return {};
+}
 
 void fill_arithmetic(Kernels& k) {
   all(k, Micro::Neg, [](auto x) { return neg(x); });
@@ -26,15 +47,18 @@ void fill_arithmetic(Kernels& k) {
   all(k, Micro::Sub, [](auto x, auto y) { return sub(x, y); });
   all(k, Micro::Mul, [](auto x, auto y) { return mul(x, y); });
   all(k, Micro::Div, [](auto x, auto y) { return div(x, y); });
-  all(k, Micro::FloorDiv, [](auto x, auto y) { return floordiv(x, y); });
-  all(k, Micro::Remainder, [](auto x, auto y) { return remainder(x, y); });
-  all(k, Micro::Fmod, [](auto x, auto y) { return fmod(x, y); });
+  floats(k, Micro::Fmod, from_fmod([](auto r, auto, auto) { return r; }));
+  floats(k, Micro::Remainder, from_fmod([](auto r, auto, auto y) { return remainder_of(r, y); }));
+  floats(k, Micro::FloorDiv, from_fmod([](auto r, auto x, auto y) { return floordiv_of(r, x, y); }));
+  ints(k, Micro::Fmod, [](auto x, auto y) { return fmod(x, y); });
+  ints(k, Micro::Remainder, [](auto x, auto y) { return remainder(x, y); });
+  ints(k, Micro::FloorDiv, [](auto x, auto y) { return floordiv(x, y); });
   all(k, Micro::Max, [](auto x, auto y) { return max(x, y); });
   all(k, Micro::Min, [](auto x, auto y) { return min(x, y); });
   all(k, Micro::Fmax, [](auto x, auto y) { return fmax(x, y); });
   all(k, Micro::Fmin, [](auto x, auto y) { return fmin(x, y); });
   floats(k, Micro::Copysign, [](auto x, auto y) { return copysign(x, y); });
-  floats(k, Micro::Nextafter, [](auto x, auto y) { return std::nextafter(x, y); });
+  floats(k, Micro::Nextafter, [](auto x, auto y) { return nextafter(x, y); });
 
   ints(k, Micro::BitwiseNot, [](auto x) { return ~x; });
   ints(k, Micro::BitwiseAnd, [](auto x, auto y) { return x & y; });

@@ -6,10 +6,8 @@
 namespace versant::isa::VERSANT_ISA {
 
 void fill_special(Kernels& k) {
-  floats(
-      k, Micro::Erf, [](float x) { return erf(x); }, [](double x) { return std::erf(x); });
-  floats(
-      k, Micro::Erfc, [](float x) { return erfc(x); }, [](double x) { return std::erfc(x); });
+  floats(k, Micro::Erf, [](auto x) { return erf(x); });
+  floats(k, Micro::Erfc, [](auto x) { return erfc(x); });
   floats(k, Micro::Erfinv, [](auto x) { return erfinv(x); });
   floats(k, Micro::Lgamma, [](auto x) { return lgamma(static_cast<double>(x)); });
   floats(k, Micro::Digamma, [](auto x) { return digamma(static_cast<double>(x)); });
