@@ -14,6 +14,17 @@ namespace {
 
 constexpr int kMaxInputs = Program::kMaxInputs;
 
+// Room for N values that are written before they are read.
+template <typename T, int N>
+class Uninitialised {
+ public:
+  T& operator[](size_t i) { return reinterpret_cast<T*>(room_)[i]; }
+  std::span<const T> first(size_t n) const { return {reinterpret_cast<const T*>(room_), n}; }
+
+ private:
+  alignas(T) std::byte room_[N * sizeof(T)];
+};
+
 Derivative& derivative(ElementwiseOp& op, int input) {
   if (op.derivatives[input].kind == Derivative::Kind::Unknown) elementwise_hooks.build_derivative(op, input);
   return op.derivatives[input];
@@ -85,14 +96,14 @@ struct ElementwiseNode final : Node {
     }
     const Program& program = *found->second;
     const int n_sources = op.n_inputs + op.n_parameters + 2;
-    Operand operands[kMaxInputs];
-    operands[0].array = &grad;
+    Uninitialised<Operand, kMaxInputs> operands;
+    operands[0] = {&grad, {}};
     const Array* like = grad.contiguous ? &grad : nullptr;
     for (int s = 1; s < n_sources; ++s) {
       if (is_saved(s))
-        operands[s].array = &saved_source(s).get(*this);
-      else if (s <= op.n_inputs + op.n_parameters)
-        operands[s].scalar = numbers[s - 1];
+        operands[s] = {&saved_source(s).get(*this), {}};
+      else
+        operands[s] = {nullptr, s <= op.n_inputs + op.n_parameters ? numbers[s - 1] : Scalar{}};
     }
     const Array* results[Program::kMaxOutputs];
     int n_results = 0;
@@ -102,7 +113,7 @@ struct ElementwiseNode final : Node {
                                                         : Array::empty_like_layout(grad, grad.dtype));
       results[n_results++] = inputs[i].get();
     }
-    run_program(program, compute_of(grad.dtype), {operands, static_cast<size_t>(n_sources)},
+    run_program(program, compute_of(grad.dtype), operands.first(n_sources),
                 {results, static_cast<size_t>(n_results)}, grad.sizes, grad.dtype, op.name.c_str());
   }
 
@@ -174,15 +185,10 @@ ElementwiseNode* record(ElementwiseOp& op, std::span<const Input> inputs, Tensor
 
 // Runs the program of `op` over the inputs into `out`.
 void compute(ElementwiseOp& op, std::span<const Input> inputs, const Array& out, DType common) {
-  Operand operands[kMaxInputs];
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    if (inputs[i].tensor)
-      operands[i].array = inputs[i].tensor;
-    else
-      operands[i].scalar = inputs[i].scalar;
-  }
+  Uninitialised<Operand, kMaxInputs> operands;
+  for (size_t i = 0; i < inputs.size(); ++i) operands[i] = {inputs[i].tensor, inputs[i].scalar};
   const Array* outputs[1] = {&out};
-  run_program(op.forward, compute_of(common), {operands, inputs.size()}, outputs, out.sizes, common,
+  run_program(op.forward, compute_of(common), operands.first(inputs.size()), outputs, out.sizes, common,
               op.name.c_str());
 }
 
@@ -194,19 +200,27 @@ void prepare(ElementwiseOp& op, std::span<const Input> inputs) {
 }
 
 void check_supported(const ElementwiseOp& op, DType common) {
-  const int compute = static_cast<int>(compute_of(common));
-  for (const Instruction& instruction : op.forward.code)
-    if (!kernels->micro[static_cast<int>(instruction.micro)][compute])
-      fail(ErrorKind::DType, "[", op.name, "] not implemented for ", name(common));
+  if (!op.forward.supported[static_cast<int>(compute_of(common))])
+    fail(ErrorKind::DType, "[", op.name, "] not implemented for ", name(common));
   if (op.rejects_bool && common == DType::Bool)
     fail(ErrorKind::DType, "[", op.name,
          "] not supported for bool tensors; use logical_xor, ^ or logical_not, ~ instead");
 }
 
-// The shape of the result; `simple` when every tensor has it and is contiguous.
-Dims result_sizes(const ElementwiseOp& op, std::span<const Input> inputs, bool* simple) {
+// An input whose shape and row-major layout the result takes over: when all tensors have them. Null otherwise.
+const Tensor* common_layout(const ElementwiseOp& op, std::span<const Input> inputs) {
   const Tensor* first = nullptr;
-  *simple = true;
+  for (int i = 0; i < op.n_inputs; ++i) {
+    const Tensor* tensor = inputs[i].tensor;
+    if (!tensor) continue;
+    if (!tensor->contiguous || (first && tensor->sizes != first->sizes)) return nullptr;
+    if (!first) first = tensor;
+  }
+  return first;
+}
+
+Dims result_sizes(const ElementwiseOp& op, std::span<const Input> inputs) {
+  const Tensor* first = nullptr;
   Dims sizes;
   for (int i = 0; i < op.n_inputs; ++i) {
     const Tensor* tensor = inputs[i].tensor;
@@ -215,10 +229,8 @@ Dims result_sizes(const ElementwiseOp& op, std::span<const Input> inputs, bool* 
       first = tensor;
       sizes = tensor->sizes;
     } else if (tensor->sizes != sizes) {
-      *simple = false;
       sizes = broadcast_sizes(sizes, tensor->sizes, op.name.c_str());
     }
-    *simple = *simple && tensor->contiguous;
   }
   return sizes;
 }
@@ -302,10 +314,9 @@ TensorRef apply(ElementwiseOp& op, std::span<const Input> inputs) {
   const DType dtype = result_dtype(op, inputs, &common);
   if (common == DType::Bool && op.on_bool) return apply(*op.on_bool, inputs);
   check_supported(op, common);
-  bool simple;
-  const Dims sizes = result_sizes(op, inputs, &simple);
-  TensorRef result =
-      Tensor::make(simple ? Array::empty(sizes, dtype) : allocate_result(op, inputs, sizes, dtype));
+  const Tensor* like = common_layout(op, inputs);
+  TensorRef result = like ? Tensor::make_like(*like, dtype)
+                          : Tensor::make(allocate_result(op, inputs, result_sizes(op, inputs), dtype));
   compute(op, inputs, *result, common);
   if (modes.grad) {
     if (Node* node = record(op, inputs, *result, false)) result->node = Ref<Node>::steal(node);
@@ -324,8 +335,7 @@ void apply_in_place(ElementwiseOp& op, std::span<const Input> inputs, Tensor& ou
     fail(ErrorKind::DType, "[", op.name, "_] the result has dtype ", name(dtype),
          ", which can't be cast to the tensor's ", name(out.dtype));
   }
-  bool simple;
-  const Dims sizes = result_sizes(op, inputs, &simple);
+  const Dims sizes = result_sizes(op, inputs);
   if (sizes != out.sizes) {
     fail(ErrorKind::Shape, "[", op.name, "_] a tensor of shape ", out.sizes,
          " cannot hold a result of shape ", sizes);

@@ -6,7 +6,7 @@ namespace versant {
 
 LocationHooks location_hooks;
 HookTableHooks hook_table_hooks;
-thread_local Modes modes;
+thread_local Modes modes __attribute__((tls_model("initial-exec")));
 
 namespace {
 uint64_t next_number = 1;

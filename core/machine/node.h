@@ -127,7 +127,8 @@ struct Modes {
   bool grad = true;
   bool inference = false;
 };
-extern thread_local Modes modes;
+// Initial-exec: a fixed offset from the thread pointer instead of a call at every op.
+extern thread_local Modes modes __attribute__((tls_model("initial-exec")));
 
 // Sets gradient mode for a scope.
 class GradMode {

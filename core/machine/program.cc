@@ -51,6 +51,11 @@ void Program::finish() {
       fail(ErrorKind::Value, "[program] output register ", int{output}, " does not exist");
     last_use[output] = registers;  // lives to the end
   }
+  for (size_t compute = 0; compute < kComputeCount; ++compute) {
+    supported[compute] = true;
+    for (const Instruction& instruction : code)
+      supported[compute] &= kernels->micro_of(instruction.micro, static_cast<Compute>(compute)) != nullptr;
+  }
   // Linear scan: a slot is free again after the last use of its register. A result may take over an operand's
   // slot.
   slot.assign(code.size(), -1);
@@ -445,6 +450,51 @@ class Run {
   bool written_[Program::kMaxOutputs];
 };
 
+// The quick way for what fits one tile and needs no conversion: plain arrays of the compute type and of one shape, and
+// numbers. Returns false, having done nothing, when something does not fit.
+bool run_plain(const Program& program, Compute compute, std::span<const Operand> inputs, const Array& out) {
+  constexpr int kTiles = 8;
+  constexpr int kRegisters = 24;
+  const int64_t n = out.numel;
+  const int first = program.first_result();
+  const int n_code = static_cast<int>(program.code.size());
+  if (n > kTile || n_code == 0 || program.outputs.size() != 1 || first + n_code > kRegisters || !out.contiguous ||
+      !stored_as(out.dtype, compute) || program.outputs[0] != first + n_code - 1)
+    return false;
+  int tiles = program.n_slots + static_cast<int>(program.constants.size());
+  const void* reg[kRegisters];
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Array* array = inputs[i].array;
+    if (!array) {
+      ++tiles;
+    } else if (array->dtype == out.dtype && array->contiguous && array->numel == n) {
+      reg[i] = array->data;
+    } else {
+      return false;
+    }
+  }
+  if (tiles > kTiles) return false;
+  alignas(64) char stack[kTiles * kSlotBytes];
+  int used = program.n_slots;
+  auto put = [&](int r, const Scalar& scalar) {
+    char* tile = stack + used++ * kSlotBytes;
+    reg[r] = tile;
+    if (compute == Compute::F32) std::fill_n(reinterpret_cast<float*>(tile), n, static_cast<float>(scalar.as_double()));
+    else if (compute == Compute::F64) std::fill_n(reinterpret_cast<double*>(tile), n, scalar.as_double());
+    else std::fill_n(reinterpret_cast<int64_t*>(tile), n, scalar.as_int());
+  };
+  for (size_t i = 0; i < inputs.size(); ++i)
+    if (!inputs[i].array) put(static_cast<int>(i), inputs[i].scalar);
+  for (size_t c = 0; c < program.constants.size(); ++c) put(static_cast<int>(inputs.size() + c), program.constants[c]);
+  for (int i = 0; i < n_code; ++i) {
+    const Instruction& instruction = program.code[i];
+    void* to = i + 1 == n_code ? out.data : stack + program.slot[i] * kSlotBytes;
+    kernels->micro_of(instruction.micro, compute)(to, reg[instruction.a], reg[instruction.b], reg[instruction.c], n);
+    reg[first + i] = to;
+  }
+  return true;
+}
+
 }  // namespace
 
 void run_program(const Program& program, Compute compute, std::span<const Operand> inputs,
@@ -453,6 +503,10 @@ void run_program(const Program& program, Compute compute, std::span<const Operan
   if (numel == 0) return;
   const bool divides = program.divides && compute == Compute::I64;
   if (divides) integer_zero_division = false;
+  if (run_plain(program, compute, inputs, *outputs[0])) {
+    if (divides && integer_zero_division) fail(ErrorKind::ZeroDivision, "[", op, "] integer division by zero");
+    return;
+  }
   Run run(program, compute, inputs, outputs, common);
   bool small = numel <= kTile;
   for (const Operand& input : inputs)

@@ -38,6 +38,7 @@ struct Program {
   std::vector<int16_t> slot;
   int n_slots = 0;
   bool divides = false;
+  bool supported[kComputeCount] = {};  // there are kernels for every instruction
 };
 
 // An input of a program: an array, or a number that is the same everywhere.

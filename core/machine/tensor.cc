@@ -8,14 +8,35 @@ namespace versant {
 
 TensorHooks tensor_hooks;
 
-Ref<Tensor> Tensor::make(Array array) {
+namespace {
+
+Tensor* new_tensor() {
   auto* block = static_cast<char*>(pool::allocate(kHostPrefix + sizeof(Tensor)));
   reinterpret_cast<uint64_t*>(block)[0] = 0;  // the collector's header: not tracked
   reinterpret_cast<uint64_t*>(block)[1] = 0;
   auto* tensor = new (block + kHostPrefix) Tensor;
-  static_cast<Array&>(*tensor) = std::move(array);
   tensor->type = tensor_hooks.exact_type;
   tensor->refs = 1;
+  return tensor;
+}
+
+}  // namespace
+
+Ref<Tensor> Tensor::make(Array array) {
+  Tensor* tensor = new_tensor();
+  static_cast<Array&>(*tensor) = std::move(array);
+  return Ref<Tensor>::steal(tensor);
+}
+
+Ref<Tensor> Tensor::make_like(const Array& like, DType dtype) {
+  Ref<Storage> storage = Storage::allocate(like.numel * itemsize(dtype));
+  Tensor* tensor = new_tensor();
+  tensor->data = storage->data;
+  tensor->storage = std::move(storage);
+  tensor->numel = like.numel;
+  tensor->dtype = dtype;
+  tensor->sizes = like.sizes;
+  tensor->strides = like.strides;
   return Ref<Tensor>::steal(tensor);
 }
 

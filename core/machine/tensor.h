@@ -40,6 +40,8 @@ struct Tensor : Object, Array {
   void* host_weakrefs = nullptr;
 
   static Ref<Tensor> make(Array array);
+  // Uninitialised, row-major, of the sizes of `like`, which is row-major too.
+  static Ref<Tensor> make_like(const Array& like, DType dtype);
   static void destroy(Tensor* tensor);
 
   bool requires_grad() const { return static_cast<bool>(node); }
