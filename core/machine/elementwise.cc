@@ -1,6 +1,8 @@
 #include "machine/elementwise.h"
 
+#include <bit>
 #include <new>
+#include <unordered_map>
 
 #include "machine/inplace.h"
 #include "machine/kernels.h"
@@ -28,6 +30,13 @@ class Uninitialised {
 Derivative& derivative(ElementwiseOp& op, int input) {
   if (op.derivatives[input].kind == Derivative::Kind::Unknown) elementwise_hooks.build_derivative(op, input);
   return op.derivatives[input];
+}
+
+const Program& backward_program(ElementwiseOp& op, uint32_t wanted) {
+  for (const auto& [mask, program] : op.backward)
+    if (mask == wanted) return *program;
+  elementwise_hooks.build_backward(op, wanted);
+  return *op.backward.back().second;
 }
 
 // One recorded elementwise op. Its saved values follow the object in the same block of memory.
@@ -89,16 +98,10 @@ struct ElementwiseNode final : Node {
 
   // All wanted gradients in one pass over memory.
   void fused_backward(uint32_t wanted, Tensor& grad, Grads inputs) {
-    auto found = op.backward.find(wanted);
-    if (found == op.backward.end()) {
-      elementwise_hooks.build_backward(op, wanted);
-      found = op.backward.find(wanted);
-    }
-    const Program& program = *found->second;
+    const Program& program = backward_program(op, wanted);
     const int n_sources = op.n_inputs + op.n_parameters + 2;
     Uninitialised<Operand, kMaxInputs> operands;
     operands[0] = {&grad, {}};
-    const Array* like = grad.contiguous ? &grad : nullptr;
     for (int s = 1; s < n_sources; ++s) {
       if (is_saved(s))
         operands[s] = {&saved_source(s).get(*this), {}};
@@ -109,8 +112,8 @@ struct ElementwiseNode final : Node {
     int n_results = 0;
     for (int i = 0; i < n_edges; ++i) {
       if (!(wanted >> i & 1)) continue;
-      inputs[i] = Tensor::make(like || !grad.is_dense() ? Array::empty(grad.sizes, grad.dtype)
-                                                        : Array::empty_like_layout(grad, grad.dtype));
+      inputs[i] = grad.contiguous ? Tensor::make_like(grad, grad.dtype)
+                                  : Tensor::make(Array::empty_like_layout(grad, grad.dtype));
       results[n_results++] = inputs[i].get();
     }
     run_program(program, compute_of(grad.dtype), operands.first(n_sources),
@@ -207,7 +210,8 @@ void check_supported(const ElementwiseOp& op, DType common) {
          "] not supported for bool tensors; use logical_xor, ^ or logical_not, ~ instead");
 }
 
-// An input whose shape and row-major layout the result takes over: when all tensors have them. Null otherwise.
+// An input whose shape and row-major layout the result takes over: when all tensors have them. Null
+// otherwise.
 const Tensor* common_layout(const ElementwiseOp& op, std::span<const Input> inputs) {
   const Tensor* first = nullptr;
   for (int i = 0; i < op.n_inputs; ++i) {

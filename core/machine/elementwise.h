@@ -7,7 +7,6 @@
 
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "machine/node.h"
@@ -47,8 +46,8 @@ struct ElementwiseOp {
 
   bool ready = false;
   Program forward;
-  std::vector<Derivative> derivatives;                              // one per input
-  std::unordered_map<uint32_t, std::unique_ptr<Program>> backward;  // by mask of wanted inputs
+  std::vector<Derivative> derivatives;                                  // one per input
+  std::vector<std::pair<uint32_t, std::unique_ptr<Program>>> backward;  // by mask of wanted inputs
   // Cheaper ops for certain numbers in the place of the second input: x ** 2 is square(x).
   std::vector<std::pair<double, ElementwiseOp*>> specials;
   ElementwiseOp* on_bool = nullptr;  // the op to use where the inputs promote to bool
@@ -58,7 +57,7 @@ struct ElementwiseHooks {
   void (*build_forward)(ElementwiseOp&) = nullptr;
   void (*build_derivative)(ElementwiseOp&, int input) = nullptr;  // sets derivatives[input]
   void (*build_backward)(ElementwiseOp&, uint32_t mask) =
-      nullptr;  // sets backward[mask]: one output per wanted Program input
+      nullptr;  // adds backward[mask]: one output per wanted Program input
 };
 extern ElementwiseHooks elementwise_hooks;
 

@@ -57,18 +57,23 @@ void LeafNode::backward(Grads outputs, Grads, uint64_t) {
   if (hooks && hook_table_hooks.run_accumulated) hook_table_hooks.run_accumulated(hooks, *leaf);
 }
 
+namespace {
+// " at train.py:12", for messages.
+std::string at_line(const Node& node) {
+  return node.where.code && location_hooks.describe ? " at " + location_hooks.describe(node.where) : "";
+}
+}  // namespace
+
 const Array& Saved::get(const Node& node) const {
-  const bool there = present && !node.released;
-  const std::string at =
-      node.where.code && location_hooks.describe ? " at " + location_hooks.describe(node.where) : "";
-  if (!there) {
-    fail(ErrorKind::Runtime, "[backward] the values that ", node.name(), at,
-         " saved were freed by an earlier backward; use backward(retain_graph=True) the first time");
+  if (!present || node.released) [[unlikely]] {
+    fail(ErrorKind::Runtime, "[backward] the values that ", node.name(), at_line(node),
+         " saved were freed by an earlier backward; trying to backward through the graph a second time needs "
+         "retain_graph=True the first time");
   }
-  if (array.storage->version != version) {
+  if (array.storage->version != version) [[unlikely]] {
     fail(ErrorKind::Runtime, "[backward] a tensor ", describe(array), " saved for the gradient by ",
-         node.name(), at, " was modified by an inplace operation since: it is at version ",
-         array.storage->version, ", expected version ", version);
+         node.name(), at_line(node), " has been modified by an inplace operation since: it is at version ",
+         array.storage->version, "; expected version ", version);
   }
   return array;
 }

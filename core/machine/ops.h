@@ -58,8 +58,8 @@ TensorRef nonzero(Tensor& x);
 TensorRef flat_nonzero(Tensor& x);
 // x[indices]: one entry per axis from the first on, null for a full slice. An entry holds int64 or int32
 // positions (negative ones count from the end), or bool or uint8 for a mask, which covers as many axes as it
-// has. The axes of the index tensors, broadcast together, stand in the place of the first of them, or in front
-// when a full slice lies between two.
+// has. The axes of the index tensors, broadcast together, stand in the place of the first of them, or in
+// front when a full slice lies between two.
 TensorRef index(Tensor& x, std::span<Tensor* const> indices);
 // x with x[indices] = values, or += values when `accumulate`. Repeated places are taken in the order of the
 // indices.

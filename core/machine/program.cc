@@ -450,16 +450,16 @@ class Run {
   bool written_[Program::kMaxOutputs];
 };
 
-// The quick way for what fits one tile and needs no conversion: plain arrays of the compute type and of one shape, and
-// numbers. Returns false, having done nothing, when something does not fit.
+// The quick way for what fits one tile and needs no conversion: plain arrays of the compute type and of one
+// shape, and numbers. Returns false, having done nothing, when something does not fit.
 bool run_plain(const Program& program, Compute compute, std::span<const Operand> inputs, const Array& out) {
   constexpr int kTiles = 8;
   constexpr int kRegisters = 24;
   const int64_t n = out.numel;
   const int first = program.first_result();
   const int n_code = static_cast<int>(program.code.size());
-  if (n > kTile || n_code == 0 || program.outputs.size() != 1 || first + n_code > kRegisters || !out.contiguous ||
-      !stored_as(out.dtype, compute) || program.outputs[0] != first + n_code - 1)
+  if (n > kTile || n_code == 0 || program.outputs.size() != 1 || first + n_code > kRegisters ||
+      !out.contiguous || !stored_as(out.dtype, compute) || program.outputs[0] != first + n_code - 1)
     return false;
   int tiles = program.n_slots + static_cast<int>(program.constants.size());
   const void* reg[kRegisters];
@@ -479,17 +479,22 @@ bool run_plain(const Program& program, Compute compute, std::span<const Operand>
   auto put = [&](int r, const Scalar& scalar) {
     char* tile = stack + used++ * kSlotBytes;
     reg[r] = tile;
-    if (compute == Compute::F32) std::fill_n(reinterpret_cast<float*>(tile), n, static_cast<float>(scalar.as_double()));
-    else if (compute == Compute::F64) std::fill_n(reinterpret_cast<double*>(tile), n, scalar.as_double());
-    else std::fill_n(reinterpret_cast<int64_t*>(tile), n, scalar.as_int());
+    if (compute == Compute::F32)
+      std::fill_n(reinterpret_cast<float*>(tile), n, static_cast<float>(scalar.as_double()));
+    else if (compute == Compute::F64)
+      std::fill_n(reinterpret_cast<double*>(tile), n, scalar.as_double());
+    else
+      std::fill_n(reinterpret_cast<int64_t*>(tile), n, scalar.as_int());
   };
   for (size_t i = 0; i < inputs.size(); ++i)
     if (!inputs[i].array) put(static_cast<int>(i), inputs[i].scalar);
-  for (size_t c = 0; c < program.constants.size(); ++c) put(static_cast<int>(inputs.size() + c), program.constants[c]);
+  for (size_t c = 0; c < program.constants.size(); ++c)
+    put(static_cast<int>(inputs.size() + c), program.constants[c]);
   for (int i = 0; i < n_code; ++i) {
     const Instruction& instruction = program.code[i];
     void* to = i + 1 == n_code ? out.data : stack + program.slot[i] * kSlotBytes;
-    kernels->micro_of(instruction.micro, compute)(to, reg[instruction.a], reg[instruction.b], reg[instruction.c], n);
+    kernels->micro_of(instruction.micro, compute)(to, reg[instruction.a], reg[instruction.b],
+                                                  reg[instruction.c], n);
     reg[first + i] = to;
   }
   return true;
@@ -504,7 +509,8 @@ void run_program(const Program& program, Compute compute, std::span<const Operan
   const bool divides = program.divides && compute == Compute::I64;
   if (divides) integer_zero_division = false;
   if (run_plain(program, compute, inputs, *outputs[0])) {
-    if (divides && integer_zero_division) fail(ErrorKind::ZeroDivision, "[", op, "] integer division by zero");
+    if (divides && integer_zero_division)
+      fail(ErrorKind::ZeroDivision, "[", op, "] integer division by zero");
     return;
   }
   Run run(program, compute, inputs, outputs, common);

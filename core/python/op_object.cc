@@ -358,8 +358,8 @@ void build_derivative(ElementwiseOp& op, int input) {
 
 void build_backward(ElementwiseOp& op, uint32_t mask) {
   Object parts = checked(PyObject_CallMethod(record_of(op), "backward", "I", mask));
-  op.backward[mask] =
-      std::make_unique<Program>(parse_program(parts.get(), op.n_inputs + op.n_parameters + 2));
+  op.backward.emplace_back(
+      mask, std::make_unique<Program>(parse_program(parts.get(), op.n_inputs + op.n_parameters + 2)));
 }
 
 PyObject* define_elementwise(PyObject*, PyObject* args) {
