@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "machine/call.h"
+#include "machine/index_checks.h"
 #include "machine/index_rows.h"
 #include "machine/ops.h"
 #include "machine/promote.h"
@@ -99,6 +100,9 @@ struct PutValues final : Primitive {
 const Take kIndex("index", true);
 const PutValues kIndexPut("index_put", true, Put::Write);
 const PutValues kIndexPutAdd("index_put", true, Put::Add);
+const Take kTake("take", true), kIndexSelect("index_select", false);
+const PutValues kIndexAdd("index_add", false, Put::Add), kIndexCopy("index_copy", false, Put::Write),
+    kIndexFill("index_fill", false, Put::Write), kMaskedScatter("masked_scatter", false, Put::Write);
 
 void Take::vjp(Vjp& vjp) const {
   if (!vjp.needs(0)) return;
@@ -180,6 +184,66 @@ TensorRef fitting(const char* op, const Tensor& x, Tensor& values) {
   return ops::cast(values, x.dtype);
 }
 
+// Arguments of an op along one axis: a vector of positions, and values with as many rows.
+struct AlongAxis {
+  AlongAxis(const char* op, const Tensor& x, int64_t wanted_axis, Tensor& given, const Tensor* source) {
+    const int axis = wrap_axis(wanted_axis, x.rank(), op);
+    check_index_dtype(op, given.dtype);
+    if (given.rank() > 1)
+      fail(ErrorKind::Index, "[", op, "] the index must be a vector, got shape ", given.sizes);
+    index = ops::cast(given, DType::Int64);
+    if (given.rank() == 0) index = ops::unsqueeze(*index, 0);
+    attributes.ints = Dims{axis, x.rank() ? 1 : 0};
+    if (!source) return;
+    if (source->dtype != x.dtype)
+      fail(ErrorKind::DType, "[", op, "] expected source of the input's dtype ", name(x.dtype), ", got ",
+           name(source->dtype));
+    Dims expected = x.sizes;
+    if (x.rank()) expected[axis] = index->numel;
+    if (source->sizes != expected)
+      fail(ErrorKind::Shape, "[", op, "] expected source of shape ", expected, " for ", index->numel,
+           " indices into dimension ", axis, " of shape ", x.sizes, ", got ", source->sizes);
+  }
+  TensorRef index;
+  Attributes attributes;
+};
+
+TensorRef along_axis(const PutValues& primitive, Tensor& x, int64_t axis, Tensor& index, Tensor& source) {
+  const AlongAxis along(primitive.name(), x, axis, index, &source);
+  return apply(primitive, {&x, &source, along.index.get()}, along.attributes);
+}
+
+void along_axis_(const PutValues& primitive, Tensor& x, int64_t axis, Tensor& index, Tensor& source) {
+  const AlongAxis along(primitive.name(), x, axis, index, &source);
+  Tensor* inputs[] = {&x, &source, along.index.get()};
+  apply_in_place(primitive, inputs, along.attributes);
+}
+
+TensorRef scaled(Tensor& source, Scalar alpha) {
+  return alpha.as_double() == 1.0 ? TensorRef(&source) : ops::mul(source, alpha);
+}
+
+void check_mask(const char* op, const Tensor& mask) {
+  if (mask.dtype != DType::Bool)
+    fail(ErrorKind::DType, "[", op, "] expected a mask of dtype bool, got ", name(mask.dtype));
+}
+
+// The places of a mask over x, and the values for them.
+struct MaskedScatter {
+  MaskedScatter(Tensor& x, Tensor& mask, Tensor& source) {
+    check_mask("masked_scatter", mask);
+    if (source.dtype != x.dtype)
+      fail(ErrorKind::DType, "[masked_scatter] expected source of the input's dtype ", name(x.dtype),
+           ", got ", name(source.dtype));
+    positions = ops::flat_nonzero(*ops::expand(mask, x.sizes));
+    if (source.numel < positions->numel)
+      fail(ErrorKind::Shape, "[masked_scatter] the mask asks for ", positions->numel,
+           " elements, source has ", source.numel);
+    values = ops::slice(*ops::reshape(source, {-1}), 0, 0, positions->numel);
+  }
+  TensorRef positions, values;
+};
+
 }  // namespace
 
 namespace ops {
@@ -202,14 +266,115 @@ void index_put_(Tensor& x, std::span<Tensor* const> indices, Tensor& values, boo
 }
 
 TensorRef masked_select(Tensor& x, Tensor& mask) {
-  if (mask.dtype != DType::Bool)
-    fail(ErrorKind::DType, "[masked_select] expected a mask of dtype bool, got ", name(mask.dtype));
+  check_mask("masked_select", mask);
   const Dims sizes = broadcast_sizes(x.sizes, mask.sizes, "masked_select");
   TensorRef wide_x = expand(x, sizes), wide_mask = expand(mask, sizes);
   Tensor* list[] = {wide_mask.get()};
   return index(*wide_x, list);
 }
 
+TensorRef masked_scatter(Tensor& x, Tensor& mask, Tensor& source) {
+  const Dims sizes = broadcast_sizes(x.sizes, mask.sizes, "masked_scatter");
+  TensorRef wide = expand(x, sizes);
+  const MaskedScatter checked(*wide, mask, source);
+  return apply(kMaskedScatter, {wide.get(), checked.values.get(), checked.positions.get()},
+               {Dims{0, wide->rank()}, {}});
+}
+
+void masked_scatter_(Tensor& x, Tensor& mask, Tensor& source) {
+  const MaskedScatter checked(x, mask, source);
+  Tensor* inputs[] = {&x, checked.values.get(), checked.positions.get()};
+  apply_in_place(kMaskedScatter, inputs, {Dims{0, x.rank()}, {}});
+}
+
+TensorRef take(Tensor& x, Tensor& index) {
+  check_index_dtype("take", index.dtype);
+  TensorRef flat = reshape(x, {-1}), positions = cast(index, DType::Int64);
+  return apply(kTake, {flat.get(), positions.get()}, {Dims{0, 1}, {}});
+}
+
+TensorRef index_select(Tensor& x, int64_t axis, Tensor& index) {
+  TensorRef wide = x.rank() ? TensorRef(&x) : unsqueeze(x, 0);
+  const AlongAxis along("index_select", *wide, axis, index, nullptr);
+  TensorRef taken = apply(kIndexSelect, {wide.get(), along.index.get()}, along.attributes);
+  return x.rank() ? taken : reshape(*taken, {});
+}
+
+TensorRef index_add(Tensor& x, int64_t axis, Tensor& index, Tensor& source, Scalar alpha) {
+  return along_axis(kIndexAdd, x, axis, index, *scaled(source, alpha));
+}
+void index_add_(Tensor& x, int64_t axis, Tensor& index, Tensor& source, Scalar alpha) {
+  along_axis_(kIndexAdd, x, axis, index, *scaled(source, alpha));
+}
+TensorRef index_copy(Tensor& x, int64_t axis, Tensor& index, Tensor& source) {
+  return along_axis(kIndexCopy, x, axis, index, source);
+}
+void index_copy_(Tensor& x, int64_t axis, Tensor& index, Tensor& source) {
+  along_axis_(kIndexCopy, x, axis, index, source);
+}
+
+TensorRef index_fill(Tensor& x, int64_t axis, Tensor& index, Scalar value) {
+  const AlongAxis along("index_fill", x, axis, index, nullptr);
+  TensorRef one = full({}, x.dtype, value);
+  return apply(kIndexFill, {&x, one.get(), along.index.get()}, along.attributes);
+}
+void index_fill_(Tensor& x, int64_t axis, Tensor& index, Scalar value) {
+  const AlongAxis along("index_fill", x, axis, index, nullptr);
+  TensorRef one = full({}, x.dtype, value);
+  Tensor* inputs[] = {&x, one.get(), along.index.get()};
+  apply_in_place(kIndexFill, inputs, along.attributes);
+}
+
 }  // namespace ops
+
+namespace {
+
+const Function kFunctions[] = {
+    {"nonzero", [](Args& a) { return Result(ops::nonzero(a.tensor(0))); }},
+    {"index", [](Args& a) { return Result(ops::index(a.tensor(0), a.tensors(1))); }},
+    {"index_put",
+     [](Args& a) { return Result(ops::index_put(a.tensor(0), a.tensors(1), a.tensor(2), a.flag(3))); }},
+    {"index_put_",
+     [](Args& a) {
+       ops::index_put_(a.tensor(0), a.tensors(1), a.tensor(2), a.flag(3));
+       return Result(TensorRef(&a.tensor(0)));
+     }},
+    {"masked_select", [](Args& a) { return Result(ops::masked_select(a.tensor(0), a.tensor(1))); }},
+    {"masked_scatter",
+     [](Args& a) { return Result(ops::masked_scatter(a.tensor(0), a.tensor(1), a.tensor(2))); }},
+    {"masked_scatter_",
+     [](Args& a) {
+       ops::masked_scatter_(a.tensor(0), a.tensor(1), a.tensor(2));
+       return Result(TensorRef(&a.tensor(0)));
+     }},
+    {"take", [](Args& a) { return Result(ops::take(a.tensor(0), a.tensor(1))); }},
+    {"index_select",
+     [](Args& a) { return Result(ops::index_select(a.tensor(0), a.integer(1), a.tensor(2))); }},
+    {"index_add",
+     [](Args& a) {
+       return Result(ops::index_add(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3), a.scalar(4)));
+     }},
+    {"index_add_",
+     [](Args& a) {
+       ops::index_add_(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3), a.scalar(4));
+       return Result(TensorRef(&a.tensor(0)));
+     }},
+    {"index_copy",
+     [](Args& a) { return Result(ops::index_copy(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3))); }},
+    {"index_copy_",
+     [](Args& a) {
+       ops::index_copy_(a.tensor(0), a.integer(1), a.tensor(2), a.tensor(3));
+       return Result(TensorRef(&a.tensor(0)));
+     }},
+    {"index_fill",
+     [](Args& a) { return Result(ops::index_fill(a.tensor(0), a.integer(1), a.tensor(2), a.scalar(3))); }},
+    {"index_fill_",
+     [](Args& a) {
+       ops::index_fill_(a.tensor(0), a.integer(1), a.tensor(2), a.scalar(3));
+       return Result(TensorRef(&a.tensor(0)));
+     }},
+};
+
+}  // namespace
 
 }  // namespace versant

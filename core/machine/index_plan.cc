@@ -1,8 +1,7 @@
 #include "machine/index_plan.h"
 
-#include "machine/lock.h"
+#include "machine/index_checks.h"
 #include "machine/nest.h"
-#include "machine/parallel.h"
 
 namespace versant {
 
@@ -37,10 +36,10 @@ struct Contribution {
     const Nest<1> nest(index.sizes, {&index.strides});
     const int64_t step = nest.step(0), lowest = wrap ? -size : 0;
     uint8_t bad = 0;
-    nest.for_lines(0, nest.lines, [&](const int64_t(&start)[1]) {
+    nest.for_all([&](const int64_t(&start)[1], int64_t count) {
       const T* from = index.as<T>() + start[0];
       auto each = [&](auto step, auto locate) {
-        for (int64_t i = 0; i < nest.length; ++i) {
+        for (int64_t i = 0; i < count; ++i) {
           int64_t at = from[i * step];
           bad |= at < lowest || at >= size;
           at += at < 0 ? size : 0;
@@ -55,25 +54,21 @@ struct Contribution {
         each(std::integral_constant<int64_t, 1>(), flat);
       else
         each(step, flat);
-      offsets += nest.length;
+      offsets += count;
     });
     return !bad;
   }
 };
 
-[[noreturn]] void fail_out_of_bounds(const char* op, const Contribution& part, int axis) {
-  const Array& index = part.index;
-  Dims at(index.rank(), 0);
-  for (int64_t i = 0; i < index.numel; ++i) {
-    int64_t offset = 0;
-    for (int d = 0; d < index.rank(); ++d) offset += at[d] * index.strides[d];
-    const int64_t value =
-        index.dtype == DType::Int64 ? index.as<int64_t>()[offset] : index.as<int32_t>()[offset];
-    if (value >= part.size || value < (part.wrap ? -part.size : 0))
-      fail(ErrorKind::Index, "[", op, "] index ", value, " is out of bounds for dimension ", axis,
-           " with size ", part.size);
-    for (int d = index.rank() - 1; d >= 0 && ++at[d] == index.sizes[d]; --d) at[d] = 0;
-  }
+[[noreturn]] void fail_first_bad(const char* op, const Contribution& part, int axis) {
+  const Array index = part.index.to_dtype(DType::Int64);
+  const Nest<1> nest(index.sizes, {&index.strides});
+  nest.for_all([&](const int64_t(&start)[1], int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t at = index.as<int64_t>()[start[0] + i * nest.step(0)];
+      if (at >= part.size || at < (part.wrap ? -part.size : 0)) fail_out_of_bounds(op, at, axis, part.size);
+    }
+  });
   fail(ErrorKind::Index, "[", op, "] an index changed while it was read");
 }
 
@@ -95,11 +90,6 @@ Dims common_sizes(const char* op, std::span<const Array* const> indices) {
 }
 
 }  // namespace
-
-void check_index_dtype(const char* op, DType dtype) {
-  if (!is_integral(dtype))
-    fail(ErrorKind::Index, "[", op, "] an index tensor must hold integers, got ", name(dtype));
-}
 
 IndexPlan::IndexPlan(const char* op, const Array& x, std::span<const Array* const> indices,
                      std::span<const IndexPlace> places, bool wrap) {
@@ -137,7 +127,7 @@ IndexPlan::IndexPlan(const char* op, const Array& x, std::span<const Array* cons
         x.strides.begin() + place.axis,   k == 0};
     const bool good =
         part.index.dtype == DType::Int64 ? part.add_to<int64_t>(offsets) : part.add_to<int32_t>(offsets);
-    if (!good) fail_out_of_bounds(op, part, place.axis);
+    if (!good) fail_first_bad(op, part, place.axis);
   }
 }
 

@@ -38,7 +38,4 @@ class IndexPlan {
   Array many_;
 };
 
-// Raises unless `index` holds integers; `op` names the caller.
-void check_index_dtype(const char* op, DType dtype);
-
 }  // namespace versant

@@ -22,19 +22,11 @@ void for_rows(const IndexPlan& plan, const Nest<1>& outer, int64_t begin, int64_
     for (int64_t r = begin; r < end; ++r) visit(r, int64_t{0}, offsets[r]);
     return;
   }
-  // An outer position is a line's start plus a step along the line.
-  for (int64_t r = begin; r < end;) {
-    const int64_t position = r / n, line = position / outer.length, along = position % outer.length;
-    const int64_t stop = std::min(end, (line + 1) * outer.length * n);
-    outer.for_lines(line, line + 1, [&](const int64_t(&start)[1]) {
-      int64_t base = start[0] + along * outer.step(0);
-      int64_t i = r % n;
-      for (; r < stop; i = 0, base += outer.step(0)) {
-        const int64_t pause = std::min(stop, r - i + n);
-        for (; r < pause; ++r, ++i) visit(r, base, offsets[i]);
-      }
-    });
-  }
+  int64_t r = begin, i = begin % n;
+  outer.for_range(begin / n, (end + n - 1) / n, [&](const int64_t(&start)[1], int64_t count) {
+    for (int64_t k = 0; k < count; ++k, i = 0)
+      for (; i < n && r < end; ++i, ++r) visit(r, start[0] + k * outer.step(0), offsets[i]);
+  });
 }
 
 template <typename T>
@@ -56,10 +48,10 @@ void take(const IndexPlan& plan, const T* x, T* out) {
     } else {
       for_rows(plan, outer, begin, end, [&](int64_t r, int64_t base, int64_t offset) {
         T* to = out + r * block;
-        inner.for_lines(0, inner.lines, [&](const int64_t(&start)[1]) {
+        inner.for_all([&](const int64_t(&start)[1], int64_t count) {
           const T* from = x + base + offset + start[0];
-          for (int64_t j = 0; j < inner.length; ++j) to[j] = from[j * step];
-          to += inner.length;
+          for (int64_t j = 0; j < count; ++j) to[j] = from[j * step];
+          to += count;
         });
       });
     }
@@ -118,9 +110,9 @@ void put(const IndexPlan& plan, T* x, const T* values, bool one_value, Line move
                       share.column_end - share.column_begin);
                  return;
                }
-               inner.for_lines(0, inner.lines, [&](const int64_t(&start)[1]) {
-                 move(to + start[0], from, step, from_step, inner.length);
-                 from += inner.length * from_step;
+               inner.for_all([&](const int64_t(&start)[1], int64_t count) {
+                 move(to + start[0], from, step, from_step, count);
+                 from += count * from_step;
                });
              });
   };

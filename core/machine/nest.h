@@ -47,30 +47,39 @@ struct Nest {
   // The distance of neighbours on a line.
   int64_t step(int k) const { return strides[k][rank - 1]; }
 
-  // Calls visit(offsets) with where each operand's line starts, for lines begin to end.
+  int64_t total() const { return lines * length; }
+
+  // Calls visit(offsets, count) for each stretch of a line among the elements begin to end, in row-major
+  // order; `offsets` is where the stretch starts in each operand.
   template <typename Visit>
-  void for_lines(int64_t begin, int64_t end, Visit visit) const {
-    int64_t offsets[N] = {};
-    if (rank == 1) {
-      if (begin < end) visit(offsets);
-      return;
-    }
-    int64_t index[kMaxRank];
+  void for_range(int64_t begin, int64_t end, Visit visit) const {
+    if (begin >= end) return;
+    const int last = rank - 1;
+    int64_t offsets[N] = {}, index[kMaxRank];
     int64_t rest = begin;
-    for (int d = rank - 2; d >= 0; --d) {
-      index[d] = rest % sizes[d];
-      rest /= sizes[d];
+    for (int d = last; d >= 0; --d) {
+      index[d] = rest == 0 ? 0 : rest % sizes[d];
+      rest = rest == 0 ? 0 : rest / sizes[d];
       for (int k = 0; k < N; ++k) offsets[k] += index[d] * strides[k][d];
     }
-    for (int64_t line = begin; line < end; ++line) {
-      visit(offsets);
-      for (int d = rank - 2; d >= 0; --d) {
+    while (true) {
+      const int64_t count = std::min(end - begin, length - index[last]);
+      visit(offsets, count);
+      begin += count;
+      if (begin == end) return;
+      for (int k = 0; k < N; ++k) offsets[k] -= index[last] * strides[k][last];
+      index[last] = 0;
+      for (int d = last - 1; d >= 0; --d) {
         for (int k = 0; k < N; ++k) offsets[k] += strides[k][d];
         if (++index[d] < sizes[d]) break;
         for (int k = 0; k < N; ++k) offsets[k] -= sizes[d] * strides[k][d];
         index[d] = 0;
       }
     }
+  }
+  template <typename Visit>
+  void for_all(Visit visit) const {
+    for_range(0, total(), visit);
   }
 };
 

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "machine/call.h"
 #include "machine/lock.h"
 #include "machine/nest.h"
 #include "machine/ops.h"
@@ -123,9 +122,5 @@ TensorRef nonzero(Tensor& x) { return apply(kNonzero, {&x}, {Dims{1}, {}}); }
 TensorRef flat_nonzero(Tensor& x) { return apply(kNonzero, {&x}, {Dims{0}, {}}); }
 
 }  // namespace ops
-
-namespace {
-const Function kFunction("nonzero", [](Args& a) { return Result(ops::nonzero(a.tensor(0))); });
-}  // namespace
 
 }  // namespace versant

@@ -1,7 +1,9 @@
 // Ops over tensors, for gradient rules and the Python face. Each records itself when gradient mode is on.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "machine/elementwise.h"
 #include "machine/primitive.h"
@@ -66,6 +68,60 @@ TensorRef index(Tensor& x, std::span<Tensor* const> indices);
 TensorRef index_put(Tensor& x, std::span<Tensor* const> indices, Tensor& values, bool accumulate = false);
 void index_put_(Tensor& x, std::span<Tensor* const> indices, Tensor& values, bool accumulate = false);
 TensorRef masked_select(Tensor& x, Tensor& mask);
+// x with the elements where `mask` is true replaced by the leading elements of `source`.
+TensorRef masked_scatter(Tensor& x, Tensor& mask, Tensor& source);
+void masked_scatter_(Tensor& x, Tensor& mask, Tensor& source);
+TensorRef take(Tensor& x, Tensor& index);  // of x laid out as one axis
+
+// Along one axis; `index` is a vector, without negative positions.
+TensorRef index_select(Tensor& x, int64_t axis, Tensor& index);
+TensorRef index_add(Tensor& x, int64_t axis, Tensor& index, Tensor& source, Scalar alpha);
+void index_add_(Tensor& x, int64_t axis, Tensor& index, Tensor& source, Scalar alpha);
+TensorRef index_copy(Tensor& x, int64_t axis, Tensor& index, Tensor& source);
+void index_copy_(Tensor& x, int64_t axis, Tensor& index, Tensor& source);
+TensorRef index_fill(Tensor& x, int64_t axis, Tensor& index, Scalar value);
+void index_fill_(Tensor& x, int64_t axis, Tensor& index, Scalar value);
+// Rows of `weight` (rank 2); the row `padding` (-1: none) gets no gradient.
+TensorRef embedding(Tensor& weight, Tensor& indices, int64_t padding);
+
+// --- elements along one axis at positions given for each of them (gather.cc, scatter_reduce.cc)
+// ---------------------------------------------------------------------------------------------------
+TensorRef gather(Tensor& x, int64_t axis, Tensor& index);
+TensorRef scatter(Tensor& x, int64_t axis, Tensor& index, Tensor& src);
+void scatter_(Tensor& x, int64_t axis, Tensor& index, Tensor& src);
+TensorRef scatter_value(Tensor& x, int64_t axis, Tensor& index, Scalar value);
+void scatter_value_(Tensor& x, int64_t axis, Tensor& index, Scalar value);
+TensorRef scatter_add(Tensor& x, int64_t axis, Tensor& index, Tensor& src);
+void scatter_add_(Tensor& x, int64_t axis, Tensor& index, Tensor& src);
+// `reduce` is sum, prod, mean, amax or amin; x itself takes part when `include_self`.
+TensorRef scatter_reduce(Tensor& x, int64_t axis, Tensor& index, Tensor& src, std::string_view reduce,
+                         bool include_self);
+void scatter_reduce_(Tensor& x, int64_t axis, Tensor& index, Tensor& src, std::string_view reduce,
+                     bool include_self);
+
+// --- joining, padding, moving and repeating (join.cc, pad.cc, shape_functions.cc)
+// ---------------------------------------------------------------------------------------------------
+TensorRef cat(std::span<Tensor* const> tensors, int64_t axis);
+TensorRef stack(std::span<Tensor* const> tensors, int64_t axis);
+// Pairs of amounts, last axis first; negative ones cut off.
+TensorRef pad_constant(Tensor& x, const Dims& pad, Scalar value);
+// Zeros behind each axis up to `sizes`.
+TensorRef pad_to(Tensor& x, const Dims& sizes);
+TensorRef flip(Tensor& x, const Dims& axes);
+TensorRef roll(Tensor& x, const Dims& shifts, const Dims& axes);  // no axes: over all elements in a row
+TensorRef tril(Tensor& x, int64_t diagonal);
+TensorRef triu(Tensor& x, int64_t diagonal);
+TensorRef repeat(Tensor& x, const Dims& repeats);
+TensorRef repeat_interleave(Tensor& x, int64_t repeats, std::optional<int64_t> axis);
+
+// --- sequences, searching and sorting out (create.cc, search.cc)
+// ---------------------------------------------------------------------------------------------------
+TensorRef arange(Scalar start, Scalar end, Scalar step, DType dtype);
+TensorRef linspace(double start, double end, int64_t steps, DType dtype);
+TensorRef eye(int64_t rows, int64_t columns, DType dtype);
+TensorRef one_hot(Tensor& x, int64_t classes);  // -1: as many as needed
+TensorRef searchsorted(Tensor& sorted, Tensor& values, bool right);
+TensorRef unique(Tensor& x);  // the distinct values, rising
 
 // --- reductions (reduce.cc)
 // -----------------------------------------------------------------------------------------------------

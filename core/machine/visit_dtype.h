@@ -42,7 +42,7 @@ decltype(auto) visit_number(DType dtype, Visit&& visit) {
     case DType::Float32:
       return visit.template operator()<float>();
     default:
-      fail(ErrorKind::DType, "no arithmetic on ", name(dtype));
+      fail(ErrorKind::DType, "no arithmetic on float16 and bfloat16");
   }
 }
 

@@ -1,0 +1,104 @@
+// Rows of a table by number, and the sum of gradients for each row.
+#include <cstring>
+
+#include "machine/call.h"
+#include "machine/index_checks.h"
+#include "machine/index_rows.h"
+#include "machine/lock.h"
+#include "machine/nest.h"
+#include "machine/ops.h"
+#include "machine/parallel.h"
+#include "machine/visit_dtype.h"
+
+namespace versant {
+
+namespace {
+
+constexpr IndexPlace kRows[] = {{0, 1}};
+
+void zero(const Array& x) {
+  Unlocked unlocked(x.bytes() >= kUnlockBytes);
+  parallel_for(x.bytes(), 8 * kParallelBytes,
+               [&](int64_t begin, int64_t end) { std::memset(x.as<char>() + begin, 0, end - begin); });
+}
+
+// Inputs: weight [rows, width], positions. ints: padding (-1: none), whether its rows come out as zeros.
+struct Embedding final : Primitive {
+  const char* name() const override { return "embedding"; }
+  void run(Run& run) const override {
+    const Array& weight = *run.in[0];
+    const Array positions = as_positions(name(), *run.in[1]);
+    const Array* indices[] = {&positions};
+    const IndexPlan plan(name(), weight, indices, kRows, false);
+    run.out[0] = Array::empty(plan.result, weight.dtype);
+    take_rows(plan, weight, run.out[0]);
+    if (!run.attributes.ints[1]) return;
+    const int64_t padding = run.attributes.ints[0], row = weight.sizes[1] * itemsize(weight.dtype);
+    const Array flat = positions.to_contiguous();
+    for (int64_t i = 0; i < flat.numel; ++i)
+      if (flat.as<int64_t>()[i] == padding) std::memset(run.out[0].as<char>() + i * row, 0, row);
+  }
+  Saves saves(const Attributes&, uint32_t) const override { return {0b10}; }
+  void vjp(Vjp& vjp) const override;
+};
+
+// Inputs: gradient of the result, positions. ints: padding, rows of the table.
+struct EmbeddingBackward final : Primitive {
+  const char* name() const override { return "embedding_backward"; }
+  void run(Run& run) const override {
+    const Array& grad = *run.in[0];
+    const Array positions = as_positions(name(), *run.in[1]);
+    const int64_t padding = run.attributes.ints[0];
+    const Dims sizes{run.attributes.ints[1], grad.sizes.back()};
+    // Sums of float16 and bfloat16 are rounded once, at the end.
+    const DType compute = is_half(grad.dtype) ? DType::Float32 : grad.dtype;
+    Array sums = Array::empty(sizes, compute);
+    zero(sums);
+    const Array* indices[] = {&positions};
+    put_rows(IndexPlan(name(), sums, indices, kRows, false), sums, grad.to_dtype(compute), Put::Add, name());
+    const int64_t row = sizes[1] * static_cast<int64_t>(itemsize(compute));
+    if (padding >= 0) std::memset(sums.as<char>() + padding * row, 0, row);
+    run.out[0] = sums.to_dtype(grad.dtype);
+  }
+  Saves saves(const Attributes&, uint32_t) const override { return {0b10}; }
+  void vjp(Vjp& vjp) const override;
+};
+
+const Embedding kEmbedding;
+const EmbeddingBackward kEmbeddingBackward;
+
+void Embedding::vjp(Vjp& vjp) const {
+  TensorRef positions = vjp.input(1);
+  vjp.set(0, apply(kEmbeddingBackward, {vjp.grad().get(), positions.get()},
+                   {Dims{vjp.attributes().ints[0], vjp.input_sizes(0)[0]}, {}}));
+}
+
+void EmbeddingBackward::vjp(Vjp& vjp) const {
+  TensorRef positions = vjp.input(1);
+  const int64_t padding = vjp.attributes().ints[0];
+  vjp.set(0, apply(kEmbedding, {vjp.grad().get(), positions.get()}, {Dims{padding, padding >= 0}, {}}));
+}
+
+}  // namespace
+
+namespace ops {
+
+TensorRef embedding(Tensor& weight, Tensor& indices, int64_t padding) {
+  if (weight.rank() != 2)
+    fail(ErrorKind::Shape, "[embedding] the weight must have 2 dimensions, got shape ", weight.sizes);
+  check_index_dtype("embedding", indices.dtype);
+  const int64_t rows = weight.sizes[0];
+  if (padding < -1 || padding >= rows)
+    fail(ErrorKind::Index, "[embedding] padding_idx ", padding, " is out of bounds for ", rows, " rows");
+  return apply(kEmbedding, {&weight, &indices}, {Dims{padding, false}, {}});
+}
+
+}  // namespace ops
+
+namespace {
+const Function kFunction("embedding", [](Args& a) {
+  return Result(ops::embedding(a.tensor(0), a.tensor(1), a.integer(2)));
+});
+}  // namespace
+
+}  // namespace versant
