@@ -134,6 +134,8 @@ int64_t arange_length(Scalar start, Scalar end, Scalar step) {
 namespace ops {
 
 TensorRef arange(Scalar start, Scalar end, Scalar step, DType dtype) {
+  if (!is_floating(dtype))
+    for (Scalar* number : {&start, &end, &step}) *number = Scalar::of_int(number->as_int());
   const int64_t length = arange_length(start, end, step);
   return apply(kArange, {},
                {Dims{static_cast<int64_t>(dtype), length, start.as_int(), step.as_int()},

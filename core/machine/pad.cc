@@ -114,11 +114,16 @@ TensorRef pad_constant(Tensor& x, const Dims& pad, Scalar value) {
     const int d = rank - 1 - k;
     amounts[2 * d] = pad[2 * k];
     amounts[2 * d + 1] = pad[2 * k + 1];
+    // What is cut off must be there before anything is added.
+    const int64_t before = pad[2 * k], after = pad[2 * k + 1];
     int64_t size;
-    if (__builtin_add_overflow(x.sizes[d], pad[2 * k], &size) ||
-        __builtin_add_overflow(size, pad[2 * k + 1], &size) || size < 0)
-      fail(ErrorKind::Shape, "[pad_constant] dimension ", d, " of size ", x.sizes[d], " padded by ",
-           pad[2 * k], " and ", pad[2 * k + 1], " has no valid size");
+    bool overflow = __builtin_add_overflow(x.sizes[d], std::min<int64_t>(before, 0), &size);
+    overflow |= __builtin_add_overflow(size, std::min<int64_t>(after, 0), &size) || size < 0;
+    overflow |= __builtin_add_overflow(size, std::max<int64_t>(before, 0), &size);
+    overflow |= __builtin_add_overflow(size, std::max<int64_t>(after, 0), &size);
+    if (overflow)
+      fail(ErrorKind::Shape, "[pad_constant] dimension ", d, " of size ", x.sizes[d], " cannot be padded by ",
+           before, " and ", after);
   }
   return apply(kPadConstant, {&x}, PadConstant::pack(amounts, value));
 }
