@@ -54,6 +54,54 @@ constexpr std::size_t product_scratch(std::ptrdiff_t n, std::ptrdiff_t k, std::s
   const std::size_t limit = static_cast<std::size_t>(kProductColumnBytes);
   return depth * ((columns < limit ? columns : limit) + 16 * itemsize) + 8192;
 }
+// --- reductions: see Note [Order of reductions] in reduce.h
+
+enum class Reduction : std::uint8_t {
+  Sum,
+  Prod,
+  Max,        // NaN wins
+  Min,        // NaN wins
+  Any,        // 0 or 1
+  All,        // 0 or 1
+  Deviation,  // sum of squared distances from a centre
+};
+inline constexpr std::size_t kReductionCount = 7;
+inline constexpr std::ptrdiff_t kReductionBlock = 1024;
+
+// out[r] = reduction of x[r * stride .. + n) for r < rows, 0 < n <= kReductionBlock.
+// Deviation: from center[r * center_step].
+struct RowsJob {
+  void* out;
+  const void* x;
+  std::ptrdiff_t stride, rows, n;
+  const void* center;
+  std::ptrdiff_t center_step;
+};
+using ReduceRows = void (*)(const RowsJob& job);
+
+// out[j] = reduction over r < n of rows[r][first + j] for j < width, 0 < n <= kReductionBlock.
+// Deviation: from center[j].
+struct ColumnsJob {
+  void* out;
+  const void* const* rows;
+  std::ptrdiff_t first, n, width;
+  const void* center;
+};
+using ReduceColumns = void (*)(const ColumnsJob& job);
+
+// The first i with x[i] == *value, or with x[i] NaN when *value is; n if there is none.
+using FindKernel = std::ptrdiff_t (*)(const void* x, std::ptrdiff_t n, const void* value);
+
+// best[j], at[j] = the better of (best[j], at[j]) and (rows[r][first + j], base + r) over r < n: the larger
+// (smaller), NaN before all numbers, of equals the earlier.
+struct ArgColumnsJob {
+  void* best;
+  std::int64_t* at;
+  const void* const* rows;
+  std::ptrdiff_t first, n, width;
+  std::int64_t base;
+};
+using ArgColumns = void (*)(const ArgColumnsJob& job);
 
 struct Kernels {
   const char* isa;  // "v2", "v3" or "v4"
@@ -64,6 +112,10 @@ struct Kernels {
   StoreKernel store[kDTypeCount][kComputeCount];
 
   ProductKernel product_f32, product_f64;
+  ReduceRows reduce_rows[kReductionCount][kComputeCount];  // null: Deviation of integers
+  ReduceColumns reduce_columns[kReductionCount][kComputeCount];
+  FindKernel find[kComputeCount];
+  ArgColumns arg_columns[2][kComputeCount];  // largest, smallest
 
   MicroKernel micro_of(Micro op, Compute compute) const {
     return micro[static_cast<std::size_t>(op)][static_cast<std::size_t>(compute)];

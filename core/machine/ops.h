@@ -127,6 +127,7 @@ TensorRef unique(Tensor& x);  // the distinct values, rising
 // -----------------------------------------------------------------------------------------------------
 // `axes` empty means all of them.
 TensorRef sum(Tensor& x, const Dims& axes, bool keepdim);
+TensorRef mean(Tensor& x, const Dims& axes, bool keepdim);
 // Undoes broadcasting: sums `x` to `sizes`. `who` names the caller in the error when the shapes do not fit.
 TensorRef sum_to(Tensor& x, const Dims& sizes, const std::string& who);
 

@@ -1,175 +1,226 @@
-// Reductions over any set of axes.
-#include <bit>
+// Reductions over any axes: sum, mean, prod, amax, amin, any, all, and sum_to.
+#include "machine/reduce.h"
 
-#include "machine/kernels.h"
+#include "machine/call.h"
 #include "machine/ops.h"
+#include "machine/scan.h"
 
 namespace versant::ops {
 
 namespace {
 
-// Which axes go: bit d of `mask` says that axis d is reduced, bit d of `keep` that it stays with size 1.
-struct Axes {
-  uint64_t mask = 0, keep = 0;
-};
+constexpr int64_t kSmall = 256;  // gradients up to this size are written out rather than expanded
 
-Axes parse_axes(const Dims& wanted, int rank, bool keepdim, const char* op) {
-  Axes axes;
-  if (wanted.empty() || rank == 0) axes.mask = rank == 64 ? ~uint64_t{0} : (uint64_t{1} << rank) - 1;
-  uint64_t seen = 0;
-  for (const int64_t axis : wanted) {
-    const int d = wrap_axis(axis, rank, op);
-    if (seen >> d & 1) fail(ErrorKind::Shape, "[", op, "] axis ", d, " appears twice");
-    seen |= uint64_t{1} << d;
-  }
-  if (rank > 0) axes.mask |= seen;
-  axes.keep = keepdim ? ~uint64_t{0} : 0;
-  return axes;
-}
-
-Dims reduced_sizes(const Dims& sizes, Axes axes) {
-  Dims result;
-  for (int d = 0; d < sizes.size(); ++d) {
-    if (!(axes.mask >> d & 1))
-      result.push_back(sizes[d]);
-    else if (axes.keep >> d & 1)
-      result.push_back(1);
-  }
-  return result;
-}
-
-constexpr int kLanes = 16, kBlock = 1024;
-
-// Sums up to kBlock elements: 16 lanes, then a tree of lanes.
-template <typename T>
-T sum_block(const T* x, int64_t n) {
-  T lane[kLanes];
-  for (int l = 0; l < kLanes; ++l) lane[l] = l < n ? x[l] : T(-0.0);
-  for (int64_t i = kLanes; i < n; ++i) lane[i % kLanes] += x[i];
-  for (int half = kLanes / 2; half > 0; half /= 2)
-    for (int l = 0; l < half; ++l) lane[l] += lane[l + half];
-  return lane[0];
-}
-
-template <typename T>
-void sum_all(const Array& x, Axes axes, Compute compute, T* out) {
-  Dims kept_sizes, kept_strides, sizes, strides;
-  for (int d = 0; d < x.rank(); ++d) {
-    const bool gone = axes.mask >> d & 1;
-    (gone ? sizes : kept_sizes).push_back(x.sizes[d]);
-    (gone ? strides : kept_strides).push_back(x.strides[d]);
-  }
-  int64_t n = 1, outputs = 1;
-  for (const int64_t size : sizes) n *= size;
-  for (const int64_t size : kept_sizes) outputs *= size;
-  const LoadKernel load = kernels->load_of(x.dtype, compute);
-  const int64_t item = itemsize(x.dtype);
-  auto offset_of = [](int64_t i, const Dims& sizes, const Dims& strides) {
-    int64_t offset = 0;
-    for (int d = sizes.size() - 1; d >= 0; --d) {
-      offset += i % sizes[d] * strides[d];
-      i /= sizes[d];
-    }
-    return offset;
-  };
-  for (int64_t o = 0; o < outputs; ++o) {
-    const int64_t base = offset_of(o, kept_sizes, kept_strides);
-    T partial[64], tile[kBlock];
-    uint64_t level[64];
-    int depth = 0;
-    for (int64_t begin = 0; begin < n; begin += kBlock) {
-      const int64_t count = std::min<int64_t>(kBlock, n - begin);
-      for (int64_t i = 0; i < count; ++i)
-        load(tile + i, x.as<char>() + (base + offset_of(begin + i, sizes, strides)) * item, 1, 1);
-      partial[depth] = sum_block(tile, count);
-      level[depth++] = 0;
-      while (depth > 1 && level[depth - 1] == level[depth - 2]) {
-        partial[depth - 2] += partial[depth - 1];
-        ++level[--depth - 1];
-      }
-    }
-    T total = depth ? partial[depth - 1] : T(0);
-    for (int k = depth - 2; k >= 0; --k) total = partial[k] + total;
-    out[o] = total;
-  }
+int64_t pack(DType dtype) { return static_cast<int64_t>(dtype); }
+int64_t pack(uint64_t bits) { return static_cast<int64_t>(bits); }
+Axes axes_of(const Attributes& a) {
+  return {static_cast<uint64_t>(a.ints[0]), static_cast<uint64_t>(a.ints[1])};
 }
 
 // ints: mask, keep, dtype of the result.
-struct Sum final : Primitive {
-  const char* name() const override { return "sum"; }
+class Reduce : public Primitive {
+ public:
+  Reduce(const char* name, Reduction reduction) : name_(name), reduction_(reduction) {}
+  const char* name() const final { return name_; }
   void run(Run& run) const override {
-    const Array& x = *run.in[0];
-    const Dims& a = run.attributes.ints;
-    const Axes axes{static_cast<uint64_t>(a[0]), static_cast<uint64_t>(a[1])};
-    const auto dtype = static_cast<DType>(a[2]);
-    const Compute compute = compute_of(dtype);
-    const DType wide = compute == Compute::F32   ? DType::Float32
-                       : compute == Compute::F64 ? DType::Float64
-                                                 : DType::Int64;
-    Array out = Array::empty(reduced_sizes(x.sizes, axes), wide);
-    if (compute == Compute::F32)
-      sum_all(x, axes, compute, out.as<float>());
-    else if (compute == Compute::F64)
-      sum_all(x, axes, compute, out.as<double>());
-    else
-      sum_all(x, axes, compute, out.as<int64_t>());
-    run.out[0] = out.to_dtype(dtype);
+    Reducer reducer;
+    reducer.reduction = reduction_;
+    const auto dtype = static_cast<DType>(run.attributes.ints[2]);
+    reducer.compute = compute(run.in[0]->dtype, dtype);
+    run.out[0] = reducer.run(*run.in[0], axes_of(run.attributes), dtype);
   }
-  void vjp(Vjp& vjp) const override;
+
+ protected:
+  virtual Compute compute(DType, DType result) const { return compute_of(result); }
+
+ private:
+  const char* name_;
+  Reduction reduction_;
 };
 
-// The inverse of a reduction's shape rule: the same value at every reduced element, as a view.
-// ints: mask, keep, then the sizes.
+// The value of every result at all the elements that it came from; a view. ints: mask, keep, the sizes.
 struct Spread final : Primitive {
   const char* name() const override { return "expand"; }
   bool is_view() const override { return true; }
   void run(Run& run) const override {
     const Array& g = *run.in[0];
+    const Axes axes = axes_of(run.attributes);
     const Dims& a = run.attributes.ints;
-    Dims sizes(std::span<const int64_t>(a.begin() + 2, a.end())), strides(sizes.size());
+    Dims sizes(std::span<const int64_t>(a.begin() + 2, a.end())), strides(a.size() - 2);
     for (int d = 0, at = 0; d < sizes.size(); ++d) {
-      const bool gone = a[0] >> d & 1;
-      strides[d] = gone ? 0 : g.strides[at];
-      at += !gone || (a[1] >> d & 1);
+      strides[d] = axes.reduced(d) ? 0 : g.strides[at];
+      if (!axes.reduced(d) || axes.kept(d)) ++at;
     }
     run.out[0] = g.view(std::move(sizes), std::move(strides));
   }
   void vjp(Vjp& vjp) const override;
 };
-
-const Sum kSum;
 const Spread kSpread;
 
-TensorRef spread(Tensor& g, Axes axes, const Dims& sizes) {
+TensorRef spread(Tensor& x, Axes axes, const Dims& sizes) {
   Attributes a;
-  a.ints = Dims{static_cast<int64_t>(axes.mask), static_cast<int64_t>(axes.keep)};
+  a.ints = Dims{pack(axes.mask), pack(axes.keep)};
   for (const int64_t size : sizes) a.ints.push_back(size);
-  return apply(kSpread, {&g}, a);
+  return apply(kSpread, {&x}, a);
 }
 
-TensorRef sum_axes(Tensor& x, Axes axes, DType dtype) {
-  return apply(
-      kSum, {&x},
-      {Dims{static_cast<int64_t>(axes.mask), static_cast<int64_t>(axes.keep), static_cast<int64_t>(dtype)},
-       {}});
+// `g / divisor` at all elements of a sum or mean.
+TensorRef spread_gradient(const TensorRef& g, Axes axes, const Dims& sizes, double divisor) {
+  if (!modes.grad && g->numel == 1 && !g->inference) {
+    int64_t numel = 1;
+    for (const int64_t size : sizes) numel *= size;
+    if (numel <= kSmall) {
+      Array full = Array::empty(sizes, g->dtype);
+      if (g->dtype == DType::Float32) {
+        std::fill_n(full.as<float>(), numel, *g->as<float>() / static_cast<float>(divisor));
+      } else if (g->dtype == DType::Float64) {
+        std::fill_n(full.as<double>(), numel, *g->as<double>() / divisor);
+      } else {
+        const auto value = static_cast<float>(item(*g).as_double());
+        fill(full, Scalar::of(value / static_cast<float>(divisor)));
+      }
+      return Tensor::make(std::move(full));
+    }
+  }
+  const TensorRef part = divisor == 1 ? g : div(g, Scalar::of(divisor));
+  return spread(*part, axes, sizes);
 }
 
-Axes axes_of(const Attributes& a) {
-  return {static_cast<uint64_t>(a.ints[0]), static_cast<uint64_t>(a.ints[1])};
-}
+struct Sum final : Reduce {
+  Sum() : Reduce("sum", Reduction::Sum) {}
+  void vjp(Vjp& vjp) const override {
+    vjp.set(0, spread_gradient(vjp.grad(), axes_of(vjp.attributes()), vjp.input_sizes(0), 1));
+  }
+};
 
-void Sum::vjp(Vjp& vjp) const {
-  vjp.set(0, spread(*vjp.grad(), axes_of(vjp.attributes()), vjp.input_sizes(0)));
-}
+struct Mean final : Reduce {
+  Mean() : Reduce("mean", Reduction::Sum) {}
+  void run(Run& run) const override {
+    const Array& x = *run.in[0];
+    const Axes axes = axes_of(run.attributes);
+    const auto dtype = static_cast<DType>(run.attributes.ints[2]);
+    Reducer reducer;
+    reducer.compute = compute_of(dtype);
+    reducer.divisor = static_cast<double>(reduced_count(x.sizes, axes));
+    run.out[0] = reducer.run(x, axes, dtype);
+  }
+  void vjp(Vjp& vjp) const override {
+    const Axes axes = axes_of(vjp.attributes());
+    const Dims& sizes = vjp.input_sizes(0);
+    vjp.set(0, spread_gradient(vjp.grad(), axes, sizes, static_cast<double>(reduced_count(sizes, axes))));
+  }
+};
+
+// The gradient of each factor is the product of all others: of those before it times those after it. That
+// stays right when factors are zero.
+struct Prod final : Reduce {
+  Prod() : Reduce("prod", Reduction::Prod) {}
+  Saves saves(const Attributes&, uint32_t) const override { return {.inputs = 1}; }
+  void vjp(Vjp& vjp) const override {
+    const Axes axes = axes_of(vjp.attributes());
+    const TensorRef x = vjp.input(0);
+    Dims order, inverse(x->rank()), lines, spread_sizes;
+    for (const bool last : {false, true})
+      for (int d = 0; d < x->rank(); ++d)
+        if (axes.reduced(d) == last) order.push_back(d);
+    for (int i = 0; i < order.size(); ++i) {
+      inverse[order[i]] = i;
+      spread_sizes.push_back(x->sizes[order[i]]);
+    }
+    for (int d = 0; d < x->rank(); ++d)
+      if (!axes.reduced(d)) lines.push_back(x->sizes[d]);
+    lines.push_back(1);
+    const TensorRef g = reshape(*cast(*vjp.grad(), x->dtype), lines);
+    lines[lines.size() - 1] = reduced_count(x->sizes, axes);
+    const TensorRef factors = reshape(*permute(*x, order), lines);
+    const int axis = lines.size() - 1;
+    const TensorRef before = shift(*cumprod(*factors, axis, false), axis, false, 1.0);
+    const TensorRef after = shift(*cumprod(*factors, axis, true), axis, true, 1.0);
+    const TensorRef each = mul(g, mul(before, after));
+    vjp.set(0, permute(*reshape(*each, spread_sizes), inverse));
+  }
+};
+
+// Largest or smallest. Elements that tie share the gradient evenly.
+struct Extreme final : Reduce {
+  using Reduce::Reduce;
+  Saves saves(const Attributes&, uint32_t) const override { return {.inputs = 1, .outputs = 1}; }
+  void vjp(Vjp& vjp) const override {
+    const Axes axes = axes_of(vjp.attributes());
+    const TensorRef x = vjp.input(0), y = vjp.output(0);
+    const TensorRef chosen = cast(*eq(x, spread(*y, axes, x->sizes)), x->dtype);
+    const TensorRef ties = sum_over(*chosen, axes, x->dtype);
+    vjp.set(0, mul(chosen, spread(*div(vjp.grad(), ties), axes, x->sizes)));
+  }
+};
+
+struct Logical final : Reduce {
+  using Reduce::Reduce;
+  void vjp(Vjp&) const override {}
+  Compute compute(DType x, DType) const override { return compute_of(x); }
+};
+
+const Sum kSum;
+const Mean kMean;
+const Prod kProd;
+const Extreme kAmax("amax", Reduction::Max), kAmin("amin", Reduction::Min);
+const Logical kAny("any", Reduction::Any), kAll("all", Reduction::All);
+
 void Spread::vjp(Vjp& vjp) const {
-  vjp.set(0, sum_axes(*vjp.grad(), axes_of(vjp.attributes()), vjp.grad()->dtype));
+  vjp.set(0, sum_over(*vjp.grad(), axes_of(vjp.attributes()), vjp.grad()->dtype));
 }
+
+TensorRef reduce(const Reduce& primitive, Tensor& x, Axes axes, DType dtype) {
+  return apply(primitive, {&x}, {Dims{pack(axes.mask), pack(axes.keep), pack(dtype)}, {}});
+}
+
+DType sum_dtype(DType dtype) { return is_floating(dtype) ? dtype : DType::Int64; }
+
+TensorRef reduce(const Reduce& primitive, Args& a) {
+  Tensor& x = a.tensor(0);
+  return reduce(primitive, x, parse_axes(a.ints(1), x.rank(), a.flag(2), primitive.name()),
+                a.dtype(3).value_or(sum_dtype(x.dtype)));
+}
+
+TensorRef extreme(const Extreme& primitive, Args& a) {
+  Tensor& x = a.tensor(0);
+  const Axes axes = parse_axes(a.ints(1), x.rank(), a.flag(2), primitive.name());
+  if (reduced_count(x.sizes, axes) == 0)
+    fail(ErrorKind::Shape, "[", primitive.name(), "] no element to choose from: shape ", x.sizes,
+         " is empty along a reduced axis");
+  return reduce(primitive, x, axes, x.dtype);
+}
+
+TensorRef logical(const Logical& primitive, Args& a) {
+  Tensor& x = a.tensor(0);
+  return reduce(primitive, x, parse_axes(a.ints(1), x.rank(), a.flag(2), primitive.name()),
+                x.dtype == DType::UInt8 ? DType::UInt8 : DType::Bool);
+}
+
+const Function kSumFunction("sum", [](Args& a) { return Result(reduce(kSum, a)); });
+const Function kMeanFunction("mean", [](Args& a) {
+  const DType dtype = a.dtype(3).value_or(a.tensor(0).dtype);
+  if (!is_floating(dtype))
+    fail(ErrorKind::DType, "[mean] expected a floating-point input or dtype, got ", name(dtype),
+         "; pass dtype=float32");
+  return Result(reduce(kMean, a));
+});
+const Function kProdFunction("prod", [](Args& a) { return Result(reduce(kProd, a)); });
+const Function kAmaxFunction("amax", [](Args& a) { return Result(extreme(kAmax, a)); });
+const Function kAminFunction("amin", [](Args& a) { return Result(extreme(kAmin, a)); });
+const Function kAnyFunction("any", [](Args& a) { return Result(logical(kAny, a)); });
+const Function kAllFunction("all", [](Args& a) { return Result(logical(kAll, a)); });
 
 }  // namespace
 
+TensorRef sum_over(Tensor& x, Axes axes, DType dtype) { return reduce(kSum, x, axes, dtype); }
+
 TensorRef sum(Tensor& x, const Dims& axes, bool keepdim) {
-  return sum_axes(x, parse_axes(axes, x.rank(), keepdim, "sum"),
-                  is_floating(x.dtype) ? x.dtype : DType::Int64);
+  return sum_over(x, parse_axes(axes, x.rank(), keepdim, "sum"), sum_dtype(x.dtype));
+}
+
+TensorRef mean(Tensor& x, const Dims& axes, bool keepdim) {
+  return reduce(kMean, x, parse_axes(axes, x.rank(), keepdim, "mean"), x.dtype);
 }
 
 TensorRef sum_to(Tensor& x, const Dims& sizes, const std::string& who) {
@@ -186,7 +237,7 @@ TensorRef sum_to(Tensor& x, const Dims& sizes, const std::string& who) {
     fail(ErrorKind::Shape, "[", who, "] a gradient of shape ", x.sizes,
          " does not belong to a value of shape ", sizes);
   if (!axes.mask) return TensorRef(&x);
-  return sum_axes(x, axes, x.dtype);
+  return sum_over(x, axes, x.dtype);
 }
 
 }  // namespace versant::ops

@@ -10,6 +10,7 @@ void fill_exponential(Kernels&);
 void fill_trigonometric(Kernels&);
 void fill_special(Kernels&);
 void fill_gemm(Kernels&);
+void fill_reduce(Kernels&);
 
 #define VERSANT_STRING(x) #x
 #define VERSANT_NAME(x) VERSANT_STRING(x)
@@ -25,6 +26,7 @@ const Kernels& table() {
     fill_trigonometric(k);
     fill_special(k);
     fill_gemm(k);
+    fill_reduce(k);
     return k;
   }();
   return filled;

@@ -1,0 +1,110 @@
+#include "machine/along.h"
+
+#include "machine/lock.h"
+#include "machine/ops.h"
+#include "machine/parallel.h"
+#include "machine/reduce.h"
+#include "machine/walk.h"
+
+namespace versant::ops {
+
+namespace {
+
+constexpr int64_t kParallelWork = 16384;  // elements worth a second thread
+constexpr int64_t kUnlockWork = 100000;   // ... worth giving the bookkeeping lock up
+
+// Calls body(a, b, index) with the three lines' first elements, lines in parallel.
+template <typename T, typename Body>
+void for_lines(const Array& a, const Array& b, const Array& index, int axis, Body body) {
+  const Lines a_lines(a, axis), b_lines(b, axis), i_lines(index, axis);
+  Unlocked unlocked(index.numel >= kUnlockWork);
+  parallel_for(i_lines.starts.count,
+               std::max<int64_t>(1, kParallelWork / std::max<int64_t>(1, i_lines.length)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t line = begin; line < end; ++line)
+                   body(a.as<T>() + a_lines.starts.offset(line), b.as<T>() + b_lines.starts.offset(line),
+                        index.as<int64_t>() + i_lines.starts.offset(line));
+               });
+}
+
+// T only carries the size.
+template <typename T>
+void take(const Array& x, const Array& index, const Array& out, int axis) {
+  const Lines from(x, axis), to(out, axis), which(index, axis);
+  for_lines<T>(x, out, index, axis, [&](const T* p, T* q, const int64_t* i) {
+    for (int64_t k = 0; k < which.length; ++k) q[k * to.stride] = p[i[k * which.stride] * from.stride];
+  });
+}
+
+template <typename T>
+void put(const Array& g, const Array& index, const Array& out, int axis) {
+  const Lines from(g, axis), to(out, axis), which(index, axis);
+  for_lines<T>(g, out, index, axis, [&](const T* p, T* q, const int64_t* i) {
+    for (int64_t k = 0; k < which.length; ++k) q[i[k * which.stride] * to.stride] += p[k * from.stride];
+  });
+}
+
+// ints: axis.
+struct TakeAlong final : Primitive {
+  const char* name() const override { return "take_along"; }
+  void run(Run& run) const override {
+    const Array &x = *run.in[0], &index = *run.in[1];
+    const int axis = static_cast<int>(run.attributes.ints[0]);
+    Array& out = run.out[0] = Array::empty(index.sizes, x.dtype);
+    if (out.numel == 0) return;
+    switch (itemsize(x.dtype)) {
+      case 1:
+        return take<uint8_t>(x, index, out, axis);
+      case 2:
+        return take<uint16_t>(x, index, out, axis);
+      case 4:
+        return take<uint32_t>(x, index, out, axis);
+      default:
+        return take<uint64_t>(x, index, out, axis);
+    }
+  }
+  Saves saves(const Attributes&, uint32_t) const override { return {.inputs = 2}; }
+  void vjp(Vjp& vjp) const override {
+    const int axis = static_cast<int>(vjp.attributes().ints[0]);
+    const Dims& sizes = vjp.input_sizes(0);
+    vjp.set(0, put_along(*vjp.grad(), *vjp.input(1), axis, sizes.empty() ? 1 : sizes[axis]));
+  }
+};
+
+// ints: axis, size.
+struct PutAlong final : Primitive {
+  const char* name() const override { return "put_along"; }
+  void run(Run& run) const override {
+    const int axis = static_cast<int>(run.attributes.ints[0]);
+    const DType dtype = run.in[0]->dtype, wide = stored_dtype(compute_of(dtype));
+    const Array g = run.in[0]->to_dtype(wide);
+    Dims sizes = g.sizes;
+    if (!sizes.empty()) sizes[axis] = run.attributes.ints[1];
+    const Array out = Array::full(sizes, wide, Scalar::of_int(0));
+    if (wide == DType::Float32)
+      put<float>(g, *run.in[1], out, axis);
+    else if (wide == DType::Float64)
+      put<double>(g, *run.in[1], out, axis);
+    else
+      put<int64_t>(g, *run.in[1], out, axis);
+    run.out[0] = out.to_dtype(dtype);
+  }
+  Saves saves(const Attributes&, uint32_t) const override { return {.inputs = 2}; }
+  void vjp(Vjp& vjp) const override {
+    vjp.set(0, take_along(*vjp.grad(), *vjp.input(1), static_cast<int>(vjp.attributes().ints[0])));
+  }
+};
+
+const TakeAlong kTakeAlong;
+const PutAlong kPutAlong;
+
+}  // namespace
+
+TensorRef take_along(Tensor& x, Tensor& index, int axis) {
+  return apply(kTakeAlong, {&x, &index}, {Dims{axis}, {}});
+}
+TensorRef put_along(Tensor& g, Tensor& index, int axis, int64_t size) {
+  return apply(kPutAlong, {&g, &index}, {Dims{axis, size}, {}});
+}
+
+}  // namespace versant::ops

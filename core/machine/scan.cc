@@ -1,0 +1,226 @@
+#include "machine/scan.h"
+
+#include "machine/call.h"
+#include "machine/lock.h"
+#include "machine/ops.h"
+#include "machine/parallel.h"
+#include "machine/reduce.h"
+#include "machine/walk.h"
+
+namespace versant::ops {
+
+namespace {
+
+constexpr int64_t kGroup = 64;            // neighbouring lines scanned side by side
+constexpr int64_t kParallelWork = 16384;  // elements worth a second thread
+constexpr int64_t kUnlockWork = 100000;   // ... worth giving the bookkeeping lock up
+
+int axis_of(const Attributes& a) { return static_cast<int>(a.ints[0]); }
+
+// Running totals are kept in double (integers: unsigned, so that they wrap) and rounded element by element.
+template <typename T>
+using Total = std::conditional_t<std::is_integral_v<T>, uint64_t, double>;
+
+// Scans lines of x into those of y: total = step(total, element).
+template <typename T, typename Step>
+void scan(const Array& x, const Array& y, int axis, bool reverse, Total<T> start, Step step) {
+  const Lines from(x, axis), to(y, axis);
+  const int64_t n = from.length, count = from.starts.count;
+  Unlocked unlocked(x.numel >= kUnlockWork);
+  parallel_for(count, std::max<int64_t>(1, kParallelWork / n), [&](int64_t begin, int64_t end) {
+    from.starts.runs(begin, end - begin, [&](int64_t x_run, int64_t run, int64_t done) {
+      to.starts.runs(begin + done, run, [&](int64_t y_at, int64_t length, int64_t before) {
+        for (int64_t g = 0; g < length; g += kGroup) {
+          const int64_t width = std::min(kGroup, length - g);
+          const int64_t x_step = from.starts.inner_stride(), y_step = to.starts.inner_stride();
+          const T* p = x.as<T>() + x_run + (before + g) * x_step + (reverse ? (n - 1) * from.stride : 0);
+          T* q = y.as<T>() + y_at + g * y_step + (reverse ? (n - 1) * to.stride : 0);
+          const int64_t p_next = reverse ? -from.stride : from.stride;
+          const int64_t q_next = reverse ? -to.stride : to.stride;
+          Total<T> total[kGroup];
+          std::fill_n(total, width, start);
+          for (int64_t k = 0; k < n; ++k, p += p_next, q += q_next) {
+            for (int64_t j = 0; j < width; ++j) {
+              total[j] = step(total[j], static_cast<Total<T>>(p[j * x_step]));
+              q[j * y_step] = static_cast<T>(total[j]);
+            }
+          }
+        }
+      });
+    });
+  });
+}
+
+template <typename T>
+void scan_typed(const Array& x, const Array& y, int axis, bool reverse, bool product) {
+  using Number = Total<T>;
+  if (product)
+    scan<T>(x, y, axis, reverse, Number(1), [](Number total, Number v) { return total * v; });
+  else
+    scan<T>(x, y, axis, reverse, Number(0), [](Number total, Number v) { return total + v; });
+}
+
+// ints: axis, reverse.
+class Cumulate : public Primitive {
+ public:
+  explicit Cumulate(bool product) : product_(product) {}
+  const char* name() const final { return product_ ? "cumprod" : "cumsum"; }
+  void run(Run& run) const final {
+    const DType dtype = run.in[0]->dtype;
+    const Compute compute = compute_of(dtype);
+    const Array x = run.in[0]->to_dtype(stored_dtype(compute));
+    const Array y = Array::empty(x.sizes, x.dtype);
+    const bool reverse = run.attributes.ints[1];
+    if (x.numel == 0) {
+    } else if (compute == Compute::F32) {
+      scan_typed<float>(x, y, axis_of(run.attributes), reverse, product_);
+    } else if (compute == Compute::F64) {
+      scan_typed<double>(x, y, axis_of(run.attributes), reverse, product_);
+    } else {
+      scan_typed<int64_t>(x, y, axis_of(run.attributes), reverse, product_);
+    }
+    run.out[0] = y.to_dtype(dtype);
+  }
+
+ private:
+  bool product_;
+};
+
+struct Cumsum final : Cumulate {
+  Cumsum() : Cumulate(false) {}
+  void vjp(Vjp& vjp) const override {
+    const Attributes& a = vjp.attributes();
+    vjp.set(0, cumsum(*vjp.grad(), axis_of(a), !a.ints[1]));
+  }
+};
+
+// dy[i]/dx[k] = the product of all others up to i: of those before k, times a product from k on that a
+// recurrence sums up with the gradients. Nothing is divided, so zeros do no harm.
+struct Cumprod final : Cumulate {
+  Cumprod() : Cumulate(true) {}
+  Saves saves(const Attributes&, uint32_t) const override { return {.inputs = 1}; }
+  void vjp(Vjp& vjp) const override {
+    const int axis = axis_of(vjp.attributes());
+    const bool reverse = vjp.attributes().ints[1];
+    const TensorRef x = vjp.input(0);
+    const TensorRef before = shift(*cumprod(*x, axis, reverse), axis, reverse, 1.0);
+    vjp.set(0, mul(before, recurrence(*x, *vjp.grad(), axis, true, !reverse)));
+  }
+};
+
+// The part of `array` from `begin` on along an axis.
+Array part(const Array& array, int axis, int64_t begin, int64_t count) {
+  Dims sizes = array.sizes;
+  sizes[axis] = count;
+  return array.view(std::move(sizes), array.strides, begin * array.strides[axis]);
+}
+
+// ints: axis, reverse; floats: fill.
+struct Shift final : Primitive {
+  const char* name() const override { return "shift"; }
+  void run(Run& run) const override {
+    const Array& x = *run.in[0];
+    Array& y = run.out[0] = Array::empty(x.sizes, x.dtype);
+    const Scalar value = Scalar::of(run.attributes.floats[0]);
+    if (x.rank() == 0) return fill(y, value);
+    if (x.numel == 0) return;
+    const int axis = axis_of(run.attributes);
+    const bool reverse = run.attributes.ints[1];
+    const int64_t rest = x.sizes[axis] - 1;
+    copy_into(part(y, axis, reverse ? 0 : 1, rest), part(x, axis, reverse ? 1 : 0, rest));
+    fill(part(y, axis, reverse ? rest : 0, 1), value);
+  }
+  void vjp(Vjp& vjp) const override {
+    const Attributes& a = vjp.attributes();
+    vjp.set(0, shift(*vjp.grad(), axis_of(a), !a.ints[1], 0.0));
+  }
+};
+
+template <typename T>
+void recur(const Array& a, const Array& b, const Array& s, int axis, bool lagged, bool reverse) {
+  const Lines a_lines(a, axis), b_lines(b, axis), s_lines(s, axis);
+  const int64_t n = s_lines.length;
+  Unlocked unlocked(s.numel >= kUnlockWork);
+  parallel_for(s_lines.starts.count, std::max<int64_t>(1, kParallelWork / n),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t line = begin; line < end; ++line) {
+                   const T* p = a.as<T>() + a_lines.starts.offset(line);
+                   const T* q = b.as<T>() + b_lines.starts.offset(line);
+                   T* to = s.as<T>() + s_lines.starts.offset(line);
+                   double total = 0, factor = 0;
+                   for (int64_t i = 0; i < n; ++i) {
+                     const int64_t k = reverse ? n - 1 - i : i;
+                     const double own = p[k * a_lines.stride];
+                     if (!lagged) factor = own;
+                     total = i == 0 ? q[k * b_lines.stride] : q[k * b_lines.stride] + factor * total;
+                     factor = own;
+                     to[k * s_lines.stride] = static_cast<T>(total);
+                   }
+                 }
+               });
+}
+
+// ints: axis, lagged, reverse.
+struct Recurrence final : Primitive {
+  const char* name() const override { return "recurrence"; }
+  void run(Run& run) const override {
+    const DType dtype = run.in[1]->dtype;
+    const DType wide = stored_dtype(compute_of(dtype));
+    const Array a = run.in[0]->to_dtype(wide), b = run.in[1]->to_dtype(wide);
+    const Array s = Array::empty(b.sizes, wide);
+    const Dims& ints = run.attributes.ints;
+    if (s.numel == 0) {
+    } else if (wide == DType::Float64) {
+      recur<double>(a, b, s, axis_of(run.attributes), ints[1], ints[2]);
+    } else {
+      recur<float>(a, b, s, axis_of(run.attributes), ints[1], ints[2]);
+    }
+    run.out[0] = s.to_dtype(dtype);
+  }
+  Saves saves(const Attributes&, uint32_t needing) const override {
+    return {.inputs = 1, .outputs = needing & 1};
+  }
+  // The gradient h of b runs the other way: h[k] = g[k] + a[k + 1] h[k + 1], lagged: g[k] + a[k] h[k + 1].
+  void vjp(Vjp& vjp) const override {
+    const Dims& ints = vjp.attributes().ints;
+    const int axis = axis_of(vjp.attributes());
+    const bool lagged = ints[1], reverse = ints[2];
+    const TensorRef h = recurrence(*vjp.input(0), *vjp.grad(), axis, !lagged, !reverse);
+    if (vjp.needs(0)) {
+      const TensorRef s = vjp.output();
+      vjp.set(0, lagged ? mul(shift(*h, axis, !reverse, 0.0), s) : mul(h, shift(*s, axis, reverse, 0.0)));
+    }
+    if (vjp.needs(1)) vjp.set(1, h);
+  }
+};
+
+const Cumsum kCumsum;
+const Cumprod kCumprod;
+const Shift kShift;
+const Recurrence kRecurrence;
+
+TensorRef cumulate(Args& a, TensorRef (*op)(Tensor&, int, bool)) {
+  Tensor& x = a.tensor(0);
+  const int axis = wrap_axis(a.integer(1), x.rank(), a.name());
+  return op(*cast(x, a.dtype(2).value_or(is_floating(x.dtype) ? x.dtype : DType::Int64)), axis, false);
+}
+
+const Function kCumsumFunction("cumsum", [](Args& a) { return Result(cumulate(a, cumsum)); });
+const Function kCumprodFunction("cumprod", [](Args& a) { return Result(cumulate(a, cumprod)); });
+
+}  // namespace
+
+TensorRef cumsum(Tensor& x, int axis, bool reverse) {
+  return apply(kCumsum, {&x}, {Dims{axis, reverse}, {}});
+}
+TensorRef cumprod(Tensor& x, int axis, bool reverse) {
+  return apply(kCumprod, {&x}, {Dims{axis, reverse}, {}});
+}
+TensorRef shift(Tensor& x, int axis, bool reverse, double fill) {
+  return apply(kShift, {&x}, {Dims{axis, reverse}, {fill, 0.0}});
+}
+TensorRef recurrence(Tensor& a, Tensor& b, int axis, bool lagged, bool reverse) {
+  return apply(kRecurrence, {&a, &b}, {Dims{axis, lagged, reverse}, {}});
+}
+
+}  // namespace versant::ops
