@@ -103,6 +103,25 @@ struct ArgColumnsJob {
 };
 using ArgColumns = void (*)(const ArgColumnsJob& job);
 
+// --- random numbers: see Note [Draws] in random.h
+
+// words[g * 64 + w * 16 + l] = word w of the Philox block `block + 16 g + l`, for g < groups.
+using PhiloxKernel = void (*)(std::uint32_t* words, std::uint64_t seed, std::uint64_t block,
+                              std::ptrdiff_t groups);
+
+struct UniformRange {
+  int bits;  // that a word gives, from the top
+  float low, width, limit;
+};
+using UniformKernel = void (*)(float* out, const std::uint32_t* words, std::ptrdiff_t n,
+                               const UniformRange& range);
+// 64 numbers a group, of mean and standard deviation.
+using NormalKernel = void (*)(float* out, const std::uint32_t* words, std::ptrdiff_t groups, float mean,
+                              float deviation);
+// out[i] = x[i] * scale where words[i] >= threshold, else 0.
+using DropoutKernel = void (*)(float* out, const float* x, const std::uint32_t* words, std::ptrdiff_t n,
+                               std::uint32_t threshold, float scale);
+
 struct Kernels {
   const char* isa;  // "v2", "v3" or "v4"
 
@@ -116,6 +135,10 @@ struct Kernels {
   ReduceColumns reduce_columns[kReductionCount][kComputeCount];
   FindKernel find[kComputeCount];
   ArgColumns arg_columns[2][kComputeCount];  // largest, smallest
+  PhiloxKernel philox;
+  UniformKernel uniform;
+  NormalKernel normal;
+  DropoutKernel dropout;
 
   MicroKernel micro_of(Micro op, Compute compute) const {
     return micro[static_cast<std::size_t>(op)][static_cast<std::size_t>(compute)];

@@ -7,6 +7,7 @@
 
 #include "machine/elementwise.h"
 #include "machine/primitive.h"
+#include "machine/random.h"
 #include "machine/tensor.h"
 
 namespace versant::ops {
@@ -130,6 +131,12 @@ TensorRef sum(Tensor& x, const Dims& axes, bool keepdim);
 TensorRef mean(Tensor& x, const Dims& axes, bool keepdim);
 // Undoes broadcasting: sums `x` to `sizes`. `who` names the caller in the error when the shapes do not fit.
 TensorRef sum_to(Tensor& x, const Dims& sizes, const std::string& who);
+
+// --- random fills in place (random.cc)
+// ------------------------------------------------------------------------------------
+void uniform_(Tensor& x, double low, double high, Generator& generator);
+void normal_(Tensor& x, double mean, double deviation, Generator& generator);
+void random_int_(Tensor& x, int64_t low, int64_t high, Generator& generator);
 
 // --- matrix products (matmul.cc)
 // -------------------------------------------------------------------------------------------

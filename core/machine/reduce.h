@@ -10,9 +10,8 @@
 // subtree, so groups may be computed apart and joined later.
 #pragma once
 
-#include "machine/kernels.h"
-#include "machine/program.h"
 #include "machine/tensor.h"
+#include "machine/tiles.h"
 
 namespace versant {
 
@@ -29,12 +28,6 @@ Axes parse_axes(const Dims& wanted, int rank, bool keepdim, const char* op);
 Dims reduced_sizes(const Dims& sizes, Axes axes);
 // How many elements go into one result.
 int64_t reduced_count(const Dims& sizes, Axes axes);
-
-constexpr size_t item_bytes(Compute compute) { return compute == Compute::F32 ? 4 : 8; }
-// The dtype stored as the compute type is.
-constexpr DType stored_dtype(Compute compute) {
-  return compute == Compute::F32 ? DType::Float32 : compute == Compute::F64 ? DType::Float64 : DType::Int64;
-}
 
 // One reduction. Where there is nothing to reduce the results are those of an empty sum, product and so on;
 // Max and Min must not be asked.

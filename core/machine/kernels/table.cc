@@ -11,6 +11,7 @@ void fill_trigonometric(Kernels&);
 void fill_special(Kernels&);
 void fill_gemm(Kernels&);
 void fill_reduce(Kernels&);
+void fill_random(Kernels&);
 
 #define VERSANT_STRING(x) #x
 #define VERSANT_NAME(x) VERSANT_STRING(x)
@@ -27,6 +28,7 @@ const Kernels& table() {
     fill_special(k);
     fill_gemm(k);
     fill_reduce(k);
+    fill_random(k);
     return k;
   }();
   return filled;
