@@ -1,29 +1,30 @@
 """The op table and what is made from it."""
 
-# Each family adds its records to the table when it is imported.
-from versant.ops import (
-    activations,
-    arithmetic,
-    comparison,
-    powers,
-    rounding,
-    special,
-    trigonometric,
-)
+# Each family adds its records to the table when it is imported; families build on those before them.
+from versant.ops import arithmetic, powers, trigonometric, rounding, comparison, activations, special  # isort: skip
+from versant.ops import reductions, shape, joining, creation, indexing, linear, images  # isort: skip
+from versant.ops import normalization, losses, random  # isort: skip
 from versant.ops.install import install, names, namespace
 from versant.ops.record import Record, table
 
-__all__ = [
-    "Record",
-    "activations",
-    "arithmetic",
-    "comparison",
-    "install",
-    "names",
-    "namespace",
-    "powers",
-    "rounding",
-    "special",
-    "table",
-    "trigonometric",
-]
+FAMILIES = (
+    arithmetic,
+    powers,
+    trigonometric,
+    rounding,
+    comparison,
+    activations,
+    special,
+    reductions,
+    shape,
+    joining,
+    creation,
+    indexing,
+    linear,
+    images,
+    normalization,
+    losses,
+    random,
+)
+
+__all__ = ["FAMILIES", "Record", "install", "names", "namespace", "table"]

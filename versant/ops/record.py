@@ -59,6 +59,7 @@ class Record(NamedTuple):
 
 
 table: dict[str, Record] = {}
+WAITING: list[str] = []
 
 
 def elementwise(
@@ -175,6 +176,13 @@ def primitive(
     """
     arguments = parse(signature)
     target = target or name
+    if not _core.has_function(target) or (in_place and not _core.has_function(target + "_")):
+        WAITING.append(target)
+
+        def missing(*args: Any, **kwargs: Any) -> Any:
+            raise NotImplementedError(f"[{name}] the machine has no function {target!r}")
+
+        return missing
     function = _core.define_function(name, target, arguments, doc)
     if operator:
         function.operator(operator)
@@ -265,6 +273,13 @@ class Choice:
 
     def in_place(self) -> "Choice":
         return Choice(self.keyword, {value: op.in_place() for value, op in self.options.items()})
+
+
+def in_place_form(name: str) -> Callable[..., Any]:
+    """The in-place form of a record."""
+    form = table[name].in_place
+    assert form is not None, f"{name} has no in-place form"
+    return form
 
 
 def written_back(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -74,3 +74,110 @@ def polygamma_reference(n: float, x: float) -> float:
         total += bernoulli * term
         term *= (s + 2 * j - 1) * (s + 2 * j) / x**2
     return (-1.0) ** s * math.factorial(int(n)) * total
+
+
+# --- images -----------------------------------------------------------------------------------------------
+
+
+def convolve(x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    """Cross-correlation, one filter tap at a time."""
+    x = np.pad(x, [(0, 0)] * (x.ndim - 2) + [(p, p) for p in padding])
+    single, x = x.ndim == 3, x.reshape(-1, *x.shape[-3:])
+    out_channels, in_channels, *kernel = w.shape
+    height, width = (
+        (n - d * (k - 1) - 1) // s + 1
+        for n, d, k, s in zip(x.shape[2:], dilation, kernel, stride, strict=True)
+    )
+    x = x.reshape(x.shape[0], groups, in_channels, *x.shape[2:])
+    w = w.reshape(groups, out_channels // groups, in_channels, *kernel)
+    y = np.zeros((x.shape[0], groups, out_channels // groups, height, width), x.dtype)
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            top, left = i * dilation[0], j * dilation[1]
+            taps = x[
+                ..., top : top + height * stride[0] : stride[0], left : left + width * stride[1] : stride[1]
+            ]
+            y += np.einsum("ngchw,goc->ngohw", taps[..., :height, :width], w[..., i, j])
+    y = y.reshape(x.shape[0], out_channels, height, width)
+    y = y if b is None else y + b[:, None, None]
+    return y[0] if single else y
+
+
+def windows(n: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool) -> list[list[int]]:
+    """For each output place, the input places of its window; some lie in the margin."""
+    room = n + 2 * padding - dilation * (kernel - 1) - 1
+    count = (-(-room // stride) if ceil else room // stride) + 1
+    if ceil and (count - 1) * stride >= n + padding:
+        count -= 1
+    starts = (i * stride - padding for i in range(count))
+    return [[start + k * dilation for k in range(kernel)] for start in starts]
+
+
+def pool(
+    x: Any,
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil: bool,
+    combine: Any,
+    whole: bool = False,
+) -> Any:
+    """Combines each window.  whole: the mean counts the margin, as zeros, but not what lies beyond it"""
+    height, width = x.shape[-2:]
+    sides = [
+        windows(*numbers, ceil)
+        for numbers in zip((height, width), kernel, stride, padding, dilation, strict=True)
+    ]
+    result = np.zeros((*x.shape[:-2], len(sides[0]), len(sides[1])))
+    for i, rows in enumerate(sides[0]):
+        for j, columns in enumerate(sides[1]):
+            inside = [r for r in rows if 0 <= r < height], [c for c in columns if 0 <= c < width]
+            values = combine(x[..., inside[0], :][..., inside[1]], (-2, -1))
+            if whole:
+                counted = sum(r < height + padding[0] for r in rows) * sum(
+                    c < width + padding[1] for c in columns
+                )
+                values = values * (len(inside[0]) * len(inside[1]) / counted)
+            result[..., i, j] = values
+    return result
+
+
+def pooled_argmax(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool) -> Any:
+    """Where each window's largest element is, counted row by row in its image."""
+    height, width = x.shape[-2:]
+    place = np.arange(height * width).reshape(height, width)
+
+    def largest(values: Any, _: Any) -> Any:
+        flat = values.reshape(*values.shape[:-2], -1)
+        return np.argmax(flat, -1)
+
+    sides = [
+        windows(*numbers, ceil)
+        for numbers in zip((height, width), kernel, stride, padding, dilation, strict=True)
+    ]
+    result = np.zeros((*x.shape[:-2], len(sides[0]), len(sides[1])), "int64")
+    for i, rows in enumerate(sides[0]):
+        for j, columns in enumerate(sides[1]):
+            inside = [r for r in rows if 0 <= r < height], [c for c in columns if 0 <= c < width]
+            best = largest(x[..., inside[0], :][..., inside[1]], None)
+            result[..., i, j] = place[inside[0], :][:, inside[1]].ravel()[best]
+    return result
+
+
+def adaptive_windows(x: Any, size: Any, combine: Any) -> Any:
+    """Combines windows that divide each image evenly; without `combine`, where the largest elements are."""
+    height, width = x.shape[-2:]
+    place = np.arange(height * width).reshape(height, width)
+    result = np.zeros((*x.shape[:-2], *size), None if combine else "int64")
+    for i in range(size[0]):
+        for j in range(size[1]):
+            rows = slice(i * height // size[0], -(-(i + 1) * height // size[0]))
+            columns = slice(j * width // size[1], -(-(j + 1) * width // size[1]))
+            values = x[..., rows, columns]
+            if combine:
+                result[..., i, j] = combine(values, (-2, -1))
+            else:
+                best = np.argmax(values.reshape(*values.shape[:-2], -1), -1)
+                result[..., i, j] = place[rows, columns].ravel()[best]
+    return result

@@ -93,7 +93,7 @@ polygamma = smooth(
     "The derivative of order n + 1 of log gamma(input).",
     d=lambda n, x, y: (0, m.polygamma(n + 1, x)),
     signature="n, input",
-    ref=np.vectorize(polygamma_reference, otypes=[float]),
+    ref=lambda n, x: np.vectorize(polygamma_reference, otypes=[float])(n, x),
     sample=(small_counts, positive),
     places="versant special",
     in_place=False,

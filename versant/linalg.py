@@ -1,0 +1,7 @@
+"""Linear algebra: the functions of the op table that are placed in linalg."""
+
+from versant import ops
+
+_functions = ops.namespace("linalg")
+globals().update(_functions)
+__all__ = list(_functions)

@@ -1,0 +1,222 @@
+"""Convolution and pooling of images, (N, C, H, W)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from versant._core import Tensor
+from versant.ops.axes import pair
+from versant.ops.joining import pad_constant
+from versant.ops.lazy import np
+from versant.ops.record import composite, primitive
+from versant.ops.references import adaptive_windows, convolve, pool, pooled_argmax
+from versant.ops.samples import array, call
+
+Pair = int | Sequence[int]
+
+conv2d_whole = primitive(
+    "conv2d.padded",
+    "input, weight, bias: tensor?, stride: ints, padding: ints, dilation: ints, groups: int",
+    "conv2d, with all arguments.",
+    target="conv2d",
+    ref=convolve,
+    samples=[
+        call(array(2, 3, 6, 5), array(4, 3, 3, 2), array(4), (1, 1), (0, 0), (1, 1), 1),
+        call(array(2, 4, 7, 7), array(6, 2, 3, 3), None, (2, 1), (1, 2), (1, 2), 2),
+    ],
+    places="",
+    onnx="Conv",
+    stablehlo="convolution",
+)
+
+
+@composite(
+    ref=lambda x, w, b=None, stride=1, padding=0, dilation=1, groups=1: convolve(
+        x, w, b, pair(stride), pair(padding), pair(dilation), groups
+    ),
+    samples=[
+        call(array(2, 3, 6, 5), array(4, 3, 3, 2)),
+        call(array(3, 5, 5), array(2, 3, 3, 3), array(2), padding=1),
+        call(array(1, 4, 6, 6), array(4, 1, 3, 3), stride=2, groups=4),
+    ],
+    places="versant nn.functional",
+)
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Pair = 1,
+    padding: Pair | str = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Tensor:
+    """The cross-correlation of images with filters, plus bias.
+
+    input: (N, C, H, W) or (C, H, W); weight: (O, C / groups, h, w); bias: (O,).
+    padding: zeros on both sides of each axis, "valid" for none, "same" to keep the size (stride 1).
+    """
+    if input.ndim == 3:
+        return conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
+    strides, dilations = pair(stride), pair(dilation)
+    if isinstance(padding, str):
+        if padding not in ("same", "valid") or (padding == "same" and strides != (1, 1)):
+            raise ValueError(
+                f'[conv2d] padding is "valid", or "same" with stride 1, got {padding!r}, {strides}'
+            )
+        total = [
+            d * (k - 1) if padding == "same" else 0 for d, k in zip(dilations, weight.shape[2:], strict=True)
+        ]
+        if any(n % 2 for n in total):  # one more at the end
+            (top, left) = (n // 2 for n in total)
+            input = pad_constant(input, (left, total[1] - left, top, total[0] - top))
+            total = [0, 0]
+        padding = [n // 2 for n in total]
+    return conv2d_whole(input, weight, bias, strides, pair(padding), dilations, groups)  # type: ignore[no-any-return]
+
+
+# --- pooling ----------------------------------------------------------------------------------------------
+
+max_pool = primitive(
+    "max_pool2d.indices",
+    "input, kernel_size: ints, stride: ints, padding: ints, dilation: ints, ceil_mode: bool",
+    "The largest of each window, and where it is in its image.",
+    target="max_pool2d",
+    ref=lambda x, kernel, stride, padding, dilation, ceil: (
+        pool(x, kernel, stride, padding, dilation, ceil, np.max),
+        pooled_argmax(x, kernel, stride, padding, dilation, ceil),
+    ),
+    samples=[
+        call(array(2, 3, 6, 5), (2, 2), (2, 2), (0, 0), (1, 1), False),
+        call(array(1, 2, 7, 7), (3, 2), (2, 1), (1, 1), (1, 2), True),
+    ],
+    places="",
+    onnx="MaxPool",
+    stablehlo="reduce_window.maximum",
+)
+
+
+def image(input: Tensor) -> Tensor:
+    """One image as a batch of one."""
+    return input.unsqueeze(0) if input.ndim == 3 else input
+
+
+@composite(
+    ref=lambda x, kernel, stride=None, padding=0, dilation=1, ceil_mode=False: pool(
+        x, pair(kernel), pair(stride or kernel), pair(padding), pair(dilation), ceil_mode, np.max
+    ),
+    samples=[call(array(2, 3, 6, 5), 2), call(array(3, 7, 7), 3, 2, padding=1, ceil_mode=True)],
+    places="versant nn.functional",
+)
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest of each window.  input: (N, C, H, W) or (C, H, W); stride: kernel_size by default"""
+    steps = pair(stride or kernel_size)
+    results = max_pool(image(input), pair(kernel_size), steps, pair(padding), pair(dilation), ceil_mode)
+    if input.ndim == 3:
+        results = tuple(r.squeeze(0) for r in results)
+    return tuple(results) if return_indices else results[0]
+
+
+avg_pool = primitive(
+    "avg_pool2d.padded",
+    "input, kernel_size: ints, stride: ints, padding: ints, ceil_mode: bool, count_include_pad: bool, "
+    "divisor_override: int?",
+    "The mean of each window.",
+    target="avg_pool2d",
+    ref=lambda x, kernel, stride, padding, ceil, whole, divisor: (
+        pool(x, kernel, stride, padding, (1, 1), ceil, np.sum if divisor else np.mean, whole and not divisor)
+        / (divisor or 1)
+    ),
+    samples=[
+        call(array(2, 3, 6, 5), (2, 2), (2, 2), (0, 0), False, True, None),
+        call(array(1, 2, 7, 7), (3, 2), (2, 1), (1, 1), True, False, None),
+        call(array(1, 2, 5, 5), (3, 3), (2, 2), (1, 1), True, True, None),
+        call(array(1, 2, 5, 5), (3, 3), (2, 2), (1, 1), False, True, 4),
+    ],
+    places="",
+    onnx="AveragePool",
+    stablehlo="reduce_window.add",
+)
+
+
+@composite(
+    ref=lambda x, kernel, stride=None, padding=0, ceil_mode=False, count_include_pad=True: pool(
+        x, pair(kernel), pair(stride or kernel), pair(padding), (1, 1), ceil_mode, np.mean, count_include_pad
+    ),
+    samples=[call(array(2, 3, 6, 5), 2), call(array(3, 7, 7), 3, 2, padding=1)],
+    places="nn.functional",
+)
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window.  input: (N, C, H, W) or (C, H, W); stride: kernel_size by default"""
+    steps = pair(stride or kernel_size)
+    result: Tensor = avg_pool(
+        image(input), pair(kernel_size), steps, pair(padding), ceil_mode, count_include_pad, divisor_override
+    )
+    return result.squeeze(0) if input.ndim == 3 else result
+
+
+adaptive_avg = primitive(
+    "adaptive_avg_pool2d.images",
+    "input, output_size: ints",
+    "The means of windows that divide each image into output_size parts.",
+    target="adaptive_avg_pool2d",
+    ref=lambda x, size: adaptive_windows(x, size, np.mean),
+    samples=[call(array(2, 3, 6, 5), (2, 2)), call(array(1, 2, 7, 7), (3, 1))],
+    places="",
+    without={"onnx": "exporters write it as AveragePool", "stablehlo": "exporters write it as reduce_window"},
+)
+adaptive_max = primitive(
+    "adaptive_max_pool2d.images",
+    "input, output_size: ints",
+    "The largest of windows that divide each image into output_size parts, and where they are.",
+    target="adaptive_max_pool2d",
+    ref=lambda x, size: (adaptive_windows(x, size, np.max), adaptive_windows(x, size, None)),
+    samples=[call(array(2, 3, 6, 5), (2, 2)), call(array(1, 2, 7, 7), (3, 1))],
+    places="",
+    without={"onnx": "exporters write it as MaxPool", "stablehlo": "exporters write it as reduce_window"},
+)
+
+
+def output_pair(input: Tensor, size: Any) -> tuple[int, int]:
+    """output_size, None standing for the image's own."""
+    both = (size, size) if size is None or isinstance(size, int) else tuple(size)
+    height, width = (own if n is None else n for n, own in zip(both, input.shape[-2:], strict=True))
+    return height, width
+
+
+@composite(
+    ref=lambda x, size: adaptive_windows(x, pair(size), np.mean),
+    samples=[call(array(2, 3, 6, 5), 2), call(array(3, 7, 7), (3, 1))],
+    places="nn.functional",
+)
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
+    """The means of windows that divide each image into output_size parts."""
+    result: Tensor = adaptive_avg(image(input), output_pair(input, output_size))
+    return result.squeeze(0) if input.ndim == 3 else result
+
+
+@composite(
+    ref=lambda x, size: adaptive_windows(x, pair(size), np.max),
+    samples=[call(array(2, 3, 6, 5), 2), call(array(3, 7, 7), (3, 1))],
+    places="nn.functional",
+)
+def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest of windows that divide each image into output_size parts."""
+    results = adaptive_max(image(input), output_pair(input, output_size))
+    if input.ndim == 3:
+        results = tuple(r.squeeze(0) for r in results)
+    return tuple(results) if return_indices else results[0]

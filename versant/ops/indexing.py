@@ -1,0 +1,440 @@
+"""Reading and writing by index: gather, scatter, masks, embedding, searching."""
+
+from typing import Any
+
+from versant._core import Tensor
+from versant.ops.axes import axis_of
+from versant.ops.lazy import np
+from versant.ops.record import composite, in_place_form, primitive
+from versant.ops.samples import array, booleans, call, integers
+
+# --- along an axis ----------------------------------------------------------------------------------------
+
+
+def along(x: Any, dim: int, index: Any) -> tuple[Any, ...]:
+    """The numpy index that gather and scatter use: all places of `index`, with `index` along dim."""
+    places = list(np.indices(index.shape, sparse=True))
+    places[dim] = index
+    return tuple(places)
+
+
+def scattered(x: Any, dim: int, index: Any, source: Any, combine: Any = None) -> Any:
+    """numpy's scatter: writes, or combines with a ufunc."""
+    result = x.copy()
+    if np.ndim(source):
+        source = source[tuple(map(slice, index.shape))]
+    if combine is None:
+        result[along(x, dim, index)] = source
+    else:
+        combine(result, along(x, dim, index), source)
+    return result
+
+
+gather = primitive(
+    "gather",
+    "input, dim: int, index",
+    "output[i][j] = input[index[i][j]][j] for dim 0: one element of an axis for each place of index.",
+    ref=lambda x, dim, index: x[along(x, dim, index)],
+    samples=[
+        call(array(5, 3), 0, integers(4, 3, below=5)),
+        call(array(3, 5), 1, integers(2, 7, below=5)),
+        call(array(3), 0, integers(0, below=3)),
+    ],
+    onnx="GatherElements",
+    stablehlo="gather",
+)
+scatter_tensor = primitive(
+    "scatter.src",
+    "input, dim: int, index, src",
+    "A copy of input with output[index[i][j]][j] = src[i][j] for dim 0.",
+    target="scatter",
+    ref=scattered,
+    samples=[call(array(5, 3), 0, integers(1, 3, below=5), array(1, 3))],
+    onnx="ScatterElements",
+    stablehlo="scatter",
+)
+scatter_number = primitive(
+    "scatter.value",
+    "input, dim: int, index, value: number",
+    "A copy of input with output[index[i][j]][j] = value for dim 0.",
+    target="scatter_value",
+    ref=scattered,
+    samples=[call(array(5, 3), 0, integers(2, 3, below=5), 1.5)],
+    onnx="ScatterElements",
+    stablehlo="scatter",
+)
+scatter_add = primitive(
+    "scatter_add",
+    "input, dim: int, index, src",
+    "A copy of input with src[i][j] added to output[index[i][j]][j] for dim 0.",
+    ref=lambda x, dim, index, src: scattered(x, dim, index, src, np.add.at),
+    samples=[
+        call(array(5, 3), 0, integers(4, 3, below=5), array(4, 3)),
+        call(array(3, 5), -1, integers(2, 4, below=5), array(3, 4)),
+    ],
+    in_place=True,
+    onnx="ScatterElements.add",
+    stablehlo="scatter",
+)
+scatter_reduce = primitive(
+    "scatter_reduce",
+    "input, dim: int, index, src, reduce: text, *, include_self: bool = True",
+    'A copy of input with src combined into it: reduce is "sum", "prod", "mean", "amax" or "amin".',
+    ref=lambda x, dim, index, src, reduce: scattered(
+        x,
+        dim,
+        index,
+        src,
+        {"sum": np.add.at, "prod": np.multiply.at, "amax": np.maximum.at, "amin": np.minimum.at}[reduce],
+    ),
+    samples=[
+        call(array(5, 3), 0, integers(4, 3, below=5), array(4, 3), reduce)
+        for reduce in ("sum", "prod", "amax", "amin")
+    ],
+    in_place=True,
+    onnx="ScatterElements",
+    stablehlo="scatter",
+)
+
+
+def scatter_in_place(
+    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: float | None = None, reduce: str = ""
+) -> Tensor:
+    """Writes src (a tensor or a number) into the tensor at index along dim."""
+    source = src if value is None else value
+    if reduce:
+        how = {"add": "sum", "multiply": "prod"}.get(reduce, reduce)
+        source = source if isinstance(source, Tensor) else input.new_full(index.shape, source)
+        return input.scatter_reduce_(dim, index, source, how)
+    kind = "scatter.src" if isinstance(source, Tensor) else "scatter.value"
+    return in_place_form(kind)(input, dim, index, source)  # type: ignore[no-any-return]
+
+
+@composite(
+    ref=scattered,
+    samples=[
+        call(array(5, 3), 0, integers(1, 3, below=5), array(1, 3)),
+        call(array(4), 0, integers(1, below=4), 2.0),
+    ],
+    in_place=scatter_in_place,
+)
+def scatter(
+    input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: float | None = None, reduce: str = ""
+) -> Tensor:
+    """A copy of input with src (a tensor or a number) written at index along dim.
+
+    reduce: "add" or "multiply" combine src with what is there.
+    """
+    source = src if value is None else value
+    if reduce:
+        return scatter_in_place(input.clone(), dim, index, source, reduce=reduce)
+    write = scatter_tensor if isinstance(source, Tensor) else scatter_number
+    return write(input, dim, index, source)  # type: ignore[no-any-return]
+
+
+def take_along(x: Any, index: Any, dim: int | None = None) -> Any:
+    return np.take_along_axis(x, index, dim)
+
+
+@composite(
+    ref=take_along,
+    samples=[call(array(5, 3), integers(2, 3, below=5), 0), call(array(5, 3), integers(4, below=15))],
+)
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """The elements at indices along an axis, which broadcasts otherwise; without dim, of all elements."""
+    if dim is None:
+        return input.reshape(-1).gather(0, indices.reshape(-1))
+    d = axis_of(input.ndim, dim, "take_along_dim")
+    sizes = [max(a, b) for a, b in zip(input.shape, indices.shape, strict=True)]
+    whole = input.expand([input.shape[d] if i == d else n for i, n in enumerate(sizes)])
+    return whole.gather(d, indices.expand([indices.shape[d] if i == d else n for i, n in enumerate(sizes)]))
+
+
+# --- slices of an axis ------------------------------------------------------------------------------------
+
+
+def at(dim: int, index: Any) -> tuple[Any, ...]:
+    """The numpy index of places of one axis."""
+    return (slice(None),) * dim + (index,)
+
+
+def written(x: Any, dim: int, index: Any, value: Any) -> Any:
+    result = x.copy()
+    result[at(dim, index)] = value
+    return result
+
+
+def added(x: Any, dim: int, index: Any, source: Any, alpha: float = 1) -> Any:
+    result = x.copy()
+    np.add.at(result, at(dim, index), alpha * source)
+    return result
+
+
+index_select = primitive(
+    "index_select",
+    "input, dim: int, index",
+    "The slices of an axis at index, a vector.",
+    ref=lambda x, dim, index: np.take(x, index, axis=dim),
+    samples=[call(array(5, 3), 0, integers(4, below=5)), call(array(2, 5), -1, integers(0, below=5))],
+    onnx="Gather",
+    stablehlo="gather",
+)
+index_add = primitive(
+    "index_add",
+    "input, dim: int, index, source, *, alpha: number = 1",
+    "A copy of input with alpha * source added to the slices of an axis at index.",
+    ref=added,
+    samples=[
+        call(array(5, 3), 0, integers(4, below=5), array(4, 3)),
+        call(array(2, 5), 1, integers(3, below=5), array(2, 3), alpha=2),
+    ],
+    in_place=True,
+    onnx="ScatterND.add",
+    stablehlo="scatter",
+)
+index_copy = primitive(
+    "index_copy",
+    "input, dim: int, index, source",
+    "A copy of input with source written to the slices of an axis at index.",
+    ref=written,
+    samples=[call(array(5, 3), 0, integers(1, below=5), array(1, 3))],
+    in_place=True,
+    onnx="ScatterND",
+    stablehlo="scatter",
+)
+index_fill = primitive(
+    "index_fill",
+    "input, dim: int, index, value: number",
+    "A copy of input with value written to the slices of an axis at index.",
+    ref=written,
+    samples=[call(array(5, 3), 0, integers(2, below=5), 1.5), call(array(2, 4), 1, integers(0, below=4), 1)],
+    in_place=True,
+    onnx="ScatterND",
+    stablehlo="scatter",
+)
+
+# --- several axes at once, masks --------------------------------------------------------------------------
+
+
+def put(x: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
+    result = x.copy()
+    if accumulate:
+        np.add.at(result, tuple(indices), values)
+    else:
+        result[tuple(indices)] = values
+    return result
+
+
+index = primitive(
+    "index",
+    "input, indices: tensors",
+    "input[indices]: a tensor of integers or bool, or None for all of an axis, for each axis from the first.",
+    ref=lambda x, indices: x[tuple(slice(None) if i is None else i for i in indices)],
+    samples=[
+        call(array(4, 5), [integers(3, below=4), integers(3, below=5)]),
+        call(array(4, 5), [None, integers(2, 2, below=5)]),
+    ],
+    places="",
+    onnx="GatherND",
+    stablehlo="gather",
+)
+index_put = primitive(
+    "index_put",
+    "input, indices: tensors, values, accumulate: bool = False",
+    "A copy of input with values written (or added, with accumulate) at indices.",
+    ref=put,
+    samples=[
+        call(array(4, 5), [integers(1, below=4), integers(1, below=5)], array(1)),
+        call(array(4, 5), [integers(3, below=4), integers(3, below=5)], array(3), True),
+    ],
+    in_place=True,
+    onnx="ScatterND",
+    stablehlo="scatter",
+)
+masked_select = primitive(
+    "masked_select",
+    "input, mask",
+    "The elements where mask holds, as a vector.",
+    ref=lambda x, mask: x[mask],
+    samples=[call(array(3, 4), booleans(3, 4)), call(array(0), booleans(0))],
+    without={
+        "onnx": "exporters write it as NonZero and GatherND",
+        "stablehlo": "the size of the result depends on values",
+    },
+)
+masked_scatter = primitive(
+    "masked_scatter",
+    "input, mask, source",
+    "A copy of input with the elements of source, in order, where mask holds.",
+    ref=lambda x, mask, source: put(x, (mask,), source.ravel()[: mask.sum()]),
+    samples=[call(array(3, 4), booleans(3, 4), array(12))],
+    in_place=True,
+    without={
+        "onnx": "exporters write it as a cumulative sum and Gather",
+        "stablehlo": "exporters write it as a cumulative sum and gather",
+    },
+)
+take = primitive(
+    "take",
+    "input, index",
+    "The elements at index, counted over all elements.",
+    ref=np.take,
+    samples=[call(array(3, 4), integers(2, 3, below=12)), call(array(5), integers(0, below=5))],
+    onnx="Gather",
+    stablehlo="gather",
+)
+nonzero_rows = primitive(
+    "nonzero.rows",
+    "input",
+    "The indices of the elements that are not zero, one per row.",
+    target="nonzero",
+    differentiable=False,
+    ref=np.argwhere,
+    samples=[call(integers(3, 4, below=2)), call(booleans(5)), call(array(0, 2))],
+    onnx="NonZero",
+    without={"stablehlo": "the size of the result depends on values"},
+)
+
+
+@composite(
+    differentiable=False,
+    ref=lambda x, as_tuple=False: np.nonzero(x) if as_tuple else np.argwhere(x),
+    samples=[call(integers(3, 4, below=2)), call(integers(3, 4, below=2), as_tuple=True)],
+)
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+    """The indices of the elements that are not zero: (n, axes), or one vector for each axis."""
+    rows: Tensor = nonzero_rows(input.reshape(1) if as_tuple and input.ndim == 0 else input)
+    return rows.unbind(1) if as_tuple else rows
+
+
+@composite(differentiable=False, ref=np.argwhere, samples=[call(integers(3, 4, below=2))])
+def argwhere(input: Tensor) -> Tensor:
+    """The indices of the elements that are not zero: (n, axes)."""
+    return nonzero_rows(input)  # type: ignore[no-any-return]
+
+
+# --- tables and searching ---------------------------------------------------------------------------------
+
+embedding_rows = primitive(
+    "embedding.rows",
+    "weight, indices, padding_idx: int = -1",
+    "The rows of weight at indices; row padding_idx gets no gradient.",
+    target="embedding",
+    ref=lambda weight, indices: weight[indices],
+    samples=[call(array(5, 3), integers(2, 4, below=5)), call(array(5, 3), integers(below=5))],
+    onnx="Gather",
+    stablehlo="gather",
+)
+
+
+@composite(
+    ref=lambda index, weight: weight[index],
+    samples=[call(integers(2, 4, below=5), array(5, 3))],
+    places="nn.functional",
+)
+def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
+    """The rows of weight at input.  weight: (num_embeddings, embedding_dim); padding_idx: gets no gradient"""
+    if padding_idx is None:
+        return embedding_rows(weight, input)  # type: ignore[no-any-return]
+    rows = weight.shape[0]
+    if not -rows <= padding_idx < rows:
+        raise ValueError(f"[embedding] padding_idx {padding_idx} is out of range for {rows} rows")
+    return embedding_rows(weight, input, padding_idx % rows)  # type: ignore[no-any-return]
+
+
+one_hot = primitive(
+    "one_hot",
+    "input, num_classes: int = -1",
+    "Vectors of 0 with a 1 at input; -1 classes: the largest of input and one more.",
+    differentiable=False,
+    ref=lambda x, n=-1: np.eye(n if n > 0 else x.max() + 1, dtype="int64")[x],
+    samples=[call(integers(2, 3, below=4), 5), call(integers(6, below=4))],
+    places="nn.functional",
+    onnx="OneHot",
+    without={"stablehlo": "exporters compare with an iota"},
+)
+search = primitive(
+    "searchsorted.tensor",
+    "sorted_sequence, input, right: bool = False",
+    "Where input fits into the last axis of sorted_sequence.",
+    target="searchsorted",
+    differentiable=False,
+    ref=lambda a, x, right=False: np.searchsorted(a, x, "right" if right else "left"),
+    samples=[],
+    without={
+        "samples": "searchsorted has them",
+        "onnx": "ONNX has no search",
+        "stablehlo": "exporters count comparisons",
+    },
+)
+
+
+@composite(
+    differentiable=False,
+    ref=lambda a, x, right=False: np.searchsorted(a, x, "right" if right else "left"),
+    samples=[
+        call(integers(1, start=1, below=2), array(3, 4)),
+        call(integers(1, start=1, below=2), integers(5, below=3), right=True),
+    ],
+    places="versant",
+)
+def searchsorted(
+    sorted_sequence: Tensor, input: Any, *, right: bool = False, side: str | None = None
+) -> Tensor:
+    """The indices at which input would keep sorted_sequence in order; after equal ones with right."""
+    from versant import as_tensor
+
+    values = input if isinstance(input, Tensor) else as_tensor(input, dtype=sorted_sequence.dtype)
+    return search(sorted_sequence, values, right or side == "right")  # type: ignore[no-any-return]
+
+
+@composite(
+    differentiable=False,
+    ref=lambda x, a, right=False: np.searchsorted(a, x, "right" if right else "left"),
+    samples=[call(array(3, 4), integers(1, start=1, below=2))],
+    places="versant",
+)
+def bucketize(input: Tensor, boundaries: Tensor, *, right: bool = False) -> Tensor:
+    """The bucket between sorted boundaries that each element falls into."""
+    return searchsorted(boundaries, input, right=right)
+
+
+unique_values = primitive(
+    "unique.values",
+    "input",
+    "The different values, in order.",
+    target="unique",
+    differentiable=False,
+    ref=np.unique,
+    samples=[call(integers(3, 4, below=5)), call(array(0))],
+    without={"onnx": "exporters use Unique", "stablehlo": "the size of the result depends on values"},
+)
+
+
+@composite(
+    differentiable=False,
+    ref=lambda x, return_inverse=False, return_counts=False: np.unique(
+        x, return_inverse=return_inverse, return_counts=return_counts
+    ),
+    samples=[
+        call(integers(3, 4, below=5)),
+        call(integers(2, 6, below=4), return_inverse=True, return_counts=True),
+    ],
+)
+def unique(
+    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False
+) -> Any:
+    """The different values, in order; also where each element is among them, and how often each occurs."""
+    values: Tensor = unique_values(input)
+    if not (return_inverse or return_counts):
+        return values
+    inverse: Tensor = search(values, input.contiguous())
+    results = [values]
+    if return_inverse:
+        results.append(inverse)
+    if return_counts:
+        flat = inverse.reshape(-1)
+        results.append(
+            values.new_zeros(values.shape, dtype=flat.dtype).index_add(0, flat, flat.new_ones(flat.shape))
+        )
+    return tuple(results)
