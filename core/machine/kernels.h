@@ -30,6 +30,8 @@ using LoadKernel = void (*)(void* out, const void* src, std::ptrdiff_t stride, s
 // lowest int32 for the narrower types), bool is `!= 0`.
 using StoreKernel = void (*)(void* dst, std::ptrdiff_t stride, const void* src, std::ptrdiff_t n);
 
+// --- matrix products
+
 // c[i, j] = sum over k of a[i, k] * b[k, j], strides in elements. Each sum is one chain in the order of k
 // that starts from zero, of fused multiply-adds where the instruction set has them, so no bit depends on m,
 // on n or on how a product is cut into parts.
@@ -54,6 +56,7 @@ constexpr std::size_t product_scratch(std::ptrdiff_t n, std::ptrdiff_t k, std::s
   const std::size_t limit = static_cast<std::size_t>(kProductColumnBytes);
   return depth * ((columns < limit ? columns : limit) + 16 * itemsize) + 8192;
 }
+
 // --- reductions: see Note [Order of reductions] in reduce.h
 
 enum class Reduction : std::uint8_t {
@@ -122,6 +125,28 @@ using NormalKernel = void (*)(float* out, const std::uint32_t* words, std::ptrdi
 using DropoutKernel = void (*)(float* out, const float* x, const std::uint32_t* words, std::ptrdiff_t n,
                                std::uint32_t threshold, float scale);
 
+// --- optimizers
+
+// One step of an optimizer over contiguous elements, with the numbers that all elements share. `gradient` is
+// 1, or -1 to climb. optimizer.cc states the formulas.
+struct SgdStep {
+  double gradient = 1, lr = 0, momentum = 0, dampening = 0, weight_decay = 0;
+  bool nesterov = false;
+  bool first = false;  // the momentum buffer holds nothing yet
+};
+using SgdKernel = void (*)(const SgdStep& step, void* param, const void* grad, void* momentum,
+                           std::ptrdiff_t n);
+
+struct AdamStep {
+  double gradient = 1, step_size = 0, beta1 = 0, beta2 = 0, eps = 0;
+  double correction = 1;    // what sqrt(v) is divided by
+  double weight_decay = 0;  // joins the gradient
+  double shrink = 1;        // multiplies the parameter first
+};
+// `largest` is null unless the largest v so far counts.
+using AdamKernel = void (*)(const AdamStep& step, void* param, const void* grad, void* m, void* v,
+                            void* largest, std::ptrdiff_t n);
+
 struct Kernels {
   const char* isa;  // "v2", "v3" or "v4"
 
@@ -139,6 +164,8 @@ struct Kernels {
   UniformKernel uniform;
   NormalKernel normal;
   DropoutKernel dropout;
+  SgdKernel sgd_f32, sgd_f64;
+  AdamKernel adam_f32, adam_f64;
 
   MicroKernel micro_of(Micro op, Compute compute) const {
     return micro[static_cast<std::size_t>(op)][static_cast<std::size_t>(compute)];

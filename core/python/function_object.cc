@@ -55,7 +55,7 @@ PyObject* required_marker = nullptr;
 
 FunctionObject* as_function(PyObject* object) { return reinterpret_cast<FunctionObject*>(object); }
 
-constexpr int kMost = 12;
+constexpr int kMost = 14;
 
 [[noreturn]] void wrong(const Signature& signature, const Parameter& parameter, const char* expected,
                         PyObject* got) {

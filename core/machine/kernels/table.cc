@@ -12,6 +12,7 @@ void fill_special(Kernels&);
 void fill_gemm(Kernels&);
 void fill_reduce(Kernels&);
 void fill_random(Kernels&);
+void fill_optimizer(Kernels&);
 
 #define VERSANT_STRING(x) #x
 #define VERSANT_NAME(x) VERSANT_STRING(x)
@@ -29,6 +30,7 @@ const Kernels& table() {
     fill_gemm(k);
     fill_reduce(k);
     fill_random(k);
+    fill_optimizer(k);
     return k;
   }();
   return filled;
