@@ -2,7 +2,6 @@
 
 import os
 import platform
-import resource
 import subprocess
 import time
 from pathlib import Path
@@ -54,39 +53,31 @@ def busy_seconds() -> float:
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
+class Disturbance:
+    """How many processors other processes kept busy between `__enter__` and `__exit__`, on average.
+
+    Even one on another core counts: cores share caches, memory and, in virtual machines, often arithmetic.
+    """
+
+    GRAIN = 0.05  # seconds by which the system's counters may be off
+
+    def __enter__(self) -> "Disturbance":
+        self._busy, self._own, self._start = busy_seconds(), time.process_time(), time.perf_counter()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        elapsed = time.perf_counter() - self._start
+        foreign = busy_seconds() - self._busy - (time.process_time() - self._own)
+        self.others = round(max(0.0, foreign) / elapsed, 2)
+        self.disturbed = foreign > self.GRAIN + 0.1 * elapsed
+
+
 def wait_until_quiet(limit: float) -> float:
     """Sleeps until other processes rest, at most `limit` seconds; returns for how long it slept."""
     start = time.perf_counter()
     while time.perf_counter() - start < limit:
         with Disturbance() as disturbance:
             time.sleep(0.2)
-        if disturbance.others <= 0.15:
+        if not disturbance.disturbed:
             break
     return time.perf_counter() - start
-
-
-class Disturbance:
-    """How much others got in the way between `__enter__` and `__exit__` of this process.
-
-    `others`: processors kept busy by other processes, on average. `preempted`: how often a second one of our
-    threads had to make room for something else. Each alone says little: a second core may be free for the
-    others, and the kernel's own short chores preempt us too.
-    """
-
-    def __enter__(self) -> "Disturbance":
-        self._usage = resource.getrusage(resource.RUSAGE_SELF)
-        self._busy = busy_seconds()
-        self._start = time.perf_counter()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        elapsed = max(time.perf_counter() - self._start, 1e-3)
-        busy = busy_seconds() - self._busy
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        own = usage.ru_utime + usage.ru_stime - self._usage.ru_utime - self._usage.ru_stime
-        self.others = round(max(0.0, busy - own) / elapsed, 2)
-        self.preempted = round((usage.ru_nivcsw - self._usage.ru_nivcsw) / elapsed, 1)
-
-    @property
-    def disturbed(self) -> bool:
-        return self.others > 0.15 and self.preempted > 40

@@ -117,7 +117,7 @@ class Rounds:
         """One slice; where others disturb it, another one when they are done, at most three in all."""
         for _ in range(3):
             piece = worker.ask(seconds=self.seconds)
-            if not piece["disturbed"]:
+            if not piece["disturbed"] or self.patience <= 0:
                 break
             self.patience -= wait_until_quiet(self.patience)
         self.slices += 1

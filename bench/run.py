@@ -6,6 +6,7 @@
     python bench/run.py --against torch-fused:1       a peer on one thread
     python bench/run.py --against versant@before --python versant@before=../before/bin/python
                                                       another build of ourselves
+    chrt -f 10 python bench/run.py                    where others use the machine: nobody preempts us
 
 Every workload is first run for six steps by everyone; unless all compute the same six numbers, the run
 fails. Times are medians over the rounds; a round gives every column one slice and takes its mean per step.
@@ -33,9 +34,9 @@ def parse_arguments() -> argparse.Namespace:
     option = parser.add_argument
     option("--only", metavar="W1,W2", default=",".join(WORKLOADS), help="these workloads alone")
     option("--against", metavar="A,B", help=f"these columns alone, see --list (default: {PEERS})")
-    option("--rounds", type=int, default=9, help="slices of each column (default: %(default)s)")
-    option("--seconds", type=float, default=0.25, help="length of a slice (default: %(default)s)")
-    option("--quick", action="store_true", help="3 rounds of 0.05 seconds")
+    option("--rounds", type=int, default=21, help="slices of each column (default: %(default)s)")
+    option("--seconds", type=float, default=0.1, help="length of a slice (default: %(default)s)")
+    option("--quick", action="store_true", help="5 rounds of 0.05 seconds")
     option("--threads", type=int, default=2, help="threads of each column (default: %(default)s)")
     option(
         "--patience",
@@ -65,7 +66,7 @@ def parse_arguments() -> argparse.Namespace:
     if min(arguments.rounds, arguments.threads) < 1 or arguments.seconds <= 0:
         parser.error("--rounds, --threads and --seconds want positive numbers")
     if arguments.quick:
-        arguments.rounds, arguments.seconds = 3, 0.05
+        arguments.rounds, arguments.seconds = 5, 0.05
     return arguments
 
 
