@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from versant import Tensor, _core
+from versant import Tensor
 from versant.optim.optimizer import Group, Optimizer, at_least_zero
 from versant.optim.plan import Batch
+from versant.optim.steps import adam_step
 
 
 class Adam(Optimizer):
@@ -53,7 +54,7 @@ class Adam(Optimizer):
     def _update(self, group: Group, batch: Batch, grads: list[Tensor], step: int) -> None:
         beta1, beta2 = group["betas"]
         buffers = batch.buffers
-        _core.adam_step(
+        adam_step(
             batch.params,
             grads,
             buffers["exp_avg"],

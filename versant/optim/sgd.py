@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from versant import Tensor, _core
+from versant import Tensor
 from versant.optim.optimizer import Group, Optimizer, at_least_zero
 from versant.optim.plan import Batch
+from versant.optim.steps import sgd_step
 
 
 class SGD(Optimizer):
@@ -50,7 +51,7 @@ class SGD(Optimizer):
         return ("momentum_buffer",) if group["momentum"] != 0 else ()
 
     def _update(self, group: Group, batch: Batch, grads: list[Tensor], step: int) -> None:
-        _core.sgd_step(
+        sgd_step(
             batch.params,
             grads,
             batch.buffers.get("momentum_buffer"),
