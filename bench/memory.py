@@ -40,8 +40,9 @@ def main() -> None:
     step = WORKLOADS[arguments.only].programs[face.dialect](framework.module, {})
 
     def system_bytes() -> int | None:
-        memory = getattr(framework.module, "memory", None)  # torch has no such count for the CPU
-        return memory.stats()["system_bytes"] if memory else None
+        if arguments.framework == "torch":
+            return None  # it keeps no such count for the CPU
+        return int(framework.module.memory.stats()["system_bytes"])
 
     record = results.begin() | {"workload": arguments.only, "landmarks": []}
     print(f"{'step':>8}{'system bytes':>16}{'resident':>16}{'peak resident':>16}")
