@@ -13,7 +13,7 @@ from typing import Any
 import results
 from frameworks import Column
 from machine import ROOT
-from table import as_share
+from table import as_cell, as_share
 
 INTRODUCTION = """\
 # Performance
@@ -85,8 +85,7 @@ def steps(record: dict[str, Any]) -> str:
     for name, workload in record["workloads"].items():
         row = [f"{name} {workload['title']}"]
         for label in columns:
-            cell = workload["cells"].get(label)
-            row.append("" if cell is None else "error" if "error" in cell else f"{cell['microseconds']:.4g}")
+            row.append(as_cell(workload["cells"].get(label, {})))
         for peer in peers:
             share, goal = workload["shares"].get(peer), workload["targets"].get(peer)
             reached = share is not None and goal is not None and share <= goal
@@ -95,7 +94,7 @@ def steps(record: dict[str, Any]) -> str:
         rows.append(row)
     head = ["microseconds", *columns, *(word for peer in peers for word in (f"share of {peer}", "goal"))]
     versions = "".join(
-        f"* {label}: {about['version']}, {about['what']}, {about['threads']} threads\n"
+        f"* {label}: {about['version']}, {about['what']}, threads: {about['threads']}\n"
         for label, about in columns.items()
     )
     return (

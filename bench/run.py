@@ -122,6 +122,7 @@ def main() -> None:
             if difference := disagreement(cells, workload.rtol):
                 failures.append(f"{workload.name}: values differ; {difference}")
 
+    record |= {"slices": rounds.slices, "disturbed": rounds.disturbed}
     if rounds.disturbed:
         print(
             f"{rounds.disturbed} of {rounds.slices} slices were disturbed by other processes", file=sys.stderr

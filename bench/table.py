@@ -27,7 +27,11 @@ def as_share(value: float) -> str:
 
 
 def as_cell(cell: dict[str, Any]) -> str:
-    return "error" if "error" in cell else f"{cell['microseconds']:.4g}" if cell else ""
+    """The microseconds, with about four digits."""
+    if "microseconds" not in cell:
+        return "error" if cell else ""
+    time = cell["microseconds"]
+    return f"{time:,.0f}" if time >= 1000 else f"{time:.4g}"
 
 
 class Printer:
