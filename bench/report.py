@@ -83,9 +83,10 @@ def steps(record: dict[str, Any]) -> str:
     peers = list(dict.fromkeys(Column.parse(label).peer for label in list(columns)[1:]))
     rows = []
     for name, workload in record["workloads"].items():
-        row = [f"{name} {workload['title']}"]
-        for label in columns:
-            row.append(as_cell(workload["cells"].get(label, {})))
+        row = [
+            f"{name} {workload['title']}",
+            *(as_cell(workload["cells"].get(label, {})) for label in columns),
+        ]
         for peer in peers:
             share, goal = workload["shares"].get(peer), workload["targets"].get(peer)
             reached = share is not None and goal is not None and share <= goal
@@ -97,9 +98,11 @@ def steps(record: dict[str, Any]) -> str:
         f"* {label}: {about['version']}, {about['what']}, threads: {about['threads']}\n"
         for label, about in columns.items()
     )
-    return (
-        markdown(head, rows) + "\nA share in bold has reached its goal.\n\n" + versions + measured_on(record)
+    notes = (
+        "\nA share in bold has reached its goal. "
+        f"Other processes disturbed {record['disturbed']} of {record['slices']} slices.\n\n"
     )
+    return markdown(head, rows) + notes + versions + measured_on(record)
 
 
 def instructions(record: dict[str, Any]) -> str:
