@@ -146,6 +146,14 @@ struct ElementwiseNode final : Node {
   }
 };
 
+// Which sources (bits as in Derivative::uses) the gradients of those inputs that need one read.
+uint32_t kept_by_gradient(ElementwiseOp& op, std::span<const Input> inputs) {
+  uint32_t uses = 0;
+  for (int i = 0; i < op.n_inputs; ++i)
+    if (inputs[i].tensor && needs_grad(*inputs[i].tensor)) uses |= derivative(op, i).uses;
+  return uses;
+}
+
 // Records `op`; returns null when no gradient flows.
 ElementwiseNode* record(ElementwiseOp& op, std::span<const Input> inputs, Tensor& result, bool in_place) {
   uint32_t needing = 0;
@@ -345,7 +353,9 @@ void apply_in_place(ElementwiseOp& op, std::span<const Input> inputs, Tensor& ou
          " cannot hold a result of shape ", sizes);
   }
   check_in_place(out, op.name.c_str());
-  // An input that shares memory with the output in another arrangement is read from a copy.
+  // An input that shares memory with the output in another arrangement is read from a copy, and so is one that
+  // the gradient reads.
+  const uint32_t kept = modes.grad ? kept_by_gradient(op, inputs) : 0;
   Input safe[kMaxInputs];
   TensorRef copies[kMaxInputs];
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -353,18 +363,18 @@ void apply_in_place(ElementwiseOp& op, std::span<const Input> inputs, Tensor& ou
     Tensor* tensor = inputs[i].tensor;
     if (!tensor || tensor->storage.get() != out.storage.get()) continue;
     if (tensor->data == out.data && tensor->sizes == out.sizes && tensor->strides == out.strides &&
-        tensor->dtype == out.dtype)
+        tensor->dtype == out.dtype && !(kept & (2u << i)))
       continue;
     Array copy = Array::empty(tensor->sizes, tensor->dtype);
     copy_into(copy, *tensor);
     copies[i] = Tensor::make(std::move(copy));
-    copies[i]->node = edge_of(*tensor).node;
-    copies[i]->output_nr = tensor->output_nr;
+    if (modes.grad) {
+      copies[i]->node = edge_of(*tensor).node;
+      copies[i]->output_nr = tensor->output_nr;
+    }
     safe[i] = Input(copies[i]);
   }
   const std::span<const Input> read(safe, inputs.size());
-  // Values are saved before they are overwritten; if backward needs them it finds the version changed and
-  // says so.
   Node* node = nullptr;
   if (modes.grad) node = record(op, read, out, true);
   Ref<Node> guard = Ref<Node>::steal(node);

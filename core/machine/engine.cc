@@ -44,14 +44,13 @@ class Task {
 
   uint32_t slot_of(Node* node) {
     if (node->task == id_) return node->task_slot;
+    if (!own_map_.empty()) {
+      if (auto found = own_map_.find(node); found != own_map_.end()) return found->second;
+    }
     const bool foreign =
         node->task != 0 && active_tasks.size() > 1 &&
         std::find(active_tasks.begin(), active_tasks.end(), node->task) != active_tasks.end();
-    if (foreign) {
-      auto [found, fresh] = own_map_.try_emplace(node, 0);
-      if (fresh) found->second = new_slot(node);
-      return found->second;
-    }
+    if (foreign) return own_map_[node] = new_slot(node);
     node->task = id_;
     return node->task_slot = new_slot(node);
   }
@@ -219,7 +218,13 @@ class Task {
       }
     }
     node.backward(grads, inputs, wanted);
-    if (node.hooks && hook_table_hooks.run_post) hook_table_hooks.run_post(node.hooks, node, inputs, grads);
+    if (node.hooks && hook_table_hooks.run_post) {
+      for (int k = 0; k < node.n_edges; ++k) {
+        const Edge& edge = node.edges()[k];
+        if (inputs[k] && edge.node) normalize(*edge.node, edge.nr, inputs[k]);
+      }
+      hook_table_hooks.run_post(node.hooks, node, inputs, grads);
+    }
     for (TensorRef& grad : grads) grad.reset();
     Edge* edges = node.edges();
     for (int k = 0; k < node.n_edges; ++k)
@@ -294,12 +299,19 @@ std::vector<TensorRef> gradients(std::span<Tensor* const> roots, std::span<Tenso
 void accumulate(Tensor& tensor, TensorRef grad) {
   if (!tensor.grad) {
     const bool ours = grad->refs == 1 && grad->storage->refs == 1 && grad->is_dense();
-    tensor.grad = ours || modes.grad ? std::move(grad) : ops::clone(*grad);
+    tensor.grad = ours ? std::move(grad) : ops::clone(*grad);
   } else if (modes.grad) {
     tensor.grad = ops::add(*tensor.grad, *grad);
   } else {
     ops::add_(*tensor.grad, *grad);
   }
+}
+
+void deposit(Tensor& tensor, TensorRef grad) {
+  accumulate(tensor, std::move(grad));
+  const Ref<Node> node = tensor.node;
+  if (node && node->is_leaf() && node->hooks && hook_table_hooks.run_accumulated)
+    hook_table_hooks.run_accumulated(node->hooks, tensor);
 }
 
 }  // namespace versant::engine

@@ -24,5 +24,7 @@ std::vector<TensorRef> gradients(std::span<Tensor* const> roots, std::span<Tenso
 
 // Adds `grad` to tensor.grad as the end of the tape does.
 void accumulate(Tensor& tensor, TensorRef grad);
+// The same, and runs the hooks that follow on a leaf.
+void deposit(Tensor& tensor, TensorRef grad);
 
 }  // namespace versant::engine

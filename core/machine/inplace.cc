@@ -5,6 +5,10 @@
 // Every view whose remembered count is behind regenerates its own node on next use, as a strided window on
 // the base. Windows are expressed by three linear primitives over strided geometry (strided.cc), which are
 // each other's gradients.
+//
+// Views made without recording (in no_grad, or by a custom function) cannot be followed this way, and which
+// gradient is meant is anybody's guess: recorded writes to them, or to their base before they are used again,
+// raise. A view that was made a leaf by requires_grad_() keeps that role.
 #include "machine/inplace.h"
 
 #include "machine/ops.h"
@@ -71,6 +75,14 @@ Window window_of(const Tensor& view, const Tensor& base) {
   return window;
 }
 
+[[noreturn]] void refuse_unrecorded(const ViewInfo& view, const char* op) {
+  fail(ErrorKind::Runtime, "[", op, "] ",
+       view.origin == ViewInfo::Origin::WithoutGrad
+           ? "a view made in no_grad, or its base, is changed in place with grad mode enabled; make the view and "
+             "the change either both inside no_grad() or both outside"
+           : "a view made by a custom Function, or its base, is changed in place; return a clone() from forward");
+}
+
 }  // namespace
 
 void check_in_place(Tensor& tensor, const char* op) {
@@ -80,7 +92,7 @@ void check_in_place(Tensor& tensor, const char* op) {
          "] several elements of the written-to tensor share one memory location (it was expanded); clone() "
          "it first");
   }
-  if (tensor.inference && !modes.inference && modes.grad) {
+  if (tensor.inference && !modes.inference) {
     fail(ErrorKind::Runtime, "[", op,
          "] an inference tensor cannot be changed in place outside inference mode; clone() it");
   }
@@ -95,42 +107,64 @@ void check_in_place(Tensor& tensor, const char* op) {
          "] a view of a leaf Variable that requires grad is being used in an in-place operation; wrap the "
          "change in no_grad()");
   }
+  if (tensor.view && tensor.view->origin != ViewInfo::Origin::Recorded &&
+      (tensor.node || needs_grad(*tensor.view->base)))
+    refuse_unrecorded(*tensor.view, op);
 }
 
-void rebase_history(Tensor& tensor, Node* node, int self_input) {
+void rebase_history(Tensor& tensor, Node* node, int self_input, uint32_t output_nr) {
   if (!tensor.view) {
     if (!node && !tensor.node) return;
-    tensor.node = Ref<Node>(node);
-    tensor.output_nr = 0;
+    const Ref<Node> before = std::exchange(tensor.node, Ref<Node>(node));
+    if (tensor.retains_grad) hook_table_hooks.move_retained(tensor, before.get());
+    tensor.output_nr = output_nr;
     ++tensor.history;
     return;
   }
-  Tensor& base = *tensor.view->base;
   if (!node) return;
+  if (tensor.view->origin != ViewInfo::Origin::Recorded) refuse_unrecorded(*tensor.view, node->name().c_str());
+  if (node->n_outputs > 1) {
+    fail(ErrorKind::Runtime, "[", node->name(),
+         "] a view cannot be changed in place by a function with several outputs; clone() it first");
+  }
+  Tensor& base = *tensor.view->base;
+  const Ref<Node> before = base.node;
   Edge base_edge = edge_of(base);
   base.node = Ref<Node>(new_node<CopySlicesNode>(sizeof(CopySlicesNode), std::move(base_edge),
                                                  window_of(tensor, base), Ref<Node>(node), self_input));
   base.node->output.sizes = base.sizes;
   base.node->output.dtype = base.dtype;
+  if (base.retains_grad) hook_table_hooks.move_retained(base, before.get());
   base.output_nr = 0;
   ++base.history;
 }
 
 void mark_view(Tensor& view, Tensor& source) {
-  Tensor& base = source.view ? *source.view->base : source;
-  view.view = new ViewInfo{TensorRef(&base), base.history};
+  const bool chained = source.view != nullptr;
+  Tensor& base = chained ? *source.view->base : source;
+  auto origin = modes.grad ? ViewInfo::Origin::Recorded : ViewInfo::Origin::WithoutGrad;
+  if (chained && source.view->origin != ViewInfo::Origin::Recorded) origin = source.view->origin;
+  view.view = new ViewInfo(TensorRef(&base), origin);
 }
 
 void refresh_view(Tensor& tensor) {
   Tensor& base = *tensor.view->base;
-  tensor.view->history = base.history;
+  if (tensor.node && tensor.node->is_leaf()) {
+    tensor.view->history = base.history;
+    return;
+  }
   if (!base.node) {
+    tensor.view->history = base.history;
     tensor.node.reset();
     return;
   }
+  if (tensor.view->origin != ViewInfo::Origin::Recorded) refuse_unrecorded(*tensor.view, "grad_fn");
+  tensor.view->history = base.history;
+  const Ref<Node> before = tensor.node;
   GradMode record(true);
   TensorRef fresh = ops::window_read(base, window_of(tensor, base));
   tensor.node = fresh->node;
+  if (tensor.retains_grad) hook_table_hooks.move_retained(tensor, before.get());
   tensor.output_nr = fresh->output_nr;
 }
 

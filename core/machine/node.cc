@@ -1,5 +1,7 @@
 #include "machine/node.h"
 
+#include <unordered_map>
+
 #include "machine/engine.h"
 
 namespace versant {
@@ -51,10 +53,9 @@ LeafNode::LeafNode(uint32_t bytes, Tensor* leaf) : Node(bytes, 0), leaf(leaf) {
 }
 
 void LeafNode::backward(Grads outputs, Grads, uint64_t) {
-  if (!leaf || !outputs[0]) return;
+  if (!leaf || resting || !outputs[0]) return;
   TensorRef keep(leaf);
-  engine::accumulate(*leaf, std::move(outputs[0]));
-  if (hooks && hook_table_hooks.run_accumulated) hook_table_hooks.run_accumulated(hooks, *leaf);
+  engine::deposit(*leaf, std::move(outputs[0]));
 }
 
 namespace {
@@ -87,14 +88,38 @@ TensorRef Saved::unpack(const Node& node, const Edge* edge) const {
   return tensor;
 }
 
+void Saved::refuse_inference() {
+  fail(ErrorKind::Runtime,
+       "[backward] inference tensors cannot be saved for the gradient; clone() them outside inference mode first");
+}
+
+namespace {
+// Leaf nodes of tensors whose requires_grad was switched off: graphs recorded before still lead to them, and
+// they come back when it is switched on again.
+std::unordered_map<const Tensor*, Ref<LeafNode>>& resting_leaves() {
+  static std::unordered_map<const Tensor*, Ref<LeafNode>> map;
+  return map;
+}
+
+bool owns_leaf(const Tensor& tensor) {
+  return tensor.node && tensor.node->is_leaf() && static_cast<LeafNode*>(tensor.node.get())->leaf == &tensor;
+}
+}  // namespace
+
 void set_requires_grad(Tensor& tensor, bool on) {
-  if (on == tensor.requires_grad()) return;
+  if (on == needs_grad(tensor)) return;
   if (!on) {
     if (!tensor.is_leaf()) {
       fail(ErrorKind::Runtime,
            "[requires_grad] only leaf tensors may stop requiring gradients; use x.detach()");
     }
-    release_leaf(tensor);
+    if (owns_leaf(tensor) && tensor.node->refs > 1) {
+      Ref<LeafNode> leaf(static_cast<LeafNode*>(tensor.node.get()));
+      leaf->resting = tensor.resting = true;
+      resting_leaves().insert_or_assign(&tensor, std::move(leaf));
+    } else {
+      release_leaf(tensor);
+    }
     tensor.node.reset();
     return;
   }
@@ -106,15 +131,31 @@ void set_requires_grad(Tensor& tensor, bool on) {
     fail(ErrorKind::Runtime,
          "[requires_grad] an inference tensor cannot require gradients outside inference mode; clone() it");
   }
-  tensor.node = Ref<Node>(new_node<LeafNode>(sizeof(LeafNode), &tensor));
   tensor.output_nr = 0;
+  if (tensor.resting) {
+    auto rested = resting_leaves().extract(&tensor);
+    rested.mapped()->resting = tensor.resting = false;
+    rested.mapped()->output = {tensor.sizes, tensor.dtype};
+    tensor.node = Ref<Node>(rested.mapped().get());
+    return;
+  }
+  tensor.node = Ref<Node>(new_node<LeafNode>(sizeof(LeafNode), &tensor));
 }
 
 void release_leaf(Tensor& tensor) {
-  if (tensor.node && tensor.node->is_leaf()) {
-    auto* leaf = static_cast<LeafNode*>(tensor.node.get());
-    if (leaf->leaf == &tensor) leaf->leaf = nullptr;
+  if (owns_leaf(tensor)) static_cast<LeafNode*>(tensor.node.get())->leaf = nullptr;
+  if (tensor.resting) [[unlikely]] {
+    auto rested = resting_leaves().extract(&tensor);
+    rested.mapped()->leaf = nullptr;
+    tensor.resting = false;
   }
+}
+
+void detach_in_place(Tensor& tensor) {
+  release_leaf(tensor);
+  tensor.node.reset();
+  tensor.output_nr = 0;
+  tensor.retains_grad = false;
 }
 
 }  // namespace versant

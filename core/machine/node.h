@@ -44,6 +44,8 @@ struct HookTableHooks {
   void (*run_pre)(HookTable*, Grads grads) = nullptr;  // throws HostError
   void (*run_post)(HookTable*, Node& node, Grads inputs, Grads outputs) = nullptr;
   void (*run_accumulated)(HookTable*, Tensor& leaf) = nullptr;
+  // Moves what keeps the gradient of `tensor` from the node before an in-place op to its new one.
+  void (*move_retained)(Tensor& tensor, Node* before) = nullptr;
   void (*destroy)(HookTable*) = nullptr;
 };
 extern HookTableHooks hook_table_hooks;
@@ -93,7 +95,8 @@ T* new_node(size_t bytes, Args&&... args) {
 
 // The end of the tape: gradients of a leaf tensor arrive here.
 struct LeafNode final : Node {
-  Tensor* leaf;  // null once the tensor is gone
+  Tensor* leaf;          // null once the tensor is gone
+  bool resting = false;  // requires_grad is off for now: gradients are dropped
 
   LeafNode(uint32_t bytes, Tensor* leaf);
   std::string name() const override { return "AccumulateGrad"; }
@@ -114,6 +117,12 @@ struct Saved {
     version = value.storage->version;
     present = true;
   }
+  // Raises for values made in inference mode, which take no part in gradients.
+  void keep(const Tensor& value) {
+    if (value.inference) [[unlikely]] refuse_inference();
+    keep(static_cast<const Array&>(value));
+  }
+  [[noreturn]] static void refuse_inference();
   // Raises when the value was changed in place since, naming the op and the line that kept it.
   const Array& get(const Node& node) const;
   // The value as a tensor whose gradient goes along `edge` (when recording).
@@ -160,6 +169,8 @@ inline bool needs_grad(Tensor& tensor) {
 void set_requires_grad(Tensor& tensor, bool on);
 // Cuts the tie between a dying tensor and its leaf node.
 void release_leaf(Tensor& tensor);
+// Cuts a tensor from the tape.
+void detach_in_place(Tensor& tensor);
 // Gives a fresh result its node.
 inline void set_history(Tensor& result, Node* node, uint32_t output_nr = 0) {
   result.node = Ref<Node>(node);

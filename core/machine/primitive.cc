@@ -90,7 +90,7 @@ namespace {
 // Records a run; returns null when no gradient flows. A mask of 32 bits bounds what can be saved, not the
 // inputs.
 PrimitiveNode* record(const Primitive& primitive, std::span<Tensor* const> inputs,
-                      const Attributes& attributes, const Array* outputs, int n_outputs) {
+                      const Attributes& attributes, const Array* outputs, int n_outputs, bool in_place) {
   uint32_t needing = 0;
   bool any = false;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -107,7 +107,15 @@ PrimitiveNode* record(const Primitive& primitive, std::span<Tensor* const> input
                                        attributes, inputs.size(), n_outputs, saves);
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (needs_grad(*inputs[i])) node->edges()[i] = Edge{inputs[i]->node, inputs[i]->output_nr};
-    if (i < 32 && (saves.inputs >> i & 1)) node->saved_input(static_cast<int>(i)).keep(*inputs[i]);
+    if (i >= 32 || !(saves.inputs >> i & 1)) continue;
+    Saved& saved = node->saved_input(static_cast<int>(i));
+    saved.keep(*inputs[i]);
+    // What is about to be overwritten is kept as a copy.
+    if (in_place && inputs[i]->storage.get() == inputs[0]->storage.get()) {
+      Array copy = Array::empty(inputs[i]->sizes, inputs[i]->dtype);
+      copy_into(copy, *inputs[i]);
+      saved.keep(copy);
+    }
   }
   for (int k = 0; k < n_outputs; ++k) {
     node->info(k).sizes = outputs[k].sizes;
@@ -142,7 +150,7 @@ Outputs apply(const Primitive& primitive, std::span<Tensor* const> inputs, const
   Run run(arrays.span, attributes);
   primitive.run(run);
   Ref<Node> node;
-  if (modes.grad) node = Ref<Node>::steal(record(primitive, inputs, attributes, run.out, run.n_outputs));
+  if (modes.grad) node = Ref<Node>::steal(record(primitive, inputs, attributes, run.out, run.n_outputs, false));
   Outputs result;
   for (int k = 0; k < run.n_outputs; ++k) {
     TensorRef tensor = Tensor::make(std::move(run.out[k]));
@@ -153,7 +161,11 @@ Outputs apply(const Primitive& primitive, std::span<Tensor* const> inputs, const
     }
     result.tensor[k] = std::move(tensor);
   }
-  if (primitive.is_view() && modes.grad) mark_view(*result.tensor[0], *inputs[0]);
+  if (primitive.is_view()) {
+    Tensor& view = *result.tensor[0];
+    view.inference = inputs[0]->inference;
+    if (!view.inference) mark_view(view, *inputs[0]);
+  }
   return result;
 }
 
@@ -166,7 +178,7 @@ void apply_in_place(const Primitive& primitive, std::span<Tensor* const> inputs,
   run.in_place = true;
   run.out[0] = self;
   Ref<Node> node;
-  if (modes.grad) node = Ref<Node>::steal(record(primitive, inputs, attributes, run.out, 1));
+  if (modes.grad) node = Ref<Node>::steal(record(primitive, inputs, attributes, run.out, 1, true));
   primitive.run(run);
   bump_version(self);
   if (node) {

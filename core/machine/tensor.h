@@ -21,10 +21,19 @@ struct Object {
   void* type = nullptr;
 };
 
-// What a differentiable view remembers: see Note [Views and in-place] in inplace.cc.
+// What a view remembers: see Note [Views and in-place] in inplace.cc.
 struct ViewInfo {
+  // How it came about. Only recorded views can be followed through changes in place; of the others, changes
+  // that would have to be recorded are refused.
+  enum class Origin : uint8_t { Recorded, WithoutGrad, Function };
+
   Ref<Tensor> base;
   uint32_t history = 0;  // of the base when `node` of the view was made
+  Origin origin = Origin::Recorded;
+
+  ViewInfo(Ref<Tensor> base, Origin origin);
+  static void* operator new(size_t bytes) { return pool::allocate(bytes); }
+  static void operator delete(void* block, size_t bytes) { pool::deallocate(block, bytes); }
 };
 
 struct Tensor : Object, Array {
@@ -34,8 +43,10 @@ struct Tensor : Object, Array {
   uint32_t output_nr = 0;  // which output of `node` it is
   uint32_t history = 0;    // grows when an in-place op gives it a new node
   bool retains_grad = false;
+  bool resting = false;      // its leaf node is set aside: requires_grad was switched off (node.cc)
   bool inference = false;    // made in inference mode: never recorded
   bool pinned_type = false;  // allocated by the host (a subclass): freed by the host
+  bool tracked = false;      // the host's garbage collector knows it
   void* host_dict = nullptr;
   void* host_weakrefs = nullptr;
 
@@ -50,6 +61,9 @@ struct Tensor : Object, Array {
 };
 
 using TensorRef = Ref<Tensor>;
+
+inline ViewInfo::ViewInfo(TensorRef base, Origin origin)
+    : base(std::move(base)), history(this->base->history), origin(origin) {}
 
 // How the host takes part in the life of tensors; all null without a host.
 struct TensorHooks {

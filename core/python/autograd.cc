@@ -1,6 +1,8 @@
 // backward(), gradients, gradient modes, and the node objects behind grad_fn.
 #include "machine/engine.h"
 
+#include <algorithm>
+
 #include "face.h"
 #include "hooks.h"
 
@@ -8,7 +10,13 @@ namespace versant::face {
 
 namespace {
 
-// A tensor, or a sequence of tensors; None allowed where `optional`.
+bool truth(PyObject* object) {
+  const int value = PyObject_IsTrue(object);
+  if (value < 0) throw HostError{};
+  return value != 0;
+}
+
+// A tensor, or a sequence of tensors; None allowed where `optional`. Holds them: hooks may change a list.
 struct TensorList {
   std::vector<Tensor*> tensors;
   Object keep;
@@ -18,14 +26,14 @@ struct TensorList {
       tensors.push_back(as_tensor(object));
       return;
     }
-    keep = Object(PySequence_Fast(object, ""));
+    keep = Object(PySequence_Tuple(object));
     if (!keep) {
       PyErr_Clear();
       fail(ErrorKind::Type, "[", op, "] ", what, " must be a tensor or a sequence of tensors, got ",
            Py_TYPE(object)->tp_name);
     }
-    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(keep.get()); ++i) {
-      PyObject* item = PySequence_Fast_GET_ITEM(keep.get(), i);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(keep.get()); ++i) {
+      PyObject* item = PyTuple_GET_ITEM(keep.get(), i);
       if (item == Py_None && optional)
         tensors.push_back(nullptr);
       else if (is_tensor(item))
@@ -53,8 +61,8 @@ PyObject* backward(PyObject*, PyObject* const* args, Py_ssize_t n) {
     TensorList roots(args[0], "backward", "tensors", false);
     std::vector<TensorRef> weights = weights_of(args[1], roots.tensors.size(), "backward");
     engine::Options options;
-    options.create_graph = PyObject_IsTrue(args[3]) != 0;
-    options.keep_graph = args[2] == Py_None ? options.create_graph : PyObject_IsTrue(args[2]) != 0;
+    options.create_graph = truth(args[3]);
+    options.keep_graph = args[2] == Py_None ? options.create_graph : truth(args[2]);
     if (args[4] == Py_None) {
       engine::backward(roots.tensors, weights, options);
       Py_RETURN_NONE;
@@ -66,8 +74,11 @@ PyObject* backward(PyObject*, PyObject* const* args, Py_ssize_t n) {
         fail(ErrorKind::Runtime, "[backward] one of the inputs= does not require grad");
     std::vector<TensorRef> grads = engine::gradients(roots.tensors, weights, inputs.tensors, options);
     GradMode mode(options.create_graph);
-    for (size_t i = 0; i < grads.size(); ++i)
-      if (grads[i]) engine::accumulate(*inputs.tensors[i], std::move(grads[i]));
+    for (size_t i = 0; i < grads.size(); ++i) {
+      const auto seen = inputs.tensors.begin() + static_cast<ptrdiff_t>(i);
+      if (grads[i] && std::find(inputs.tensors.begin(), seen, *seen) == seen)
+        engine::deposit(**seen, std::move(grads[i]));
+    }
     Py_RETURN_NONE;
   });
 }
@@ -79,10 +90,10 @@ PyObject* grad(PyObject*, PyObject* const* args, Py_ssize_t n) {
     TensorList roots(args[0], "grad", "outputs", false), inputs(args[1], "grad", "inputs", false);
     std::vector<TensorRef> weights = weights_of(args[2], roots.tensors.size(), "grad");
     engine::Options options;
-    options.create_graph = PyObject_IsTrue(args[4]) != 0;
-    options.keep_graph = args[3] == Py_None ? options.create_graph : PyObject_IsTrue(args[3]) != 0;
-    const bool materialize = PyObject_IsTrue(args[6]) != 0;
-    const bool allow_unused = PyObject_IsTrue(args[5]) != 0 || materialize;
+    options.create_graph = truth(args[4]);
+    options.keep_graph = args[3] == Py_None ? options.create_graph : truth(args[3]);
+    const bool materialize = truth(args[6]);
+    const bool allow_unused = truth(args[5]) || materialize;
     for (size_t i = 0; i < inputs.tensors.size(); ++i)
       if (!needs_grad(*inputs.tensors[i]))
         fail(ErrorKind::Runtime, "[grad] input ", i, " does not require grad");
@@ -255,7 +266,9 @@ PyObject* register_hook(PyObject*, PyObject* args) {
     if (!needs_grad(tensor))
       fail(ErrorKind::Runtime,
            "[register_hook] cannot register a hook on a tensor that doesn't require gradient");
-    return hooks::add(tensor.node.get(), hooks::When::Before, tensor.output_nr, hook);
+    PyObject* handle = hooks::add(tensor.node.get(), hooks::When::Before, tensor.output_nr, hook);
+    track(self);
+    return handle;
   });
 }
 
@@ -266,8 +279,11 @@ PyObject* register_post_accumulate(PyObject*, PyObject* args) {
     Tensor& tensor = *as_tensor(self);
     if (!needs_grad(tensor) || !tensor.is_leaf())
       fail(ErrorKind::Runtime,
-           "[register_post_accumulate_grad_hook] the tensor must be a leaf that requires grad");
-    return hooks::add(tensor.node.get(), hooks::When::Accumulated, 0, hook);
+           "[register_post_accumulate_grad_hook] post accumulate grad hooks cannot be registered on non-leaf "
+           "tensors; the tensor must be a leaf that requires grad");
+    PyObject* handle = hooks::add(tensor.node.get(), hooks::When::Accumulated, 0, hook);
+    track(self);
+    return handle;
   });
 }
 

@@ -242,14 +242,21 @@ Object attach(PyObject* output, Ref<Node> node, ContextObject* context, PyObject
   if (!is_floating(tensor->dtype) || contains(context->non_differentiable, output))
     return Object::share(output);
   if (contains(context->dirty, output)) {
-    rebase_history(*tensor, node.get(), -1);
+    rebase_history(*tensor, node.get(), -1, nr);
     return Object::share(output);
   }
   bool is_input = false;
   for (Py_ssize_t i = 0; i < n; ++i) is_input |= args[i] == output;
-  Object result = is_input || tensor->node ? Object(wrap(ops::detach(*tensor))) : Object::share(output);
-  as_tensor(result.get())->node = node;
-  as_tensor(result.get())->output_nr = nr;
+  const bool taken = is_input || tensor->node;
+  Object result = taken ? Object(wrap(ops::detach(*tensor))) : Object::share(output);
+  Tensor& made = *as_tensor(result.get());
+  if (taken && !tensor->inference) mark_view(made, *tensor);
+  // A view of memory that forward alone knew is as good as a tensor of its own.
+  if (made.view && made.view->base->refs == 1) delete std::exchange(made.view, nullptr);
+  if (made.view) made.view->origin = ViewInfo::Origin::Function;
+  made.node = node;
+  made.output_nr = nr;
+  if (context->dict) track(result.get());
   return result;
 }
 
@@ -274,7 +281,7 @@ void keep_saved(FunctionNode& node, ContextObject* context, const std::vector<Py
         edge = node.edges_[a];
       }
       if (!is_input && output < 0) edge = edge_of(*as_tensor(item));
-      if (is_input) output = -1;
+      if (is_input && !contains(context->dirty, item)) output = -1;
     }
     node.saved.push_back(std::move(saved));
     node.saved_edges.push_back(std::move(edge));
@@ -380,6 +387,11 @@ PyType_Spec spec = {"versant._core.FunctionBase", sizeof(ContextObject), 0,
                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};
 
 }  // namespace
+
+PyObject* context_of(Node* node) {
+  auto* function_node = dynamic_cast<FunctionNode*>(node);
+  return function_node ? function_node->context : nullptr;
+}
 
 bool init_custom_function(PyObject* module) {
   context_type = add_type(module, &spec);

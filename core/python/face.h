@@ -88,12 +88,21 @@ inline PyObject* wrap_or_none(const TensorRef& tensor) {
 }
 
 bool init_tensor_type(PyObject* module);
+// Gives a tensor to Python's garbage collector: it may be part of a cycle.
+void track(PyObject* tensor);
 extern PyGetSetDef tensor_getset[];                                           // properties.cc
 extern PyMethodDef tensor_methods[];                                          // methods.cc
 extern PyType_Slot tensor_number_slots[];                                     // operators.cc
 extern PyBufferProcs tensor_buffer;                                           // buffer.cc
 PyObject* tensor_subscript(PyObject* self, PyObject* key);                    // indexing.cc
 int tensor_assign_subscript(PyObject* self, PyObject* key, PyObject* value);  // indexing.cc
+
+// Gives a tensor other memory, sizes and dtype; a view stops being one.
+inline void adopt(Tensor& tensor, const Array& source) {
+  static_cast<Array&>(tensor) = Array(source);
+  delete std::exchange(tensor.view, nullptr);
+  if (tensor.node && tensor.node->is_leaf()) tensor.node->output = {tensor.sizes, tensor.dtype};
+}
 
 // --- dtypes, devices, shapes (dtype_object.cc)
 // ------------------------------------------------------------------------
@@ -151,6 +160,8 @@ bool init_frames(PyObject* module);
 extern PyMethodDef autograd_functions[];
 extern PyMethodDef memory_functions[];
 PyObject* node_object(Node* node);  // new reference; None for null
+// The context of a custom function's node, or null; borrowed.
+PyObject* context_of(Node* node);
 // The Generator object's machine part; null when `object` is not one.
 Generator* as_generator(PyObject* object);
 

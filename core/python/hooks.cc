@@ -79,6 +79,9 @@ void replace(TensorRef& grad, PyObject* answer, const char* what) {
   if (grad && as_tensor(answer)->sizes != grad->sizes)
     fail(ErrorKind::Shape, "[hook] ", what, " returned a gradient of shape ", as_tensor(answer)->sizes,
          ", expected ", grad->sizes);
+  if (grad && as_tensor(answer)->dtype != grad->dtype)
+    fail(ErrorKind::DType, "[hook] ", what, " returned a gradient of dtype ", name(as_tensor(answer)->dtype),
+         ", expected ", name(grad->dtype));
   grad = TensorRef(as_tensor(answer));
 }
 
@@ -139,6 +142,15 @@ void run_accumulated(HookTable* table, Tensor& leaf) {
     if (entry.when == When::Accumulated) checked(PyObject_CallOneArg(entry.callable.get(), as_object(&leaf)));
 }
 
+void move_retained(Tensor& tensor, Node* before) {
+  if (before && before->hooks) {
+    std::erase_if(before->hooks->entries, [&](const HookTable::Entry& entry) {
+      return entry.tensor && PyWeakref_GetObject(entry.tensor.get()) == as_object(&tensor);
+    });
+  }
+  if (tensor.node) retain(tensor);
+}
+
 void destroy(HookTable* table) { delete table; }
 
 HookTable& table_of(Node* node) {
@@ -159,6 +171,14 @@ PyObject* add(Node* node, When when, uint32_t output_nr, PyObject* hook) {
   return reinterpret_cast<PyObject*>(handle);
 }
 
+int traverse(HookTable* table, visitproc visit, void* arg) {
+  for (const auto& entry : table->entries) {
+    Py_VISIT(entry.callable.get());
+    Py_VISIT(entry.tensor.get());
+  }
+  return 0;
+}
+
 void retain(Tensor& tensor) {
   Object weak = checked(PyWeakref_NewRef(as_object(&tensor), nullptr));
   table_of(tensor.node.get())
@@ -169,7 +189,8 @@ void retain(Tensor& tensor) {
 
 bool face::init_hooks(PyObject* module) {
   hooks::handle_type = add_type(module, &hooks::handle_spec);
-  hook_table_hooks = {hooks::run_pre, hooks::run_post, hooks::run_accumulated, hooks::destroy};
+  hook_table_hooks = {hooks::run_pre, hooks::run_post, hooks::run_accumulated, hooks::move_retained,
+                      hooks::destroy};
   return hooks::handle_type != nullptr;
 }
 

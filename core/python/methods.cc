@@ -74,9 +74,7 @@ PyObject* method_detach_(PyObject* self, PyObject*) {
   return guarded([&] {
     Tensor& tensor = *as_tensor(self);
     if (tensor.view) fail(ErrorKind::Runtime, "[detach_] a view cannot be detached in place; use detach()");
-    release_leaf(tensor);
-    tensor.node.reset();
-    ++tensor.history;
+    detach_in_place(tensor);
     return Py_NewRef(self);
   });
 }
@@ -108,7 +106,7 @@ PyObject* method_set_(PyObject* self, PyObject* source) {
     Tensor& tensor = *as_tensor(self);
     check_in_place(tensor, "set_");
     bump_version(tensor);
-    static_cast<Array&>(tensor) = *as_tensor(source);
+    adopt(tensor, *as_tensor(source));
     return Py_NewRef(self);
   });
 }

@@ -86,8 +86,7 @@ int put_data(PyObject* self, PyObject* value, void*) {
         if (tensor->node && source->dtype != tensor->dtype && !is_floating(source->dtype))
           fail(ErrorKind::DType, "[data] a tensor that requires grad cannot take data of dtype ",
                name(source->dtype));
-        static_cast<Array&>(*tensor) = *source;
-        if (tensor->node && tensor->node->is_leaf()) tensor->node->output = {tensor->sizes, tensor->dtype};
+        adopt(*tensor, *source);
         return 0;
       },
       -1);

@@ -1,11 +1,13 @@
 // The Tensor type: allocation, destruction, and the parts that make it an object.
 //
 // Tensors that the machine makes come from its pool (tensor.h, Note [One object]). They carry the collector's
-// header but are not tracked until they get an attribute dictionary, the only way in which they can join a
-// cycle that Python made. Instances of Python subclasses (nn.Parameter) are allocated and tracked by Python.
+// header but are not tracked until they get an attribute dictionary, a hook or a custom function's context, the
+// ways in which they can join a cycle that Python made. Instances of Python subclasses (nn.Parameter) are
+// allocated and tracked by Python.
 #include <new>
 
 #include "face.h"
+#include "hooks.h"
 #include "machine/node.h"
 #include "structmember.h"
 
@@ -40,6 +42,7 @@ PyObject* make_instance(PyTypeObject* type, const Array& source) {
 void dealloc(PyObject* self) {
   Tensor* tensor = as_tensor(self);
   if (PyObject_GC_IsTracked(self)) PyObject_GC_UnTrack(self);
+  tensor->tracked = false;
   if (tensor->host_weakrefs) PyObject_ClearWeakRefs(self);
   Py_CLEAR(*reinterpret_cast<PyObject**>(&tensor->host_dict));
   tensor->host_weakrefs = nullptr;
@@ -55,22 +58,28 @@ void dealloc(PyObject* self) {
   type->tp_free(self);
 }
 
+// What Python hung on the node of a tensor belongs to the tensor when nobody else holds the node.
 int traverse(PyObject* self, visitproc visit, void* arg) {
   Tensor* tensor = as_tensor(self);
   Py_VISIT(reinterpret_cast<PyObject*>(tensor->host_dict));
   if (tensor->pinned_type) Py_VISIT(Py_TYPE(self));
-  return 0;
+  Node* node = tensor->node.get();
+  if (!node || node->refs != 1) return 0;
+  Py_VISIT(context_of(node));
+  return node->hooks ? hooks::traverse(node->hooks, visit, arg) : 0;
 }
 
 int clear(PyObject* self) {
-  Py_CLEAR(*reinterpret_cast<PyObject**>(&as_tensor(self)->host_dict));
+  Tensor* tensor = as_tensor(self);
+  Py_CLEAR(*reinterpret_cast<PyObject**>(&tensor->host_dict));
+  detach_in_place(*tensor);
   return 0;
 }
 
 // Setting an attribute gives the tensor a dictionary, and with it to the collector.
 int set_attribute(PyObject* self, PyObject* name, PyObject* value) {
   const int status = PyObject_GenericSetAttr(self, name, value);
-  if (status == 0 && as_tensor(self)->host_dict && !PyObject_GC_IsTracked(self)) PyObject_GC_Track(self);
+  if (status == 0 && as_tensor(self)->host_dict) track(self);
   return status;
 }
 
@@ -127,7 +136,7 @@ Py_ssize_t length(PyObject* self) {
 
 PyObject* get_dict(PyObject* self, void*) {
   PyObject* dict = PyObject_GenericGetDict(self, nullptr);
-  if (dict && !PyObject_GC_IsTracked(self)) PyObject_GC_Track(self);
+  if (dict) track(self);
   return dict;
 }
 
@@ -147,6 +156,11 @@ PyMethodDef make_subclass_method = {"_make_subclass", reinterpret_cast<PyCFuncti
                                     "An instance of a subclass of Tensor that shares data's memory."};
 
 }  // namespace
+
+void track(PyObject* tensor) {
+  as_tensor(tensor)->tracked = true;
+  if (!PyObject_GC_IsTracked(tensor)) PyObject_GC_Track(tensor);
+}
 
 bool init_tensor_type(PyObject* module) {
   std::vector<PyType_Slot> slots = {

@@ -41,6 +41,8 @@ def grad(
     allow_unused: give None for an input that no output depends on, instead of raising RuntimeError.
     materialize_grads: give zeros for it.
     """
+    if materialize_grads and allow_unused is False:
+        raise ValueError("[grad] materialize_grads=True needs allow_unused=True (or left out), got False")
     if is_grads_batched:
         raise NotImplementedError("[grad] is_grads_batched: map over the rows of grad_outputs instead")
     return _core.grad(

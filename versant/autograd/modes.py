@@ -131,10 +131,6 @@ class set_grad_enabled(_GradMode):
         self._initial = _core.set_grad_mode(self.on)
         self._fresh = True
 
-    def _again(self) -> "_Mode":
-        _core.set_grad_mode(self._initial)
-        return set_grad_enabled(self.on)
-
     def _enter(self) -> bool:
         before = self._initial if self._fresh else _core.is_grad_enabled()
         self._fresh = False
@@ -143,14 +139,9 @@ class set_grad_enabled(_GradMode):
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         _core.set_grad_mode(self._initial)
-        on = self.on
-
-        @functools.wraps(function)
-        def inside(*args: P.args, **kwargs: P.kwargs) -> R:
-            with set_grad_enabled(on):
-                return function(*args, **kwargs)
-
-        return inside
+        mode = enable_grad if self.on else no_grad
+        wrapped: Callable[P, R] = mode()(function)
+        return wrapped
 
 
 class inference_mode(_Mode):
