@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "machine/element_copy.h"
 #include "machine/kernels.h"
 #include "machine/program.h"
 
@@ -202,9 +203,11 @@ Compute copy_compute(DType from, DType to) {
 void copy_into(const Array& dst, const Array& src) {
   if (dst.numel == 0) return;
   if (dst.dtype == src.dtype && dst.contiguous && src.contiguous && dst.sizes == src.sizes) {
+    if (dst.storage.get() != src.storage.get()) return copy_bytes(dst, src);
     if (dst.data != src.data) std::memmove(dst.data, src.data, dst.bytes());
     return;
   }
+  if (dst.dtype == src.dtype) return copy_elements(dst, src);
   Operand operand;
   operand.array = &src;
   const Array* outputs[1] = {&dst};
@@ -216,8 +219,7 @@ void fill(const Array& dst, Scalar value) {
   if (dst.numel == 0) return;
   if (dst.contiguous &&
       (value.kind == Scalar::Kind::Float ? value.f == 0.0 && !std::signbit(value.f) : value.i == 0)) {
-    std::memset(dst.data, 0, dst.bytes());
-    return;
+    return zero_bytes(dst);
   }
   Operand operand;
   operand.scalar = value;

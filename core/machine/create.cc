@@ -18,15 +18,21 @@ struct Source : Primitive {
   void vjp(Vjp&) const override {}
 };
 
-// Fills out[i] = value(i), through float32 for the two 16-bit formats.
-template <typename Value>
+// Fills out[i] = value(i), through float32 for the two 16-bit formats. Blocks of short counters let the
+// compiler convert them to double in vectors.
+template <typename Index, typename Value>
 void fill_by(const Array& out, Value value) {
   const Array wide = is_half(out.dtype) ? Array::empty(out.sizes, DType::Float32) : out;
+  constexpr int64_t kBlock = 256;
   visit_number(wide.dtype, [&]<typename T>() {
     T* to = wide.as<T>();
     Unlocked unlocked(wide.bytes() >= kUnlockBytes);
-    parallel_for(wide.numel, kParallelBytes, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) to[i] = static_cast<T>(value(i));
+    parallel_for(wide.numel, kParallelBytes / 4, [&](int64_t begin, int64_t end) {
+      for (int64_t at = begin; at < end; at += kBlock) {
+        const Index base = static_cast<Index>(at);
+        const auto n = static_cast<int32_t>(std::min(kBlock, end - at));
+        for (int32_t i = 0; i < n; ++i) to[at + i] = static_cast<T>(value(base + static_cast<Index>(i)));
+      }
     });
   });
   if (is_half(out.dtype)) copy_into(out, wide);
@@ -40,11 +46,11 @@ struct Arange final : Source {
     run.out[0] = Array::empty(Dims{a[1]}, static_cast<DType>(a[0]));
     if (is_floating(run.out[0].dtype)) {
       const auto [start, step] = run.attributes.floats;
-      fill_by(run.out[0], [start, step](int64_t i) { return start + static_cast<double>(i) * step; });
+      fill_by<double>(run.out[0], [start, step](double i) { return start + i * step; });
     } else {
       // Unsigned, because narrow dtypes wrap around.
       const auto start = static_cast<uint64_t>(a[2]), step = static_cast<uint64_t>(a[3]);
-      fill_by(run.out[0], [start, step](int64_t i) {
+      fill_by<int64_t>(run.out[0], [start, step](int64_t i) {
         return static_cast<int64_t>(start + static_cast<uint64_t>(i) * step);
       });
     }
@@ -60,10 +66,10 @@ struct Linspace final : Source {
     run.out[0] = Array::empty(Dims{n}, static_cast<DType>(run.attributes.ints[0]));
     const auto [start, end] = run.attributes.floats;
     const double step = n > 1 ? (end - start) / static_cast<double>(n - 1) : 0.0;
-    fill_by(run.out[0], [=](int64_t i) {
-      return i < n / 2 || n == 1 ? start + step * static_cast<double>(i)
-                                 : end - step * static_cast<double>(n - 1 - i);
-    });
+    const auto last = static_cast<double>(n - 1);
+    const double half = n == 1 ? 1.0 : static_cast<double>(n / 2);
+    fill_by<double>(run.out[0],
+                    [=](double i) { return i < half ? start + step * i : end - step * (last - i); });
   }
 };
 

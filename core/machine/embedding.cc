@@ -2,12 +2,10 @@
 #include <cstring>
 
 #include "machine/call.h"
+#include "machine/element_copy.h"
 #include "machine/index_checks.h"
 #include "machine/index_rows.h"
-#include "machine/lock.h"
-#include "machine/nest.h"
 #include "machine/ops.h"
-#include "machine/parallel.h"
 #include "machine/visit_dtype.h"
 
 namespace versant {
@@ -15,12 +13,6 @@ namespace versant {
 namespace {
 
 constexpr IndexPlace kRows[] = {{0, 1}};
-
-void zero(const Array& x) {
-  Unlocked unlocked(x.bytes() >= kUnlockBytes);
-  parallel_for(x.bytes(), 8 * kParallelBytes,
-               [&](int64_t begin, int64_t end) { std::memset(x.as<char>() + begin, 0, end - begin); });
-}
 
 // Inputs: weight [rows, width], positions. ints: padding (-1: none), whether its rows come out as zeros.
 struct Embedding final : Primitive {
@@ -53,7 +45,7 @@ struct EmbeddingBackward final : Primitive {
     // Sums of float16 and bfloat16 are rounded once, at the end.
     const DType compute = is_half(grad.dtype) ? DType::Float32 : grad.dtype;
     Array sums = Array::empty(sizes, compute);
-    zero(sums);
+    zero_bytes(sums);
     const Array* indices[] = {&positions};
     put_rows(IndexPlan(name(), sums, indices, kRows, false), sums, grad.to_dtype(compute), Put::Add, name());
     const int64_t row = sizes[1] * static_cast<int64_t>(itemsize(compute));

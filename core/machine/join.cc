@@ -60,7 +60,7 @@ struct Join final : Primitive {
     const int64_t row = unit * out.sizes[static_cast<int>(axis)];
     auto* to = out.as<char>();
     Unlocked unlocked(out.bytes() >= kUnlockBytes);
-    parallel_for(out.bytes(), 2 * kParallelBytes, [&](int64_t begin, int64_t end) {
+    parallel_for(out.bytes(), kParallelBytes, [&](int64_t begin, int64_t end) {
       for (int64_t at = begin; at < end;) {
         const int64_t position = at / row;
         int64_t start = at % row;

@@ -10,7 +10,7 @@ namespace versant {
 
 // From how many bytes (or like amounts of work) on a loop is worth a second thread, and worth giving the lock
 // up.
-inline constexpr int64_t kParallelBytes = 32 << 10;
+inline constexpr int64_t kParallelBytes = 128 << 10;
 inline constexpr int64_t kUnlockBytes = 256 << 10;
 
 // The common index space of N operands. Axes of size 1 are dropped and neighbours merged where every operand
