@@ -100,6 +100,7 @@ struct PutValues final : Primitive {
 const Take kIndex("index", true);
 const PutValues kIndexPut("index_put", true, Put::Write);
 const PutValues kIndexPutAdd("index_put", true, Put::Add);
+const NamedOp kMaskedFill("masked_fill");
 const Take kTake("take", true), kIndexSelect("index_select", false);
 const PutValues kIndexAdd("index_add", false, Put::Add), kIndexCopy("index_copy", false, Put::Write),
     kIndexFill("index_fill", false, Put::Write), kMaskedScatter("masked_scatter", false, Put::Write);
@@ -122,6 +123,8 @@ void PutValues::vjp(Vjp& vjp) const {
   if (vjp.needs(1)) vjp.set(1, reapply(kIndex, {vjp.grad().get()}, vjp, 2));
 }
 
+bool is_mask(const Tensor& index) { return index.dtype == DType::Bool || index.dtype == DType::UInt8; }
+
 // Index tensors as the primitives want them, and the axes each stands for.
 class Indices {
  public:
@@ -132,11 +135,10 @@ class Indices {
         ++axis;
         continue;
       }
-      const bool is_mask = index->dtype == DType::Bool || index->dtype == DType::UInt8;
-      const int span = is_mask ? index->rank() : 1;
+      const int span = is_mask(*index) ? index->rank() : 1;
       if (axis + span > x.rank())
         fail(ErrorKind::Index, "[", op, "] too many indices for a tensor of ", x.rank(), " dimensions");
-      if (is_mask) {
+      if (is_mask(*index)) {
         for (int d = 0; d < span; ++d)
           if (index->sizes[d] != x.sizes[axis + d])
             fail(ErrorKind::Index, "[", op, "] the shape of the mask ", index->sizes, " at dimension ", d,
@@ -244,6 +246,46 @@ struct MaskedScatter {
   TensorRef positions, values;
 };
 
+// One value for all places of one mask is a choice between the two, element by element.
+bool is_masked_fill(const Tensor& x, std::span<Tensor* const> indices, const Tensor& value) {
+  const Tensor* mask = nullptr;
+  int before = 0, after = 0;  // full slices
+  for (const Tensor* index : indices) {
+    if (mask && index) return false;
+    if (index) mask = index;
+    before += !mask;
+    after += mask && !index;
+  }
+  if (!mask || value.numel != 1 || value.rank() > 1) return false;
+  bool fits = is_mask(*mask) && before + mask->rank() + after <= x.rank();
+  for (int d = 0; fits && d < mask->rank(); ++d) fits = mask->sizes[d] == x.sizes[before + d];
+  return fits;
+}
+
+struct MaskedFill {
+  MaskedFill(Tensor& x, std::span<Tensor* const> indices, Tensor& value) {
+    int axis = 0;
+    while (!indices[axis]) ++axis;
+    mask = apart(*indices[axis], x);
+    if (axis + mask->rank() < x.rank()) {
+      Dims sizes = mask->sizes;
+      while (axis + sizes.size() < x.rank()) sizes.push_back(1);
+      mask = ops::reshape(*mask, sizes);
+    }
+    inputs[0] = x;
+    inputs[1] = *mask;
+    one = apart(value, x);
+    if (one->rank()) one = ops::reshape(*one, {});
+    inputs[2] = *one;
+  }
+  // What is read must not change while x is written.
+  static TensorRef apart(Tensor& read, const Tensor& x) {
+    return read.storage.get() == x.storage.get() ? ops::clone(read) : TensorRef(&read);
+  }
+  TensorRef mask, one;
+  Input inputs[3];
+};
+
 }  // namespace
 
 namespace ops {
@@ -254,14 +296,23 @@ TensorRef index(Tensor& x, std::span<Tensor* const> indices) {
 }
 
 TensorRef index_put(Tensor& x, std::span<Tensor* const> indices, Tensor& values, bool accumulate) {
-  Indices list("index_put", x, indices);
   TensorRef fits = fitting("index_put", x, values);
+  if (!accumulate && is_masked_fill(x, indices, values)) {
+    const MaskedFill fill(x, indices, *fits);
+    return apply(*kMaskedFill, fill.inputs);
+  }
+  Indices list("index_put", x, indices);
   return apply(accumulate ? kIndexPutAdd : kIndexPut, list.inputs({&x, fits.get()}), list.attributes);
 }
 
 void index_put_(Tensor& x, std::span<Tensor* const> indices, Tensor& values, bool accumulate) {
-  Indices list("index_put", x, indices);
   TensorRef fits = fitting("index_put", x, values);
+  if (!accumulate && is_masked_fill(x, indices, values)) {
+    const MaskedFill fill(x, indices, *fits);
+    apply_in_place(*kMaskedFill, fill.inputs, x);
+    return;
+  }
+  Indices list("index_put", x, indices);
   apply_in_place(accumulate ? kIndexPutAdd : kIndexPut, list.inputs({&x, fits.get()}), list.attributes);
 }
 

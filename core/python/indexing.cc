@@ -29,6 +29,7 @@ TensorRef index_tensor(PyObject* item) {
   if (is_floating(tensor->dtype))
     fail(ErrorKind::Index, "[index] tensors used as indices must be integer or bool tensors, got ",
          name(tensor->dtype));
+  if (tensor->dtype == DType::UInt8) return ops::cast(*tensor, DType::Bool);
   return tensor;
 }
 
@@ -51,10 +52,10 @@ Plan make_plan(Tensor& x, PyObject* key) {
   for (Py_ssize_t i = 0; i < n; ++i) {
     PyObject* item = PyTuple_GET_ITEM(items.get(), i);
     Scalar scalar;
-    const bool plain =
-        item == Py_None || item == Py_Ellipsis || PySlice_Check(item) || PyLong_Check(item) ||
-        (is_tensor(item) && !(as_tensor(item)->rank() == 0 && as_tensor(item)->dtype != DType::Bool &&
-                              !is_floating(as_tensor(item)->dtype)));
+    const bool plain = item == Py_None || item == Py_Ellipsis || PySlice_Check(item) || PyLong_Check(item) ||
+                       (is_tensor(item) && as_tensor(item)->dtype != DType::UInt8 &&
+                        !(as_tensor(item)->rank() == 0 && as_tensor(item)->dtype != DType::Bool &&
+                          !is_floating(as_tensor(item)->dtype)));
     if (plain) {
       parts.push_back(Object::share(item));
     } else if (PyFloat_Check(item) || PyUnicode_Check(item)) {
@@ -121,28 +122,14 @@ Plan make_plan(Tensor& x, PyObject* key) {
   return plan;
 }
 
-// Splits masks into one index per axis: what ops::index expects.
-std::vector<TensorRef> expand_masks(const Plan& plan) {
+// The entries of ops::index, where a mask of several axes is one entry.
+std::vector<TensorRef> entries(const Plan& plan) {
   std::vector<TensorRef> result;
-  const Dims& sizes = plan.view->sizes;
-  for (size_t i = 0; i < plan.indices.size(); ++i) {
+  for (size_t i = 0; i < plan.indices.size();) {
     const TensorRef& index = plan.indices[i];
-    if (!index || index->dtype != DType::Bool) {
-      if (static_cast<size_t>(result.size()) <= i) result.resize(i + 1);
-      if (index) result[i] = index;
-      continue;
-    }
-    for (int d = 0; d < index->rank(); ++d) {
-      const int at = static_cast<int>(i) + d;
-      if (at >= sizes.size() || index->sizes[d] != sizes[at])
-        fail(ErrorKind::Index, "[index] the shape of the mask ", index->sizes, " at index ", d,
-             " does not match the shape of the indexed tensor ", sizes, " at index ", at);
-    }
-    TensorRef where = ops::nonzero(*index);
-    result.resize(std::max(result.size(), i + index->rank()));
-    for (int d = 0; d < index->rank(); ++d) result[i + d] = ops::select(*where, 1, d);
+    i += index && index->dtype == DType::Bool ? index->rank() : 1;
+    result.push_back(index);
   }
-  result.resize(std::max<size_t>(result.size(), plan.indices.size()));
   return result;
 }
 
@@ -169,7 +156,7 @@ PyObject* tensor_subscript(PyObject* self, PyObject* key) {
     if (PyLong_CheckExact(key)) return wrap(ops::select(x, 0, to_int(key, "index", "an index")));
     Plan plan = make_plan(x, key);
     if (plan.advanced) {
-      const std::vector<TensorRef> indices = expand_masks(plan);
+      const std::vector<TensorRef> indices = entries(plan);
       return wrap(ops::index(*plan.view, pointers(indices)));
     }
     if (plan.view.get() == &x) return wrap(ops::alias(x));
@@ -189,7 +176,7 @@ int tensor_assign_subscript(PyObject* self, PyObject* key, PyObject* value) {
         Plan plan = make_plan(x, key);
         Scalar scalar;
         if (plan.advanced) {
-          std::vector<TensorRef> indices = expand_masks(plan);
+          std::vector<TensorRef> indices = entries(plan);
           TensorRef from = value_tensor(value, x, kMaxRank);
           ops::index_put_(*plan.view, pointers(indices), *from, false);
         } else if (!is_tensor(value) && to_scalar(value, &scalar)) {
