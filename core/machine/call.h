@@ -48,6 +48,7 @@ class Args {
   Scalar scalar(int i) const { return values_[i].scalar; }
   bool flag(int i) const { return values_[i].scalar.as_int() != 0; }
   std::optional<DType> dtype(int i) const;
+  bool is_dtype(int i) const { return values_[i].kind == Value::Kind::DType; }
   std::string_view text(int i) const { return values_[i].text; }
   Generator& generator(int i) const;  // None gives the default one
   const char* name() const { return name_; }

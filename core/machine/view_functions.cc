@@ -15,8 +15,42 @@ TensorRef squeeze(Args& a) {
   return ops::squeeze(x, axes);
 }
 
+// The same memory read as elements of another dtype, without a gradient. Where these are wider or narrower,
+// the last axis becomes shorter or longer.
+TensorRef view_as_dtype(Tensor& x, DType dtype) {
+  const auto from = static_cast<int64_t>(itemsize(x.dtype)), to = static_cast<int64_t>(itemsize(dtype));
+  Array view = x;
+  view.dtype = dtype;
+  if (from != to) {
+    const int last = x.rank() - 1;
+    if (last < 0 || (x.sizes[last] != 1 && x.strides[last] != 1))
+      fail(ErrorKind::Shape, "[view] reading ", name(x.dtype), " as ", name(dtype),
+           " needs a last axis whose elements lie side by side, got ", describe(x));
+    const int64_t wide = std::max(from, to) / std::min(from, to);
+    view.sizes[last] = from > to ? x.sizes[last] * wide : x.sizes[last] / wide;
+    bool fits = from > to || (x.sizes[last] % wide == 0 && x.offset() % wide == 0);
+    for (int d = 0; d < last; ++d) {
+      view.strides[d] = from > to ? x.strides[d] * wide : x.strides[d] / wide;
+      fits = fits && (from > to || x.strides[d] % wide == 0);
+    }
+    if (!fits)
+      fail(ErrorKind::Shape, "[view] the last axis of ", describe(x),
+           " and its strides must be multiples of ", wide, " to be read as ", name(dtype));
+    view.strides[last] = 1;
+    view.numel = checked_numel(view.sizes, static_cast<size_t>(to));
+    view.contiguous = is_contiguous(view.sizes, view.strides);
+  }
+  TensorRef result = Tensor::make(std::move(view));
+  result->inference = x.inference;
+  return result;
+}
+
+TensorRef view(Args& a) {
+  return a.is_dtype(1) ? view_as_dtype(a.tensor(0), *a.dtype(1)) : ops::view(a.tensor(0), a.ints(1));
+}
+
 const Function kFunctions[] = {
-    {"view", [](Args& a) { return Result(ops::view(a.tensor(0), a.ints(1))); }},
+    {"view", [](Args& a) { return Result(view(a)); }},
     {"reshape", [](Args& a) { return Result(ops::reshape(a.tensor(0), a.ints(1))); }},
     {"permute", [](Args& a) { return Result(ops::permute(a.tensor(0), a.ints(1))); }},
     {"transpose", [](Args& a) { return Result(ops::transpose(a.tensor(0), a.integer(1), a.integer(2))); }},

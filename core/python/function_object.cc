@@ -17,6 +17,7 @@ enum class Kind : uint8_t {
   Tensors,
   Ints,
   VarInts,
+  VarIntsOrDType,
   Int,
   Float,
   Number,
@@ -36,6 +37,11 @@ struct Parameter {
   Value fallback;
   Object fallback_object;
 };
+
+// Whether the parameter takes all positional arguments that are left.
+bool takes_rest(const Parameter& parameter) {
+  return parameter.kind == Kind::VarInts || parameter.kind == Kind::VarIntsOrDType;
+}
 
 struct Signature {
   std::string name;
@@ -93,6 +99,13 @@ void parse(const Signature& signature, const Parameter& parameter, PyObject* obj
       value.kind = Value::Kind::Tensors;
       parse_tensors(signature, parameter, object, value);
       return;
+    case Kind::VarIntsOrDType:
+      if (const std::optional<DType> dtype = dtype_of(object)) {
+        value.kind = Value::Kind::DType;
+        value.dtype = *dtype;
+        return;
+      }
+      [[fallthrough]];
     case Kind::Ints:
     case Kind::VarInts:
       value.kind = Value::Kind::Ints;
@@ -190,10 +203,10 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
     Py_ssize_t taken = n;
     Object rest;
     if (n > signature.positional || (n >= signature.positional && n > 0 && signature.positional > 0 &&
-                                     signature.parameters[signature.positional - 1].kind == Kind::VarInts)) {
+                                     takes_rest(signature.parameters[signature.positional - 1]))) {
       // view(2, 3) is view((2, 3)): the last positional parameter takes what is left.
       const int last = signature.positional - 1;
-      if (last < 0 || signature.parameters[last].kind != Kind::VarInts)
+      if (last < 0 || !takes_rest(signature.parameters[last]))
         fail(ErrorKind::Type, "[", signature.name, "] takes ", signature.positional,
              " positional arguments, got ", n);
       taken = last;
@@ -231,7 +244,7 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
     for (int i = 0; i < total; ++i) {
       if (given[i]) continue;
       const Parameter& parameter = signature.parameters[i];
-      if (parameter.kind == Kind::VarInts && parameter.required) {
+      if (takes_rest(parameter) && parameter.required) {
         values[i].kind = Value::Kind::Ints;  // view() of a 0-d tensor
         continue;
       }
@@ -316,6 +329,7 @@ Kind parse_kind(const std::string& text) {
                                                     {"tensors", Kind::Tensors},
                                                     {"ints", Kind::Ints},
                                                     {"*ints", Kind::VarInts},
+                                                    {"*ints_or_dtype", Kind::VarIntsOrDType},
                                                     {"int", Kind::Int},
                                                     {"float", Kind::Float},
                                                     {"number", Kind::Number},

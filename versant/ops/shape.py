@@ -28,8 +28,9 @@ reshape = primitive(
 )
 view = primitive(
     "view",
-    "input, size: *ints",
-    "A view of another shape; one size may be -1.  Raises where strides do not allow it.",
+    "input, size: *ints_or_dtype",
+    "A view of another shape; one size may be -1.  Raises where strides do not allow it.\n\n"
+    "    view(dtype) reads the same bytes as another dtype, without a gradient.",
     ref=lambda x, *shape: np.reshape(x, sizes_of(shape)),
     samples=[call(array(3, 4), 2, 6), call(array(2, 3, 4), (-1, 4))],
     places="Tensor",

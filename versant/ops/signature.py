@@ -3,8 +3,8 @@
     input, dim: ints? = None, keepdim: bool = False, *, dtype: dtype? = None
 
 An argument without kind is a tensor. Kinds: tensor, tensors, int, ints, *ints (also as several arguments),
-float, number, bool, dtype, text, generator; with "?" None is allowed too. What follows * is passed by
-keyword.
+*ints_or_dtype, float, number, bool, dtype, text, generator; with "?" None is allowed too. What follows * is
+passed by keyword.
 """
 
 import re
@@ -61,6 +61,6 @@ def show(arguments: list[Argument]) -> str:
     for argument in arguments:
         if argument.keyword_only and "*" not in parts:
             parts.append("*")
-        name = f"*{argument.name}" if argument.kind == "*ints" else argument.name
+        name = f"*{argument.name}" if argument.kind.startswith("*") else argument.name
         parts.append(name if argument.default is REQUIRED else f"{name}={argument.default!r}")
     return ", ".join(parts)
