@@ -14,6 +14,7 @@ template <class T>
 inline constexpr T kInf = std::numeric_limits<T>::infinity();
 template <class T>
 inline constexpr T kNaN = std::numeric_limits<T>::quiet_NaN();
+inline constexpr double kPi = 3.141592653589793;
 
 inline std::uint32_t bits_of(float x) { return __builtin_bit_cast(std::uint32_t, x); }
 inline std::uint64_t bits_of(double x) { return __builtin_bit_cast(std::uint64_t, x); }
@@ -116,11 +117,10 @@ T quotient(Sum<T> a, Sum<T> b) {
   return fused(remainder, inverse, first);
 }
 
-// x between the bounds; NaN stays NaN.
+// The smaller of both; NaN stays NaN.
 template <class T>
-T clamped(T x, T low, T high) {
-  const T raised = x < low ? low : x;
-  return raised > high ? high : raised;
+T at_most(T x, T high) {
+  return x > high ? high : x;
 }
 
 }  // namespace versant::isa::VERSANT_ISA

@@ -16,7 +16,7 @@ inline float erf(float x) {
   const float p = horner(z, 0.128379166F, -0.376126289F, 0.112836227F, -0.0268553626F, 0.00519090286F,
                          -0.000802529219F, 7.85893062e-05F);
   const float small = fused(size, p, size);
-  const float t = clamped(size, 0.0F, 4.0F);
+  const float t = at_most(size, 4.0F);
   const float large = 1 - exp_inner(horner(t, -0.000133578171F, -1.12793612F, -0.636737227F, -0.104327492F,
                                            0.0224201921F, -0.0030922778F, 0.000200993556F));
   return copysign(size < 0.875F ? small : large, x);
@@ -25,7 +25,7 @@ inline float erf(float x) {
 // For x >= 0: exp(-x^2) p(q) / (1 + 2x), q = (x - 3) / (x + 3) (Shepherd and Laframboise 1981); 0 from 10.2
 // on. For x < 0: 2 - erfc(-x).
 inline float erfc(float x) {
-  const double size = clamped(static_cast<double>(abs(x)), 0.0, 10.2);
+  const auto size = static_cast<double>(at_most(abs(x), 10.2F));
   const double q = (size - 3) / (size + 3);
   const double p =
       horner(q, 1.2530080592158548, -0.13562114013038212, -0.04756240968319415, 0.12964643361262768,
@@ -35,10 +35,10 @@ inline float erfc(float x) {
   return static_cast<float>(x < 0 ? 2 - right : right);
 }
 
-// x times a polynomial in w = -log(1 - x^2) below 5, in sqrt(w) above (the shape of Giles 2010).
-inline float erfinv(float x) {
-  const auto wide = static_cast<double>(x);
-  const Mantissa split = split_mantissa((1 - wide) * (1 + wide));
+// The inverse of erf for |x| < 1 to the accuracy of float, as far as 1 - 2^-24: x times a polynomial in
+// w = -log(1 - x^2) below 5, in sqrt(w) above (the shape of Giles 2010).
+inline double erfinv_for_float(double x) {
+  const Mantissa split = split_mantissa((1 - x) * (1 + x));
   const double w = fused(split.e, -kLn2, -log_of_mantissa(split.f));
   const bool middle = w < 5;
   const double t = middle ? w - 2.5 : sqrt(w) - 3.25;
@@ -53,31 +53,31 @@ inline float erfinv(float x) {
                           middle ? 1.8037609278489554e-08 : 1.0334352928409443e-06,
                           middle ? -8.772850172155961e-09 : 8.602668631602488e-05,
                           middle ? 3.3552063908895734e-10 : -2.9943809848203575e-05);
-  const float edge = abs(x) == 1 ? copysign(kInf<float>, x) : kNaN<float>;
-  return abs(x) < 1 ? static_cast<float>(wide * p) : edge;
+  return x * p;
 }
 
-// The inverse of erf: a rational start of Giles (2010), then two steps of Halley's method, on erf in the
-// middle and on erfc where 1 - |x| is small.
+inline float erfinv(float x) {
+  const float edge = abs(x) == 1 ? copysign(kInf<float>, x) : kNaN<float>;
+  return abs(x) < 1 ? static_cast<float>(erfinv_for_float(static_cast<double>(x))) : edge;
+}
+
+// Halley's method on the above, or near 1 on the asymptotic form: on erf in the middle, on erfc where 1 - |x|
+// is small.
 inline double erfinv(double x) {
   constexpr double half_root_pi = 0.88622692545275801365;
   const double size = abs(x);
   if (!(size < 1)) return size == 1 ? copysign(kInf<double>, x) : kNaN<double>;
   if (size < 1e-9) return x * half_root_pi;
   const double rest = 1 - size;
-  const double w = -std::log(rest * (1 + size));
+  const bool far = rest < 0x1p-24;
   double y = 0;
-  if (w < 5) {
-    constexpr double p[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
-                            -0.00125372503, -0.00417768164, 0.246640727,    1.50140941};
-    for (double c : p) y = c + y * (w - 2.5);
+  if (far) {
+    const double w = -std::log(rest);
+    y = sqrt(w - 0.5 * std::log(kPi * w));
   } else {
-    constexpr double p[] = {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
-                            -0.0076224613,   0.00943887047,  1.00167406,    2.83297682};
-    for (double c : p) y = c + y * (std::sqrt(w) - 3);
+    y = erfinv_for_float(size);
   }
-  y *= size;
-  for (int step = 0; step < 2; ++step) {
+  for (int step = far ? 2 : 1; step > 0; --step) {
     const double miss = size < 0.5 ? std::erf(y) - size : rest - std::erfc(y);
     const double newton = miss * half_root_pi * std::exp(y * y);
     y -= newton / (1 + y * newton);

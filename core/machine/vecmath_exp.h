@@ -66,7 +66,7 @@ ExpParts<T> exp_parts(T r, T lost) {
   return {head, fused(r * r, exp_tail(r), ((1 - head) + r) + lost)};
 }
 
-// exp(x) where the result is neither subnormal nor infinite.
+// exp(x) within 0.7 ulp, where the result is neither subnormal nor infinite.
 template <class T>
 T exp_inner(T x) {
   const ExpReduced<T> reduced = exp_reduced(x);
@@ -74,33 +74,40 @@ T exp_inner(T x) {
   return (parts.head + parts.tail) * power_of_two(reduced.shifted);
 }
 
-template <class T>
-T exp_outer(T x) {
-  const ExpReduced<T> reduced = exp_reduced(x);
-  const ExpParts<T> parts = exp_parts(reduced.r, reduced.lost);
-  return scale(parts.head + parts.tail, reduced.shifted);
+// Far outside the reduction gives any number, and a choice at the end repairs that: it costs less than to
+// clamp x first.
+inline float exp(float x) {
+  const ExpReduced<float> reduced = exp_reduced(x);
+  const float y = scale(1 + fused(reduced.r * reduced.r, exp_tail(reduced.r), reduced.r), reduced.shifted);
+  const float capped = x > 89 ? kInf<float> : y;
+  return x < -104 ? 0.0F : capped;
+}
+inline double exp(double x) {
+  const ExpReduced<double> reduced = exp_reduced(x);
+  const ExpParts<double> parts = exp_parts(reduced.r, reduced.lost);
+  const double y = scale(parts.head + parts.tail, reduced.shifted);
+  const double capped = x > 710 ? kInf<double> : y;
+  return x < -746 ? 0.0 : capped;
 }
 
-inline float exp(float x) { return exp_outer(clamped(x, -104.0F, 89.0F)); }
-inline double exp(double x) { return exp_outer(clamped(x, -746.0, 710.0)); }
-
 inline float exp2(float x) {
-  x = clamped(x, -151.0F, 129.0F);
   const float shifted = x + kRounder<float>;
   const float r = x - (shifted - kRounder<float>);
   const float q =
       horner(r, 0.693147242F, 0.240226552F, 0.0555027276F, 0.00961706508F, 0.0013417853F, 0.0001582322F);
-  return scale(fused(r, q, 1.0F), shifted);
+  const float y = scale(fused(r, q, 1.0F), shifted);
+  const float capped = x >= 128 ? kInf<float> : y;
+  return x < -150 ? 0.0F : capped;
 }
-
 inline double exp2(double x) {
-  x = clamped(x, -1076.0, 1025.0);
   const double shifted = x + kRounder<double>;
   const double n = x - (shifted - kRounder<double>);
   const double r = n * kLn2;
   const double lost = kFma ? fused(n, kLn2, -r) + n * 2.3190468138462996e-17 : 0;
   const ExpParts<double> parts = exp_parts(r, lost);
-  return scale(parts.head + parts.tail, shifted);
+  const double y = scale(parts.head + parts.tail, shifted);
+  const double capped = x >= 1024 ? kInf<double> : y;
+  return x < -1075 ? 0.0 : capped;
 }
 
 // exp(r) - 1 for |r| <= ln(2) / 2 in double, to the accuracy of float.
@@ -111,21 +118,23 @@ inline double expm1_of_rest(double r) {
   return fused(r * r, q, r);
 }
 
-// For float results: |x| is clamped to where a float would long be 0 or infinite.
+// For float results, |x| <= 700.
 inline double exp_for_float(double x) {
-  const ExpReduced<double> reduced = exp_reduced(clamped(x, -200.0, 200.0));
+  const ExpReduced<double> reduced = exp_reduced(x);
   const double power = power_of_two(reduced.shifted);
   return fused(power, expm1_of_rest(reduced.r), power);
 }
 inline double expm1_for_float(double x) {
-  const ExpReduced<double> reduced = exp_reduced(clamped(x, -200.0, 200.0));
+  const ExpReduced<double> reduced = exp_reduced(x);
   const double power = power_of_two(reduced.shifted);
   return fused(power, expm1_of_rest(reduced.r), power - 1);
 }
 
 inline float expm1(float x) {
   const auto y = static_cast<float>(expm1_for_float(static_cast<double>(x)));
-  return x == 0 ? x : y;
+  const float of_moderate = x == 0 ? x : y;
+  const float capped = x > 89 ? kInf<float> : of_moderate;
+  return x < -18 ? -1.0F : capped;
 }
 
 // expm1(x) in two parts: 2^n (1 + r + r^2 q) - 1 as (2^n - 1) + 2^n r, whose rounding error is kept, and the
@@ -139,17 +148,19 @@ inline Sum<double> expm1_parts(double x) {
 }
 
 inline double expm1(double x) {
-  const Sum<double> parts = expm1_parts(clamped(x, -40.0, 710.0));
-  return abs(x) < 0x1p-54 ? x : parts.high + parts.low;
+  const Sum<double> parts = expm1_parts(x);
+  const double of_moderate = abs(x) < 0x1p-54 ? x : parts.high + parts.low;
+  const double capped = x > 710 ? kInf<double> : of_moderate;
+  return x < -40 ? -1.0 : capped;
 }
 
 inline float sinh(float x) {
-  const double e = expm1_for_float(static_cast<double>(abs(x)));
+  const double e = expm1_for_float(static_cast<double>(at_most(abs(x), 100.0F)));
   return copysign(static_cast<float>(0.5 * (e + e / (e + 1))), x);
 }
 
 inline float cosh(float x) {
-  const double e = exp_for_float(static_cast<double>(abs(x)));
+  const double e = exp_for_float(static_cast<double>(at_most(abs(x), 100.0F)));
   return static_cast<float>(0.5 * (e + 1 / e));
 }
 
@@ -159,7 +170,7 @@ inline float tanh(float x) {
   const float z = size * size;
   const float p = horner(z, -0.333332926F, 0.133316547F, -0.0537539423F, 0.0206782389F, -0.00574308215F);
   const float small = fused(size * z, p, size);
-  const float e = exp_inner(clamped(2 * size, 0.0F, 20.0F));
+  const float e = exp_inner(2 * at_most(size, 10.0F));
   const float large = 1 - 2 / (e + 1);
   return copysign(size < 0.625F ? small : large, x);
 }
@@ -167,7 +178,7 @@ inline float tanh(float x) {
 // e / (e + 2), e = expm1(2 |x|)
 inline double tanh(double x) {
   const double size = abs(x);
-  const Sum<double> parts = expm1_parts(clamped(2 * size, 0.0, 44.0));
+  const Sum<double> parts = expm1_parts(2 * at_most(size, 22.0));
   const Sum<double> e = fast_sum(parts.high, parts.low);
   const double sum = e.high + 2;
   const double lost = (e.high > 2 ? e.high - sum + 2 : 2 - sum + e.high) + e.low;

@@ -18,13 +18,12 @@ inline double lgamma(double x) {
 // log x - 1/(2x) - sum B_2k / (2k x^2k) (Abramowitz and Stegun 6.3.6, 6.3.7, 6.3.18). Minus and plus infinity
 // at +0 and -0; NaN at the negative integers.
 inline double digamma(double x) {
-  constexpr double pi = 3.14159265358979323846;
   if (x == 0) return copysign(kInf<double>, -x);
   double result = 0;
   if (x < 0) {
     const double part = x - round(x);  // exact, in [-1/2, 1/2]
     if (part == 0 || x == -kInf<double>) return kNaN<double>;
-    result = -pi / std::tan(pi * part);
+    result = -kPi / std::tan(kPi * part);
     x = 1 - x;
   }
   for (; x < 10; x += 1) result -= 1 / x;
@@ -37,13 +36,21 @@ inline double digamma(double x) {
   return result + (std::log(x) - 0.5 / x - sum);
 }
 
+// x^-s; small whole powers by products.
+inline double inverse_power(double x, double s) {
+  if (s > 8) return std::pow(x, -s);
+  double product = x;
+  for (int i = 1; i < s; ++i) product *= x;
+  return 1 / product;
+}
+
 // The Hurwitz zeta function sum over k >= 0 of (q + k)^-s, for s > 1 and q > 0: nine terms, then Euler and
 // Maclaurin's formula (as in Cephes).
 inline double hurwitz_zeta(double s, double q) {
   if (q == kInf<double>) return 0;
   double sum = 0;
   for (int k = 0; k < 9; ++k, q += 1) {
-    const double term = std::pow(q, -s);
+    const double term = inverse_power(q, s);
     sum += term;
     if (term < 1e-17 * sum) return sum;
   }
@@ -60,8 +67,8 @@ inline double hurwitz_zeta(double s, double q) {
                               -4.5979787224074726105e15,
                               1.8152105401943546773e17,
                               -7.1661652561756670113e18};
-  double power = std::pow(q, -s);
-  sum += power * q / (s - 1) + 0.5 * power;
+  double power = inverse_power(q, s);
+  sum += inverse_power(q, s - 1) / (s - 1) + 0.5 * power;
   double factor = 1;
   for (int k = 0; k < 12; ++k) {
     factor *= s + 2 * k;

@@ -131,25 +131,27 @@ inline float acosh(float x) {
 inline float pow(float x, float y) {
   const float size = abs(x);
   const Mantissa split = split_mantissa(static_cast<double>(size));
-  const double of_normal = fused(log_of_mantissa(split.f), kLog2e, split.e);
-  const double of_zero = size == 0 ? -kInf<double> : static_cast<double>(size);
-  const double logarithm = size > 0 && size < kInf<float> ? of_normal : of_zero;
-  // +-1 to an infinite power is 1, not exp2(0 * infinity)
-  const double exponent = size == 1 && y == y ? 0 : logarithm * static_cast<double>(y);
-  const double p = clamped(exponent, -200.0, 200.0);
+  const double p = static_cast<double>(y) * fused(log_of_mantissa(split.f), kLog2e, split.e);
   const double shifted = p + kRounder<double>;
   const double r = p - (shifted - kRounder<double>);
   const double q =
       horner(r, 0.6931471838364771, 0.24022650922136402, 0.05550400333081353, 0.00961805663012887,
              0.0013341967966840115, 0.0001546148346040272, 1.3359843384997911e-05);
   const double power = power_of_two(shifted);
-  const auto of_size = static_cast<float>(fused(power * r, q, power));
+  const auto inner = static_cast<float>(fused(power * r, q, power));
+  const auto exponent = static_cast<float>(p);
+  const float capped = exponent > 130 ? kInf<float> : inner;
+  const float of_finite = exponent < -151 ? 0.0F : capped;
+  const float of_ends = (size == 0) == (y < 0) ? kInf<float> : 0.0F;
+  const float of_most = size == 0 || size == kInf<float> ? of_ends : of_finite;
+  const float of_size = size == 1 ? 1.0F : of_most;  // to an infinite power, too
 
   const bool whole = trunc(y) == y;
   const bool odd = whole && trunc(0.5F * y) != 0.5F * y;
   const float with_sign = odd ? copysign(of_size, x) : of_size;
   const bool undefined = x < 0 && size < kInf<float> && !whole;
-  const float result = undefined ? kNaN<float> : with_sign;
+  const float of_numbers = undefined ? kNaN<float> : with_sign;
+  const float result = x != x || y != y ? x + y : of_numbers;
   return x == 1 || y == 0 ? 1.0F : result;
 }
 

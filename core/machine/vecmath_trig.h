@@ -8,8 +8,6 @@
 
 namespace versant::isa::VERSANT_ISA {
 
-inline constexpr double kPi = 3.141592653589793;
-
 // Up to this size the multiple of pi/2 is so short (20 or 14 bits) that its products with the leading parts
 // of pi/2 are exact. Beyond, the C library reduces.
 template <class T>
