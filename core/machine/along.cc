@@ -4,6 +4,7 @@
 #include "machine/ops.h"
 #include "machine/parallel.h"
 #include "machine/reduce.h"
+#include "machine/visit_dtype.h"
 #include "machine/walk.h"
 
 namespace versant::ops {
@@ -52,16 +53,7 @@ struct TakeAlong final : Primitive {
     const int axis = static_cast<int>(run.attributes.ints[0]);
     Array& out = run.out[0] = Array::empty(index.sizes, x.dtype);
     if (out.numel == 0) return;
-    switch (itemsize(x.dtype)) {
-      case 1:
-        return take<uint8_t>(x, index, out, axis);
-      case 2:
-        return take<uint16_t>(x, index, out, axis);
-      case 4:
-        return take<uint32_t>(x, index, out, axis);
-      default:
-        return take<uint64_t>(x, index, out, axis);
-    }
+    visit_size(x.dtype, [&]<typename T>() { take<T>(x, index, out, axis); });
   }
   Saves saves(const Attributes&, uint32_t) const override { return {.inputs = 2}; }
   void vjp(Vjp& vjp) const override {

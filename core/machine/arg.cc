@@ -5,6 +5,7 @@
 #include "machine/ops.h"
 #include "machine/parallel.h"
 #include "machine/reduce.h"
+#include "machine/visit_dtype.h"
 #include "machine/walk.h"
 
 namespace versant::ops {
@@ -176,16 +177,7 @@ class Along : public Primitive {
     const Array& out = run.out[0] = Array::empty(at.sizes, x.dtype);
     run.n_outputs = 2;
     if (out.numel == 0) return;
-    switch (itemsize(x.dtype)) {
-      case 1:
-        return pick(x, axis, at.as<int64_t>(), out.as<uint8_t>());
-      case 2:
-        return pick(x, axis, at.as<int64_t>(), out.as<uint16_t>());
-      case 4:
-        return pick(x, axis, at.as<int64_t>(), out.as<uint32_t>());
-      default:
-        return pick(x, axis, at.as<int64_t>(), out.as<uint64_t>());
-    }
+    visit_size(x.dtype, [&]<typename T>() { pick(x, axis, at.as<int64_t>(), out.as<T>()); });
   }
   Saves saves(const Attributes&, uint32_t) const final { return {.outputs = 2}; }
   void vjp(Vjp& vjp) const final {

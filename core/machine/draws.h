@@ -35,17 +35,28 @@ struct Draws {
   // there.
   template <typename Body>
   void for_tiles(Body body) const {
-    const int64_t tile = kTileGroups * per_group, tiles = (n + tile - 1) / tile;
     Unlocked unlocked(n >= 20000);
-    parallel_for(tiles, 8, [&](int64_t from, int64_t to) {
-      alignas(64) uint32_t words[kTileGroups * kGroupWords];
-      for (int64_t t = from; t < to; ++t) {
-        const int64_t begin = t * tile, count = std::min(tile, n - begin);
-        kernels->philox(words, seed, first + static_cast<uint64_t>(t * kTileGroups * kGroupBlocks),
-                        (count + per_group - 1) / per_group);
-        body(begin, count, static_cast<const uint32_t*>(words));
-      }
-    });
+    parallel_for(tiles(), 8, [&](int64_t from, int64_t to) { run_tiles(from, to, body); });
+  }
+  // The same one after the other.
+  template <typename Body>
+  void in_order(Body body) const {
+    run_tiles(0, tiles(), body);
+  }
+
+ private:
+  int64_t tiles() const { return (n + kTileGroups * per_group - 1) / (kTileGroups * per_group); }
+
+  template <typename Body>
+  void run_tiles(int64_t from, int64_t to, Body& body) const {
+    const int64_t tile = kTileGroups * per_group;
+    alignas(64) uint32_t words[kTileGroups * kGroupWords];
+    for (int64_t t = from; t < to; ++t) {
+      const int64_t begin = t * tile, count = std::min(tile, n - begin);
+      kernels->philox(words, seed, first + static_cast<uint64_t>(t * kTileGroups * kGroupBlocks),
+                      (count + per_group - 1) / per_group);
+      body(begin, count, static_cast<const uint32_t*>(words));
+    }
   }
 };
 

@@ -146,6 +146,25 @@ struct AdamStep {
 // `largest` is null unless the largest v so far counts.
 using AdamKernel = void (*)(const AdamStep& step, void* param, const void* grad, void* m, void* v,
                             void* largest, std::ptrdiff_t n);
+// --- lines: rows of equal length with one or two numbers per row (softmax and its like)
+
+enum class LinesOp : std::uint8_t {
+  ExpShifted,      // exp(a - first)
+  Divide,          // a / first
+  Subtract,        // (a - first) - second
+  Multiply,        // a b
+  SoftmaxGrad,     // b (a - first)
+  LogSoftmaxGrad,  // a - exp(b) first
+};
+inline constexpr std::size_t kLinesOpCount = 6;
+
+// For line l < lines and k < n: out[l * n + k] from a[l * n + k], b[l * n + k], first[l], second[l].
+struct LinesJob {
+  void* out;
+  const void *a, *b, *first, *second;
+  std::ptrdiff_t lines, n;
+};
+using LinesKernel = void (*)(const LinesJob& job);
 
 struct Kernels {
   const char* isa;  // "v2", "v3" or "v4"
@@ -160,6 +179,7 @@ struct Kernels {
   ReduceColumns reduce_columns[kReductionCount][kComputeCount];
   FindKernel find[kComputeCount];
   ArgColumns arg_columns[2][kComputeCount];  // largest, smallest
+  LinesKernel lines[kLinesOpCount][2];       // F32, F64
   PhiloxKernel philox;
   UniformKernel uniform;
   NormalKernel normal;

@@ -132,11 +132,17 @@ TensorRef mean(Tensor& x, const Dims& axes, bool keepdim);
 // Undoes broadcasting: sums `x` to `sizes`. `who` names the caller in the error when the shapes do not fit.
 TensorRef sum_to(Tensor& x, const Dims& sizes, const std::string& who);
 
+// --- softmax (softmax.cc)
+// -------------------------------------------------------------------------------------------------
+TensorRef softmax(Tensor& x, int64_t axis);
+TensorRef log_softmax(Tensor& x, int64_t axis);
+
 // --- random fills in place (random.cc)
 // ------------------------------------------------------------------------------------
 void uniform_(Tensor& x, double low, double high, Generator& generator);
 void normal_(Tensor& x, double mean, double deviation, Generator& generator);
 void random_int_(Tensor& x, int64_t low, int64_t high, Generator& generator);
+TensorRef dropout(Tensor& x, double p, bool train, Generator& generator);  // sample.cc
 
 // --- matrix products (matmul.cc)
 // -------------------------------------------------------------------------------------------

@@ -11,12 +11,6 @@ namespace {
 
 constexpr int64_t kSmall = 256;  // gradients up to this size are written out rather than expanded
 
-int64_t pack(DType dtype) { return static_cast<int64_t>(dtype); }
-int64_t pack(uint64_t bits) { return static_cast<int64_t>(bits); }
-Axes axes_of(const Attributes& a) {
-  return {static_cast<uint64_t>(a.ints[0]), static_cast<uint64_t>(a.ints[1])};
-}
-
 // ints: mask, keep, dtype of the result.
 class Reduce : public Primitive {
  public:
@@ -27,7 +21,7 @@ class Reduce : public Primitive {
     reducer.reduction = reduction_;
     const auto dtype = static_cast<DType>(run.attributes.ints[2]);
     reducer.compute = compute(run.in[0]->dtype, dtype);
-    run.out[0] = reducer.run(*run.in[0], axes_of(run.attributes), dtype);
+    run.out[0] = reducer.run(*run.in[0], Axes::unpack(run.attributes.ints), dtype);
   }
 
  protected:
@@ -44,7 +38,7 @@ struct Spread final : Primitive {
   bool is_view() const override { return true; }
   void run(Run& run) const override {
     const Array& g = *run.in[0];
-    const Axes axes = axes_of(run.attributes);
+    const Axes axes = Axes::unpack(run.attributes.ints);
     const Dims& a = run.attributes.ints;
     Dims sizes(std::span<const int64_t>(a.begin() + 2, a.end())), strides(a.size() - 2);
     for (int d = 0, at = 0; d < sizes.size(); ++d) {
@@ -56,13 +50,6 @@ struct Spread final : Primitive {
   void vjp(Vjp& vjp) const override;
 };
 const Spread kSpread;
-
-TensorRef spread(Tensor& x, Axes axes, const Dims& sizes) {
-  Attributes a;
-  a.ints = Dims{pack(axes.mask), pack(axes.keep)};
-  for (const int64_t size : sizes) a.ints.push_back(size);
-  return apply(kSpread, {&x}, a);
-}
 
 // `g / divisor` at all elements of a sum or mean.
 TensorRef spread_gradient(const TensorRef& g, Axes axes, const Dims& sizes, double divisor) {
@@ -89,7 +76,7 @@ TensorRef spread_gradient(const TensorRef& g, Axes axes, const Dims& sizes, doub
 struct Sum final : Reduce {
   Sum() : Reduce("sum", Reduction::Sum) {}
   void vjp(Vjp& vjp) const override {
-    vjp.set(0, spread_gradient(vjp.grad(), axes_of(vjp.attributes()), vjp.input_sizes(0), 1));
+    vjp.set(0, spread_gradient(vjp.grad(), Axes::unpack(vjp.attributes().ints), vjp.input_sizes(0), 1));
   }
 };
 
@@ -97,7 +84,7 @@ struct Mean final : Reduce {
   Mean() : Reduce("mean", Reduction::Sum) {}
   void run(Run& run) const override {
     const Array& x = *run.in[0];
-    const Axes axes = axes_of(run.attributes);
+    const Axes axes = Axes::unpack(run.attributes.ints);
     const auto dtype = static_cast<DType>(run.attributes.ints[2]);
     Reducer reducer;
     reducer.compute = compute_of(dtype);
@@ -105,7 +92,7 @@ struct Mean final : Reduce {
     run.out[0] = reducer.run(x, axes, dtype);
   }
   void vjp(Vjp& vjp) const override {
-    const Axes axes = axes_of(vjp.attributes());
+    const Axes axes = Axes::unpack(vjp.attributes().ints);
     const Dims& sizes = vjp.input_sizes(0);
     vjp.set(0, spread_gradient(vjp.grad(), axes, sizes, static_cast<double>(reduced_count(sizes, axes))));
   }
@@ -117,7 +104,7 @@ struct Prod final : Reduce {
   Prod() : Reduce("prod", Reduction::Prod) {}
   Saves saves(const Attributes&, uint32_t) const override { return {.inputs = 1}; }
   void vjp(Vjp& vjp) const override {
-    const Axes axes = axes_of(vjp.attributes());
+    const Axes axes = Axes::unpack(vjp.attributes().ints);
     const TensorRef x = vjp.input(0);
     Dims order, inverse(x->rank()), lines, spread_sizes;
     for (const bool last : {false, true})
@@ -146,7 +133,7 @@ struct Extreme final : Reduce {
   using Reduce::Reduce;
   Saves saves(const Attributes&, uint32_t) const override { return {.inputs = 1, .outputs = 1}; }
   void vjp(Vjp& vjp) const override {
-    const Axes axes = axes_of(vjp.attributes());
+    const Axes axes = Axes::unpack(vjp.attributes().ints);
     const TensorRef x = vjp.input(0), y = vjp.output(0);
     const TensorRef chosen = cast(*eq(x, spread(*y, axes, x->sizes)), x->dtype);
     const TensorRef ties = sum_over(*chosen, axes, x->dtype);
@@ -167,11 +154,13 @@ const Extreme kAmax("amax", Reduction::Max), kAmin("amin", Reduction::Min);
 const Logical kAny("any", Reduction::Any), kAll("all", Reduction::All);
 
 void Spread::vjp(Vjp& vjp) const {
-  vjp.set(0, sum_over(*vjp.grad(), axes_of(vjp.attributes()), vjp.grad()->dtype));
+  vjp.set(0, sum_over(*vjp.grad(), Axes::unpack(vjp.attributes().ints), vjp.grad()->dtype));
 }
 
 TensorRef reduce(const Reduce& primitive, Tensor& x, Axes axes, DType dtype) {
-  return apply(primitive, {&x}, {Dims{pack(axes.mask), pack(axes.keep), pack(dtype)}, {}});
+  Dims ints = axes.pack();
+  ints.push_back(static_cast<int64_t>(dtype));
+  return apply(primitive, {&x}, {ints, {}});
 }
 
 DType sum_dtype(DType dtype) { return is_floating(dtype) ? dtype : DType::Int64; }
@@ -215,12 +204,21 @@ const Function kAllFunction("all", [](Args& a) { return Result(logical(kAll, a))
 
 TensorRef sum_over(Tensor& x, Axes axes, DType dtype) { return reduce(kSum, x, axes, dtype); }
 
+TensorRef mean_over(Tensor& x, Axes axes) { return reduce(kMean, x, axes, x.dtype); }
+
+TensorRef spread(Tensor& x, Axes axes, const Dims& sizes) {
+  Attributes a;
+  a.ints = axes.pack();
+  for (const int64_t size : sizes) a.ints.push_back(size);
+  return apply(kSpread, {&x}, a);
+}
+
 TensorRef sum(Tensor& x, const Dims& axes, bool keepdim) {
   return sum_over(x, parse_axes(axes, x.rank(), keepdim, "sum"), sum_dtype(x.dtype));
 }
 
 TensorRef mean(Tensor& x, const Dims& axes, bool keepdim) {
-  return reduce(kMean, x, parse_axes(axes, x.rank(), keepdim, "mean"), x.dtype);
+  return mean_over(x, parse_axes(axes, x.rank(), keepdim, "mean"));
 }
 
 TensorRef sum_to(Tensor& x, const Dims& sizes, const std::string& who) {

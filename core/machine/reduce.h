@@ -21,6 +21,12 @@ struct Axes {
 
   bool reduced(int d) const { return mask >> d & 1; }
   bool kept(int d) const { return keep >> d & 1; }
+
+  // As the first two attributes of a primitive.
+  Dims pack() const { return {static_cast<int64_t>(mask), static_cast<int64_t>(keep)}; }
+  static Axes unpack(const Dims& ints) {
+    return {static_cast<uint64_t>(ints[0]), static_cast<uint64_t>(ints[1])};
+  }
 };
 
 // `wanted` as a caller gave it; empty means all. Throws on axes out of range or repeated.
@@ -42,6 +48,9 @@ struct Reducer {
 
 namespace ops {
 TensorRef sum_over(Tensor& x, Axes axes, DType dtype);
+TensorRef mean_over(Tensor& x, Axes axes);
+// The inverse of a reduction's shape: each result at all the elements that it came from; a view.
+TensorRef spread(Tensor& x, Axes axes, const Dims& sizes);
 }  // namespace ops
 
 }  // namespace versant

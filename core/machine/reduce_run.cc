@@ -5,6 +5,7 @@
 #include "machine/lock.h"
 #include "machine/parallel.h"
 #include "machine/reduce.h"
+#include "machine/reduce_tree.h"
 #include "machine/walk.h"
 
 namespace versant {
@@ -20,47 +21,7 @@ constexpr int64_t kTaskWork = 65536;      // elements of one task, about
 constexpr int64_t kFewRows = 8;           // this many elements a result are faster column by column
 constexpr int64_t kFewColumns = 8;        // fewer columns are faster one by one
 
-constexpr Micro kJoin[kReductionCount] = {Micro::Add, Micro::Mul, Micro::Max, Micro::Min,
-                                          Micro::Max, Micro::Min, Micro::Add};
-
 int64_t blocks_of(int64_t count) { return (count + kBlock - 1) / kBlock; }
-
-// Joins results that come in order, `width` at a time, as Note [Order of reductions] says.
-class Tree {
- public:
-  Tree(MicroKernel join, int64_t width, size_t item, char* room)
-      : join_(join), width_(width), bytes_(width * item), room_(room) {}
-  // Bytes of room for `leaves` pushes.
-  static int64_t bytes(int64_t leaves, int64_t width, size_t item) {
-    return (std::bit_width(static_cast<uint64_t>(leaves)) + 1) * width * item;
-  }
-
-  // Where the next results go; `pushed` follows.
-  char* next() { return room_ + depth_ * bytes_; }
-  void pushed() {
-    level_[depth_++] = 0;
-    while (depth_ > 1 && level_[depth_ - 1] == level_[depth_ - 2]) join_top();
-  }
-  const char* finish() {
-    while (depth_ > 1) join_top();
-    return room_;
-  }
-
- private:
-  void join_top() {
-    char* const right = room_ + (depth_ - 1) * bytes_;
-    char* const left = right - bytes_;
-    join_(left, left, right, nullptr, width_);
-    --depth_;
-    ++level_[depth_ - 1];
-  }
-
-  MicroKernel join_;
-  int64_t width_, bytes_;
-  char* room_;
-  int depth_ = 0;
-  int level_[64];
-};
 
 // How one array is reduced into a row-major buffer of the compute type.
 class Plan {
@@ -91,12 +52,11 @@ class Plan {
     const int64_t n_blocks = blocks_of(reduced_.count);
     if (n_blocks == 1 && way_ == Way::Rows) return short_rows();
 
-    const int64_t strip = way_ != Way::Columns ? 1
-                          : packed_            ? std::clamp<int64_t>(kPacked / reduced_.count, 16, kStrip)
-                                               : kStrip;
-    const int64_t inner = kept_.inner_size();
-    const int64_t strips = way_ == Way::Columns ? (inner + strip - 1) / strip : 1;
-    const int64_t groups = way_ == Way::Columns ? kept_.count / inner * strips : kept_.count;
+    // Columns are taken in strips; otherwise results are taken one by one.
+    const int64_t inner = way_ == Way::Columns ? kept_.inner_size() : 1;
+    const int64_t room = packed_ ? std::clamp<int64_t>(kPacked / reduced_.count, 16, kStrip) : kStrip;
+    const int64_t strip = std::min(room, inner);
+    const int64_t strips = (inner + strip - 1) / strip, groups = kept_.count / inner * strips;
     const int64_t per_task =
         std::bit_floor(static_cast<uint64_t>(std::clamp<int64_t>(kTaskWork / kBlock / strip, 1, n_blocks)));
     const int64_t tasks = (n_blocks + per_task - 1) / per_task;
@@ -108,8 +68,7 @@ class Plan {
       for (int64_t t = begin; t < end; ++t) {
         const int64_t group = t / tasks, task = t % tasks;
         const int64_t at = group % strips * strip;  // of the inner kept axis
-        const int64_t first = way_ == Way::Columns ? group / strips * inner + at : group;
-        const int64_t width = way_ == Way::Columns ? std::min(strip, inner - at) : 1;
+        const int64_t first = group / strips * inner + at, width = std::min(strip, inner - at);
         char* to = (tasks > 1 ? partial.get() + task * kept_.count * item_ : results_) + first * item_;
         reduce_blocks(first, width, task * per_task, std::min(n_blocks, (task + 1) * per_task), to);
       }
@@ -120,9 +79,6 @@ class Plan {
  private:
   enum class Way { Rows, Columns, Gathered };
 
-  MicroKernel join() const {
-    return kernels->micro_of(kJoin[static_cast<int>(reducer_.reduction)], reducer_.compute);
-  }
   ReduceRows rows_kernel() const {
     return kernels->reduce_rows[static_cast<int>(reducer_.reduction)][static_cast<int>(reducer_.compute)];
   }
@@ -148,8 +104,9 @@ class Plan {
 
   // Blocks [begin, end) of the results [first, first + width).
   void reduce_blocks(int64_t first, int64_t width, int64_t begin, int64_t end, char* to) const {
-    alignas(64) char room[16384];  // Tree::bytes of 64 leaves or of few wide ones
-    Tree tree(join(), width, item_, room);
+    // Few leaves of wide strips, or up to 64 single numbers.
+    alignas(64) char room[2 * kStrip * 8];
+    ReductionTree tree(reducer_.reduction, reducer_.compute, width, room);
     const int64_t base = kept_.offset(first);
     for (int64_t b = begin; b < end;) {
       const int64_t p = b * kBlock, n = std::min(kBlock, reduced_.count - p);
@@ -159,8 +116,7 @@ class Plan {
         const int64_t many = n < kBlock ? 1 : std::min<int64_t>({16, end - b, (reduced_.count - p) / kBlock});
         rows_kernel()({leaves, x_ + (base + p) * x_item_, kBlock, many, n, center(first), 0});
         for (int64_t k = 0; k < many; ++k) {
-          std::copy_n(leaves + k * item_, item_, tree.next());
-          tree.pushed();
+          tree.push(leaves + k * item_);
         }
         b += many;
         continue;
@@ -209,10 +165,9 @@ class Plan {
                    for (int64_t g = begin; g < end; ++g) {
                      alignas(64) char room[64 * kWidth * 8];
                      const int64_t first = g * kWidth, width = std::min(kWidth, kept_.count - first);
-                     Tree tree(join(), width, item_, room);
+                     ReductionTree tree(reducer_.reduction, reducer_.compute, width, room);
                      for (int64_t t = 0; t < tasks; ++t) {
-                       std::copy_n(partial + (t * kept_.count + first) * item_, width * item_, tree.next());
-                       tree.pushed();
+                       tree.push(partial + (t * kept_.count + first) * item_);
                      }
                      std::copy_n(tree.finish(), width * item_, results_ + first * item_);
                    }

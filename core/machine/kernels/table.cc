@@ -13,6 +13,7 @@ void fill_gemm(Kernels&);
 void fill_reduce(Kernels&);
 void fill_random(Kernels&);
 void fill_optimizer(Kernels&);
+void fill_lines(Kernels&);
 
 #define VERSANT_STRING(x) #x
 #define VERSANT_NAME(x) VERSANT_STRING(x)
@@ -31,6 +32,7 @@ const Kernels& table() {
     fill_reduce(k);
     fill_random(k);
     fill_optimizer(k);
+    fill_lines(k);
     return k;
   }();
   return filled;
