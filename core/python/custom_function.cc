@@ -60,6 +60,15 @@ struct FunctionNode final : Node {
   void backward(Grads outputs, Grads inputs, uint64_t wanted) override;
 };
 
+// Whether a gradient of shape `from` belongs to a value of shape `to`, perhaps before broadcasting was undone.
+bool sums_to(const Dims& from, const Dims& to) {
+  const int lead = from.size() - to.size();
+  if (lead < 0) return false;
+  for (int d = 0; d < to.size(); ++d)
+    if (to[d] != from[lead + d] && to[d] != 1) return false;
+  return true;
+}
+
 void FunctionNode::backward(Grads outputs, Grads inputs, uint64_t) {
   ContextObject* self = as_context(context);
   PyObject* args[17];
@@ -101,6 +110,10 @@ void FunctionNode::backward(Grads outputs, Grads inputs, uint64_t) {
     if (!is_tensor(item))
       fail(ErrorKind::Type, "[", name(), "] gradient ", i, " must be a tensor or None, got ",
            Py_TYPE(item)->tp_name);
+    const Dims& sizes = edges_[i].node->output_info(edges_[i].nr).sizes;
+    if (!sums_to(as_tensor(item)->sizes, sizes))
+      fail(ErrorKind::Shape, "[", name(), "] gradient ", i, " has shape ", as_tensor(item)->sizes,
+           ", the input ", sizes);
     inputs[i] = TensorRef(as_tensor(item));
   }
 }

@@ -37,4 +37,6 @@ class Function(_core.FunctionBase):
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
         """The gradients of forward's arguments, given those of its outputs."""
-        raise NotImplementedError("[Function] a custom function needs a static method backward to be differentiated")
+        raise NotImplementedError(
+            "[Function] a custom function needs a static method backward to be differentiated"
+        )

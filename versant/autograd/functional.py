@@ -33,7 +33,8 @@ def _fresh(inputs: Tensors, create_graph: bool) -> tuple[Tensor, ...]:
 
 def _zeros_for(grads: tuple[Tensor | None, ...], inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(
-        _core.full(tuple(x.shape), 0, x.dtype, False) if g is None else g for g, x in zip(grads, inputs, strict=True)
+        _core.full(tuple(x.shape), 0, x.dtype, False) if g is None else g
+        for g, x in zip(grads, inputs, strict=True)
     )
 
 
@@ -75,7 +76,13 @@ def jvp(
     used = [(g, t) for g, t in zip(pulled, vs, strict=True) if g is not None and g.requires_grad]
     if used:
         pushed = _core.grad(
-            tuple(g for g, _ in used), weights, tuple(t for _, t in used), create_graph, create_graph, True, False
+            tuple(g for g, _ in used),
+            weights,
+            tuple(t for _, t in used),
+            create_graph,
+            create_graph,
+            True,
+            False,
         )
     else:
         pushed = (None,) * len(weights)
