@@ -1,4 +1,5 @@
-// Classification losses: nll_loss and cross_entropy, each one pass forward and one backward over rows of classes.
+// Classification losses: nll_loss and cross_entropy, each one pass forward and one backward over rows of
+// classes.
 #include <cmath>
 
 #include "machine/call.h"
@@ -20,8 +21,8 @@ Reduction parse_reduction(std::string_view text, const char* op) {
   fail(ErrorKind::Value, "[", op, "] reduction must be 'none', 'mean' or 'sum', got '", text, "'");
 }
 
-constexpr int64_t kLanes = 8;      // partial sums of a row, by class index modulo this
-constexpr int64_t kChunk = 256;    // classes at a time through the exponential
+constexpr int64_t kLanes = 8;    // partial sums of a row, by class index modulo this
+constexpr int64_t kChunk = 256;  // classes at a time through the exponential
 constexpr int64_t kRowsWork = 32768;
 
 template <typename T>
@@ -57,7 +58,8 @@ double log_sum_exp(const T* x, int64_t classes) {
   return static_cast<double>(top) + std::log(lanes.total());
 }
 
-// The arguments of one loss. `weight` is null for all ones. Targets are classes, or (soft) a probability per class.
+// The arguments of one loss. `weight` is null for all ones. Targets are classes, or (soft) a probability per
+// class.
 template <typename T>
 struct Rows {
   int64_t rows, classes;
@@ -72,13 +74,15 @@ struct Rows {
   bool counts(int64_t r) const { return !classes_of || classes_of[r] != ignored; }
   // How much class c of row r is wanted: the loss of a row is sum(wanted * (lse - x)).
   double wanted(int64_t r, int64_t c) const {
-    const double target = classes_of ? (classes_of[r] == c ? 1.0 : 0.0) : static_cast<double>(probabilities[r * classes + c]);
+    const double target =
+        classes_of ? (classes_of[r] == c ? 1.0 : 0.0) : static_cast<double>(probabilities[r * classes + c]);
     return weight_of(c) * ((1.0 - smoothing) * target + smoothing / static_cast<double>(classes));
   }
   bool one_hot() const { return classes_of && smoothing == 0.0; }
 };
 
-// ints: reduction, ignored class, whether a weight is given; floats: label smoothing. Inputs: x (R, C), target, weight.
+// ints: reduction, ignored class, whether a weight is given; floats: label smoothing. Inputs: x (R, C),
+// target, weight.
 template <typename T>
 Rows<T> rows_of(const Run& run) {
   const Array &x = *run.in[0], &target = *run.in[1];
@@ -86,8 +90,10 @@ Rows<T> rows_of(const Run& run) {
   rows.rows = x.sizes[0];
   rows.classes = x.sizes[1];
   rows.x = x.as<T>();
-  if (target.dtype == DType::Int64) rows.classes_of = target.as<int64_t>();
-  else rows.probabilities = target.as<T>();
+  if (target.dtype == DType::Int64)
+    rows.classes_of = target.as<int64_t>();
+  else
+    rows.probabilities = target.as<T>();
   if (run.attributes.ints[2]) rows.weight = run.in[2]->template as<T>();
   rows.ignored = run.attributes.ints[1];
   rows.smoothing = run.attributes.floats[0];
@@ -96,8 +102,10 @@ Rows<T> rows_of(const Run& run) {
 
 template <typename Body>
 void by_dtype(DType dtype, Body&& body) {
-  if (dtype == DType::Float64) body.template operator()<double>();
-  else body.template operator()<float>();
+  if (dtype == DType::Float64)
+    body.template operator()<double>();
+  else
+    body.template operator()<float>();
 }
 
 void check_classes(const Array& target, int64_t classes, int64_t ignored, const char* op) {
@@ -140,7 +148,8 @@ double factor(const Array& grad, int64_t reduction, double normaliser, int64_t r
   return reduction == kMean ? g / normaliser : g;
 }
 
-// --- nll_loss ---------------------------------------------------------------------------------------------------------
+// --- nll_loss
+// ---------------------------------------------------------------------------------------------------------
 
 // Outputs: the loss, and what a mean divides by.
 struct NllLoss final : Primitive {
@@ -151,11 +160,14 @@ struct NllLoss final : Primitive {
       Array losses = Array::empty(Dims{rows.rows}, run.in[0]->dtype);
       for (int64_t r = 0; r < rows.rows; ++r) {
         const int64_t c = rows.classes_of[r];
-        losses.as<T>()[r] = rows.counts(r) ? static_cast<T>(-rows.weight_of(c) * rows.x[r * rows.classes + c]) : T(0);
+        losses.as<T>()[r] =
+            rows.counts(r) ? static_cast<T>(-rows.weight_of(c) * rows.x[r * rows.classes + c]) : T(0);
       }
       const double normaliser = normaliser_of(rows);
-      if (run.attributes.ints[0] == kNone) run.out[0] = losses;
-      else reduce_rows<T>(losses, normaliser, run.attributes.ints[0], run.out[0]);
+      if (run.attributes.ints[0] == kNone)
+        run.out[0] = losses;
+      else
+        reduce_rows<T>(losses, normaliser, run.attributes.ints[0], run.out[0]);
       run.out[1] = scalar_array(normaliser);
       run.n_outputs = 2;
     });
@@ -164,7 +176,8 @@ struct NllLoss final : Primitive {
   void vjp(Vjp& vjp) const override;
 };
 
-// Inputs: gradient of the loss, target, weight or nothing, normaliser. ints: as above, then the number of classes.
+// Inputs: gradient of the loss, target, weight or nothing, normaliser. ints: as above, then the number of
+// classes.
 struct NllLossBackward final : Primitive {
   const char* name() const override { return "nll_loss_backward"; }
   void run(Run& run) const override {
@@ -178,7 +191,8 @@ struct NllLossBackward final : Primitive {
         const int64_t c = target.as<int64_t>()[r];
         if (c == ints[1]) continue;
         const double w = weight ? static_cast<double>(weight[c]) : 1.0;
-        run.out[0].template as<T>()[r * ints[3] + c] = static_cast<T>(-w * factor<T>(grad, ints[0], normaliser, r));
+        run.out[0].template as<T>()[r * ints[3] + c] =
+            static_cast<T>(-w * factor<T>(grad, ints[0], normaliser, r));
       }
     });
   }
@@ -216,7 +230,8 @@ void NllLossBackward::vjp(Vjp& vjp) const {
   }
 }
 
-// --- cross_entropy ------------------------------------------------------------------------------------------------------
+// --- cross_entropy
+// ------------------------------------------------------------------------------------------------------
 
 // Outputs: the loss, log(sum(exp(x))) of each row in float64, and what a mean divides by.
 struct CrossEntropy final : Primitive {
@@ -230,16 +245,19 @@ struct CrossEntropy final : Primitive {
       double* lse = run.out[1].as<double>();
       {
         Unlocked unlocked(rows.rows * rows.classes > 8 * kRowsWork);
-        parallel_for(rows.rows, std::max<int64_t>(1, kRowsWork / (4 * rows.classes)), [&](int64_t begin, int64_t end) {
-          for (int64_t r = begin; r < end; ++r) {
-            lse[r] = log_sum_exp(rows.x + r * rows.classes, rows.classes);
-            loss[r] = static_cast<T>(row_loss(rows, r, lse[r]));
-          }
-        });
+        parallel_for(rows.rows, std::max<int64_t>(1, kRowsWork / (4 * rows.classes)),
+                     [&](int64_t begin, int64_t end) {
+                       for (int64_t r = begin; r < end; ++r) {
+                         lse[r] = log_sum_exp(rows.x + r * rows.classes, rows.classes);
+                         loss[r] = static_cast<T>(row_loss(rows, r, lse[r]));
+                       }
+                     });
       }
       const double normaliser = normaliser_of(rows);
-      if (run.attributes.ints[0] == kNone) run.out[0] = losses;
-      else reduce_rows<T>(losses, normaliser, run.attributes.ints[0], run.out[0]);
+      if (run.attributes.ints[0] == kNone)
+        run.out[0] = losses;
+      else
+        reduce_rows<T>(losses, normaliser, run.attributes.ints[0], run.out[0]);
       run.out[2] = scalar_array(normaliser);
       run.n_outputs = 3;
     });
@@ -263,8 +281,8 @@ struct CrossEntropy final : Primitive {
   void vjp(Vjp& vjp) const override;
 };
 
-// d loss / dx = factor * (sum(wanted) * softmax(x) - wanted). Inputs: as CrossEntropy, then the gradient of the loss, the
-// rows' log-sum-exp and the normaliser.
+// d loss / dx = factor * (sum(wanted) * softmax(x) - wanted). Inputs: as CrossEntropy, then the gradient of
+// the loss, the rows' log-sum-exp and the normaliser.
 struct CrossEntropyBackward final : Primitive {
   const char* name() const override { return "cross_entropy_backward"; }
   void run(Run& run) const override {
@@ -278,26 +296,32 @@ struct CrossEntropyBackward final : Primitive {
       T* out = run.out[0].template as<T>();
       const MicroKernel exp = kernels->micro_of(Micro::Exp, kComputeOf<T>);
       Unlocked unlocked(rows.rows * rows.classes > 8 * kRowsWork);
-      parallel_for(rows.rows, std::max<int64_t>(1, kRowsWork / (4 * rows.classes)), [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) {
-          const T* x = rows.x + r * rows.classes;
-          T* to = out + r * rows.classes;
-          const double scale = factor<T>(grad, run.attributes.ints[0], normaliser, r);
-          if (!rows.counts(r)) {
-            std::fill_n(to, rows.classes, T(0));
-            continue;
-          }
-          double mass = 0.0;
-          if (rows.one_hot()) mass = rows.weight_of(rows.classes_of[r]);
-          else for (int64_t c = 0; c < rows.classes; ++c) mass += rows.wanted(r, c);
-          const T shift = static_cast<T>(lse[r]), all = static_cast<T>(scale * mass);
-          for (int64_t c = 0; c < rows.classes; ++c) to[c] = x[c] - shift;
-          exp(to, to, nullptr, nullptr, rows.classes);
-          for (int64_t c = 0; c < rows.classes; ++c) to[c] *= all;
-          if (rows.one_hot()) to[rows.classes_of[r]] -= all;
-          else for (int64_t c = 0; c < rows.classes; ++c) to[c] -= static_cast<T>(scale * rows.wanted(r, c));
-        }
-      });
+      parallel_for(rows.rows, std::max<int64_t>(1, kRowsWork / (4 * rows.classes)),
+                   [&](int64_t begin, int64_t end) {
+                     for (int64_t r = begin; r < end; ++r) {
+                       const T* x = rows.x + r * rows.classes;
+                       T* to = out + r * rows.classes;
+                       const double scale = factor<T>(grad, run.attributes.ints[0], normaliser, r);
+                       if (!rows.counts(r)) {
+                         std::fill_n(to, rows.classes, T(0));
+                         continue;
+                       }
+                       double mass = 0.0;
+                       if (rows.one_hot())
+                         mass = rows.weight_of(rows.classes_of[r]);
+                       else
+                         for (int64_t c = 0; c < rows.classes; ++c) mass += rows.wanted(r, c);
+                       const T shift = static_cast<T>(lse[r]), all = static_cast<T>(scale * mass);
+                       for (int64_t c = 0; c < rows.classes; ++c) to[c] = x[c] - shift;
+                       exp(to, to, nullptr, nullptr, rows.classes);
+                       for (int64_t c = 0; c < rows.classes; ++c) to[c] *= all;
+                       if (rows.one_hot())
+                         to[rows.classes_of[r]] -= all;
+                       else
+                         for (int64_t c = 0; c < rows.classes; ++c)
+                           to[c] -= static_cast<T>(scale * rows.wanted(r, c));
+                     }
+                   });
     });
   }
   // Recorded passes are composed of ops instead (CrossEntropy::vjp).
@@ -345,7 +369,8 @@ void CrossEntropy::vjp(Vjp& vjp) const {
   vjp.set(0, ops::mul(grad, ops::sub(ops::mul(mass, soft), wanted)));
 }
 
-// --- arguments ------------------------------------------------------------------------------------------------------------
+// --- arguments
+// ------------------------------------------------------------------------------------------------------------
 
 // x with its classes last, as rows: (N, C), (C,) and (N, C, d1, ...) become (R, C).
 TensorRef as_rows(Tensor& x) {
@@ -361,7 +386,8 @@ TensorRef as_rows(Tensor& x) {
 }
 
 // Soft targets that want a gradient of their own: the loss as ops over both.
-TensorRef composed_soft_loss(Tensor& x, Tensor& target, Tensor* weight, Reduction reduction, double smoothing) {
+TensorRef composed_soft_loss(Tensor& x, Tensor& target, Tensor* weight, Reduction reduction,
+                             double smoothing) {
   const auto number = [](double value) { return Input(Scalar::of(value)); };
   TensorRef log_probs = ops::log_softmax(x, 1);
   TensorRef wanted = ops::mul(target, number(1.0 - smoothing));
@@ -383,18 +409,25 @@ Result classification_loss(Args& args, bool fused) {
   const Reduction reduction = parse_reduction(args.text(fused ? 3 : 4), op);
   const int64_t ignored = args.integer(fused ? 4 : 3);
   const double smoothing = fused ? args.number(5) : 0.0;
-  if (input.rank() == 0) fail(ErrorKind::Shape, "[", op, "] expected input of shape (N, C), got a 0-d tensor");
-  if (!is_floating(input.dtype)) fail(ErrorKind::DType, "[", op, "] expected floating-point input, got ", name(input.dtype));
-  if (smoothing < 0.0 || smoothing > 1.0) fail(ErrorKind::Runtime, "[", op, "] label_smoothing must be between 0 and 1, got ", smoothing);
+  if (input.rank() == 0)
+    fail(ErrorKind::Shape, "[", op, "] expected input of shape (N, C), got a 0-d tensor");
+  if (!is_floating(input.dtype))
+    fail(ErrorKind::DType, "[", op, "] expected floating-point input, got ", name(input.dtype));
+  if (smoothing < 0.0 || smoothing > 1.0)
+    fail(ErrorKind::Runtime, "[", op, "] label_smoothing must be between 0 and 1, got ", smoothing);
   const int64_t classes = input.sizes[input.rank() == 1 ? 0 : 1];
   const bool soft = is_floating(target.dtype);
-  if (soft && !fused) fail(ErrorKind::DType, "[nll_loss] expected target classes of an integer dtype, got ", name(target.dtype));
+  if (soft && !fused)
+    fail(ErrorKind::DType, "[nll_loss] expected target classes of an integer dtype, got ",
+         name(target.dtype));
   Dims expected = input.sizes;
   if (!soft) expected.erase(input.rank() == 1 ? 0 : 1);
   if (target.sizes != expected)
-    fail(ErrorKind::Shape, "[", op, "] expected target of shape ", expected, " for input of shape ", input.sizes, ", got ", target.sizes);
+    fail(ErrorKind::Shape, "[", op, "] expected target of shape ", expected, " for input of shape ",
+         input.sizes, ", got ", target.sizes);
   if (weight && weight->sizes != Dims{classes})
-    fail(ErrorKind::Shape, "[", op, "] weight must have one element for each of the ", classes, " classes, got shape ", weight->sizes);
+    fail(ErrorKind::Shape, "[", op, "] weight must have one element for each of the ", classes,
+         " classes, got shape ", weight->sizes);
 
   const DType dtype = input.dtype == DType::Float64 ? DType::Float64 : DType::Float32;
   TensorRef x = ops::cast(input, dtype);
@@ -440,7 +473,8 @@ Result classification_loss(Args& args, bool fused) {
 }
 
 const Function kNllLossFunction("nll_loss", [](Args& args) { return classification_loss(args, false); });
-const Function kCrossEntropyFunction("cross_entropy", [](Args& args) { return classification_loss(args, true); });
+const Function kCrossEntropyFunction("cross_entropy",
+                                     [](Args& args) { return classification_loss(args, true); });
 
 }  // namespace
 
