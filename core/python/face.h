@@ -157,6 +157,7 @@ bool init_hooks(PyObject* module);
 bool init_custom_function(PyObject* module);
 bool init_generator(PyObject* module);
 bool init_frames(PyObject* module);
+bool init_module_call(PyObject* module);
 extern PyMethodDef autograd_functions[];
 extern PyMethodDef memory_functions[];
 PyObject* node_object(Node* node);  // new reference; None for null

@@ -192,13 +192,30 @@ PyObject* to_python(Result&& result) {
   return tuple.release();
 }
 
+// The values of one call: as many as its signature has, on the stack.
+class Values {
+ public:
+  explicit Values(int count) : count_(count) {
+    for (int i = 0; i < count_; ++i) new (&(*this)[i]) Value;
+  }
+  ~Values() {
+    for (int i = 0; i < count_; ++i) (*this)[i].~Value();
+  }
+  Value& operator[](int i) { return reinterpret_cast<Value*>(room_)[i]; }
+  std::span<Value> span() { return {&(*this)[0], static_cast<size_t>(count_)}; }
+
+ private:
+  int count_;
+  alignas(Value) std::byte room_[kMost * sizeof(Value)];
+};
+
 PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   FunctionObject* self = as_function(callable);
   const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
   return guarded([&]() -> PyObject* {
     const Signature& signature = *self->signature;
     const int total = static_cast<int>(signature.parameters.size());
-    Value values[kMost];
+    Values values(total);
     bool given[kMost] = {};
     Py_ssize_t taken = n;
     Object rest;
@@ -252,7 +269,7 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
         fail(ErrorKind::Type, "[", signature.name, "] missing argument '", parameter.name, "'");
       if (parameter.fallback.kind != Value::Kind::None) values[i] = parameter.fallback;
     }
-    Args call(signature.name.c_str(), {values, static_cast<size_t>(total)});
+    Args call(signature.name.c_str(), values.span());
     return to_python(self->target->body(call));
   });
 }

@@ -71,7 +71,7 @@ int fill(PyObject* module) {
   const bool ready = init_errors(module) && init_dtypes(module) && init_tensor_type(module) &&
                      add_backward(module) && init_ops(module) && init_functions(module) &&
                      init_autograd(module) && init_hooks(module) && init_custom_function(module) &&
-                     init_generator(module) && init_frames(module);
+                     init_generator(module) && init_frames(module) && init_module_call(module);
   return ready ? 0 : -1;
 }
 

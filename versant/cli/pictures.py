@@ -4,7 +4,6 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from versant import Tensor
@@ -33,7 +32,7 @@ def learning_curve(path: Path, history: "History") -> None:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(color=GREY, alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    FigureCanvasAgg(figure).print_png(path)
+    figure.savefig(path)
 
 
 def misread_digits(path: Path, images: Tensor, labels: Tensor, chances: Tensor) -> None:
@@ -54,4 +53,4 @@ def misread_digits(path: Path, images: Tensor, labels: Tensor, chances: Tensor) 
             axes.imshow(images[i, 0].tolist(), cmap="gray_r", vmin=0.0, vmax=1.0)
             sure = chances[i, guesses[i]].item()
             axes.set_title(f"read {guesses[i]} ({sure:.0%})\nis {truths[i]}", fontsize=10, color=INK)
-    FigureCanvasAgg(figure).print_png(path)
+    figure.savefig(path)

@@ -40,8 +40,8 @@ def write(file: IO[bytes], tensors: dict[str, Tensor], metadata: dict[str, str])
     for name, tensor in tensors.items():
         if tensor.dtype not in CODES:
             raise TypeError(f"[save] the format has no {tensor.dtype} ({name!r})")
-    # The header keeps the order of the dict. In the data wider elements come first, so that each tensor stands
-    # at a multiple of its element size.
+    # The header keeps the order of the dict. In the data, wider elements come first, so that each tensor
+    # stands at a multiple of its element size.
     header: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
     header.update(
         (name, {"dtype": CODES[tensor.dtype], "shape": list(tensor.shape)})

@@ -154,10 +154,10 @@ class _Boundary:
 def _replaced(changed: Any, grads: tuple[Any, ...]) -> tuple[Any, ...]:
     if changed is None:
         return grads
-    changed = changed if isinstance(changed, tuple) else (changed,)
-    if len(changed) != len(grads):
-        raise RuntimeError(f"[backward hook] returned {len(changed)} gradients in place of {len(grads)}")
-    return changed
+    replacement: tuple[Any, ...] = changed if isinstance(changed, tuple) else (changed,)
+    if len(replacement) != len(grads):
+        raise RuntimeError(f"[backward hook] returned {len(replacement)} gradients in place of {len(grads)}")
+    return replacement
 
 
 class _Identity(Function):

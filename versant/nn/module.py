@@ -4,13 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 import versant
-from versant import Tensor
+from versant import Tensor, _core
 from versant.nn.hooks import Hooks, RemovableHandle
 from versant.nn.parameter import Parameter
 from versant.nn.registry import Kind, Registered
 from versant.nn.state import IncompatibleKeys, load_into
-
-_ABSENT: Any = object()
 
 
 class Module:
@@ -48,15 +46,12 @@ class Module:
             f"[{type(self).__name__}] forward is not defined: write def forward(self, ...)"
         )
 
-    # The common call, one argument and no hooks, goes straight to forward.
-    def __call__(self, x: Any = _ABSENT, /, *args: Any, **kwargs: Any) -> Any:
-        if args or kwargs or self._has_hooks or x is _ABSENT:
-            if x is not _ABSENT:
-                args = (x, *args)
-            if self._has_hooks and self._hooks is not None:
-                return self._hooks.call(args, kwargs)
-            return self.forward(*args, **kwargs)
-        return self.forward(x)
+    # Straight to `forward` as long as the module has no hooks.
+    __call__: Callable[..., Any] = _core.module_call
+
+    def _call_hooked(self, *args: Any, **kwargs: Any) -> Any:
+        assert self._hooks is not None
+        return self._hooks.call(args, kwargs)
 
     # Registration -------------------------------------------------------------------------------------------
 
