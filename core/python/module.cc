@@ -63,7 +63,10 @@ bool add_backward(PyObject* module) {
 }
 
 int fill(PyObject* module) {
-  if (PyModule_AddStringConstant(module, "version", versant::version()) < 0) return -1;
+  if (PyModule_AddStringConstant(module, "version", versant::version()) < 0 ||
+      PyModule_AddStringConstant(module, "compiler", versant::compiler()) < 0 ||
+      PyModule_AddStringConstant(module, "onednn_version", versant::onednn_version().c_str()) < 0)
+    return -1;
   for (PyMethodDef* list : {general_functions, convert_functions, dlpack_functions, op_functions,
                             function_functions, autograd_functions})
     if (PyModule_AddFunctions(module, list) < 0) return -1;

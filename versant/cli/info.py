@@ -18,7 +18,7 @@ def info() -> str:
         "instruction set": _core.instruction_set(),
         "threads": versant.get_num_threads(),
         "compiler": _core.compiler,
-        "oneDNN": _core.onednn_version(),
+        "oneDNN": _core.onednn_version,
     }
     facts |= {name: _installed(name) for name in _EXTRAS}
     width = max(map(len, facts))
