@@ -198,7 +198,7 @@ struct NormalizeBackward final : Primitive {
   static void scale_gradients(Run& run, const Form& form, const Layout& layout, const T* g, const T* from,
                               const double* means, const double* rstds) {
     const int64_t n = form.channels ? layout.groups : layout.run;
-    for (int k = 1; k < 3; ++k) run.out[k] = Array::empty(Dims{n}, run.in[1]->dtype);
+    for (int k = 1; k < 3; ++k) run.out[k] = Array::empty(run.in[4]->sizes, run.in[1]->dtype);
     run.n_outputs = 3;
     T *d_scale = run.out[1].template as<T>(), *d_shift = run.out[2].template as<T>();
     const Layout sums = form.channels ? layout : Layout{n, 1, layout.groups, 1, layout.run};
