@@ -1,5 +1,6 @@
 // The extension module versant._core.
 #include "face.h"
+#include "machine/cpu.h"
 #include "machine/kernels.h"
 #include "machine/lock.h"
 #include "machine/memory.h"
@@ -35,6 +36,22 @@ PyObject* set_threads(PyObject*, PyObject* count) {
   });
 }
 PyObject* instruction_set(PyObject*, PyObject*) { return PyUnicode_FromString(kernels->isa); }
+PyObject* instruction_sets(PyObject*, PyObject*) {
+  const std::vector<std::string_view> names = supported_isas();
+  Object list(PyList_New(0));
+  for (const std::string_view name : names) {
+    Object text(PyUnicode_FromStringAndSize(name.data(), static_cast<Py_ssize_t>(name.size())));
+    if (!list || !text || PyList_Append(list.get(), text.get()) < 0) return nullptr;
+  }
+  return list.release();
+}
+PyObject* use_instruction_set(PyObject*, PyObject* name) {
+  const char* text = PyUnicode_AsUTF8(name);
+  if (!text) return nullptr;
+  if (select_isa(text)) Py_RETURN_NONE;
+  return PyErr_Format(PyExc_ValueError,
+                      "[use_instruction_set] this processor runs no instruction set named %R", name);
+}
 
 PyMethodDef general_functions[] = {
     {"memory_stats", memory_stats, METH_NOARGS, "Counters of the allocator, in bytes."},
@@ -44,6 +61,8 @@ PyMethodDef general_functions[] = {
     {"get_num_threads", get_threads, METH_NOARGS, "Threads that one op may use."},
     {"set_num_threads", set_threads, METH_O, "Sets the threads that one op may use."},
     {"instruction_set", instruction_set, METH_NOARGS, "The kernels in use: v2, v3 or v4."},
+    {"instruction_sets", instruction_sets, METH_NOARGS, "The kernels that can be used, the best first."},
+    {"use_instruction_set", use_instruction_set, METH_O, "Changes the kernels in use, for tests."},
     {},
 };
 
