@@ -1,6 +1,8 @@
 """Gradients: `backward` and `grad`, the modes that switch recording, custom functions, checks."""
 
-from versant.autograd import functional
+from importlib import import_module as _import_module
+from typing import Any as _Any
+
 from versant.autograd.function import Function
 from versant.autograd.gradients import backward, grad
 from versant.autograd.modes import (
@@ -11,6 +13,13 @@ from versant.autograd.modes import (
     no_grad,
     set_grad_enabled,
 )
+
+
+def __getattr__(name: str) -> _Any:
+    if name == "functional":
+        return _import_module("versant.autograd.functional")
+    raise AttributeError(f"module 'versant.autograd' has no attribute {name!r}")
+
 
 __all__ = [
     "Function",

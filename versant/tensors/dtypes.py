@@ -1,7 +1,6 @@
 """The dtypes by all their names, and what they can hold."""
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from versant import _core
@@ -30,16 +29,36 @@ NAMES: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class finfo:
+class _Limits:
+    """Read-only named values."""
+
+    def __init__(self, **values: Any) -> None:
+        self.__dict__.update(values)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{type(self).__name__} is read-only")
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.__dict__.items()))
+
+    def __repr__(self) -> str:
+        inner = ", ".join(f"{name}={value}" for name, value in self.__dict__.items())
+        return f"{type(self).__name__}({inner})"
+
+
+class finfo(_Limits):
     """Limits of a floating-point dtype: bits, eps, max, min, tiny, smallest_normal, resolution."""
 
-    dtype: Any
+    dtype: str
     bits: int
     eps: float
     max: float
     min: float
     tiny: float
+    smallest_normal: float
     resolution: float
 
     def __init__(self, dtype: Any = None) -> None:
@@ -52,24 +71,22 @@ class finfo:
         top = 2 ** (exponent - 1) - 1
         largest = math.ldexp(2.0 - 2.0**-fraction, top)
         tiny = math.ldexp(1.0, 1 - top)
-        digits = int(fraction * math.log10(2))
-        for name, value in {
-            "dtype": dtype.name, "bits": 1 + exponent + fraction, "eps": 2.0**-fraction, "max": largest,
-            "min": -largest, "tiny": tiny, "resolution": 10.0**-digits,
-        }.items():  # fmt: skip
-            object.__setattr__(self, name, value)
+        super().__init__(
+            dtype=dtype.name,
+            bits=1 + exponent + fraction,
+            eps=2.0**-fraction,
+            max=largest,
+            min=-largest,
+            tiny=tiny,
+            smallest_normal=tiny,
+            resolution=10.0 ** -int(fraction * math.log10(2)),
+        )
 
-    @property
-    def smallest_normal(self) -> float:
-        """The smallest positive number of full precision."""
-        return self.tiny
 
-
-@dataclass(frozen=True)
-class iinfo:
+class iinfo(_Limits):
     """Limits of an integer dtype: bits, max, min."""
 
-    dtype: Any
+    dtype: str
     bits: int
     max: int
     min: int
@@ -79,10 +96,7 @@ class iinfo:
             raise TypeError(f"[iinfo] expected an integer dtype, got {dtype!r}; use finfo")
         bits = 8 * dtype.itemsize
         low = -(2 ** (bits - 1)) if dtype.is_signed else 0
-        object.__setattr__(self, "dtype", dtype.name)
-        object.__setattr__(self, "bits", bits)
-        object.__setattr__(self, "min", low)
-        object.__setattr__(self, "max", low + 2**bits - 1)
+        super().__init__(dtype=dtype.name, bits=bits, max=low + 2**bits - 1, min=low)
 
 
 NAMES.update({"finfo": finfo, "iinfo": iinfo})

@@ -100,7 +100,9 @@ def frombuffer(
     return result.requires_grad_() if requires_grad else result
 
 
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+def tensor(
+    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+) -> Tensor:
     """A tensor of its own from numbers, nested sequences, arrays or tensors.
 
     dtype: by default that of the data; Python floats give the default dtype, ints int64.
@@ -143,7 +145,9 @@ def __repr__(self: Tensor) -> str:
     return represent(self)
 
 
-def _rebuild(data: bytes, dtype: Any, shape: tuple[int, ...], requires_grad: bool, kind: Any, extra: Any) -> Tensor:
+def _rebuild(
+    data: bytes, dtype: Any, shape: tuple[int, ...], requires_grad: bool, kind: Any, extra: Any
+) -> Tensor:
     flat = _core.frombuffer(bytearray(data), dtype, -1, 0) if data else _core.full((0,), None, dtype, False)
     result = flat.view(shape)
     if kind is not Tensor:
@@ -159,7 +163,14 @@ def __reduce_ex__(self: Tensor, protocol: Any) -> Any:
     if self.requires_grad and not self.is_leaf:
         raise RuntimeError("[pickle] only leaf tensors can be pickled or deep-copied; detach() it first")
     raw = self.detach()._to_bytes()
-    return _rebuild, (raw, self.dtype, tuple(self.shape), self.requires_grad, type(self), dict(self.__dict__) or None)
+    return _rebuild, (
+        raw,
+        self.dtype,
+        tuple(self.shape),
+        self.requires_grad,
+        type(self),
+        dict(self.__dict__) or None,
+    )
 
 
 def __copy__(self: Tensor) -> Tensor:
