@@ -26,28 +26,27 @@ void fail_out_of_bounds(const char* op, int64_t index, int axis, int64_t size) {
 void check_bounds(const char* op, const Array& index, int axis, int64_t size) {
   const Nest<1> nest(index.sizes, {&index.strides});
   const auto* positions = index.as<int64_t>();
-  const auto limit = static_cast<uint64_t>(size);
   std::atomic<bool> any{false};
   {
     Unlocked unlocked(index.bytes() >= kUnlockBytes);
     parallel_for(index.numel, kParallelBytes / 8, [&](int64_t begin, int64_t end) {
-      bool bad = false;
+      int64_t bad = 0;
       nest.for_range(begin, end, [&](const int64_t(&start)[1], int64_t count) {
         const int64_t* at = positions + start[0];
         const int64_t step = nest.step(0);
         if (step == 1)
-          for (int64_t i = 0; i < count; ++i) bad |= static_cast<uint64_t>(at[i]) >= limit;
+          for (int64_t i = 0; i < count; ++i) bad |= outside(at[i], 0, size);
         else
-          for (int64_t i = 0; i < count; ++i) bad |= static_cast<uint64_t>(at[i * step]) >= limit;
+          for (int64_t i = 0; i < count; ++i) bad |= outside(at[i * step], 0, size);
       });
-      if (bad) any = true;
+      if (bad < 0) any = true;
     });
   }
   if (!any) return;
   nest.for_all([&](const int64_t(&start)[1], int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
       const int64_t at = positions[start[0] + i * nest.step(0)];
-      if (static_cast<uint64_t>(at) >= limit) fail_out_of_bounds(op, at, axis, size);
+      if (outside(at, 0, size) < 0) fail_out_of_bounds(op, at, axis, size);
     }
   });
 }

@@ -5,6 +5,14 @@
 
 namespace versant {
 
+// Negative when `at` is not in [lowest, size); sums and bits alone, so that loops over it become vectors.
+inline int64_t outside(int64_t at, int64_t lowest, int64_t size) {
+  const auto position = static_cast<uint64_t>(at);
+  const uint64_t above = static_cast<uint64_t>(size - 1) - position;
+  const uint64_t below = position - static_cast<uint64_t>(lowest);
+  return static_cast<int64_t>(above | below);
+}
+
 // Raises unless the dtype is an integer one.
 void check_index_dtype(const char* op, DType dtype);
 // The same positions as int64.

@@ -35,13 +35,13 @@ struct Contribution {
     const int64_t stride = span ? strides[span - 1] : 0;
     const Nest<1> nest(index.sizes, {&index.strides});
     const int64_t step = nest.step(0), lowest = wrap ? -size : 0;
-    uint8_t bad = 0;
+    int64_t bad = 0;
     nest.for_all([&](const int64_t(&start)[1], int64_t count) {
       const T* from = index.as<T>() + start[0];
       auto each = [&](auto step, auto locate) {
         for (int64_t i = 0; i < count; ++i) {
           int64_t at = from[i * step];
-          bad |= at < lowest || at >= size;
+          bad |= outside(at, lowest, size);
           at += at < 0 ? size : 0;
           offsets[i] = (first ? 0 : offsets[i]) + static_cast<uint64_t>(locate(at));
         }
@@ -56,7 +56,7 @@ struct Contribution {
         each(step, flat);
       offsets += count;
     });
-    return !bad;
+    return bad >= 0;
   }
 };
 
@@ -66,7 +66,7 @@ struct Contribution {
   nest.for_all([&](const int64_t(&start)[1], int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
       const int64_t at = index.as<int64_t>()[start[0] + i * nest.step(0)];
-      if (at >= part.size || at < (part.wrap ? -part.size : 0)) fail_out_of_bounds(op, at, axis, part.size);
+      if (outside(at, part.wrap ? -part.size : 0, part.size) < 0) fail_out_of_bounds(op, at, axis, part.size);
     }
   });
   fail(ErrorKind::Index, "[", op, "] an index changed while it was read");

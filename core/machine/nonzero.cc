@@ -29,19 +29,30 @@ int64_t count_flags(const uint8_t* flags, int64_t n) {
   return count;
 }
 
-// Calls visit(position) for each set flag. Eight zeros at a time are passed over.
+// Calls visit(positions, count) with the positions of set flags, a block at a time. Blocks are filled without
+// branches, because no processor foresees random flags; eight zeros at a time are passed over.
 template <typename Visit>
 void for_flags(const uint8_t* flags, int64_t begin, int64_t end, Visit visit) {
-  int64_t i = begin;
-  for (; i + 8 <= end; i += 8) {
-    uint64_t word;
-    std::memcpy(&word, flags + i, 8);
-    if (word == 0) continue;
-    for (int64_t k = 0; k < 8; ++k)
-      if (flags[i + k]) visit(i + k);
+  constexpr int64_t kBlock = 512;
+  int64_t positions[kBlock];
+  for (int64_t from = begin; from < end; from += kBlock) {
+    const int64_t to = std::min(end, from + kBlock);
+    int64_t count = 0, i = from;
+    for (; i + 8 <= to; i += 8) {
+      uint64_t word;
+      std::memcpy(&word, flags + i, 8);
+      if (word == 0) continue;
+      for (int64_t k = 0; k < 8; ++k) {
+        positions[count] = i + k;
+        count += flags[i + k] != 0;
+      }
+    }
+    for (; i < to; ++i) {
+      positions[count] = i;
+      count += flags[i] != 0;
+    }
+    visit(positions, count);
   }
-  for (; i < end; ++i)
-    if (flags[i]) visit(i);
 }
 
 // Turns rising flat positions into coordinates; those of the axes before the last change only at a line's
@@ -99,14 +110,15 @@ struct Nonzero final : Primitive {
       const int64_t from = begin * kChunk, to = std::min(n, end * kChunk);
       if (!coordinates || x.rank() == 1) {
         int64_t* write = out + start[begin];
-        for_flags(at, from, to, [&](int64_t position) { *write++ = position; });
+        for_flags(at, from, to, [&](const int64_t* positions, int64_t count) {
+          write = std::copy_n(positions, count, write);
+        });
         return;
       }
       Coordinates split(x.sizes);
       int64_t* write = out + start[begin] * x.rank();
-      for_flags(at, from, to, [&](int64_t position) {
-        split.write(position, write);
-        write += x.rank();
+      for_flags(at, from, to, [&](const int64_t* positions, int64_t count) {
+        for (int64_t i = 0; i < count; ++i, write += x.rank()) split.write(positions[i], write);
       });
     });
   }

@@ -20,21 +20,35 @@ Dims strides_beside(const Array& x, int axis, int rank) {
   return strides;
 }
 
+// Calls body(to_step, at_step, from_step) with constants for the two usual cases: the axis is the last one,
+// or another one is, and the arrays are contiguous along it.
+template <typename Body>
+void with_steps(int64_t to_step, int64_t at_step, int64_t from_step, Body body) {
+  constexpr std::integral_constant<int64_t, 0> zero;
+  constexpr std::integral_constant<int64_t, 1> one;
+  if (to_step == 0 && at_step == 1 && from_step == 1)
+    body(zero, one, one);
+  else if (to_step == 1 && at_step == 1 && from_step == 1)
+    body(one, one, one);
+  else
+    body(to_step, at_step, from_step);
+}
+
 template <typename T>
 bool gather(T* out, const T* x, int64_t x_stride, int64_t size, const int64_t* index, const Nest<3>& nest,
             int64_t begin, int64_t end) {
-  const auto limit = static_cast<uint64_t>(size);
-  bool bad = false;
+  int64_t bad = 0;
   nest.for_range(begin, end, [&](const int64_t(&start)[3], int64_t count) {
-    const int64_t* at = index + start[1];
-    const int64_t out_step = nest.step(0), at_step = nest.step(1), x_step = nest.step(2);
-    for (int64_t j = 0; j < count; ++j) bad |= static_cast<uint64_t>(at[j * at_step]) >= limit;
-    if (bad) return;
     T* to = out + start[0];
+    const int64_t* at = index + start[1];
     const T* from = x + start[2];
-    for (int64_t j = 0; j < count; ++j) to[j * out_step] = from[j * x_step + at[j * at_step] * x_stride];
+    with_steps(nest.step(2), nest.step(1), nest.step(0), [&](auto x_step, auto at_step, auto out_step) {
+      for (int64_t j = 0; j < count; ++j) bad |= outside(at[j * at_step], 0, size);
+      if (bad < 0) return;
+      for (int64_t j = 0; j < count; ++j) to[j * out_step] = from[j * x_step + at[j * at_step] * x_stride];
+    });
   });
-  return !bad;
+  return bad >= 0;
 }
 
 struct Assign {
@@ -102,13 +116,22 @@ void scatter(const Array& x, int axis, const Array& index, const Array& src, Com
       T* to = to_all + start[0];
       const int64_t* at = at_all + start[1];
       const T* from = from_all + start[2];
-      const int64_t to_step = nest.step(0), at_step = nest.step(1), from_step = nest.step(2);
-      for (int64_t j = 0; j < count; ++j) {
-        const int64_t place = at[j * at_step];
-        if (place < part.low || place >= part.high) continue;
-        T& element = to[j * to_step + place * stride];
-        element = combine(element, from[j * from_step]);
-      }
+      const bool all = part.high == INT64_MAX;
+      with_steps(nest.step(0), nest.step(1), nest.step(2), [&](auto to_step, auto at_step, auto from_step) {
+        if (all) {
+          for (int64_t j = 0; j < count; ++j) {
+            T& element = to[j * to_step + at[j * at_step] * stride];
+            element = combine(element, from[j * from_step]);
+          }
+          return;
+        }
+        for (int64_t j = 0; j < count; ++j) {
+          const int64_t place = at[j * at_step];
+          if (place < part.low || place >= part.high) continue;
+          T& element = to[j * to_step + place * stride];
+          element = combine(element, from[j * from_step]);
+        }
+      });
     });
   };
 
