@@ -353,8 +353,8 @@ void apply_in_place(ElementwiseOp& op, std::span<const Input> inputs, Tensor& ou
          " cannot hold a result of shape ", sizes);
   }
   check_in_place(out, op.name.c_str());
-  // An input that shares memory with the output in another arrangement is read from a copy, and so is one that
-  // the gradient reads.
+  // An input that shares memory with the output in another arrangement is read from a copy, and so is one
+  // that the gradient reads.
   const uint32_t kept = modes.grad ? kept_by_gradient(op, inputs) : 0;
   Input safe[kMaxInputs];
   TensorRef copies[kMaxInputs];

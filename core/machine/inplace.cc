@@ -78,9 +78,11 @@ Window window_of(const Tensor& view, const Tensor& base) {
 [[noreturn]] void refuse_unrecorded(const ViewInfo& view, const char* op) {
   fail(ErrorKind::Runtime, "[", op, "] ",
        view.origin == ViewInfo::Origin::WithoutGrad
-           ? "a view made in no_grad, or its base, is changed in place with grad mode enabled; make the view and "
+           ? "a view made in no_grad, or its base, is changed in place with grad mode enabled; make the view "
+             "and "
              "the change either both inside no_grad() or both outside"
-           : "a view made by a custom Function, or its base, is changed in place; return a clone() from forward");
+           : "a view made by a custom Function, or its base, is changed in place; return a clone() from "
+             "forward");
 }
 
 }  // namespace
@@ -122,7 +124,8 @@ void rebase_history(Tensor& tensor, Node* node, int self_input, uint32_t output_
     return;
   }
   if (!node) return;
-  if (tensor.view->origin != ViewInfo::Origin::Recorded) refuse_unrecorded(*tensor.view, node->name().c_str());
+  if (tensor.view->origin != ViewInfo::Origin::Recorded)
+    refuse_unrecorded(*tensor.view, node->name().c_str());
   if (node->n_outputs > 1) {
     fail(ErrorKind::Runtime, "[", node->name(),
          "] a view cannot be changed in place by a function with several outputs; clone() it first");

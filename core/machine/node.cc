@@ -90,7 +90,8 @@ TensorRef Saved::unpack(const Node& node, const Edge* edge) const {
 
 void Saved::refuse_inference() {
   fail(ErrorKind::Runtime,
-       "[backward] inference tensors cannot be saved for the gradient; clone() them outside inference mode first");
+       "[backward] inference tensors cannot be saved for the gradient; clone() them outside inference mode "
+       "first");
 }
 
 namespace {

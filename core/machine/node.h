@@ -119,7 +119,8 @@ struct Saved {
   }
   // Raises for values made in inference mode, which take no part in gradients.
   void keep(const Tensor& value) {
-    if (value.inference) [[unlikely]] refuse_inference();
+    if (value.inference) [[unlikely]]
+      refuse_inference();
     keep(static_cast<const Array&>(value));
   }
   [[noreturn]] static void refuse_inference();

@@ -150,7 +150,8 @@ Outputs apply(const Primitive& primitive, std::span<Tensor* const> inputs, const
   Run run(arrays.span, attributes);
   primitive.run(run);
   Ref<Node> node;
-  if (modes.grad) node = Ref<Node>::steal(record(primitive, inputs, attributes, run.out, run.n_outputs, false));
+  if (modes.grad)
+    node = Ref<Node>::steal(record(primitive, inputs, attributes, run.out, run.n_outputs, false));
   Outputs result;
   for (int k = 0; k < run.n_outputs; ++k) {
     TensorRef tensor = Tensor::make(std::move(run.out[k]));

@@ -41,7 +41,8 @@ Ref<Tensor> Tensor::make_like(const Array& like, DType dtype) {
 }
 
 void Tensor::destroy(Tensor* tensor) {
-  if (tensor_hooks.dealloc && (tensor->pinned_type || tensor->tracked || tensor->host_dict || tensor->host_weakrefs)) {
+  if (tensor_hooks.dealloc &&
+      (tensor->pinned_type || tensor->tracked || tensor->host_dict || tensor->host_weakrefs)) {
     tensor_hooks.dealloc(tensor);
     return;
   }

@@ -60,7 +60,8 @@ struct FunctionNode final : Node {
   void backward(Grads outputs, Grads inputs, uint64_t wanted) override;
 };
 
-// Whether a gradient of shape `from` belongs to a value of shape `to`, perhaps before broadcasting was undone.
+// Whether a gradient of shape `from` belongs to a value of shape `to`, perhaps before broadcasting was
+// undone.
 bool sums_to(const Dims& from, const Dims& to) {
   const int lead = from.size() - to.size();
   if (lead < 0) return false;

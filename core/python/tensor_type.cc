@@ -1,8 +1,8 @@
 // The Tensor type: allocation, destruction, and the parts that make it an object.
 //
 // Tensors that the machine makes come from its pool (tensor.h, Note [One object]). They carry the collector's
-// header but are not tracked until they get an attribute dictionary, a hook or a custom function's context, the
-// ways in which they can join a cycle that Python made. Instances of Python subclasses (nn.Parameter) are
+// header but are not tracked until they get an attribute dictionary, a hook or a custom function's context,
+// the ways in which they can join a cycle that Python made. Instances of Python subclasses (nn.Parameter) are
 // allocated and tracked by Python.
 #include <new>
 

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+
 import versant as vs
 
 
@@ -105,7 +106,8 @@ def test_the_result_replaces_the_history_of_a_plain_tensor():
     buffer = vs.zeros(2, dtype=vs.float64)
     assert buffer.is_leaf
     buffer.add_(w * 3)
-    assert buffer.requires_grad and not buffer.is_leaf
+    assert buffer.requires_grad
+    assert not buffer.is_leaf
     (buffer * buffer).sum().backward()
     same(w.grad, [18, 36])
 
@@ -129,7 +131,8 @@ def test_copy_into_sends_the_gradient_to_the_source():
     a.copy_(y)
     assert a.dtype is vs.float64
     a.sum().backward()
-    assert y.grad.dtype is vs.float32 and y.grad.tolist() == [2]
+    assert y.grad.dtype is vs.float32
+    assert y.grad.tolist() == [2]
     assert x.grad is None or not x.grad.numpy().any()
 
 
@@ -162,7 +165,8 @@ def test_a_changed_saved_value_is_found_and_the_line_that_saved_it_named():
         b.sum().backward()
     message = str(caught.value)
     assert f"sin at {__file__}:{line_of('the op that saved')} " in message
-    assert "float64[2]" in message and "version 1; expected version 0" in message
+    assert "float64[2]" in message
+    assert "version 1; expected version 0" in message
 
 
 def test_a_changed_saved_result_is_found():
@@ -224,7 +228,8 @@ def test_versions_count_writes():
     a.add_(1)
     a[0] = 2
     a.view(3, 1).zero_()
-    assert a._version == 3 and a.detach()._version == 3
+    assert a._version == 3
+    assert a.detach()._version == 3
 
 
 # --- what may not be changed --------------------------------------------------------------------------------
@@ -248,7 +253,9 @@ def test_leaves_that_require_grad_may_not_be_changed():
     with vs.no_grad():
         x.add_(1)
         x[0].zero_()
-    assert x.is_leaf and x.requires_grad and x._version == 2
+    assert x.is_leaf
+    assert x.requires_grad
+    assert x._version == 2
 
 
 def test_expanded_tensors_may_not_be_changed():
@@ -261,7 +268,8 @@ def test_expanded_tensors_may_not_be_changed():
     ):
         with pytest.raises(RuntimeError, match="share one memory location"):
             change()
-    assert a.tolist() == [[1, 1, 1], [1, 1, 1]] and a._version == 0
+    assert a.tolist() == [[1, 1, 1], [1, 1, 1]]
+    assert a._version == 0
     a[0].add_(1)
     assert a.tolist() == [[2, 2, 2], [2, 2, 2]]
 
@@ -273,7 +281,9 @@ def test_a_result_must_fit_the_tensor():
     n = vs.ones(3, dtype=vs.int64)
     with pytest.raises(vs.DTypeError, match="can't be cast"):
         n.add_(0.5)
-    assert a.tolist() == [1, 1, 1] and n.tolist() == [1, 1, 1] and a._version == n._version == 0
+    assert a.tolist() == [1, 1, 1]
+    assert n.tolist() == [1, 1, 1]
+    assert a._version == n._version == 0
 
 
 # --- views --------------------------------------------------------------------------------------------------
@@ -282,8 +292,12 @@ def test_a_result_must_fit_the_tensor():
 def test_views_share_memory_and_know_their_base():
     a = vs.zeros(2, 3)
     v = a[1]
-    assert v._base is a and v[1:]._base is a and a.t().view(3, 2)._base is a
-    assert a._base is None and a.detach()._base is None and a[vs.tensor([0])]._base is None
+    assert v._base is a
+    assert v[1:]._base is a
+    assert a.t().view(3, 2)._base is a
+    assert a._base is None
+    assert a.detach()._base is None
+    assert a[vs.tensor([0])]._base is None
     v[2] = 5
     assert a.tolist() == [[0, 0, 0], [0, 0, 5]]
 
@@ -457,7 +471,8 @@ def test_a_view_of_an_untracked_tensor_gives_it_history():
     buffer = vs.zeros(2, 2, dtype=vs.float64)
     early = buffer[0]
     buffer[1] = w
-    assert buffer.requires_grad and early.requires_grad
+    assert buffer.requires_grad
+    assert early.requires_grad
     (buffer * buffer).sum().backward()
     same(w.grad, [2, 4])
 
@@ -488,7 +503,8 @@ def test_retained_and_hooked_gradients_around_a_change():
     a.register_hook(lambda g: late.append(g.tolist()))
     (a * 5).sum().backward()
     same(a.grad, [5, 5])
-    assert early == [[15, 15]] and late == [[5, 5]]
+    assert early == [[15, 15]]
+    assert late == [[5, 5]]
     same(x.grad, [15, 15])
 
 
@@ -529,7 +545,8 @@ def test_views_made_without_recording_may_not_be_changed_with_recording():
         v.mul_(x[:1])
     with vs.no_grad():
         v.mul_(x[:1])
-    assert plain.tolist() == [1, 0] and not plain.requires_grad
+    assert plain.tolist() == [1, 0]
+    assert not plain.requires_grad
 
 
 def test_a_view_made_without_recording_is_refused_after_its_base_got_history():
@@ -557,7 +574,9 @@ def test_changes_in_no_grad_are_not_recorded():
 def test_a_view_may_become_a_leaf_of_its_own():
     a = vs.ones(2, 2, dtype=vs.float64)
     v = a[0].requires_grad_()
-    assert v.is_leaf and v.requires_grad and not a.requires_grad
+    assert v.is_leaf
+    assert v.requires_grad
+    assert not a.requires_grad
     w = leaf([[2.0, 2.0], [2.0, 2.0]])
     out = v * 3
     a.mul_(w)

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+
 import versant as vs
 
 
@@ -21,9 +22,11 @@ def records():
 
 
 def test_contexts_nest():
-    assert vs.is_grad_enabled() and records()
+    assert vs.is_grad_enabled()
+    assert records()
     with vs.no_grad():
-        assert not vs.is_grad_enabled() and not records()
+        assert not vs.is_grad_enabled()
+        assert not records()
         with vs.enable_grad():
             assert records()
             with vs.no_grad():
@@ -35,9 +38,10 @@ def test_contexts_nest():
 
 @pytest.mark.parametrize("make", [vs.no_grad, vs.inference_mode, lambda: vs.set_grad_enabled(False)])
 def test_an_exception_leaves_the_mode(make):
-    with pytest.raises(ZeroDivisionError), make():
-        1 / 0
-    assert vs.is_grad_enabled() and not vs.is_inference_mode_enabled()
+    with pytest.raises(KeyError), make():
+        raise KeyError
+    assert vs.is_grad_enabled()
+    assert not vs.is_inference_mode_enabled()
 
 
 def test_one_object_may_be_entered_again():
@@ -77,7 +81,8 @@ def test_set_grad_enabled_as_a_context(on):
 def test_creation_in_no_grad_may_still_require_grad():
     with vs.no_grad():
         x = leaf(X)
-    assert x.requires_grad and (x * 2).requires_grad
+    assert x.requires_grad
+    assert (x * 2).requires_grad
 
 
 def test_backward_works_inside_no_grad():
@@ -127,7 +132,8 @@ def test_decorated_functions(function):
     x = leaf(X)
     assert not function(x).requires_grad
     assert vs.is_grad_enabled()
-    assert function.__doc__ == "Doubles." and function.__name__ in (
+    assert function.__doc__ == "Doubles."
+    assert function.__name__ in (
         "bare",
         "called",
         "switched",
@@ -136,7 +142,8 @@ def test_decorated_functions(function):
     )
     with pytest.raises(TypeError):
         function(None)
-    assert vs.is_grad_enabled() and not vs.is_inference_mode_enabled()
+    assert vs.is_grad_enabled()
+    assert not vs.is_inference_mode_enabled()
 
 
 def test_the_decorator_set_grad_enabled_does_not_switch_at_definition():
@@ -159,7 +166,9 @@ def test_enable_grad_as_a_decorator():
         return records()
 
     with vs.no_grad():
-        assert f() and g() and not records()
+        assert f()
+        assert g()
+        assert not records()
 
 
 def test_decorated_methods_and_recursion():
@@ -203,15 +212,18 @@ def test_generators_are_inside_only_while_they_run(decorate):
 
     generator = numbers()
     assert vs.is_grad_enabled()
-    assert next(generator) == 0 and vs.is_grad_enabled()
-    assert generator.send("a") == 1 and vs.is_grad_enabled()
+    assert next(generator) == 0
+    assert vs.is_grad_enabled()
+    assert generator.send("a") == 1
+    assert vs.is_grad_enabled()
     with vs.no_grad():
         assert next(generator) == 2
         assert not vs.is_grad_enabled()
     with pytest.raises(StopIteration) as stop:
         generator.send("c")
     assert stop.value.value == ["a", None, "c"]
-    assert list(numbers()) == [0, 1, 2] and vs.is_grad_enabled()
+    assert list(numbers()) == [0, 1, 2]
+    assert vs.is_grad_enabled()
 
     closed = numbers()
     next(closed)
@@ -260,16 +272,24 @@ def test_modes_belong_to_a_thread():
 def test_inference_mode_makes_inference_tensors():
     x = leaf(X)
     with vs.inference_mode():
-        assert vs.is_inference_mode_enabled() and not vs.is_grad_enabled()
+        assert vs.is_inference_mode_enabled()
+        assert not vs.is_grad_enabled()
         y = x * 2
         made = vs.ones(2, dtype=vs.float64)
-        assert y.is_inference() and made.is_inference() and made[0].is_inference() and not y.requires_grad
-        assert not x.is_inference() and not x[0].is_inference()
+        assert y.is_inference()
+        assert made.is_inference()
+        assert made[0].is_inference()
+        assert not y.requires_grad
+        assert not x.is_inference()
+        assert not x[0].is_inference()
         y.add_(1)
         with vs.inference_mode(False):
-            assert records() and not (x * 2).is_inference()
-    assert not vs.is_inference_mode_enabled() and vs.is_grad_enabled()
-    assert y.is_inference() and y.tolist() == [3, 5]
+            assert records()
+            assert not (x * 2).is_inference()
+    assert not vs.is_inference_mode_enabled()
+    assert vs.is_grad_enabled()
+    assert y.is_inference()
+    assert y.tolist() == [3, 5]
 
 
 def test_an_inference_tensor_outside():
@@ -279,8 +299,11 @@ def test_an_inference_tensor_outside():
     # what saves nothing may use it
     (w + y).sum().backward()
     assert w.grad.tolist() == [1, 1]
-    assert not (y * 2).is_inference() and not y.clone().is_inference()
-    assert y[0].is_inference() and y.view(2, 1).is_inference() and y.detach().is_inference()
+    assert not (y * 2).is_inference()
+    assert not y.clone().is_inference()
+    assert y[0].is_inference()
+    assert y.view(2, 1).is_inference()
+    assert y.detach().is_inference()
     with pytest.raises(RuntimeError, match="inference tensors cannot be saved"):
         w * y
     assert (w * y.clone()).requires_grad

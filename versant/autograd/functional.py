@@ -58,9 +58,10 @@ def vjp(
 def jvp(
     func: Callable[..., Any], inputs: Tensors, v: Tensors | None = None, create_graph: bool = False
 ) -> tuple[Any, Any]:
-    """The value of func(*inputs) and its Jacobian times v, by differentiating the vjp, which is linear in its weight.
+    """The value of func(*inputs) and its Jacobian times v.  v: of the inputs' shapes; 1 for one element.
 
-    v: of the inputs' shapes; 1 for one element.  (Townsend, "A new trick for calculating Jacobian vector products", 2017)
+    The vjp is linear in its weight; its derivative by the weight is the jvp.
+    (Townsend, "A new trick for calculating Jacobian vector products", 2017)
     """
     xs = _fresh(inputs, create_graph)
     outputs = func(*xs)

@@ -150,7 +150,10 @@ class set_grad_enabled(_GradMode):
 
 
 class inference_mode(_Mode):
-    """Inside, nothing is recorded and new tensors can never take part in gradients.  mode: False switches it off."""
+    """Inside, nothing is recorded and new tensors can never take part in gradients.
+
+    mode: False switches it off.
+    """
 
     def __new__(cls, mode: bool | Callable[..., Any] = True) -> Any:
         made = super().__new__(cls)
