@@ -8,7 +8,7 @@ from versant import _core
 class Function(_core.FunctionBase):
     """The base of an op whose forward and backward are written in Python.
 
-    forward(ctx, *args) computes; backward(ctx, *grads) returns one gradient (or None) per argument of forward.
+    forward(ctx, *args) computes; backward(ctx, *grads) returns a gradient (or None) per argument of forward.
     Call it with `apply`. With a `setup_context(ctx, inputs, output)`, forward takes no ctx.
 
     >>> import versant as vs

@@ -1,0 +1,182 @@
+"""Several Python threads on the tape."""
+
+import threading
+
+import numpy as np
+
+import versant as vs
+
+
+def leaf(values):
+    return vs.tensor(values, dtype=vs.float64, requires_grad=True)
+
+
+def in_threads(n, work):
+    """Runs work(i) in n threads at once; an exception in one of them is raised here."""
+    errors = []
+    barrier = threading.Barrier(n)
+
+    def run(i):
+        try:
+            barrier.wait()
+            work(i)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(n)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def test_separate_graphs():
+    results = [None] * 4
+
+    def work(i):
+        for _ in range(20):
+            x = leaf(np.full(5000, 1.0 + i))
+            y = x
+            for _ in range(30):
+                y = y * 1.01 + 0.5
+            (y * y).sum().backward()
+            results[i] = x.grad.numpy().copy()
+
+    in_threads(4, work)
+    for i, got in enumerate(results):
+        y, slope = 1.0 + i, 1.0
+        for _ in range(30):
+            y, slope = y * 1.01 + 0.5, slope * 1.01
+        np.testing.assert_allclose(got, 2 * y * slope, rtol=1e-12)
+
+
+def test_graphs_that_share_leaves():
+    shared = leaf(np.ones(2000))
+
+    def work(i):
+        for _ in range(25):
+            y = shared
+            for _ in range(20):
+                y = y + 1.0
+            (y * (i + 1.0)).sum().backward()
+
+    in_threads(4, work)
+    np.testing.assert_array_equal(shared.grad.numpy(), 25.0 * (1 + 2 + 3 + 4))
+
+
+def test_graphs_that_share_nodes():
+    x = leaf(np.linspace(0.1, 1.0, 300_000))
+    trunk = x
+    for _ in range(5):
+        trunk = trunk.sin()
+    results = [None] * 4
+
+    def work(i):
+        for _ in range(5):
+            (g,) = vs.autograd.grad((trunk * (i + 1.0)).sum(), x, retain_graph=True)
+            results[i] = g.numpy()
+
+    in_threads(4, work)
+    for i in range(4):
+        np.testing.assert_allclose(results[i], results[0] * (i + 1), rtol=1e-12)
+
+
+def test_shared_nodes_with_hooks_that_switch_threads():
+    x = leaf([1.0])
+    trunk = x * 2
+    pause = threading.Event()
+
+    def hook(g):
+        pause.wait(0.0005)  # lets other passes come by
+
+    trunk.register_hook(hook)
+    branch = trunk * 3
+    branch.register_hook(hook)
+    totals = []
+
+    def work(i):
+        for _ in range(10):
+            (g,) = vs.autograd.grad(branch + trunk, x, retain_graph=True)
+            totals.append(g.item())
+            (branch + trunk).backward(retain_graph=True)
+
+    in_threads(4, work)
+    assert totals == [8.0] * 40
+    assert x.grad.item() == 8 * 40
+
+
+def test_another_thread_makes_progress_during_big_kernels():
+    """While one thread is inside a single call of the machine, another one runs Python."""
+    x = vs.ones(4_000_000, dtype=vs.float64)
+    ticks = [0]
+    stop = threading.Event()
+
+    def tick():
+        while not stop.is_set():
+            ticks[0] += 1
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    try:
+        gained = 0
+        for _ in range(20):
+            before = ticks[0]
+            x.sin()
+            gained += ticks[0] > before
+    finally:
+        stop.set()
+        thread.join()
+    assert gained >= 5
+
+
+def test_a_pass_ends_in_the_thread_that_dropped_it():
+    """Graphs made in one thread, used in another, destroyed in a third."""
+    graphs = []
+
+    def make(i):
+        x = leaf(np.ones(100))
+        y = x
+        for _ in range(2000):
+            y = y * 1.0
+        graphs.append((x, y.sum()))
+
+    in_threads(3, make)
+
+    def use(i):
+        x, loss = graphs[i]
+        loss.backward()
+        assert x.grad[0].item() == 1
+
+    in_threads(3, use)
+
+    def drop(i):
+        graphs[i] = None
+
+    in_threads(3, drop)
+    assert graphs == [None] * 3
+
+
+def test_exceptions_in_one_thread_leave_the_others_alone():
+    x = leaf(np.ones(1000))
+
+    class Boom(Exception):
+        pass
+
+    def work(i):
+        for _ in range(20):
+            y = x * 2
+            if i % 2:
+
+                def explode(g):
+                    raise Boom
+
+                y.register_hook(explode)
+            try:
+                y.sum().backward()
+            except Boom:
+                assert i % 2
+
+    in_threads(4, work)
+    assert x.grad.tolist() == [80.0] * 1000
