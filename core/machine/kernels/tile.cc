@@ -1,0 +1,130 @@
+// The tiles themselves, one function for each number of rows and of vectors, and the packing of panels.
+#include "machine/kernels/tile.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+namespace versant::isa::VERSANT_ISA {
+
+namespace {
+
+template <class T, int rows, int vectors, bool k_major>
+void tile(const TileJob<T>& job) {
+  constexpr int lanes = kLanes<T>;
+  constexpr int last = vectors - 1;
+  const int tail = job.tail;
+  const Size a_step = job.a_step, b_step = job.b_step, k = job.k;
+  Vector<T> sum[rows][vectors] = {};
+  for (Size tap = 0; tap < job.taps; ++tap) {
+    const T* const a = job.a + job.a_taps[tap];
+    const T* const b = job.b + job.b_taps[tap];
+    const T* row[rows];
+    if constexpr (!k_major) {
+#pragma GCC unroll 16
+      for (int i = 0; i < rows; ++i) row[i] = a + job.a_rows[i];
+    }
+    const auto step = [&](Size p) __attribute__((always_inline)) {
+      Vector<T> line[vectors];
+      const T* const at = b + p * b_step;
+#pragma GCC unroll 8
+      for (int v = 0; v < last; ++v) line[v] = Simd<T>::load(at + v * lanes);
+      line[last] = load_first(at + last * lanes, tail);
+#pragma GCC unroll 16
+      for (int i = 0; i < rows; ++i) {
+        const T x = k_major ? a[p * a_step + i] : row[i][p];
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; ++v) sum[i][v] = multiply_add(x, line[v], sum[i][v]);
+      }
+    };
+    Size p = 0;
+    for (; p + 4 <= k; p += 4) {
+      step(p);
+      step(p + 1);
+      step(p + 2);
+      step(p + 3);
+    }
+    for (; p < k; ++p) step(p);
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) {
+    T* const c = job.c + i * job.c_row;
+    if (job.add) {
+#pragma GCC unroll 8
+      for (int v = 0; v < last; ++v) sum[i][v] += Simd<T>::load(c + v * lanes);
+      sum[i][last] += load_first(c + last * lanes, tail);
+    }
+#pragma GCC unroll 8
+    for (int v = 0; v < last; ++v) Simd<T>::store(c + v * lanes, sum[i][v]);
+    store_first(c + last * lanes, sum[i][last], tail);
+  }
+}
+
+template <class T, int vectors, bool k_major, int... row>
+constexpr std::array<Tile<T>, sizeof...(row)> tiles(std::integer_sequence<int, row...>) {
+  return {tile<T, row + 1, vectors, k_major>...};
+}
+
+template <class T, bool k_major>
+Tile<T> find_tile(Size rows, int vectors) {
+  static constexpr auto one = tiles<T, 1, k_major>(std::make_integer_sequence<int, kTileRows>{});
+  static constexpr auto two = tiles<T, 2, k_major>(std::make_integer_sequence<int, kTileRows>{});
+  static constexpr auto four = tiles<T, 4, k_major>(std::make_integer_sequence<int, kTileRowsOf4>{});
+  static constexpr auto eight = tiles<T, 8, k_major>(std::make_integer_sequence<int, kTileRowsOf8>{});
+  switch (vectors) {
+    case 1:
+      return one[rows - 1];
+    case 2:
+      return two[rows - 1];
+    case 4:
+      return four[rows - 1];
+    default:
+      return eight[rows - 1];
+  }
+}
+
+}  // namespace
+
+template <class T>
+Tile<T> tile_of(bool k_major, Size rows, int vectors) {
+  return k_major ? find_tile<T, true>(rows, vectors) : find_tile<T, false>(rows, vectors);
+}
+
+template <class T>
+void pack_panel(T* out, const T* b, Size k, Size n, Size width, Size row, Size col) {
+  constexpr int lanes = kLanes<T>;
+  if (col == 1 && n == width) {
+    for (Size p = 0; p < k; ++p)
+      for (Size j = 0; j < width; j += lanes)
+        Simd<T>::store(out + p * width + j, Simd<T>::load(b + p * row + j));
+    return;
+  }
+  if (n < width) std::fill_n(out, k * width, T(0));
+  Size packed = 0;  // columns that are done
+  if (row == 1) {
+    for (; packed + lanes <= n; packed += lanes) {
+      Size p = 0;
+      for (; p + lanes <= k; p += lanes) {
+        Vector<T> square[lanes];
+#pragma GCC unroll 16
+        for (int j = 0; j < lanes; ++j) square[j] = Simd<T>::load(b + (packed + j) * col + p);
+        transpose<T>(square);
+#pragma GCC unroll 16
+        for (int j = 0; j < lanes; ++j) Simd<T>::store(out + (p + j) * width + packed, square[j]);
+      }
+      for (; p < k; ++p)
+        for (int j = 0; j < lanes; ++j) out[p * width + packed + j] = b[(packed + j) * col + p];
+    }
+  }
+  for (Size p = 0; p < k; ++p)
+    for (Size j = packed; j < n; ++j) out[p * width + j] = b[p * row + j * col];
+}
+
+template Tile<float> tile_of<float>(bool, Size, int);
+template Tile<double> tile_of<double>(bool, Size, int);
+template void pack_panel<float>(float*, const float*, Size, Size, Size, Size, Size);
+template void pack_panel<double>(double*, const double*, Size, Size, Size, Size, Size);
+
+}  // namespace versant::isa::VERSANT_ISA
