@@ -125,6 +125,53 @@ using NormalKernel = void (*)(float* out, const std::uint32_t* words, std::ptrdi
 using DropoutKernel = void (*)(float* out, const float* x, const std::uint32_t* words, std::ptrdiff_t n,
                                std::uint32_t threshold, float scale);
 
+// --- convolutions: see Note [Planes] in conv_run.cc
+
+// out[o, y, x] = bias[o] + sum over taps t and channels c of
+//                filters[o * filter + filter_taps[t] + c] * planes[c * plane + plane_taps[t] + y * width + x]
+// as one chain of multiply-adds, taps outside; the bias is added at the end.
+struct Correlation {
+  const void* planes = nullptr;
+  std::ptrdiff_t plane = 0, channels = 0;
+  const void* filters = nullptr;
+  std::ptrdiff_t filter = 0, outputs = 0;
+  std::ptrdiff_t taps = 0;
+  const std::ptrdiff_t* plane_taps = nullptr;
+  const std::ptrdiff_t* filter_taps = nullptr;
+  std::ptrdiff_t rows = 0, columns = 0, width = 0;  // columns <= width
+  void* out = nullptr;
+  std::ptrdiff_t out_channel = 0, out_row = 0, out_column = 0;
+  const void* bias = nullptr;  // may be null
+};
+// `planes` may be read up to kPlanesSlack bytes past the last element named above.
+inline constexpr std::ptrdiff_t kPlanesSlack = 512;
+// `scratch` is 64-byte aligned, of correlation_scratch() bytes.
+using CorrelationKernel = void (*)(const Correlation& job, void* scratch);
+constexpr std::size_t correlation_scratch(std::ptrdiff_t width, std::size_t itemsize) {
+  return 16 * static_cast<std::size_t>(width + 1024) * itemsize;
+}
+
+// out[r * out_row + o] (+)= sum over y and x of planes[starts[r] + y * width + x] * grads[o, y, x], where
+// grads is packed in panels of filter_panel columns: see pack_grads. y and x run in order in one chain.
+struct FilterGradient {
+  const void* planes = nullptr;
+  const std::ptrdiff_t* starts = nullptr;  // one for each row of out
+  std::ptrdiff_t count = 0;                // of rows
+  const void* grads = nullptr;             // (outputs, rows, columns), contiguous
+  std::ptrdiff_t outputs = 0, rows = 0, columns = 0, width = 0;
+  void* out = nullptr;
+  std::ptrdiff_t out_row = 0;
+  bool add = false;
+};
+// `scratch` is 64-byte aligned, of filter_gradient_scratch() bytes.
+using FilterGradientKernel = void (*)(const FilterGradient& job, void* scratch);
+constexpr std::size_t filter_gradient_scratch(std::ptrdiff_t outputs, std::ptrdiff_t rows,
+                                              std::ptrdiff_t columns, std::size_t itemsize) {
+  return static_cast<std::size_t>((outputs + 127) / 128 * 128 * rows * columns + 2 * rows) *
+             (itemsize < 8 ? 8 : itemsize) +
+         1024;
+}
+
 // --- optimizers
 
 // One step of an optimizer over contiguous elements, with the numbers that all elements share. `gradient` is
@@ -184,6 +231,8 @@ struct Kernels {
   UniformKernel uniform;
   NormalKernel normal;
   DropoutKernel dropout;
+  CorrelationKernel correlate_f32, correlate_f64;
+  FilterGradientKernel filter_gradient_f32, filter_gradient_f64;
   SgdKernel sgd_f32, sgd_f64;
   AdamKernel adam_f32, adam_f64;
 

@@ -13,9 +13,9 @@
 #include "machine/call.h"
 #include "machine/kernels.h"
 #include "machine/lock.h"
-#include "machine/memory.h"
 #include "machine/ops.h"
 #include "machine/parallel.h"
+#include "machine/scratch.h"
 
 namespace versant {
 
@@ -23,28 +23,6 @@ namespace {
 
 constexpr double kParallelWork = 3e5;  // multiply-adds from which threads share a product
 constexpr double kUnlockedWork = 1e6;  // ... and from which it gives the lock up
-constexpr size_t kStackScratch = 32768;
-
-// Working memory for kernels: on the stack when small.
-class Scratch {
- public:
-  explicit Scratch(size_t bytes) {
-    if (bytes <= kStackScratch)
-      data_ = stack_;
-    else
-      data_ = static_cast<std::byte*>(memory::allocate(bytes, &granted_));
-  }
-  ~Scratch() {
-    if (granted_) memory::deallocate(data_, granted_);
-  }
-  Scratch(const Scratch&) = delete;
-  std::byte* data() const { return data_; }
-
- private:
-  alignas(64) std::byte stack_[kStackScratch];
-  std::byte* data_;
-  size_t granted_ = 0;
-};
 
 // Vectors lie along n: a product with few columns is computed transposed.
 void orient(Product& x) {

@@ -148,4 +148,10 @@ TensorRef dropout(Tensor& x, double p, bool train, Generator& generator);  // sa
 // -------------------------------------------------------------------------------------------
 TensorRef matmul(Tensor& a, Tensor& b);
 
+// --- networks
+// ---------------------------------------------------------------------------------------------------
+// stride, padding and dilation: one number, or one for each axis (conv.cc).
+TensorRef conv2d(Tensor& x, Tensor& weight, Tensor* bias, const Dims& stride, const Dims& padding,
+                 const Dims& dilation, int64_t groups);
+
 }  // namespace versant::ops
