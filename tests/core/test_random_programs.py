@@ -1,8 +1,8 @@
 """Random programs of views, changes in place and arithmetic.
 
-The same program runs on tensors and on complex numpy arrays, whose views share memory in the same way. A step of
-1e-30 along the imaginary axis gives numpy's derivative to full precision (Squire and Trapp, "Using complex variables
-to estimate derivatives of real functions", 1998).
+The same program runs on tensors and on complex numpy arrays, whose views share memory in the same way. A step
+of 1e-30 along the imaginary axis gives numpy's derivative to full precision (Squire and Trapp, "Using complex
+variables to estimate derivatives of real functions", 1998).
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ STEP = 1e-30
 
 
 class OnTensors:
-    """What a program asks for, done by Versant. Operands that a gradient reads are copied: a program may change them."""
+    """What a program asks for, done by Versant. Operands that a gradient reads are copied: they may change."""
 
     def start(self, x, y):
         # Plain memory becomes part of the graph when something with a gradient is written to it.
