@@ -33,10 +33,11 @@ Derivative& derivative(ElementwiseOp& op, int input) {
 }
 
 const Program& backward_program(ElementwiseOp& op, uint32_t wanted) {
-  for (const auto& [mask, program] : op.backward)
-    if (mask == wanted) return *program;
-  elementwise_hooks.build_backward(op, wanted);
-  return *op.backward.back().second;
+  while (true) {
+    for (const auto& [mask, program] : op.backward)
+      if (mask == wanted) return *program;
+    elementwise_hooks.build_backward(op, wanted);
+  }
 }
 
 // One recorded elementwise op. Its saved values follow the object in the same block of memory.

@@ -65,6 +65,15 @@ struct CopySlicesNode final : Node {
   }
 };
 
+// What a write without a gradient of its own leaves behind: none flows to the old values.
+struct OverwriteNode final : Node {
+  explicit OverwriteNode(uint32_t bytes) : Node(bytes, 0) {}
+  std::string name() const override { return "overwrite"; }
+  Edge* edges() override { return nullptr; }
+  void release_saved() override {}
+  void backward(Grads, Grads, uint64_t) override {}
+};
+
 Window window_of(const Tensor& view, const Tensor& base) {
   Window window;
   window.base_sizes = base.sizes;
@@ -115,15 +124,22 @@ void check_in_place(Tensor& tensor, const char* op) {
 }
 
 void rebase_history(Tensor& tensor, Node* node, int self_input, uint32_t output_nr) {
+  Ref<Node> overwrite;
+  if (!node) {
+    if (!needs_grad(tensor.view ? *tensor.view->base : tensor)) return;
+    overwrite = Ref<Node>(new_node<OverwriteNode>(sizeof(OverwriteNode)));
+    overwrite->output.sizes = tensor.sizes;
+    overwrite->output.dtype = tensor.dtype;
+    node = overwrite.get();
+    self_input = -1;
+  }
   if (!tensor.view) {
-    if (!node && !tensor.node) return;
     const Ref<Node> before = std::exchange(tensor.node, Ref<Node>(node));
     if (tensor.retains_grad) hook_table_hooks.move_retained(tensor, before.get());
     tensor.output_nr = output_nr;
     ++tensor.history;
     return;
   }
-  if (!node) return;
   if (tensor.view->origin != ViewInfo::Origin::Recorded)
     refuse_unrecorded(*tensor.view, node->name().c_str());
   if (node->n_outputs > 1) {

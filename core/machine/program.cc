@@ -276,7 +276,15 @@ class Run {
     const int64_t weight = static_cast<int64_t>(program_.code.size() + 1);
     const int64_t grain = std::max<int64_t>(1, kParallelWork / (std::min(tile, span) * weight));
 
-    Unlocked unlocked(total * weight >= kUnlockWork);
+    // Meanwhile another thread may free what a tensor or a node holds.
+    const bool unlock = total * weight >= kUnlockWork;
+    std::vector<Ref<Storage>> held;
+    if (unlock) {
+      for (const Operand& input : inputs_)
+        if (input.array) held.push_back(input.array->storage);
+      for (const Array* output : outputs_) held.push_back(output->storage);
+    }
+    Unlocked unlocked(unlock);
     parallel_for(tiles, grain, [&](int64_t begin, int64_t end) {
       Run self = *this;
       Scratch scratch(self);

@@ -329,8 +329,11 @@ Program parse_program(PyObject* parts, int n_inputs) {
 
 PyObject* record_of(ElementwiseOp& op) { return static_cast<PyObject*>(op.host); }
 
+// While Python builds a program another thread may have built and begun to use the same one, so what is there
+// first stays.
 void build_forward(ElementwiseOp& op) {
   Object parts = checked(PyObject_CallMethod(record_of(op), "forward", nullptr));
+  if (op.ready) return;
   op.forward = parse_program(parts.get(), op.n_inputs + op.n_parameters);
   op.derivatives.resize(op.n_inputs);
   op.ready = true;
@@ -353,7 +356,7 @@ void build_derivative(ElementwiseOp& op, int input) {
     for (const int64_t s : to_dims(sources, "derivative", "sources"))
       derivative.sources.push_back(static_cast<uint8_t>(s));
   }
-  op.derivatives[input] = std::move(derivative);
+  if (op.derivatives[input].kind == Derivative::Kind::Unknown) op.derivatives[input] = std::move(derivative);
 }
 
 void build_backward(ElementwiseOp& op, uint32_t mask) {

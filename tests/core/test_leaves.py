@@ -221,3 +221,19 @@ def test_grad_fn_shows_the_graph():
     assert y.grad_fn is not None
     assert hash(y.grad_fn) == hash(y.grad_fn)
     assert re.fullmatch(rf"{re.escape(__file__)}:\d+", y.grad_fn.line)
+
+
+# --- values that are overwritten without a gradient ---------------------------------------------------------
+
+
+def test_random_values_written_in_place_stop_the_gradient():
+    x = leaf([1.0, 2.0, 3.0])
+    a = x * 2
+    a[:2].uniform_()
+    a.sum().backward()
+    same(x.grad, [0, 0, 2])
+    b = x * 2
+    b.normal_()
+    assert b.requires_grad
+    (b + x).sum().backward()
+    same(x.grad, [1, 1, 3])

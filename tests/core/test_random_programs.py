@@ -16,7 +16,7 @@ STEP = 1e-30
 
 
 class OnTensors:
-    """What a program asks for, done by Versant. Operands that a gradient reads are copied: they may change."""
+    """What a program asks for, done by Versant. Operands that gradients read are copied: they may change."""
 
     def start(self, x, y):
         # Plain memory becomes part of the graph when something with a gradient is written to it.

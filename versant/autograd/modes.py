@@ -22,7 +22,10 @@ def is_inference_mode_enabled() -> bool:
 
 
 def _is_generator(function: Callable[..., Any]) -> bool:
-    """Whether calling it gives a generator. (The module inspect would cost a tenth of the package's import time.)"""
+    """Whether calling it gives a generator.
+
+    The module inspect would cost a tenth of the package's import time.
+    """
     code = getattr(function, "__code__", None)
     return code is not None and bool(code.co_flags & 0x20)  # CO_GENERATOR
 
