@@ -92,8 +92,9 @@ struct OneHot final : Source {
     const auto* at = positions.as<int64_t>();
     int64_t classes = run.attributes.ints[0];
     if (classes < 0) {
-      for (int64_t i = 0; i < positions.numel; ++i) classes = std::max(classes, at[i] + 1);
-      classes = std::max<int64_t>(classes, 1);
+      int64_t largest = 0;
+      for (int64_t i = 0; i < positions.numel; ++i) largest = std::max(largest, at[i]);
+      classes = std::min(largest, INT64_MAX - 1) + 1;
     }
     for (int64_t i = 0; i < positions.numel; ++i)
       if (at[i] < 0 || at[i] >= classes)

@@ -286,7 +286,8 @@ TensorRef slice(Tensor& x, int64_t wanted, int64_t begin, int64_t end, int64_t s
   auto clamp = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + size : at, 0, size); };
   begin = clamp(begin);
   end = std::max(begin, clamp(end));
-  const int64_t count = (end - begin + step - 1) / step;
+  const int64_t count = end > begin ? (end - begin - 1) / step + 1 : 0;
+  if (count <= 1) step = 1;  // a huge one would overflow strides
   return apply(kSlice, {&x}, {Dims{axis, begin, step, count}, {}});
 }
 
@@ -353,7 +354,7 @@ TensorRef unfold(Tensor& x, int64_t wanted, int64_t size, int64_t step) {
   const int64_t stride = x.rank() ? strides[axis] : 1;
   if (x.rank()) {
     sizes[axis] = (length - size) / step + 1;
-    strides[axis] = stride * step;
+    if (sizes[axis] > 1) strides[axis] = stride * step;
   }
   sizes.push_back(size);
   strides.push_back(stride);

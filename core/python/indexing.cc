@@ -13,11 +13,6 @@ struct Plan {
   bool advanced = false;
 };
 
-int64_t slice_bound(PyObject* bound, int64_t fallback) {
-  if (bound == Py_None) return fallback;
-  return to_int(bound, "slice", "a slice bound");
-}
-
 bool is_bool_value(PyObject* item) { return PyBool_Check(item); }
 
 // A tensor made of an index that is a list, a numpy array or a tensor.
@@ -94,11 +89,11 @@ Plan make_plan(Tensor& x, PyObject* key) {
       ++axis;
       plan.indices.resize(axis);
     } else if (PySlice_Check(item)) {
-      auto* slice = reinterpret_cast<PySliceObject*>(item);
-      const int64_t step = slice_bound(slice->step, 1);
+      Py_ssize_t begin, end, step;
+      if (PySlice_Unpack(item, &begin, &end, &step) < 0) throw HostError{};
+      const auto* slice = reinterpret_cast<PySliceObject*>(item);
       if (slice->start != Py_None || slice->stop != Py_None || step != 1)
-        plan.view = ops::slice(*plan.view, axis, slice_bound(slice->start, 0),
-                               slice_bound(slice->stop, INT64_MAX), step);
+        plan.view = ops::slice(*plan.view, axis, begin, end, step);
       ++axis;
       plan.indices.resize(axis);
     } else if (PyLong_Check(item)) {

@@ -50,6 +50,7 @@ scatter_tensor = primitive(
     target="scatter",
     ref=scattered,
     samples=[call(array(5, 3), 0, integers(1, 3, below=5), array(1, 3))],
+    in_place=True,
     onnx="ScatterElements",
     stablehlo="scatter",
 )
@@ -60,6 +61,7 @@ scatter_number = primitive(
     target="scatter_value",
     ref=scattered,
     samples=[call(array(5, 3), 0, integers(2, 3, below=5), 1.5)],
+    in_place=True,
     onnx="ScatterElements",
     stablehlo="scatter",
 )
