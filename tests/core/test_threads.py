@@ -184,6 +184,7 @@ def test_exceptions_in_one_thread_leave_the_others_alone():
 
 def test_saved_values_freed_by_another_thread_during_a_kernel():
     """Two passes over one graph: the one that comes second finds values freed, and nothing worse."""
+    messages = []
     for _ in range(5):
         x = leaf(np.linspace(0.1, 1.0, 1_000_000))
         loss = x.sin().exp().tanh().sum()
@@ -192,7 +193,8 @@ def test_saved_values_freed_by_another_thread_during_a_kernel():
             try:
                 loss.backward()
             except RuntimeError as error:
-                assert "second time" in str(error)
+                messages.append(str(error))
 
         in_threads(2, work)
         assert np.isfinite(x.grad.numpy()).all()
+    assert all("second time" in message for message in messages)
