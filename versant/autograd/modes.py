@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar, overload
 
 from versant import _core
 
@@ -104,30 +104,31 @@ class _GradMode(_Mode):
         _core.set_grad_mode(before)
 
 
-class no_grad(_GradMode):
+class _BareGradMode(_GradMode):
+    """Decorates with and without parentheses."""
+
+    @overload
+    def __new__(cls, function: None = None) -> Self: ...
+    @overload
+    def __new__(cls, function: Callable[P, R]) -> Callable[P, R]: ...  # type: ignore[misc]
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        mode = super().__new__(cls)
+        if function is None:
+            return mode
+        mode.__init__()  # type: ignore[misc]
+        return mode(function)
+
+
+class no_grad(_BareGradMode):
     """Inside, nothing is recorded.  `with vs.no_grad(): ...` or `@vs.no_grad()`."""
 
     on = False
 
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        mode = super().__new__(cls)
-        if function is None:
-            return mode
-        mode.__init__()  # type: ignore[misc]
-        return mode(function)
 
-
-class enable_grad(_GradMode):
+class enable_grad(_BareGradMode):
     """Inside, ops are recorded again, also within `no_grad`."""
 
     on = True
-
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        mode = super().__new__(cls)
-        if function is None:
-            return mode
-        mode.__init__()  # type: ignore[misc]
-        return mode(function)
 
 
 class set_grad_enabled(_GradMode):
@@ -158,6 +159,10 @@ class inference_mode(_Mode):
     mode: False switches it off.
     """
 
+    @overload
+    def __new__(cls, mode: bool = True) -> Self: ...
+    @overload
+    def __new__(cls, mode: Callable[P, R]) -> Callable[P, R]: ...  # type: ignore[misc]
     def __new__(cls, mode: bool | Callable[..., Any] = True) -> Any:
         made = super().__new__(cls)
         if isinstance(mode, bool):
