@@ -123,7 +123,7 @@ def test_long_chains_run_on_a_small_stack():
         print("done")
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=120
+        [sys.executable, "-P", "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=120
     )
     assert done.stdout == "done\n", done.stderr
 
