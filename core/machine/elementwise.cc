@@ -6,6 +6,7 @@
 
 #include "machine/inplace.h"
 #include "machine/kernels.h"
+#include "machine/ops.h"
 #include "machine/promote.h"
 
 namespace versant {
@@ -88,6 +89,7 @@ struct ElementwiseNode final : Node {
       if (!wants(i, asked)) continue;
       const Derivative& d = derivative(op, i);
       if (d.kind == Derivative::Kind::Identity) inputs[i] = outputs[0];
+      if (d.kind == Derivative::Kind::Zero) inputs[i] = ops::zeros(outputs[0]->sizes, outputs[0]->dtype);
       if (d.kind == Derivative::Kind::Program) wanted |= 1u << i;
     }
     if (!wanted) return;
@@ -168,7 +170,7 @@ ElementwiseNode* record(ElementwiseOp& op, std::span<const Input> inputs, Tensor
     if (!(needing >> i & 1)) continue;
     const Derivative& d = derivative(op, i);
     uses |= d.uses;
-    flows |= d.kind != Derivative::Kind::Zero;
+    flows |= d.kind != Derivative::Kind::None;
   }
   if (!flows && !in_place) return nullptr;
   const int y = op.n_inputs + op.n_parameters + 1;

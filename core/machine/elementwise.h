@@ -28,7 +28,7 @@ struct ElementwiseOp;
 // The gradient of an elementwise op for one of its inputs. Its sources are, in order: the gradient of the
 // output, the inputs, the parameters, the output.
 struct Derivative {
-  enum class Kind : uint8_t { Unknown, Zero, Identity, Program };
+  enum class Kind : uint8_t { Unknown, None, Zero, Identity, Program };
   Kind kind = Kind::Unknown;
   uint32_t uses = 0;             // bit s: source s is read
   ElementwiseOp* op = nullptr;   // the same as an op of its own (for gradients of gradients) ...

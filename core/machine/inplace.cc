@@ -19,6 +19,7 @@ namespace versant {
 namespace {
 
 bool overlaps_itself(const Array& array) {
+  if (array.numel == 0) return false;
   for (int d = 0; d < array.rank(); ++d)
     if (array.strides[d] == 0 && array.sizes[d] > 1) return true;
   return false;

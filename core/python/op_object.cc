@@ -343,9 +343,10 @@ void build_derivative(ElementwiseOp& op, int input) {
   Object answer = checked(PyObject_CallMethod(record_of(op), "derivative", "i", input));
   Derivative derivative;
   if (answer.get() == Py_None) {
-    derivative.kind = Derivative::Kind::Zero;
+    derivative.kind = Derivative::Kind::None;
   } else if (PyUnicode_Check(answer.get())) {
-    derivative.kind = Derivative::Kind::Identity;
+    const bool zero = PyUnicode_CompareWithASCIIString(answer.get(), "zero") == 0;
+    derivative.kind = zero ? Derivative::Kind::Zero : Derivative::Kind::Identity;
   } else {
     unsigned uses;
     PyObject *other, *sources;

@@ -6,14 +6,14 @@ from functools import partial
 from versant._core import Tensor
 from versant.ops.expression import Expression, m
 from versant.ops.lazy import np
-from versant.ops.record import Choice, composite, elementwise
+from versant.ops.record import Choice, add_variant, composite, elementwise
 from versant.ops.samples import array, call
 
-activation = partial(elementwise, places="nn.functional")
+activation = partial(elementwise, rule="float", places="nn.functional")
 
 # --- ramps ------------------------------------------------------------------------------------------------
 
-relu = activation(
+relu = elementwise(
     "relu",
     lambda x: m.max(x, 0),
     "max(input, 0)",
@@ -22,13 +22,14 @@ relu = activation(
     places="versant Tensor nn.functional",
     onnx="Relu",
 )
-relu6 = activation(
+relu6 = elementwise(
     "relu6",
     lambda x: m.min(m.max(x, 0), 6),
     "min(max(input, 0), 6)",
     d=lambda x, y: m.select((x <= 0) | (x >= 6), 0, 1),
     ref=lambda x: np.clip(x, 0, 6),
     corners=[6.0, 7.0],
+    places="nn.functional",
 )
 leaky_relu = activation(
     "leaky_relu",
@@ -39,7 +40,7 @@ leaky_relu = activation(
     settings=[{"negative_slope": 0.2}],
     onnx="LeakyRelu",
 )
-threshold = activation(
+threshold = elementwise(
     "threshold",
     lambda x, threshold, value: m.select(x <= threshold, value, x),
     "input where above threshold, value elsewhere",
@@ -48,14 +49,15 @@ threshold = activation(
     settings=[{"threshold": 0.3, "value": -2.0}],
     places="versant nn.functional",
 )
-hardtanh = activation(
+hardtanh = elementwise(
     "hardtanh",
     lambda x, low, high: m.min(m.max(x, low), high),
     "input between min_val and max_val",
     d=lambda x, low, high, y: m.select((x <= low) | (x >= high), 0, 1),
     signature="input, min_val: number = -1.0, max_val: number = 1.0",
     ref=lambda x, low=-1.0, high=1.0: np.clip(x, low, high),
-    settings=[{"min_val": -0.5, "max_val": 2.0}],
+    settings=[{"min_val": -1, "max_val": 2}],
+    places="nn.functional",
 )
 hardsigmoid = activation(
     "hardsigmoid",
@@ -113,7 +115,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """input where positive, weight * input elsewhere.  input: (N, C, ...), weight: (C,) or (1,)"""
     if weight.ndim == 1 and weight.shape[0] > 1 and input.ndim > 1:
         weight = weight.view(-1, *[1] * (input.ndim - 2))
-    return prelu_slopes(input, weight)  # type: ignore[no-any-return]
+    return prelu_slopes(input, weight)
 
 
 # --- sigmoids ---------------------------------------------------------------------------------------------
@@ -239,4 +241,4 @@ gelu = activation(
     in_place=False,
     onnx="Gelu",
 )
-gelu.variant("approximate", Choice("approximate", {"none": gelu, "tanh": gelu_tanh}))
+add_variant("gelu", "approximate", Choice("approximate", {"none": gelu, "tanh": gelu_tanh}))

@@ -2,7 +2,7 @@
 
 from versant.ops.expression import m
 from versant.ops.lazy import np
-from versant.ops.record import Choice, elementwise
+from versant.ops.record import Choice, add_variant, elementwise
 
 # --- sums and products --------------------------------------------------------------------------------
 
@@ -139,8 +139,8 @@ trunc_divide = elementwise(
     differentiable=False,
     ref=lambda x, y: np.trunc(x / y).astype(x.dtype),
 )
-div.variant(
-    "rounding_mode", Choice("rounding_mode", {None: div, "floor": floor_divide, "trunc": trunc_divide})
+add_variant(
+    "div", "rounding_mode", Choice("rounding_mode", {None: div, "floor": floor_divide, "trunc": trunc_divide})
 )
 remainder = elementwise(
     "remainder",

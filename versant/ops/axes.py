@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from versant._core import AxisError, Tensor
 
 Axes = int | Sequence[int] | None
+Size = int | Sequence[int]
+Pair = int | Sequence[int]
 
 
 def axis_of(rank: int, dim: int, who: str) -> int:
     """dim, counted from the front."""
     if not -max(rank, 1) <= dim < max(rank, 1):
-        raise AxisError(
-            f"[{who}] axis {dim} is out of range for {rank} axes: expected {-max(rank, 1)} to {max(rank, 1) - 1}"
-        )
+        limit = max(rank, 1)
+        raise AxisError(f"[{who}] axis {dim} is out of range: expected {-limit} to {limit - 1}")
     return dim % max(rank, 1)
 
 
@@ -34,7 +35,7 @@ def count(input: Tensor, dim: Axes, who: str) -> int:
 def sizes_of(sizes: tuple[int | Sequence[int], ...]) -> tuple[int, ...]:
     """Sizes given as several arguments or as one sequence."""
     if len(sizes) == 1 and not isinstance(sizes[0], int):
-        return tuple(sizes[0])  # type: ignore[arg-type]
+        return tuple(sizes[0])
     return tuple(sizes)  # type: ignore[arg-type]
 
 

@@ -44,6 +44,7 @@ class Formula:
     definition: the value from inputs and parameters; a micro-op, or a function that builds an expression.
     derivative: from inputs, parameters and the output, the partial derivative by each input (one expression
         for one input, a tuple for more); None to derive it from the definition.
+    differentiable: False for ops whose result has no gradient; in other definitions their derivative is 0.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class Formula:
         n_parameters: int,
         definition: Definition,
         derivative: Partials | None = None,
+        differentiable: bool = True,
     ) -> None:
         self.name = name
         self.n_inputs = n_inputs
         self.definition = definition
-        self.stated = derivative
+        self.differentiable = differentiable
+        self.stated = derivative if differentiable else lambda *_: (0,) * n_inputs
         self.sources = [source(i + 1) for i in range(n_inputs + n_parameters)]
         self.output = source(n_inputs + n_parameters + 1)
         self.op: _core.Op | None = None
@@ -85,6 +88,12 @@ class Formula:
                 ]
         return self._vjp
 
+    @property
+    def has_integers(self) -> bool:
+        """Whether the machine can compute it on integers."""
+        applied = (e for e in in_order([self.value]) if isinstance(e, Application))
+        return all(e.micro.has_integers for e in applied)
+
     def partials(self, values: Sequence[Expression]) -> list[Expression]:
         """The stated partial derivatives at inputs, parameters and output."""
         assert self.stated is not None, f"{self.name} states no derivative"
@@ -97,10 +106,13 @@ class Formula:
         return lower([self.value], self.sources)
 
     def derivative(self, i: int) -> str | tuple[int, _core.Op, list[int]] | None:
-        """Nothing for zero; "identity"; or the sources read, and the op that gives the gradient from them."""
+        """None for ops without gradient; "zero"; "identity"; or the sources read, and the op that gives the
+        gradient from them."""
+        if not self.differentiable:
+            return None
         gradient = self.vjp[i]
         if gradient is ZERO:
-            return None
+            return "zero"
         if gradient is GRADIENT:
             return "identity"
         op, used = self.named(gradient) or self.hidden(gradient, i)

@@ -24,8 +24,10 @@ def contract(equation: str, operands: Sequence[Tensor]) -> Tensor:
 
 
 def parse(equation: str, operands: Sequence[Tensor]) -> tuple[list[list[str]], list[str]]:
-    """The labels of each operand's axes and of the output's. Axes under "..." are labelled by their place from
-    the end: "0", "1" ..."""
+    """The labels of each operand's axes and of the output's.
+
+    Axes under "..." are labelled by their place from the end: "0", "1" ...
+    """
     left, arrow, right = equation.replace(" ", "").partition("->")
     texts = left.split(",")
     if len(texts) != len(operands):

@@ -1,17 +1,14 @@
 """Convolution and pooling of images, (N, C, H, W)."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from versant._core import Tensor
-from versant.ops.axes import pair
+from versant.ops.axes import Pair, pair
 from versant.ops.joining import pad_constant
 from versant.ops.lazy import np
 from versant.ops.record import composite, primitive
 from versant.ops.references import adaptive_windows, convolve, pool, pooled_argmax
 from versant.ops.samples import array, call
-
-Pair = int | Sequence[int]
 
 conv2d_whole = primitive(
     "conv2d.padded",
@@ -70,14 +67,15 @@ def conv2d(
             input = pad_constant(input, (left, total[1] - left, top, total[0] - top))
             total = [0, 0]
         padding = [n // 2 for n in total]
-    return conv2d_whole(input, weight, bias, strides, pair(padding), dilations, groups)  # type: ignore[no-any-return]
+    return conv2d_whole(input, weight, bias, strides, pair(padding), dilations, groups)
 
 
 # --- pooling ----------------------------------------------------------------------------------------------
 
 max_pool = primitive(
     "max_pool2d.indices",
-    "input, kernel_size: ints, stride: ints, padding: ints, dilation: ints, ceil_mode: bool",
+    "input, kernel_size: ints, stride: ints, padding: ints, dilation: ints, ceil_mode: bool "
+    "-> output, indices",
     "The largest of each window, and where it is in its image.",
     target="max_pool2d",
     ref=lambda x, kernel, stride, padding, dilation, ceil: (
@@ -181,7 +179,7 @@ adaptive_avg = primitive(
 )
 adaptive_max = primitive(
     "adaptive_max_pool2d.images",
-    "input, output_size: ints",
+    "input, output_size: ints -> output, indices",
     "The largest of windows that divide each image into output_size parts, and where they are.",
     target="adaptive_max_pool2d",
     ref=lambda x, size: (adaptive_windows(x, size, np.max), adaptive_windows(x, size, None)),

@@ -109,7 +109,7 @@ def scatter_in_place(
         source = source if isinstance(source, Tensor) else input.new_full(index.shape, source)
         return input.scatter_reduce_(dim, index, source, how)
     kind = "scatter.src" if isinstance(source, Tensor) else "scatter.value"
-    return in_place_form(kind)(input, dim, index, source)  # type: ignore[no-any-return]
+    return in_place_form(kind)(input, dim, index, source)
 
 
 @composite(
@@ -131,7 +131,7 @@ def scatter(
     if reduce:
         return scatter_in_place(input.clone(), dim, index, source, reduce=reduce)
     write = scatter_tensor if isinstance(source, Tensor) else scatter_number
-    return write(input, dim, index, source)  # type: ignore[no-any-return]
+    return write(input, dim, index, source)
 
 
 def take_along(x: Any, index: Any, dim: int | None = None) -> Any:
@@ -312,7 +312,7 @@ def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
 @composite(differentiable=False, ref=np.argwhere, samples=[call(integers(3, 4, below=2))])
 def argwhere(input: Tensor) -> Tensor:
     """The indices of the elements that are not zero: (n, axes)."""
-    return nonzero_rows(input)  # type: ignore[no-any-return]
+    return nonzero_rows(input)
 
 
 # --- tables and searching ---------------------------------------------------------------------------------
@@ -337,11 +337,11 @@ embedding_rows = primitive(
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
     """The rows of weight at input.  weight: (num_embeddings, embedding_dim); padding_idx: gets no gradient"""
     if padding_idx is None:
-        return embedding_rows(weight, input)  # type: ignore[no-any-return]
+        return embedding_rows(weight, input)
     rows = weight.shape[0]
     if not -rows <= padding_idx < rows:
         raise ValueError(f"[embedding] padding_idx {padding_idx} is out of range for {rows} rows")
-    return embedding_rows(weight, input, padding_idx % rows)  # type: ignore[no-any-return]
+    return embedding_rows(weight, input, padding_idx % rows)
 
 
 one_hot = primitive(
@@ -387,7 +387,7 @@ def searchsorted(
     from versant import as_tensor
 
     values = input if isinstance(input, Tensor) else as_tensor(input, dtype=sorted_sequence.dtype)
-    return search(sorted_sequence, values, right or side == "right")  # type: ignore[no-any-return]
+    return search(sorted_sequence, values, right or side == "right")
 
 
 @composite(

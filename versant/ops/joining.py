@@ -49,13 +49,13 @@ stack = primitive(
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """The tensors side by side: along the second axis, or the first where there is one."""
     grown = [atleast_1d(t) for t in tensors]
-    return cat(grown, 0 if grown[0].ndim == 1 else 1)  # type: ignore[no-any-return]
+    return cat(grown, 0 if grown[0].ndim == 1 else 1)
 
 
 @composite(ref=np.vstack, samples=[call([array(2, 3), array(3)])], places="versant", also="row_stack")
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """The tensors one below the other, along the first axis of matrices."""
-    return cat([atleast_2d(t) for t in tensors], 0)  # type: ignore[no-any-return]
+    return cat([atleast_2d(t) for t in tensors], 0)
 
 
 # --- repeating --------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def flipud(input: Tensor) -> Tensor:
 pad_constant = primitive(
     "pad.constant",
     "input, pad: ints, value: number = 0",
-    "input with margins of one value: pad holds before and after for the last axis, then the one before it ...",
+    "input with margins of one value.  pad: before and after for the last axis, then for the one before it",
     target="pad_constant",
     ref=lambda x, pad, value=0: np.pad(x, margins(x.ndim, pad), constant_values=value),
     samples=[call(array(2, 3), (1, 2)), call(array(2, 3), (0, 1, 2, 0), 1.5)],
@@ -180,7 +180,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     if len(pad) % 2 or len(pad) > 2 * input.ndim:
         raise ValueError(f"[pad] expected pairs for at most {input.ndim} axes, got {tuple(pad)}")
     if mode == "constant":
-        return pad_constant(input, tuple(pad), 0 if value is None else value)  # type: ignore[no-any-return]
+        return pad_constant(input, tuple(pad), 0 if value is None else value)
     if mode not in ("reflect", "replicate", "circular"):
         raise ValueError(f"[pad] unknown mode {mode!r}")
     from versant import tensor
@@ -267,7 +267,7 @@ def block_diag(*tensors: Tensor) -> Tensor:
     for block in blocks:
         rows.append(pad_constant(block, (left, width - left - block.shape[1])))
         left += block.shape[1]
-    return cat(rows, 0)  # type: ignore[no-any-return]
+    return cat(rows, 0)
 
 
 def _block_diagonal(blocks: Sequence[Any]) -> Any:

@@ -13,8 +13,8 @@ from versant.ops.samples import array, call
 matmul = primitive(
     "matmul",
     "input, other",
-    "The matrix product of the last two axes; the axes before them broadcast. A vector counts as a row on the "
-    "left and as a column on the right, and its axis goes away.",
+    "The matrix product of the last two axes; the axes before them broadcast. A vector is a row on the left, "
+    "a column on the right, and its axis goes away.",
     ref=np.matmul,
     samples=[
         call(array(3, 4), array(4, 5)),
@@ -43,7 +43,7 @@ def expect(name: str, *shapes: tuple[Tensor, int]) -> None:
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices.  input: (n, k), mat2: (k, m) -> (n, m)"""
     expect("mm", (input, 2), (mat2, 2))
-    return matmul(input, mat2)  # type: ignore[no-any-return]
+    return matmul(input, mat2)
 
 
 @composite(ref=np.matmul, samples=[call(array(2, 3, 4), array(2, 4, 2))])
@@ -52,14 +52,14 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     expect("bmm", (input, 3), (mat2, 3))
     if input.shape[0] != mat2.shape[0]:
         raise ShapeError(f"[bmm] batches differ: {tuple(input.shape)} and {tuple(mat2.shape)}")
-    return matmul(input, mat2)  # type: ignore[no-any-return]
+    return matmul(input, mat2)
 
 
 @composite(ref=np.matmul, samples=[call(array(3, 4), array(4))])
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """A matrix times a vector.  input: (n, k), vec: (k,) -> (n,)"""
     expect("mv", (input, 2), (vec, 1))
-    return matmul(input, vec)  # type: ignore[no-any-return]
+    return matmul(input, vec)
 
 
 @composite(
@@ -68,7 +68,7 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
 def dot(input: Tensor, other: Tensor) -> Tensor:
     """The inner product of two vectors."""
     expect("dot", (input, 1), (other, 1))
-    return matmul(input, other)  # type: ignore[no-any-return]
+    return matmul(input, other)
 
 
 @composite(ref=np.inner, samples=[call(array(4), array(4)), call(array(2, 3), array(4, 3))])
@@ -178,7 +178,7 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     places="versant",
 )
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
-    """The sum of products over pairs of axes: the last `dims` of a with the first of b, or two lists of axes."""
+    """The sum of products over pairs of axes: the last `dims` of a and first of b, or two lists of axes."""
     if isinstance(dims, int):
         of_a, of_b = list(range(a.ndim - dims, a.ndim)), list(range(dims))
     else:
@@ -239,7 +239,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
 def trace(input: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix."""
     expect("trace", (input, 2))
-    return sum(input.diagonal())  # type: ignore[no-any-return]
+    return sum(input.diagonal())
 
 
 @composite(

@@ -13,15 +13,15 @@ from versant.ops.powers import exp, log, square, xlogy
 from versant.ops.record import composite, elementwise, primitive
 from versant.ops.reductions import mean, sum
 from versant.ops.rounding import clamp_min
-from versant.ops.samples import array, call, integers, probability
+from versant.ops.samples import array, call, fixed, integers, probability
 
 
 def reduced(loss: Tensor, reduction: str, who: str) -> Tensor:
     """The loss of each element as one number, or as it is."""
     if reduction == "mean":
-        return mean(loss)  # type: ignore[no-any-return]
+        return mean(loss)
     if reduction == "sum":
-        return sum(loss)  # type: ignore[no-any-return]
+        return sum(loss)
     if reduction == "none":
         return loss
     raise ValueError(f'[{who}] expected reduction "mean", "sum" or "none", got {reduction!r}')
@@ -135,7 +135,7 @@ binary = elementwise(
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
-    """-(target * log(input) + (1 - target) * log(1 - input)) for probabilities; a log counts -100 at least."""
+    """-(target * log(input) + (1 - target) * log(1 - input)) of probabilities; a log counts -100 at least."""
     if input.shape != target.shape:
         raise ShapeError(
             f"[binary_cross_entropy] shapes differ: input {tuple(input.shape)}, target {tuple(target.shape)}"
@@ -194,7 +194,7 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: b
     """
     loss = exp(target) * (target - input) if log_target else xlogy(target, target) - target * input
     if reduction == "batchmean":
-        return sum(loss) / input.shape[0]  # type: ignore[no-any-return]
+        return sum(loss) / input.shape[0]
     return reduced(loss, reduction, "kl_div")
 
 
@@ -215,7 +215,7 @@ def nll_loss_composite(
     picked = log_probs.gather(dim, classes.unsqueeze(dim)).squeeze(dim)
     weights = counts.to(log_probs.dtype) if weight is None else weight.take(classes) * counts
     loss = choose(counts, -picked, 0) * weights
-    return sum(loss) / sum(weights) if reduction == "mean" else reduced(loss, reduction, "nll_loss")  # type: ignore[no-any-return]
+    return sum(loss) / sum(weights) if reduction == "mean" else reduced(loss, reduction, "nll_loss")
 
 
 def nll_reference(x: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
@@ -238,9 +238,9 @@ nll = primitive(
     ref=nll_reference,
     samples=[
         call(array(4, 3), integers(4, below=3), None, -100, "mean"),
-        call(array(4, 3), integers(4, below=3), array(3, domain=probability), 1, "mean"),
+        call(array(4, 3), integers(4, below=3), fixed(3, domain=probability), 1, "mean"),
         call(array(2, 3, 4), integers(2, 4, below=3), None, 2, "sum"),
-        call(array(4, 3), integers(4, below=3), array(3, domain=probability), -100, "none"),
+        call(array(4, 3), integers(4, below=3), fixed(3, domain=probability), -100, "none"),
         call(array(3), integers(below=3), None, -100, "mean"),
     ],
     onnx="NegativeLogLikelihoodLoss",
@@ -271,7 +271,7 @@ def nll_loss(
     input: log-probabilities (N, C), (C,) or (N, C, ...); target: classes (N,), () or (N, ...); weight: (C,);
     the class ignore_index does not count.
     """
-    return nll(input, target, weight, ignore_index, reduction)  # type: ignore[no-any-return]
+    return nll(input, target, weight, ignore_index, reduction)
 
 
 def cross_entropy_composite(
@@ -291,7 +291,7 @@ def cross_entropy_composite(
         loss = -sum(scaled * target, dim)
         if reduction != "mean":
             return reduced(loss, reduction, "cross_entropy")
-        return sum(loss) / max(input.numel() // classes, 1)  # type: ignore[no-any-return]
+        return sum(loss) / max(input.numel() // classes, 1)
     likelihood = nll_loss_composite(log_probs, target, weight, ignore_index, reduction)
     if label_smoothing == 0:
         return likelihood
@@ -335,11 +335,11 @@ cross_entropy_whole = primitive(
     ref=cross_entropy_reference,
     samples=[
         call(array(4, 3), integers(4, below=3), None, "mean", -100, 0.0),
-        call(array(4, 3), integers(4, below=3), array(3, domain=probability), "mean", 1, 0.0),
-        call(array(4, 3), integers(4, below=3), array(3, domain=probability), "mean", -100, 0.2),
+        call(array(4, 3), integers(4, below=3), fixed(3, domain=probability), "mean", 1, 0.0),
+        call(array(4, 3), integers(4, below=3), fixed(3, domain=probability), "mean", -100, 0.2),
         call(array(2, 3, 4), integers(2, 4, below=3), None, "sum", 0, 0.1),
         call(array(4, 3), array(4, 3, domain=probability), None, "mean", -100, 0.0),
-        call(array(4, 3), array(4, 3, domain=probability), array(3, domain=probability), "none", -100, 0.1),
+        call(array(4, 3), array(4, 3, domain=probability), fixed(3, domain=probability), "none", -100, 0.1),
         call(array(3), integers(below=3), None, "mean", -100, 0.0),
     ],
     onnx="SoftmaxCrossEntropyLoss",
@@ -368,11 +368,11 @@ def cross_entropy(
 ) -> Tensor:
     """The cross entropy of softmax(input) and target.
 
-    input: logits (N, C), (C,) or (N, C, ...); target: classes (N,), () or (N, ...), or probabilities in the shape
-    of input; weight: (C,); the class ignore_index does not count; label_smoothing mixes target with the uniform
-    distribution (Szegedy et al. 2015). The mean is weighted.
+    input: logits (N, C), (C,) or (N, C, ...); target: classes (N,), () or (N, ...), or probabilities in the
+    shape of input; weight: (C,); the class ignore_index does not count; label_smoothing mixes target with the
+    uniform distribution (Szegedy et al. 2015). The mean is weighted.
     """
-    return cross_entropy_whole(input, target, weight, reduction, ignore_index, label_smoothing)  # type: ignore[no-any-return]
+    return cross_entropy_whole(input, target, weight, reduction, ignore_index, label_smoothing)
 
 
 # --- of counts and pairs ----------------------------------------------------------------------------------

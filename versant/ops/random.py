@@ -1,16 +1,14 @@
 """Random tensors. Draws are functions of the generator's seed and counter: threads do not change them."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from versant import _core
 from versant._core import Tensor
-from versant.ops.axes import sizes_of
+from versant.ops.axes import Size, sizes_of
 from versant.ops.creation import new
 from versant.ops.record import composite, primitive
 from versant.ops.samples import array, call
 
-Size = int | Sequence[int]
 drawn = {
     "ref": "random; tests look at moments and seeds",
     "onnx": "exported programs take random numbers as inputs",
@@ -60,7 +58,7 @@ def random_(input: Tensor, low: int = 0, high: int | None = None, *, generator: 
     if high is None:
         limits = {"uint8": 256, "int8": 128, "int16": 32768, "int32": 2**31, "bool": 2, "float16": 2049}
         low, high = (0, low) if low else (0, limits.get(input.dtype.name, 2**24 + 1))
-    return random_int_(input, low, high, generator=generator)  # type: ignore[no-any-return]
+    return random_int_(input, low, high, generator=generator)
 
 
 @composite(differentiable=False, places="Tensor", without=drawn)
@@ -74,7 +72,7 @@ def bernoulli_(input: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
     """1 with the probability that input (or p) gives, else 0."""
     odds = input if p is None else new(input.shape, float(p), input.dtype)
-    return bernoulli_draw(odds, generator=generator)  # type: ignore[no-any-return]
+    return bernoulli_draw(odds, generator=generator)
 
 
 # --- new tensors ------------------------------------------------------------------------------------------
@@ -178,8 +176,8 @@ def normal(
         if not isinstance(like, Tensor):
             raise TypeError("[normal] expected a size, or a tensor as mean or std")
         shape = (mean + std).shape if isinstance(mean, Tensor) and isinstance(std, Tensor) else like.shape
-        return mean + std * randn(shape, generator=generator, dtype=like.dtype)  # type: ignore[no-any-return]
-    return mean + std * randn(*sizes_of((size,)), generator=generator, dtype=dtype)  # type: ignore[no-any-return]
+        return mean + std * randn(shape, generator=generator, dtype=like.dtype)
+    return mean + std * randn(*sizes_of((size,)), generator=generator, dtype=dtype)
 
 
 permutation = primitive(
@@ -206,7 +204,7 @@ def randperm(
 ) -> Tensor:
     """The numbers below n in random order."""
     result = permutation(n, generator=generator)
-    return result if dtype is None else result.to(dtype)  # type: ignore[no-any-return]
+    return result if dtype is None else result.to(dtype)
 
 
 # --- dropout ----------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ and `composite` (a Python function over other ops). The methods of Tensor, the f
 and tests are all made from `table`; there is no other list of ops.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,7 +15,7 @@ from versant import _core
 from versant.ops.derivation import Definition, Formula, Partials
 from versant.ops.expression import Micro
 from versant.ops.samples import Call, Domain, normal
-from versant.ops.signature import REQUIRED, Argument, parse
+from versant.ops.signature import REQUIRED, Argument, parse, results_of
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 Lowering = str | Callable[..., Any] | None
@@ -25,9 +26,11 @@ class Record(NamedTuple):
 
     name: str
     kind: str  # "elementwise", "primitive" or "composite"
+    family: str  # the module that it stands in
     doc: str
     call: Callable[..., Any]
-    signature: list[Argument] | None  # None: that of the Python function `definition`
+    signature: list[Argument] | None  # None: that of the Python function `call`
+    result: str  # its type
 
     # Where users find it: namespaces ("versant", "Tensor", "nn.functional", "special", "linalg"), other names
     # of the same op ("absolute", or with a namespace "special.expit"), its in-place form, its operator.
@@ -35,6 +38,7 @@ class Record(NamedTuple):
     also: tuple[str, ...]
     in_place: Callable[..., Any] | None
     operator: str
+    variants: tuple[str, ...]  # further keywords
 
     # What it computes.
     rule: str  # of dtypes (core/machine/elementwise.h); "" for ops that are not elementwise
@@ -59,7 +63,6 @@ class Record(NamedTuple):
 
 
 table: dict[str, Record] = {}
-WAITING: list[str] = []
 
 
 def elementwise(
@@ -101,9 +104,7 @@ def elementwise(
     arguments = parse(signature or ("input", "input, other")[arity(definition) - 1])
     parameters = [a for a in arguments if a.kind == "number"]
     n_inputs = len(arguments) - len(parameters)
-    if not differentiable:
-        d = lambda *_: (0,) * n_inputs  # noqa: E731
-    formula = Formula(name, n_inputs, len(parameters), definition, d)
+    formula = Formula(name, n_inputs, len(parameters), definition, d, differentiable)
     op = formula.op = _core.define_elementwise(
         name,
         n_inputs,
@@ -127,13 +128,16 @@ def elementwise(
     table[name] = Record(
         name=name,
         kind="elementwise",
+        family=caller(),
         doc=doc,
         call=op,
         signature=arguments,
+        result="Tensor",
         places=tuple(places.split()),
         also=tuple(also.split()),
         in_place=op.in_place() if in_place and "." not in name else None,
         operator=operator,
+        variants=tuple(variants or ()),
         rule=rule,
         formula=formula,
         definition=None,
@@ -172,30 +176,32 @@ def primitive(
 
     target: its name there, where it differs.
     definition: the same as a Python function over other ops, where the machine's function is a faster form.
-    in_place: the machine has `target_` too, which writes into its first argument.
+    in_place: it has a form that changes its first argument: the machine's `target_`, or a copy back.
     """
-    arguments = parse(signature)
+    arguments, results = parse(signature), results_of(signature)
     target = target or name
-    if not _core.has_function(target) or (in_place and not _core.has_function(target + "_")):
-        WAITING.append(target)
-
-        def missing(*args: Any, **kwargs: Any) -> Any:
-            raise NotImplementedError(f"[{name}] the machine has no function {target!r}")
-
-        return missing
     function = _core.define_function(name, target, arguments, doc)
+    changing: Callable[..., Any] | None = None
+    if in_place:
+        own = _core.has_function(f"{target}_")
+        changing = (
+            _core.define_function(f"{name}_", f"{target}_", arguments, doc) if own else written_back(function)
+        )
     if operator:
         function.operator(operator)
     table[name] = Record(
         name=name,
         kind="primitive",
+        family=caller(),
         doc=doc,
         call=function,
         signature=arguments,
+        result=f"tuple[{', '.join(['Tensor'] * len(results))}]" if results else "Tensor",
         places=tuple(places.split()),
         also=tuple(also.split()),
-        in_place=_core.define_function(f"{name}_", f"{target}_", arguments, doc) if in_place else None,
+        in_place=changing,
         operator=operator,
+        variants=(),
         rule="",
         formula=None,
         definition=definition,
@@ -232,13 +238,16 @@ def composite(
         table[name or function.__name__] = Record(
             name=name or function.__name__,
             kind="composite",
+            family=function.__module__,
             doc=function.__doc__ or "",
             call=function,
             signature=None,
+            result="",
             places=tuple(places.split()),
             also=tuple(also.split()),
             in_place=written_back(function) if in_place is True else in_place or None,
             operator="",
+            variants=(),
             rule="",
             formula=None,
             definition=function,
@@ -275,6 +284,13 @@ class Choice:
         return Choice(self.keyword, {value: op.in_place() for value, op in self.options.items()})
 
 
+def add_variant(name: str, keyword: str, variant: Callable[..., Any]) -> None:
+    """Gives a record a variant that builds on the record itself."""
+    record = table[name]
+    record.call.variant(keyword, variant)  # type: ignore[attr-defined]
+    table[name] = record._replace(variants=(*record.variants, keyword))
+
+
 def in_place_form(name: str) -> Callable[..., Any]:
     """The in-place form of a record."""
     form = table[name].in_place
@@ -286,16 +302,23 @@ def written_back(function: Callable[..., Any]) -> Callable[..., Any]:
     """The in-place form of a composite."""
 
     def in_place(input: Any, *args: Any, **kwargs: Any) -> Any:
-        return input.copy_(function(input, *args, **kwargs))
+        # From a clone: what gradients read of the input must not change with it.
+        return input.copy_(function(input.clone(), *args, **kwargs))
 
     in_place.__name__ = f"{function.__name__}_"
     in_place.__doc__ = f"{function.__name__}, written into the tensor itself."
     return in_place
 
 
+def caller() -> str:
+    """The module that is adding a record."""
+    name: str = sys._getframe(2).f_globals["__name__"]
+    return name
+
+
 def arity(definition: Definition) -> int:
     """How many arguments a definition takes."""
     if isinstance(definition, Micro):
         return definition.arity
-    count: int = definition.__code__.co_argcount  # type: ignore[attr-defined]
+    count: int = definition.__code__.co_argcount
     return count

@@ -99,7 +99,7 @@ cumprod = primitive(
 )
 def nansum(input: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum over axes; NaN counts as 0."""
-    return sum(choose(isnan(input), 0, input), dim, keepdim, dtype=dtype)  # type: ignore[no-any-return]
+    return sum(choose(isnan(input), 0, input), dim, keepdim, dtype=dtype)
 
 
 @composite(
@@ -119,7 +119,7 @@ def nanmean(input: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: An
 )
 def count_nonzero(input: Tensor, dim: Axes = None) -> Tensor:
     """How many elements are not zero."""
-    return sum(ne(input, 0), dim)  # type: ignore[no-any-return]
+    return sum(ne(input, 0), dim)
 
 
 # --- truth ------------------------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ argmin = primitive(
 )
 max_dim = primitive(
     "max.dim",
-    "input, dim: int, keepdim: bool = False",
+    "input, dim: int, keepdim: bool = False -> values, indices",
     "The largest elements along an axis, and where they are.",
     target="max_dim",
     ref=lambda x, dim, keepdim=False: (
@@ -210,7 +210,7 @@ max_dim = primitive(
 )
 min_dim = primitive(
     "min.dim",
-    "input, dim: int, keepdim: bool = False",
+    "input, dim: int, keepdim: bool = False -> values, indices",
     "The smallest elements along an axis, and where they are.",
     target="min_dim",
     ref=lambda x, dim, keepdim=False: (
@@ -232,7 +232,7 @@ min_dim = primitive(
     samples=[call(array(3, 4)), call(array(3, 4), 0), call(array(3, 4), dim=-1, keepdim=True)],
 )
 def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-    """The largest element. With dim, (values, indices) along that axis; of two tensors, the larger elements."""
+    """The largest element; with dim, (values, indices) along that axis; of two tensors, the larger ones."""
     if isinstance(dim, Tensor) or other is not None:
         return maximum(input, dim if other is None else other)
     return amax(input) if dim is None else max_dim(input, dim, keepdim)
@@ -247,7 +247,7 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = N
     samples=[call(array(3, 4)), call(array(3, 4), 0), call(array(3, 4), dim=-1, keepdim=True)],
 )
 def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-    """The smallest element. With dim, (values, indices) along that axis; of two tensors, the smaller elements."""
+    """The smallest element; with dim, (values, indices) along that axis; of two tensors, the smaller ones."""
     if isinstance(dim, Tensor) or other is not None:
         return minimum(input, dim if other is None else other)
     return amin(input) if dim is None else min_dim(input, dim, keepdim)
@@ -269,7 +269,7 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
 
 sort = primitive(
     "sort",
-    "input, dim: int = -1, descending: bool = False, stable: bool = False",
+    "input, dim: int = -1, descending: bool = False, stable: bool = False -> values, indices",
     "The elements in order along an axis, and where they were.  NaN counts as the largest",
     ref=lambda x, dim=-1, descending=False: (
         (-np.sort(-x, axis=dim), np.argsort(-x, axis=dim, kind="stable"))
@@ -282,7 +282,7 @@ sort = primitive(
 )
 topk = primitive(
     "topk",
-    "input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True",
+    "input, k: int, dim: int = -1, largest: bool = True, sorted: bool = True -> values, indices",
     "The k largest (or smallest) elements along an axis, in order, and where they are.",
     ref=lambda x, k, dim=-1, largest=True: (
         np.take(-np.sort(-x, axis=dim) if largest else np.sort(x, axis=dim), range(k), axis=dim),
@@ -301,7 +301,7 @@ topk = primitive(
 )
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
     """Where the elements are that come first, second ... along an axis."""
-    return sort(input, dim, descending, stable)[1]  # type: ignore[no-any-return]
+    return sort(input, dim, descending, stable)[1]
 
 
 # --- spread -----------------------------------------------------------------------------------------------
@@ -330,7 +330,7 @@ def spread(input: Tensor, dim: Any, unbiased: bool | None, correction: Any, who:
     ref=lambda x, dim=None, correction=1, keepdim=False: np.var(
         x, axis=dim, ddof=correction, keepdims=keepdim
     ),
-    samples=reduction_samples()[:3] + [call(array(3, 4), correction=0), call(array(3, 4), 0, correction=2)],
+    samples=[*reduction_samples()[:3], call(array(3, 4), correction=0), call(array(3, 4), 0, correction=2)],
 )
 def var(
     input: Tensor,
@@ -350,7 +350,7 @@ def var(
     ref=lambda x, dim=None, correction=1, keepdim=False: np.std(
         x, axis=dim, ddof=correction, keepdims=keepdim
     ),
-    samples=reduction_samples()[:3] + [call(array(3, 4), correction=0)],
+    samples=[*reduction_samples()[:3], call(array(3, 4), correction=0)],
 )
 def std(
     input: Tensor,
@@ -361,7 +361,7 @@ def std(
     correction: float | None = None,
 ) -> Tensor:
     """The standard deviation over axes: the square root of `var`."""
-    return root(var(input, dim, unbiased, keepdim, correction=correction))  # type: ignore[no-any-return]
+    return root(var(input, dim, unbiased, keepdim, correction=correction))
 
 
 @composite(
@@ -439,20 +439,20 @@ def logsumexp(input: Tensor, dim: Axes, keepdim: bool = False) -> Tensor:
 def vector_norm(
     x: Tensor, ord: float = 2, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
-    """(sum of |x|**ord)**(1/ord) over axes.  ord: inf the largest |x|, -inf the smallest, 0 counts nonzeros"""
+    """(sum of |x|**ord)**(1/ord) over axes.  ord: inf for the largest |x|, -inf the smallest, 0 to count"""
     if dtype is not None:
         x = x.to(dtype)
     if not x.dtype.is_floating_point:
         x = x.to(_core.get_default_dtype())
     if ord == 2:
-        return root(sum(square(x), dim, keepdim))  # type: ignore[no-any-return]
+        return root(sum(square(x), dim, keepdim))
     if ord == 1:
-        return sum(x.abs(), dim, keepdim)  # type: ignore[no-any-return]
+        return sum(x.abs(), dim, keepdim)
     if ord == 0:
         return sum(ne(x, 0), dim, keepdim).to(x.dtype)
     if ord in (inf, -inf):
-        return (amax if ord > 0 else amin)(x.abs(), dim, keepdim)  # type: ignore[no-any-return]
-    return pow(sum(pow(x.abs(), ord), dim, keepdim), 1 / ord)  # type: ignore[no-any-return]
+        return (amax if ord > 0 else amin)(x.abs(), dim, keepdim)
+    return pow(sum(pow(x.abs(), ord), dim, keepdim), 1 / ord)
 
 
 @composite(

@@ -57,17 +57,17 @@ def polygamma_reference(n: float, x: float) -> float:
     """
     if n == 0:
         return digamma_reference(x)
-    if math.isnan(x) or n != int(n) or n < 0:
+    if math.isnan(x) or x == -math.inf:
         return math.nan
-    if x <= 0 and x == math.floor(x):
-        return math.inf
+    if x == math.inf:
+        return 0.0
+    if x <= 0 and x == math.floor(x):  # a pole: of one sign for odd n, of two for even n
+        return math.inf if n % 2 else math.nan
     s = int(n) + 1
     total = 0.0
     while x < 20:
         total += 1 / x**s
         x += 1
-    if math.isinf(x):
-        return 0.0
     total += x ** (1 - s) / (s - 1) + 0.5 / x**s
     term = s / x ** (s + 1)  # s (s+1) ... (s+2j-2) / x**(s+2j-1)
     for j, bernoulli in ((1, 1 / 12), (2, -1 / 720), (3, 1 / 30240), (4, -1 / 1209600)):

@@ -1,14 +1,15 @@
-"""Sample inputs of ops, described without numpy: the tests draw them."""
+"""Sample inputs of ops, described without numpy: `versant.testing` draws them."""
 
 from math import inf, nan
 from typing import Any, NamedTuple
 
 
 class Domain(NamedTuple):
-    """Where an elementwise op is tried: the interval from which its input is drawn."""
+    """Where an input is drawn from: an interval, of floating-point numbers, integers or truths."""
 
     low: float
     high: float
+    kind: str = "float"  # "int", "bool": these inputs have no gradient
 
 
 normal = Domain(-3.0, 3.0)
@@ -16,9 +17,10 @@ positive = Domain(0.1, 4.0)
 inside_unit = Domain(-0.95, 0.95)
 above_one = Domain(1.05, 5.0)
 probability = Domain(0.03, 0.97)
-small_counts = Domain(0.0, 6.0)
+truth = Domain(0, 2, "bool")
+counts = Domain(0, 6, "int")
 
-# The inputs that every elementwise op is tried with; records add their own.
+# Every elementwise op is tried with these inputs; records add their own.
 CORNERS = (0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, inf, -inf, nan)
 
 
@@ -27,11 +29,11 @@ class Array(NamedTuple):
 
     shape: tuple[int, ...]
     domain: Domain = normal
-    dtype: str = "float"  # "float": the dtype under test; "int", "bool": not differentiated
+    fixed: bool = False  # the op gives it no gradient
 
 
 class Call(NamedTuple):
-    """The arguments of a sample call; `Array`s in them, at any depth of lists and tuples, are drawn."""
+    """The arguments of a sample call; the `Array`s in them, also in lists and tuples, are drawn."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -41,13 +43,18 @@ def array(*shape: int, domain: Domain = normal) -> Array:
     return Array(shape, domain)
 
 
+def fixed(*shape: int, domain: Domain = normal) -> Array:
+    """An array by which the op is not differentiated, like running statistics."""
+    return Array(shape, domain, True)
+
+
 def integers(*shape: int, below: int, start: int = 0) -> Array:
     """Indices and classes: start <= i < below."""
-    return Array(shape, Domain(start, below), "int")
+    return Array(shape, Domain(start, below, "int"))
 
 
 def booleans(*shape: int) -> Array:
-    return Array(shape, Domain(0, 2), "bool")
+    return Array(shape, truth)
 
 
 def call(*args: Any, **kwargs: Any) -> Call:

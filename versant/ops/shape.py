@@ -1,5 +1,6 @@
 """Shapes: other shapes and other axes of the same elements. Most of these are views, which share memory."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -81,7 +82,7 @@ expand = primitive(
 
 @composite(
     ref=lambda x, start=0, end=-1: x.reshape(
-        x.shape[:start] + (-1,) + x.shape[axes_of(max(x.ndim, 1), end, "")[0] + 1 :]
+        (*x.shape[:start], -1, *x.shape[axes_of(max(x.ndim, 1), end, "")[0] + 1 :])
     ),
     samples=[call(array(2, 3, 4)), call(array(2, 3, 4), 1), call(array(2, 3, 4), 0, 1), call(array())],
 )
@@ -306,7 +307,7 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     first += size if first < 0 else 0
     if not 0 <= first <= size or length < 0 or first + length > size:
         raise ShapeError(f"[narrow] start {start} and length {length} do not fit into size {size}")
-    return slice_axis(input, dim, first, first + length)  # type: ignore[no-any-return]
+    return slice_axis(input, dim, first, first + length)
 
 
 @composite(
@@ -378,7 +379,7 @@ def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int], dim: i
             raise ValueError(f"[tensor_split] expected a positive number of sections, got {n}")
         return split_with_sizes(input, [length // n + (i < length % n) for i in range(n)], dim)
     cuts = [0, *indices_or_sections, length]
-    return tuple(slice_axis(input, dim, a, max(a, b)) for a, b in zip(cuts, cuts[1:], strict=False))
+    return tuple(slice_axis(input, dim, a, max(a, b)) for a, b in itertools.pairwise(cuts))
 
 
 @composite(

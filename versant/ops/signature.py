@@ -2,6 +2,8 @@
 
     input, dim: ints? = None, keepdim: bool = False, *, dtype: dtype? = None
 
+    input, k: int -> values, indices
+
 An argument without kind is a tensor. Kinds: tensor, tensors, int, ints, *ints (also as several arguments),
 *ints_or_dtype, float, number, bool, dtype, text, generator; with "?" None is allowed too. What follows * is
 passed by keyword.
@@ -28,7 +30,14 @@ class Argument(NamedTuple):
     keyword_only: bool
 
 
+def results_of(text: str) -> list[str]:
+    """The names of the results, of ops that have several."""
+    _, arrow, results = text.partition(" -> ")
+    return results.split(", ") if arrow else []
+
+
 def parse(text: str) -> list[Argument]:
+    text = text.partition(" -> ")[0]
     arguments = []
     keyword_only = False
     position = 0

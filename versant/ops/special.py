@@ -8,7 +8,7 @@ from versant.ops.expression import m
 from versant.ops.lazy import np
 from versant.ops.record import composite, elementwise
 from versant.ops.references import digamma_reference, each, erfinv_reference, polygamma_reference
-from versant.ops.samples import array, call, inside_unit, positive, probability, small_counts
+from versant.ops.samples import array, call, counts, inside_unit, positive, probability
 
 smooth = partial(elementwise, rule="float")
 
@@ -94,7 +94,7 @@ polygamma = smooth(
     d=lambda n, x, y: (0, m.polygamma(n + 1, x)),
     signature="n, input",
     ref=lambda n, x: np.vectorize(polygamma_reference, otypes=[float])(n, x),
-    sample=(small_counts, positive),
+    sample=(counts, positive),
     places="versant special",
     in_place=False,
     stablehlo="chlo.polygamma",
@@ -109,7 +109,7 @@ polygamma = smooth(
 )
 def polygamma_method(input: Tensor, n: int) -> Tensor:
     """The derivative of order n + 1 of log gamma(input)."""
-    return polygamma(n, input)  # type: ignore[no-any-return]
+    return polygamma(n, input)
 
 
 # --- probabilities ----------------------------------------------------------------------------------------
@@ -134,15 +134,19 @@ logit_whole = smooth(
 )
 
 
+def logit_in_place(input: Tensor, eps: float | None = None) -> Tensor:
+    return logit_whole.in_place()(input) if eps is None else logit_within.in_place()(input, eps)
+
+
 @composite(
     ref=lambda p, eps=None: np.log(p / (1 - p)),
     samples=[call(array(3, 4, domain=probability)), call(array(5, domain=probability), 1e-6)],
     also="special.logit",
-    in_place=True,
+    in_place=logit_in_place,
 )
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(input / (1 - input)), the inverse of sigmoid.  eps: input is held between eps and 1 - eps"""
-    return logit_whole(input) if eps is None else logit_within(input, eps)  # type: ignore[no-any-return]
+    return logit_whole(input) if eps is None else logit_within(input, eps)
 
 
 entr = smooth(
@@ -150,6 +154,6 @@ entr = smooth(
     lambda x: m.select(m.eq(x, 0), 0, m.select(x < 0, -math.inf, -x * m.log(x))),
     "-input * log(input); 0 at 0, -inf below",
     d=lambda x, y: -m.log(x) - 1,
-    ref=lambda x: np.where(x == 0, 0, np.where(x < 0, -np.inf, -x * np.log(x))),
+    ref=lambda x: np.where(x == 0, 0, np.where(x < 0, -math.inf, -x * np.log(x))),
     sample=positive,
 )
