@@ -9,6 +9,7 @@ tensor([2., 4., 6.])
 
 import os as _os
 from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 from versant import _core
@@ -50,6 +51,8 @@ from versant import ops  # noqa: E402  (the op table builds on the names above)
 
 ops.install()
 globals().update(ops.namespace("versant"))
+if _TYPE_CHECKING:
+    from versant._functions import *  # noqa: F403  (the same, for type checkers)
 
 # Rooms that are opened when somebody walks in.
 _ROOMS = {"autograd", "data", "io", "linalg", "memory", "nn", "optim", "special", "testing"}

@@ -22,5 +22,11 @@ def release_cached() -> None:
 def summary() -> str:
     """The counters as a short text."""
     s = stats()
-    rows = [f"{name.replace('_', ' '):16} {value / 2**20:12.2f} MiB" for name, value in s.items() if name.endswith("_bytes")]
-    return "\n".join([*rows, f"{'system calls':16} {s['system_calls']:12d}", f"{'allocations':16} {s['allocations']:12d}"])
+    rows = [
+        f"{name.replace('_', ' '):16} {value / 2**20:12.2f} MiB"
+        for name, value in s.items()
+        if name.endswith("_bytes")
+    ]
+    return "\n".join(
+        [*rows, f"{'system calls':16} {s['system_calls']:12d}", f"{'allocations':16} {s['allocations']:12d}"]
+    )
