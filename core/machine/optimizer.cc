@@ -105,6 +105,13 @@ void* at(const Item& item, int list, int64_t element) {
   return static_cast<char*>(item.data[list]) + element * (item.wide ? 8 : 4);
 }
 
+// The gradients given, or those of the parameters themselves, which `own` then holds.
+std::span<Tensor* const> gradients(const Args& a, std::vector<Tensor*>& own) {
+  if (!a.none(1)) return a.tensors(1);
+  for (Tensor* param : a.tensors(0)) own.push_back(param ? param->grad.get() : nullptr);
+  return own;
+}
+
 // params, grads, momenta, lr, momentum, dampening, weight_decay, nesterov, maximize, first_step
 Result sgd_step(Args& a) {
   SgdStep step;
@@ -115,7 +122,8 @@ Result sgd_step(Args& a) {
   step.nesterov = a.flag(7);
   step.gradient = a.flag(8) ? -1 : 1;
   step.first = a.flag(9);
-  const std::span<Tensor* const> lists[] = {a.tensors(0), a.tensors(1), a.tensors(2)};
+  std::vector<Tensor*> own;
+  const std::span<Tensor* const> lists[] = {a.tensors(0), gradients(a, own), a.tensors(2)};
   if (step.momentum != 0 && lists[2].size() != lists[0].size())
     fail(ErrorKind::Value, "[sgd_step] momentum needs a buffer for each parameter");
   Update update("sgd_step", lists);
@@ -143,7 +151,8 @@ Result adam_step(Args& a) {
   else
     step.weight_decay = weight_decay;
   step.gradient = a.flag(12) ? -1 : 1;
-  const std::span<Tensor* const> lists[] = {a.tensors(0), a.tensors(1), a.tensors(2), a.tensors(3),
+  std::vector<Tensor*> own;
+  const std::span<Tensor* const> lists[] = {a.tensors(0), gradients(a, own), a.tensors(2), a.tensors(3),
                                             a.tensors(4)};
   if (lists[2].size() != lists[0].size() || lists[3].size() != lists[0].size())
     fail(ErrorKind::Value, "[adam_step] expected exp_avg and exp_avg_sq for each parameter");

@@ -160,6 +160,7 @@ bool init_frames(PyObject* module);
 bool init_module_call(PyObject* module);
 extern PyMethodDef autograd_functions[];
 extern PyMethodDef memory_functions[];
+extern PyMethodDef optimizer_functions[];  // gradient_pattern.cc
 PyObject* node_object(Node* node);  // new reference; None for null
 // The context of a custom function's node, or null; borrowed.
 PyObject* context_of(Node* node);

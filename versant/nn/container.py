@@ -9,6 +9,8 @@ from versant.nn.module import Module, _bracketed
 from versant.nn.parameter import Parameter
 from versant.nn.registry import Kind, Registered
 
+_MODULE = Kind.MODULE  # read once: an enum's members are slow to reach
+
 
 class _Numbered(Module):
     """A list of one kind of thing, kept as the attributes "0", "1", ..."""
@@ -104,7 +106,7 @@ class Sequential(_Numbered):
     def forward(self, x: Any) -> Any:
         values = self.__dict__
         for name, kind in self._kinds.items():
-            if kind is Kind.MODULE:
+            if kind is _MODULE:
                 x = values[name](x)
         return x
 

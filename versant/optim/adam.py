@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from versant import Tensor
 from versant.optim.optimizer import Group, Optimizer, at_least_zero
 from versant.optim.plan import Batch
 from versant.optim.steps import adam_step
@@ -51,12 +50,12 @@ class Adam(Optimizer):
     def _buffer_names(self, group: Group) -> tuple[str, ...]:
         return ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if group["amsgrad"] else ("exp_avg", "exp_avg_sq")
 
-    def _update(self, group: Group, batch: Batch, grads: list[Tensor], step: int) -> None:
+    def _update(self, group: Group, batch: Batch, step: int) -> None:
         beta1, beta2 = group["betas"]
         buffers = batch.buffers
         adam_step(
             batch.params,
-            grads,
+            None,
             buffers["exp_avg"],
             buffers["exp_avg_sq"],
             buffers.get("max_exp_avg_sq"),

@@ -51,8 +51,8 @@ class Optimizer:
         """The tensors to remember for each parameter under the group's present options."""
         return ()
 
-    def _update(self, group: Group, batch: Batch, grads: list[Tensor], step: int) -> None:
-        """Change the parameters and buffers of one batch in place; `step` counts from 1."""
+    def _update(self, group: Group, batch: Batch, step: int) -> None:
+        """Change the parameters and buffers of one batch in place by its gradients; `step` counts from 1."""
         raise NotImplementedError(
             f"[{type(self).__name__}] step is not defined: write def step(self, closure=None)"
         )
@@ -71,11 +71,10 @@ class Optimizer:
         for group in self.param_groups:
             names = self._buffer_names(group)
             plan = self._plans.get(id(group))
-            grads = None if plan is None else plan.gradients(group["params"], names)
-            if plan is None or grads is None:
-                plan, grads = self._replan(group, names)
-            for batch, batch_grads in zip(plan.batches, grads, strict=True):
-                self._update(group, batch, batch_grads, batch.step + 1)
+            if plan is None or not plan.holds(group["params"], names):
+                plan = self._replan(group, names)
+            for batch in plan.batches:
+                self._update(group, batch, batch.step + 1)
                 batch.step += 1
         return loss
 
@@ -88,7 +87,7 @@ class Optimizer:
                 elif parameter.grad is not None:
                     parameter.grad = parameter.grad.detach().zero_()
 
-    def _replan(self, group: Group, names: tuple[str, ...]) -> tuple[Plan, list[list[Tensor]]]:
+    def _replan(self, group: Group, names: tuple[str, ...]) -> Plan:
         """A plan for the parameters that now have gradients; their missing buffers are made as zeros."""
         self._settle()
         batches: dict[int, Batch] = {}
@@ -105,11 +104,9 @@ class Optimizer:
                 if name not in state:
                     state[name] = versant.zeros_like(parameter)
                 batch.buffers[name].append(state[name])
-        plan = Plan(list(map(id, group["params"])), names, list(batches.values()), idle)
+        plan = Plan(group["params"], names, list(batches.values()), idle)
         self._plans[id(group)] = plan
-        grads = plan.gradients(group["params"], names)
-        assert grads is not None
-        return plan, grads
+        return plan
 
     def _steps_done(self, state: dict[str, Any]) -> int:
         return int(state.get("step", 0)) if self._counts_steps else int(bool(state))

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from versant import Tensor
 from versant.optim.optimizer import Group, Optimizer, at_least_zero
 from versant.optim.plan import Batch
 from versant.optim.steps import sgd_step
@@ -50,10 +49,10 @@ class SGD(Optimizer):
     def _buffer_names(self, group: Group) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] != 0 else ()
 
-    def _update(self, group: Group, batch: Batch, grads: list[Tensor], step: int) -> None:
+    def _update(self, group: Group, batch: Batch, step: int) -> None:
         sgd_step(
             batch.params,
-            grads,
+            None,
             batch.buffers.get("momentum_buffer"),
             group["lr"],
             group["momentum"],

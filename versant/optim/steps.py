@@ -1,4 +1,7 @@
-"""The machine's optimizer steps: each updates all parameters of a group in one call, in place and off the tape."""
+"""The machine's optimizer steps: each updates all its parameters in one call, in place and off the tape.
+
+Without a list of gradients it takes those of the parameters themselves.
+"""
 
 from typing import Any
 
@@ -14,13 +17,13 @@ def _step(name: str, **kinds: str) -> Any:
 
 sgd_step = _step(
     "sgd_step",
-    params="tensors", grads="tensors", momenta="tensors?", lr="float", momentum="float", dampening="float",
+    params="tensors", grads="tensors?", momenta="tensors?", lr="float", momentum="float", dampening="float",
     weight_decay="float", nesterov="bool", maximize="bool", first_step="bool",
 )  # fmt: skip
 
 adam_step = _step(
     "adam_step",
-    params="tensors", grads="tensors", exp_avgs="tensors", exp_avg_sqs="tensors", max_exp_avg_sqs="tensors?",
+    params="tensors", grads="tensors?", exp_avgs="tensors", exp_avg_sqs="tensors", max_exp_avg_sqs="tensors?",
     step="int", lr="float", beta1="float", beta2="float", eps="float", weight_decay="float", decoupled="bool",
     maximize="bool",
 )  # fmt: skip
