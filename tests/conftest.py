@@ -1,0 +1,6 @@
+"""Settings of every test: hypothesis measures no time, for other processes share the machine."""
+
+from hypothesis import settings
+
+settings.register_profile("versant", deadline=None)
+settings.load_profile("versant")
