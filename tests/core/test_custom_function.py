@@ -468,6 +468,7 @@ def test_contexts_and_values_are_released(outcome):
                 y.backward()
         return values
 
+    gc.collect()
     before = vs.memory.stats()["live_bytes"]
     values = run()
     gc.collect()
