@@ -89,6 +89,7 @@ struct ColumnsJob {
   const void* const* rows;
   std::ptrdiff_t first, n, width;
   const void* center;
+  bool gapless;  // each row begins where the row before it ends
 };
 using ReduceColumns = void (*)(const ColumnsJob& job);
 

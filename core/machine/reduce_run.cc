@@ -39,7 +39,9 @@ class Plan {
     kept_.finish();
     const bool contiguous_rows = reduced_.rank == 1 && reduced_.strides[0] == 1 && direct_;
     const bool contiguous_columns = kept_.inner_stride() == 1 && reduced_.inner_stride() != 1;
-    if (kept_.inner_size() >= kFewColumns && (contiguous_columns || reduced_.count <= kFewRows))
+    gapless_ =
+        contiguous_columns && reduced_.rank == 1 && reduced_.strides[0] == kept_.inner_size() && direct_;
+    if (gapless_ || (kept_.inner_size() >= kFewColumns && (contiguous_columns || reduced_.count <= kFewRows)))
       way_ = Way::Columns;
     else
       way_ = contiguous_rows ? Way::Rows : Way::Gathered;
@@ -147,10 +149,14 @@ class Plan {
         }
       }
     });
-    columns_kernel()({to, rows, 0, n, width, center});
+    columns_kernel()({to, rows, 0, n, width, center, gapless_ && width == kept_.inner_size()});
   }
 
   void gathered_block(int64_t base, int64_t p, int64_t n, const char* center, char* to) const {
+    if (direct_ && reduced_.inner_stride() == 1 && p % reduced_.inner_size() + n <= reduced_.inner_size()) {
+      rows_kernel()({to, x_ + (base + reduced_.offset(p)) * x_item_, 0, 1, n, center, 0});
+      return;
+    }
     alignas(64) char tile[kBlock * 8];
     reduced_.runs(p, n, [&](int64_t offset, int64_t length, int64_t done) {
       load_(tile + done * item_, x_ + (base + offset) * x_item_, reduced_.inner_stride(), length);
@@ -183,7 +189,8 @@ class Plan {
   char* results_;
   Walk kept_, reduced_;
   Way way_;
-  bool packed_;  // columns: rows are copied to a tile first
+  bool packed_;   // columns: rows are copied to a tile first
+  bool gapless_;  // columns: each row begins where the row before it ends
 };
 
 // The result of reducing nothing.

@@ -21,30 +21,78 @@ int axis_of(const Attributes& a) { return static_cast<int>(a.ints[0]); }
 template <typename T>
 using Total = std::conditional_t<std::is_integral_v<T>, uint64_t, double>;
 
-// Scans lines of x into those of y: total = step(total, element).
-template <typename T, typename Step>
-void scan(const Array& x, const Array& y, int axis, bool reverse, Total<T> start, Step step) {
+// Neighbouring lines of one scan: line j starts at x + j * x_step, its elements are x_next apart.
+template <typename T>
+struct LineGroup {
+  const T* x;
+  T* y;
+  int64_t x_step, x_next, y_step, y_next;
+};
+
+// Elements are taken by fours. For floats y[4 q + i] = total before + (sum of the first i + 1 of the four),
+// so that the chain of totals has one link for four elements; in double, nothing that is a sum of floats can
+// overflow on the way. Doubles are added one after the other.
+template <typename T, int lines, typename Join>
+void scan_group(const LineGroup<T>& group, int64_t width, int64_t n, Total<T> start, Join join) {
+  using Number = Total<T>;
+  Number total[lines];
+  for (Number& t : total) t = start;
+  const int64_t some = lines == 1 ? 1 : width;
+  const T* p = group.x;
+  T* q = group.y;
+  for (int64_t k = 0; k < n; k += 4, p += 4 * group.x_next, q += 4 * group.y_next) {
+    const int64_t count = std::min<int64_t>(4, n - k);
+    for (int64_t j = 0; j < some; ++j) {
+      const T* from = p + j * group.x_step;
+      T* to = q + j * group.y_step;
+      auto element = [&](int64_t i) {
+        return i < count ? static_cast<Number>(from[i * group.x_next]) : start;
+      };
+      const Number x[4] = {element(0), element(1), element(2), element(3)};
+      Number y[4];
+      if constexpr (std::is_same_v<T, float>) {
+        const Number two = join(x[0], x[1]);
+        y[0] = join(total[j], x[0]);
+        y[1] = join(total[j], two);
+        y[2] = join(total[j], join(two, x[2]));
+        y[3] = join(total[j], join(two, join(x[2], x[3])));
+      } else {
+        y[0] = join(total[j], x[0]);
+        for (int i = 1; i < 4; ++i) y[i] = join(y[i - 1], x[i]);
+      }
+      total[j] = y[3];
+      for (int64_t i = 0; i < count; ++i) to[i * group.y_next] = static_cast<T>(y[i]);
+    }
+  }
+}
+
+template <typename T, typename Join>
+void scan(const Array& x, const Array& y, int axis, bool reverse, Total<T> start, Join join) {
   const Lines from(x, axis), to(y, axis);
   const int64_t n = from.length, count = from.starts.count;
+  const int64_t x_step = from.starts.inner_stride(), y_step = to.starts.inner_stride();
+  // Lines whose elements are close are scanned alone, others side by side.
+  const int64_t side_by_side = from.stride == 1 ? 1 : kGroup;
   Unlocked unlocked(x.numel >= kUnlockWork);
   parallel_for(count, std::max<int64_t>(1, kParallelWork / n), [&](int64_t begin, int64_t end) {
     from.starts.runs(begin, end - begin, [&](int64_t x_run, int64_t run, int64_t done) {
       to.starts.runs(begin + done, run, [&](int64_t y_at, int64_t length, int64_t before) {
-        for (int64_t g = 0; g < length; g += kGroup) {
-          const int64_t width = std::min(kGroup, length - g);
-          const int64_t x_step = from.starts.inner_stride(), y_step = to.starts.inner_stride();
-          const T* p = x.as<T>() + x_run + (before + g) * x_step + (reverse ? (n - 1) * from.stride : 0);
-          T* q = y.as<T>() + y_at + g * y_step + (reverse ? (n - 1) * to.stride : 0);
-          const int64_t p_next = reverse ? -from.stride : from.stride;
-          const int64_t q_next = reverse ? -to.stride : to.stride;
-          Total<T> total[kGroup];
-          std::fill_n(total, width, start);
-          for (int64_t k = 0; k < n; ++k, p += p_next, q += q_next) {
-            for (int64_t j = 0; j < width; ++j) {
-              total[j] = step(total[j], static_cast<Total<T>>(p[j * x_step]));
-              q[j * y_step] = static_cast<T>(total[j]);
-            }
+        for (int64_t g = 0; g < length; g += side_by_side) {
+          LineGroup<T> group{x.as<T>() + x_run + (before + g) * x_step,
+                             y.as<T>() + y_at + g * y_step,
+                             x_step,
+                             from.stride,
+                             y_step,
+                             to.stride};
+          if (reverse) {
+            group.x += (n - 1) * std::exchange(group.x_next, -from.stride);
+            group.y += (n - 1) * std::exchange(group.y_next, -to.stride);
           }
+          const int64_t width = std::min(side_by_side, length - g);
+          if (width == 1)
+            scan_group<T, 1>(group, 1, n, start, join);
+          else
+            scan_group<T, kGroup>(group, width, n, start, join);
         }
       });
     });

@@ -2,6 +2,9 @@
 // lanes.
 #include <limits>
 #include <type_traits>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include "machine/kernels.h"
 
@@ -18,6 +21,7 @@ constexpr int kRegisterBytes = 16;
 constexpr int kInFlight = 8;
 
 constexpr int kLanes = 16;
+constexpr std::ptrdiff_t kFlatColumns = 64;  // rows as narrow as this may be taken 16 at a time
 
 // The numbers of all lanes: `steps` and `joins` below work on one number or on a register of them.
 template <class T>
@@ -131,11 +135,54 @@ struct DeviationOf {
   }
 };
 
+// The first n numbers at x (n may be 0 or less, or more than a register holds), and `fill` in what is left.
+template <class T>
+[[gnu::always_inline]] inline Register<T> load_some(const T* x, std::ptrdiff_t n, T fill) {
+  using V = Register<T>;
+  constexpr int width = kRegisterBytes / sizeof(T);
+  const V rest = V{} + fill;
+  const int count = n < 0 ? 0 : n > width ? width : static_cast<int>(n);
+#if defined(__AVX512F__)
+  const unsigned mask = (1U << count) - 1;
+  if constexpr (std::is_same_v<T, float>) {
+    return (V)_mm512_mask_loadu_ps((__m512)rest, static_cast<__mmask16>(mask), x);
+  } else {
+    return (V)_mm512_mask_loadu_epi64((__m512i)rest, static_cast<__mmask8>(mask), x);
+  }
+#elif defined(__AVX2__)
+  if constexpr (std::is_same_v<T, float>) {
+    const __m256i mask =
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    return (V)_mm256_blendv_ps((__m256)rest, _mm256_maskload_ps(x, mask), (__m256)mask);
+  } else {
+    const __m256i mask = _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
+    return (V)_mm256_blendv_epi8((__m256i)rest, _mm256_maskload_epi64((const long long*)x, mask), mask);
+  }
+#else
+  V some = rest;
+  for (int l = 0; l < width; ++l)
+    if (l < count) some[l] = x[l];
+  return some;
+#endif
+}
+
+// Joins the 16 lanes: l with l + 8, then with l + 4, l + 2, l + 1.
 template <class Op, class T>
-[[gnu::always_inline]] inline T join_lanes(T* lane) {
-  for (int half = kLanes / 2; half > 0; half /= 2)
-    for (int l = 0; l < half; ++l) lane[l] = Op::join(lane[l], lane[l + half]);
-  return lane[0];
+[[gnu::always_inline]] inline T join_lanes(Register<T>* parts) {
+  using V = Register<T>;
+  using Index [[gnu::vector_size(kRegisterBytes)]] =
+      std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+  constexpr int width = kRegisterBytes / sizeof(T);
+  for (int half = kParts<T> / 2; half > 0; half /= 2)
+    for (int p = 0; p < half; ++p) parts[p] = Op::template join<V>(parts[p], parts[p + half]);
+  V all = parts[0];
+#pragma GCC unroll 4
+  for (int half = width / 2; half > 0; half /= 2) {
+    Index down{};
+    for (int l = 0; l < width; ++l) down[l] = (l + half) % width;
+    all = Op::template join<V>(all, __builtin_shuffle(all, down));
+  }
+  return all[0];
 }
 
 // `count` rows side by side, so that their chains of additions overlap.
@@ -144,33 +191,30 @@ template <class Op, class T, int count>
                                                     const T* center, std::ptrdiff_t center_step, T* out) {
   using V = Register<T>;
   constexpr int parts = kParts<T>, width = kLanes / parts;
-  V lanes[count][parts], middle[count];
+  V lanes[count][parts];
+  T middle[count];
   for (int r = 0; r < count; ++r) {
-    middle[r] = V{} + (center ? center[r * center_step] : T(0));
+    middle[r] = center ? center[r * center_step] : T(0);
     for (int p = 0; p < parts; ++p) lanes[r][p] = V{} + Op::start;
   }
   std::ptrdiff_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
     for (int r = 0; r < count; ++r) {
-      const T* from = x + r * stride + i;
-      for (int p = 0; p < parts; ++p)
-        lanes[r][p] =
-            Op::template step<V>(lanes[r][p], *reinterpret_cast<const V*>(from + p * width), middle[r]);
+      for (int p = 0; p < parts; ++p) {
+        const V next = *reinterpret_cast<const V*>(x + r * stride + i + p * width);
+        lanes[r][p] = Op::template step<V>(lanes[r][p], next, V{} + middle[r]);
+      }
     }
   }
-  for (int r = 0; r < count; ++r) {
-    alignas(kRegisterBytes) T last[kLanes];
-    if (i < n) {
-      const T fill = Op::padding(center ? center[r * center_step] : T(0));
-      for (int l = 0; l < kLanes; ++l) last[l] = fill;
-      for (std::ptrdiff_t l = 0; l < n - i; ++l) last[l] = x[r * stride + i + l];
-      for (int p = 0; p < parts; ++p)
-        lanes[r][p] =
-            Op::template step<V>(lanes[r][p], *reinterpret_cast<const V*>(last + p * width), middle[r]);
+  if (i < n) {
+    for (int r = 0; r < count; ++r) {
+      for (int p = 0; p < parts; ++p) {
+        const V next = load_some(x + r * stride + i + p * width, n - i - p * width, Op::padding(middle[r]));
+        lanes[r][p] = Op::template step<V>(lanes[r][p], next, V{} + middle[r]);
+      }
     }
-    for (int p = 0; p < parts; ++p) *reinterpret_cast<V*>(last + p * width) = lanes[r][p];
-    out[r] = join_lanes<Op>(last);
   }
+  for (int r = 0; r < count; ++r) out[r] = join_lanes<Op, T>(lanes[r]);
 }
 
 template <class Op, class T>
@@ -188,34 +232,80 @@ void rows(const RowsJob& job) {
                                center ? center + r * job.center_step : center, job.center_step, out + r);
 }
 
+// lane[j] = the lane's numbers of column j, for rows r, r + 16, r + 32 ... of a strip.
+template <class Op, class T>
+[[gnu::always_inline]] inline void reduce_lane(T* lane, const ColumnsJob& job, std::ptrdiff_t r,
+                                               std::ptrdiff_t begin, std::ptrdiff_t width) {
+  const T* const center = job.center ? static_cast<const T*>(job.center) + begin : nullptr;
+  auto row = [&](std::ptrdiff_t at) { return static_cast<const T*>(job.rows[at]) + job.first + begin; };
+  auto add = [&](auto from) {
+    // Four rows in one pass over the lane.
+    for (; r + 3 * kLanes < job.n; r += 4 * kLanes) {
+      const T *a = row(r), *b = row(r + kLanes), *c = row(r + 2 * kLanes), *d = row(r + 3 * kLanes);
+#pragma GCC ivdep
+      for (std::ptrdiff_t j = 0; j < width; ++j) {
+        const T m = from(j);
+        lane[j] = Op::template step<T>(
+            Op::template step<T>(Op::template step<T>(Op::template step<T>(lane[j], a[j], m), b[j], m), c[j],
+                                 m),
+            d[j], m);
+      }
+    }
+    for (; r < job.n; r += kLanes) {
+      const T* a = row(r);
+#pragma GCC ivdep
+      for (std::ptrdiff_t j = 0; j < width; ++j) lane[j] = Op::template step<T>(lane[j], a[j], from(j));
+    }
+  };
+  for (std::ptrdiff_t j = 0; j < width; ++j) lane[j] = Op::start;
+  if (center)
+    add([center](std::ptrdiff_t j) { return center[j]; });
+  else
+    add([](std::ptrdiff_t) { return T(0); });
+}
+
+// Narrow rows that follow each other without gaps: 16 of them are one long row, in which each number has its
+// own lane.
+template <class Op, class T>
+void flat_columns(const ColumnsJob& job) {
+  alignas(64) T lanes[kLanes * kFlatColumns];
+  const std::ptrdiff_t width = job.width, all = kLanes * width, n = job.n * width;
+  const T* const x = static_cast<const T*>(job.rows[0]) + job.first;
+  T* const out = static_cast<T*>(job.out);
+  for (std::ptrdiff_t j = 0; j < all; ++j) lanes[j] = Op::start;
+  std::ptrdiff_t i = 0;
+  for (; i + 2 * all <= n; i += 2 * all) {
+#pragma GCC ivdep
+    for (std::ptrdiff_t j = 0; j < all; ++j)
+      lanes[j] = Op::template step<T>(Op::template step<T>(lanes[j], x[i + j], T(0)), x[i + all + j], T(0));
+  }
+  for (; i < n; i += all) {
+    const std::ptrdiff_t some = n - i < all ? n - i : all;
+#pragma GCC ivdep
+    for (std::ptrdiff_t j = 0; j < some; ++j) lanes[j] = Op::template step<T>(lanes[j], x[i + j], T(0));
+  }
+  for (std::ptrdiff_t half = all / 2; half >= width; half /= 2) {
+#pragma GCC ivdep
+    for (std::ptrdiff_t j = 0; j < half; ++j) lanes[j] = Op::template join<T>(lanes[j], lanes[j + half]);
+  }
+  for (std::ptrdiff_t j = 0; j < width; ++j) out[j] = lanes[j];
+}
+
 // Lanes are rows: the numbers of a lane stand side by side, one per column of a strip.
 template <class Op, class T>
 void columns(const ColumnsJob& job) {
-  constexpr std::ptrdiff_t kStrip = 128;
+  if (job.gapless && job.width <= kFlatColumns && !job.center) return flat_columns<Op, T>(job);
+  constexpr std::ptrdiff_t kStrip = 1024 / sizeof(T);
   alignas(64) T lanes[kLanes][kStrip];
   for (std::ptrdiff_t begin = 0; begin < job.width; begin += kStrip) {
     const std::ptrdiff_t width = job.width - begin < kStrip ? job.width - begin : kStrip;
-    const T* const center = job.center ? static_cast<const T*>(job.center) + begin : nullptr;
-    const int used = static_cast<int>(job.n < kLanes ? job.n : kLanes);
-    for (std::ptrdiff_t r = 0; r < job.n; ++r) {
-      const T* const x = static_cast<const T*>(job.rows[r]) + job.first + begin;
-      T* const lane = lanes[r % kLanes];
-      if (r < kLanes) {
+    const std::ptrdiff_t used = job.n < kLanes ? job.n : kLanes;
+    for (std::ptrdiff_t l = 0; l < used; ++l) reduce_lane<Op, T>(lanes[l], job, l, begin, width);
+    for (std::ptrdiff_t half = kLanes / 2; half > 0; half /= 2) {
+      for (std::ptrdiff_t l = 0; l < half && l + half < used; ++l) {
 #pragma GCC ivdep
         for (std::ptrdiff_t j = 0; j < width; ++j)
-          lane[j] = Op::template step<T>(Op::start, x[j], center ? center[j] : T(0));
-      } else if (center) {
-#pragma GCC ivdep
-        for (std::ptrdiff_t j = 0; j < width; ++j) lane[j] = Op::template step<T>(lane[j], x[j], center[j]);
-      } else {
-#pragma GCC ivdep
-        for (std::ptrdiff_t j = 0; j < width; ++j) lane[j] = Op::template step<T>(lane[j], x[j], T(0));
-      }
-    }
-    for (int half = kLanes / 2; half > 0; half /= 2) {
-      for (int l = 0; l < half && l + half < used; ++l) {
-#pragma GCC ivdep
-        for (std::ptrdiff_t j = 0; j < width; ++j) lanes[l][j] = Op::join(lanes[l][j], lanes[l + half][j]);
+          lanes[l][j] = Op::template join<T>(lanes[l][j], lanes[l + half][j]);
       }
     }
     T* const out = static_cast<T*>(job.out) + begin;
