@@ -49,7 +49,7 @@ void put(const Array& g, const Array& index, const Array& out, int axis) {
 struct TakeAlong final : Primitive {
   const char* name() const override { return "take_along"; }
   void run(Run& run) const override {
-    const Array &x = *run.in[0], &index = *run.in[1];
+    const Array x = *run.in[0], index = *run.in[1];  // held while the lock is given up
     const int axis = static_cast<int>(run.attributes.ints[0]);
     Array& out = run.out[0] = Array::empty(index.sizes, x.dtype);
     if (out.numel == 0) return;
@@ -69,16 +69,16 @@ struct PutAlong final : Primitive {
   void run(Run& run) const override {
     const int axis = static_cast<int>(run.attributes.ints[0]);
     const DType dtype = run.in[0]->dtype, wide = stored_dtype(compute_of(dtype));
-    const Array g = run.in[0]->to_dtype(wide);
+    const Array g = run.in[0]->to_dtype(wide), index = *run.in[1];  // held while the lock is given up
     Dims sizes = g.sizes;
     if (!sizes.empty()) sizes[axis] = run.attributes.ints[1];
     const Array out = Array::full(sizes, wide, Scalar::of_int(0));
     if (wide == DType::Float32)
-      put<float>(g, *run.in[1], out, axis);
+      put<float>(g, index, out, axis);
     else if (wide == DType::Float64)
-      put<double>(g, *run.in[1], out, axis);
+      put<double>(g, index, out, axis);
     else
-      put<int64_t>(g, *run.in[1], out, axis);
+      put<int64_t>(g, index, out, axis);
     run.out[0] = out.to_dtype(dtype);
   }
   Saves saves(const Attributes&, uint32_t) const override { return {.inputs = 2}; }

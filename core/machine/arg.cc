@@ -152,7 +152,8 @@ Dims without_axis(const Dims& sizes, int axis, bool keepdim) {
   return result;
 }
 
-Array search(const Array& x, int axis, bool keepdim, bool largest) {
+// `x` is held while the lock is given up.
+Array search(const Array x, int axis, bool keepdim, bool largest) {
   Array at = Array::empty(without_axis(x.sizes, axis, keepdim), DType::Int64);
   if (at.numel > 0) Search(x, axis, largest, at.as<int64_t>()).run();
   return at;

@@ -247,6 +247,7 @@ Array Reducer::run(const Array& x, Axes axes, DType dtype) const {
     return out;
   }
   const Array wide = direct ? out : Array::empty(out.sizes, stored_dtype(compute));
+  const Ref<Storage> held = x.storage;  // while the lock is given up
   Plan(*this, x, axes, wide.as<char>()).run();
   if (divisor != 1) divide(wide.as<char>(), wide.numel, compute, divisor);
   if (!direct) copy_into(out, wide);

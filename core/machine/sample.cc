@@ -16,7 +16,8 @@ namespace {
 constexpr int64_t kTile = Draws::kTileGroups * kGroupWords;
 
 // 1 where a fraction drawn in [0, 1) is below the probability.
-TensorRef bernoulli(Tensor& p, Generator& generator) {
+TensorRef bernoulli(Tensor& chances, Generator& generator) {
+  const Array p = chances;  // held while the lock is given up
   if (!is_floating(p.dtype))
     fail(ErrorKind::DType, "[bernoulli] expected floating-point probabilities, got ", name(p.dtype));
   TensorRef result = empty(p.sizes, p.dtype);
@@ -133,7 +134,7 @@ TensorRef multinomial(Tensor& x, int64_t samples, bool replacement, Generator& g
 struct Dropout final : Primitive {
   const char* name() const override { return "dropout"; }
   void run(Run& run) const override {
-    const Array& x = *run.in[0];
+    const Array x = *run.in[0];  // held while the lock is given up
     Array& y = run.out[0] = Array::empty(x.sizes, x.dtype);
     const double p = run.attributes.floats[0];
     if (p == 1) return fill(y, Scalar::of_int(0));

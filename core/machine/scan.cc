@@ -247,14 +247,24 @@ const Cumprod kCumprod;
 const Shift kShift;
 const Recurrence kRecurrence;
 
-TensorRef cumulate(Args& a, TensorRef (*op)(Tensor&, int, bool)) {
-  Tensor& x = a.tensor(0);
+TensorRef cumulate(Args& a, Tensor& x, TensorRef (*op)(Tensor&, int, bool)) {
   const int axis = wrap_axis(a.integer(1), x.rank(), a.name());
   return op(*cast(x, a.dtype(2).value_or(is_floating(x.dtype) ? x.dtype : DType::Int64)), axis, false);
 }
 
-const Function kCumsumFunction("cumsum", [](Args& a) { return Result(cumulate(a, cumsum)); });
-const Function kCumprodFunction("cumprod", [](Args& a) { return Result(cumulate(a, cumprod)); });
+Result cumulate_in_place(Args& a, TensorRef (*op)(Tensor&, int, bool)) {
+  Tensor& x = a.tensor(0);
+  // A gradient may read what the tensor held before.
+  const TensorRef before = modes.grad && needs_grad(x) ? clone(x) : TensorRef(&x);
+  const TensorRef result = cumulate(a, *before, op);
+  copy_(x, *result);
+  return Result(TensorRef(&x));
+}
+
+const Function kCumsumFunction("cumsum", [](Args& a) { return Result(cumulate(a, a.tensor(0), cumsum)); });
+const Function kCumprodFunction("cumprod", [](Args& a) { return Result(cumulate(a, a.tensor(0), cumprod)); });
+const Function kCumsumInPlace("cumsum_", [](Args& a) { return cumulate_in_place(a, cumsum); });
+const Function kCumprodInPlace("cumprod_", [](Args& a) { return cumulate_in_place(a, cumprod); });
 
 }  // namespace
 

@@ -18,6 +18,8 @@ constexpr int64_t kGroup = 64;            // short lines taken together, at most
 constexpr int64_t kGroupElements = 4096;  // ... and their elements
 constexpr int64_t kParallelWork = 8192;   // elements worth a second thread
 constexpr int64_t kUnlockWork = 50000;    // ... worth giving the bookkeeping lock up
+constexpr int64_t kStrip = 128;           // columns taken together
+constexpr int64_t kFewColumns = 16;       // fewer columns are faster as lines
 
 const NamedOp kExp("exp");
 TensorRef exp(Input x) {
@@ -102,10 +104,13 @@ class LineWork {
   void step(LinesOp op, const LinesJob& job) const {
     kernels->lines[static_cast<int>(op)][static_cast<int>(compute_)](job);
   }
-  // results[l] = log(results[l]); `shift` is added when given.
   void logarithms(char* results, const char* shift, int64_t lines) const {
-    for (int64_t l = 0; l < lines; ++l) {
-      if (compute_ == Compute::F32)
+    logarithms(compute_, results, shift, lines);
+  }
+  // results[l] = log(results[l]); `shift` is added when given.
+  static void logarithms(Compute compute, char* results, const char* shift, int64_t count) {
+    for (int64_t l = 0; l < count; ++l) {
+      if (compute == Compute::F32)
         logarithm<float>(results, shift, l);
       else
         logarithm<double>(results, shift, l);
@@ -215,21 +220,153 @@ void backward_lines(const LineWork& work, bool logarithmic, const char* g, const
   });
 }
 
-Axes axis_of(const Attributes& a) { return {uint64_t{1} << a.ints[0], ~uint64_t{0}}; }
+// The same along an axis that is not the last, for row-major arrays (outer, n, inner): columns side by side.
+// The steps are those of the lines, so the results are the same bits.
+class ColumnWork {
+ public:
+  ColumnWork(const Array& x, int axis)
+      : compute_(compute_of(x.dtype)), item_(static_cast<int64_t>(item_bytes(compute_))), n_(x.sizes[axis]) {
+    for (int d = axis + 1; d < x.rank(); ++d) inner_ *= x.sizes[d];
+    outer_ = x.numel / (n_ * inner_);
+  }
 
-// Computes a result of the shape of `x` along an axis: compute(work, address of the result's lines).
-template <typename Compute>
-Array along_axis(const Array& x, const Attributes& attributes, Compute compute) {
-  const Arrangement arrangement(x.rank(), axis_of(attributes));
+  // Calls body(offset in bytes of the strip's first element, columns) in parallel.
+  template <typename Body>
+  void for_strips(Body body) const {
+    const int64_t strips = (inner_ + kStrip - 1) / kStrip;
+    Unlocked unlocked(outer_ * n_ * inner_ >= kUnlockWork);
+    parallel_for(outer_ * strips, std::max<int64_t>(1, kParallelWork / (n_ * std::min(inner_, kStrip))),
+                 [&](int64_t begin, int64_t end) {
+                   for (int64_t s = begin; s < end; ++s) {
+                     const int64_t at = s % strips * kStrip;
+                     body((s / strips * n_ * inner_ + at) * item_, std::min(kStrip, inner_ - at));
+                   }
+                 });
+  }
+
+  // results[j] = reduction of column j of the strip at `x`.
+  void reduce(Reduction reduction, const char* x, int64_t width, char* results) const {
+    const ReduceColumns columns =
+        kernels->reduce_columns[static_cast<int>(reduction)][static_cast<int>(compute_)];
+    alignas(64) char room[kLevels * kStrip * 8];
+    ReductionTree tree(reduction, compute_, width, room);
+    for (int64_t k = 0; k < n_; k += kBlock) {
+      const void* rows[kBlock];
+      const int64_t n = std::min(kBlock, n_ - k);
+      for (int64_t r = 0; r < n; ++r) rows[r] = x + (k + r) * inner_ * item_;
+      columns({tree.next(), rows, 0, n, width, nullptr, false});
+      tree.pushed();
+    }
+    std::copy_n(tree.finish(), width * item_, results);
+  }
+
+  // Calls body(offset in bytes from the first row) for every row.
+  template <typename Body>
+  void for_rows(Body body) const {
+    for (int64_t k = 0; k < n_; ++k) body(k * inner_ * item_);
+  }
+
+  // out[j] = op(a[j], b[j])
+  void step(Micro op, char* out, const char* a, const char* b, int64_t width) const {
+    kernels->micro_of(op, compute_)(out, a, b, nullptr, width);
+  }
+
+  void logarithms(char* results, int64_t count) const {
+    LineWork::logarithms(compute_, results, nullptr, count);
+  }
+
+ private:
+  static constexpr int64_t kLevels = 32;  // of 2^41 elements
+
+  const Compute compute_;
+  const int64_t item_, n_;
+  int64_t outer_ = 0, inner_ = 1;
+};
+
+// One number for each column of a strip.
+struct alignas(64) PerColumn {
+  char bytes[kStrip * 8];
+};
+
+void softmax_columns(const ColumnWork& work, bool logarithmic, const char* x, char* y) {
+  work.for_strips([&](int64_t strip, int64_t width) {
+    PerColumn top, total;
+    work.reduce(Reduction::Max, x + strip, width, top.bytes);
+    work.for_rows([&](int64_t row) {
+      char* const to = y + strip + row;
+      work.step(Micro::Sub, to, x + strip + row, top.bytes, width);
+      work.step(Micro::Exp, to, to, nullptr, width);
+    });
+    work.reduce(Reduction::Sum, y + strip, width, total.bytes);
+    if (logarithmic) work.logarithms(total.bytes, width);
+    work.for_rows([&](int64_t row) {
+      char* const to = y + strip + row;
+      if (logarithmic) {
+        work.step(Micro::Sub, to, x + strip + row, top.bytes, width);
+        work.step(Micro::Sub, to, to, total.bytes, width);
+      } else {
+        work.step(Micro::Div, to, to, total.bytes, width);
+      }
+    });
+  });
+}
+
+void backward_columns(const ColumnWork& work, bool logarithmic, const char* g, const char* y, char* to) {
+  work.for_strips([&](int64_t strip, int64_t width) {
+    PerColumn total;
+    if (!logarithmic) {
+      work.for_rows([&](int64_t row) {
+        const int64_t at = strip + row;
+        work.step(Micro::Mul, to + at, g + at, y + at, width);
+      });
+    }
+    work.reduce(Reduction::Sum, (logarithmic ? g : to) + strip, width, total.bytes);
+    work.for_rows([&](int64_t row) {
+      const int64_t at = strip + row;
+      if (logarithmic) {
+        work.step(Micro::Exp, to + at, y + at, nullptr, width);
+        work.step(Micro::Mul, to + at, to + at, total.bytes, width);
+        work.step(Micro::Sub, to + at, g + at, to + at, width);
+      } else {
+        work.step(Micro::Sub, to + at, g + at, total.bytes, width);
+        work.step(Micro::Mul, to + at, y + at, to + at, width);
+      }
+    });
+  });
+}
+
+int axis_of(const Attributes& a) { return static_cast<int>(a.ints[0]); }
+
+// Computes a result of the shape and dtype of `x` along an axis, from row-major operands of the compute type:
+// by_lines(work, operands, result), where the axis comes last, or by_columns likewise.
+template <typename ByLines, typename ByColumns>
+Array along_axis(std::initializer_list<const Array*> operands, int axis, ByLines by_lines,
+                 ByColumns by_columns) {
+  const Array& x = **operands.begin();
   const DType wide = stored_dtype(compute_of(x.dtype));
   Array out = Array::empty(x.sizes, x.dtype);
   if (x.numel == 0) return out;
+  int64_t inner = 1;
+  for (int d = axis + 1; d < x.rank(); ++d) inner *= x.sizes[d];
+  const bool columns = inner >= kFewColumns;
+  // With no axis set apart, the arrangement leaves the order of axes as it is.
+  const Arrangement arrangement(x.rank(), {columns ? 0 : uint64_t{1} << axis, 0});
+  Array held[2];
+  const char* data[2] = {};
+  int n = 0;
+  for (const Array* operand : operands) {
+    held[n] = arrangement.lines(*operand, wide);
+    data[n] = held[n].as<char>();
+    ++n;
+  }
   const Array moved = arrangement.view(out);
   const bool direct = moved.contiguous && out.dtype == wide;
-  const Array lines = direct ? moved : Array::empty(moved.sizes, wide);
-  const int64_t n = x.rank() ? x.sizes[static_cast<int>(attributes.ints[0])] : 1;
-  compute(arrangement, LineWork(lines, x.numel / n), lines.as<char>());
-  if (!direct) copy_into(moved, lines);
+  const Array result = direct ? moved : Array::empty(moved.sizes, wide);
+  if (columns)
+    by_columns(ColumnWork(held[0], axis), data, result.as<char>());
+  else
+    by_lines(LineWork(result, x.numel / (x.rank() ? x.sizes[axis] : 1)), data, result.as<char>());
+  if (!direct) copy_into(moved, result);
   return out;
 }
 
@@ -241,11 +378,14 @@ class Softmax final : public Primitive {
   explicit Softmax(bool logarithmic) : logarithmic_(logarithmic) {}
   const char* name() const override { return logarithmic_ ? "log_softmax" : "softmax"; }
   void run(Run& run) const override {
-    const Array& x = *run.in[0];
-    run.out[0] = along_axis(x, run.attributes, [&](const Arrangement& a, const LineWork& work, char* to) {
-      const Array lines = a.lines(x, stored_dtype(compute_of(x.dtype)));
-      (logarithmic_ ? log_softmax_lines : softmax_lines)(work, lines.as<char>(), to);
-    });
+    run.out[0] = along_axis(
+        {run.in[0]}, axis_of(run.attributes),
+        [this](const LineWork& work, const char* const* x, char* y) {
+          (logarithmic_ ? log_softmax_lines : softmax_lines)(work, x[0], y);
+        },
+        [this](const ColumnWork& work, const char* const* x, char* y) {
+          softmax_columns(work, logarithmic_, x[0], y);
+        });
   }
   Saves saves(const Attributes&, uint32_t) const override { return {.outputs = 1}; }
   void vjp(Vjp& vjp) const override {
@@ -262,16 +402,18 @@ class SoftmaxBackward final : public Primitive {
   explicit SoftmaxBackward(bool logarithmic) : logarithmic_(logarithmic) {}
   const char* name() const override { return logarithmic_ ? "log_softmax_backward" : "softmax_backward"; }
   void run(Run& run) const override {
-    const Array &g = *run.in[0], &y = *run.in[1];
-    run.out[0] = along_axis(y, run.attributes, [&](const Arrangement& a, const LineWork& work, char* to) {
-      const DType wide = stored_dtype(compute_of(y.dtype));
-      const Array g_lines = a.lines(g, wide), y_lines = a.lines(y, wide);
-      backward_lines(work, logarithmic_, g_lines.as<char>(), y_lines.as<char>(), to);
-    });
+    run.out[0] = along_axis(
+        {run.in[0], run.in[1]}, axis_of(run.attributes),
+        [this](const LineWork& work, const char* const* in, char* to) {
+          backward_lines(work, logarithmic_, in[0], in[1], to);
+        },
+        [this](const ColumnWork& work, const char* const* in, char* to) {
+          backward_columns(work, logarithmic_, in[0], in[1], to);
+        });
   }
   Saves saves(const Attributes&, uint32_t) const override { return {.inputs = 3}; }
   void vjp(Vjp& vjp) const override {
-    const Axes axes = axis_of(vjp.attributes());
+    const Axes axes{uint64_t{1} << axis_of(vjp.attributes()), ~uint64_t{0}};
     const TensorRef &u = vjp.grad(), g = vjp.input(0), y = vjp.input(1);
     auto total = [&](const TensorRef& x) { return sum_over(*x, axes, x->dtype); };
     if (logarithmic_) {

@@ -88,6 +88,36 @@ class Scratch {
   std::unique_ptr<T[]> memory_;
 };
 
+// The first k of a line, in order. `items` has room for 2 k: the best so far, then newcomers that are better
+// than the worst of those. When it is full the worse half goes.
+template <typename K, typename KeyAt>
+void first_few(Item<K>* items, int64_t n, int64_t k, KeyAt key_at) {
+  for (int64_t i = 0; i < k; ++i) items[i] = {key_at(i), static_cast<K>(i)};
+  K worst = std::max_element(items, items + k)->key;
+  int64_t held = k;
+  for (int64_t i = k; i < n; ++i) {
+    const K key = key_at(i);
+    if (key >= worst) continue;  // of equals the earlier one stays
+    items[held++] = {key, static_cast<K>(i)};
+    if (held < 2 * k) continue;
+    std::nth_element(items, items + k - 1, items + held);
+    worst = items[k - 1].key;
+    held = k;
+  }
+  std::nth_element(items, items + k - 1, items + held);
+  std::sort(items, items + k);
+}
+
+// All of a line in order.
+template <typename K, typename KeyAt>
+void sort_all(Item<K>* items, int64_t n, KeyAt key_at) {
+  for (int64_t i = 0; i < n; ++i) items[i] = {key_at(i), static_cast<K>(i)};
+  if (n >= kRadixFrom)
+    radix_sort(items, items + n, n);
+  else
+    std::sort(items, items + n);
+}
+
 // The k first of every line in order.
 template <typename T>
 void sort_lines(const Array& x, const Array& values, const Array& indices, int axis, bool descending,
@@ -98,21 +128,18 @@ void sort_lines(const Array& x, const Array& values, const Array& indices, int a
   if (n > static_cast<int64_t>(std::min<uint64_t>(static_cast<K>(~K{0}), INT64_MAX)))
     fail(ErrorKind::Value, "[sort] an axis of ", n, " elements of this dtype is too long");
   const K flip = descending ? static_cast<K>(~K{0}) : K{0};
-  const bool radix = k == n && n >= kRadixFrom;
-  Scratch<Item<K>> scratch(radix ? 2 * n : n, from.starts.count);
+  const bool few = k <= n / 4;
+  Scratch<Item<K>> scratch(2 * (few ? k : n), from.starts.count);
   Unlocked unlocked(x.numel >= kUnlockWork);
   parallel_for(from.starts.count, std::max<int64_t>(1, kParallelWork / n), [&](int64_t begin, int64_t end) {
     Item<K>* const items = scratch.take();
     for (int64_t line = begin; line < end; ++line) {
       const T* p = x.as<T>() + from.starts.offset(line);
-      for (int64_t i = 0; i < n; ++i)
-        items[i] = {static_cast<K>(key_of(p[i * from.stride]) ^ flip), static_cast<K>(i)};
-      if (radix) {
-        radix_sort(items, items + n, n);
-      } else {
-        if (k < n) std::nth_element(items, items + k, items + n);
-        std::sort(items, items + k);
-      }
+      auto key_at = [&](int64_t i) { return static_cast<K>(key_of(p[i * from.stride]) ^ flip); };
+      if (few)
+        first_few(items, n, k, key_at);
+      else
+        sort_all(items, n, key_at);
       const int64_t at = to.starts.offset(line);
       for (int64_t i = 0; i < k; ++i) {
         values.as<T>()[at + i * to.stride] = p[static_cast<int64_t>(items[i].index) * from.stride];
@@ -128,7 +155,7 @@ class Sort final : public Primitive {
   explicit Sort(const char* name) : name_(name) {}
   const char* name() const override { return name_; }
   void run(Run& run) const override {
-    const Array& x = *run.in[0];
+    const Array x = *run.in[0];  // held while the lock is given up
     const int axis = static_cast<int>(run.attributes.ints[0]);
     const int64_t k = run.attributes.ints[2];
     Dims sizes = x.sizes;

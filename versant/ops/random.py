@@ -211,7 +211,7 @@ def randperm(
 
 dropped = primitive(
     "dropout.draw",
-    "input, p: number, train: bool",
+    "input, p: number, train: bool, *, generator: generator? = None",
     "input / (1 - p) with probability 1 - p, else 0.",
     target="dropout",
     places="",

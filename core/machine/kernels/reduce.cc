@@ -27,6 +27,12 @@ constexpr std::ptrdiff_t kFlatColumns = 64;  // rows as narrow as this may be ta
 template <class T>
 using Register [[gnu::vector_size(kRegisterBytes), gnu::aligned(alignof(T)), gnu::may_alias]] = T;
 
+// Subtracting zero keeps even the sign of -0.
+template <class T>
+[[gnu::always_inline]] inline Register<T> all_lanes(T x) {
+  return x - Register<T>{};
+}
+
 template <class T>
 constexpr int kParts = kLanes * sizeof(T) / kRegisterBytes;
 
@@ -140,7 +146,7 @@ template <class T>
 [[gnu::always_inline]] inline Register<T> load_some(const T* x, std::ptrdiff_t n, T fill) {
   using V = Register<T>;
   constexpr int width = kRegisterBytes / sizeof(T);
-  const V rest = V{} + fill;
+  const V rest = all_lanes<T>(fill);
   const int count = n < 0 ? 0 : n > width ? width : static_cast<int>(n);
 #if defined(__AVX512F__)
   const unsigned mask = (1U << count) - 1;
@@ -195,14 +201,14 @@ template <class Op, class T, int count>
   T middle[count];
   for (int r = 0; r < count; ++r) {
     middle[r] = center ? center[r * center_step] : T(0);
-    for (int p = 0; p < parts; ++p) lanes[r][p] = V{} + Op::start;
+    for (int p = 0; p < parts; ++p) lanes[r][p] = all_lanes<T>(Op::start);
   }
   std::ptrdiff_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
     for (int r = 0; r < count; ++r) {
       for (int p = 0; p < parts; ++p) {
         const V next = *reinterpret_cast<const V*>(x + r * stride + i + p * width);
-        lanes[r][p] = Op::template step<V>(lanes[r][p], next, V{} + middle[r]);
+        lanes[r][p] = Op::template step<V>(lanes[r][p], next, all_lanes<T>(middle[r]));
       }
     }
   }
@@ -210,7 +216,7 @@ template <class Op, class T, int count>
     for (int r = 0; r < count; ++r) {
       for (int p = 0; p < parts; ++p) {
         const V next = load_some(x + r * stride + i + p * width, n - i - p * width, Op::padding(middle[r]));
-        lanes[r][p] = Op::template step<V>(lanes[r][p], next, V{} + middle[r]);
+        lanes[r][p] = Op::template step<V>(lanes[r][p], next, all_lanes<T>(middle[r]));
       }
     }
   }
