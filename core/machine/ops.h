@@ -147,6 +147,8 @@ TensorRef dropout(Tensor& x, double p, bool train, Generator& generator);  // sa
 // --- matrix products (matmul.cc)
 // -------------------------------------------------------------------------------------------
 TensorRef matmul(Tensor& a, Tensor& b);
+// x @ weight^T + bias over the last axis of x; weight (out, in) or (in,), bias may be null.
+TensorRef linear(Tensor& x, Tensor& weight, Tensor* bias);
 
 // --- networks
 // ---------------------------------------------------------------------------------------------------

@@ -137,7 +137,18 @@ def added(name: str, input: Tensor, product: Tensor, beta: float, alpha: float) 
     return (input if beta == 1 else input * beta) + product
 
 
-@composite(
+def linear_composite(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    if weight.ndim == 2:
+        weight = weight.transpose(0, 1)
+    product: Tensor = matmul(input, weight)
+    return product if bias is None else product + bias
+
+
+linear = primitive(
+    "linear",
+    "input, weight, bias: tensor? = None",
+    "input @ weight.T + bias over the last axis.  weight: (out, in) or (in,); bias: (out,)",
+    definition=linear_composite,
     ref=lambda x, w, b=None: x @ w.T if b is None else x @ w.T + b,
     samples=[
         call(array(3, 4), array(5, 4)),
@@ -145,13 +156,9 @@ def added(name: str, input: Tensor, product: Tensor, beta: float, alpha: float) 
         call(array(4), array(5, 4)),
     ],
     places="nn.functional",
+    onnx="Gemm",
+    stablehlo="dot_general",
 )
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """input @ weight.T + bias over the last axis.  weight: (out, in) or (in,); bias: (out,)"""
-    if weight.ndim == 2:
-        weight = weight.transpose(0, 1)
-    product: Tensor = matmul(input, weight)
-    return product if bias is None else product + bias
 
 
 @composite(

@@ -1,0 +1,281 @@
+// Note [Bits of a product]
+// Every element of a float32 or float64 product is one chain of fused multiply-adds in the order of k
+// (kernels/gemm.cc). So it depends on its row of a and its column of b alone: not on the other rows of a
+// batch, not on transposition or memory layout, not on how threads share the work.
+#include "machine/matmul.h"
+
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+
+#include "machine/dnnl.h"
+#include "machine/kernels.h"
+#include "machine/lock.h"
+#include "machine/parallel.h"
+#include "machine/scratch.h"
+
+namespace versant {
+
+namespace {
+
+constexpr double kParallelWork = 3e5;  // multiply-adds from which threads share a product
+constexpr double kUnlockedWork = 1e6;  // ... and from which it gives the lock up
+
+// Vectors lie along n: a product with few columns is computed transposed.
+void orient(Product& x) {
+  if (x.n >= 8 || x.m <= x.n) return;
+  std::swap(x.m, x.n);
+  std::swap(x.a, x.b);
+  std::swap(x.a_row, x.b_col);
+  std::swap(x.a_col, x.b_row);
+  std::swap(x.c_row, x.c_col);
+}
+
+// Cuts c into a grid of about `pieces` blocks of like shape.
+struct Grid {
+  int64_t rows, columns;  // of a block
+  int64_t down, across;   // blocks
+  Grid(const Product& x, int64_t pieces) {
+    // Each block packs its part of b and reads its part of a: prefer squares, and whole panels of columns.
+    int64_t best_across = 1;
+    double best = INFINITY;
+    for (int64_t cut = 1; cut <= pieces; ++cut) {
+      if (pieces % cut) continue;
+      const double cost = static_cast<double>(x.m) / static_cast<double>(pieces / cut) +
+                          static_cast<double>(x.n) / static_cast<double>(cut);
+      const bool narrow = cut > 1 && x.n / cut < 32, low = cut < pieces && x.m / (pieces / cut) < 4;
+      if (!narrow && !low && cost < best) {
+        best = cost;
+        best_across = cut;
+      }
+    }
+    const int64_t best_down = std::isinf(best) ? 1 : pieces / best_across;
+    auto share = [](int64_t total, int64_t parts, int64_t step) {
+      const int64_t steps = (total + step - 1) / step;
+      return (steps + parts - 1) / parts * step;
+    };
+    rows = std::max<int64_t>(1, share(x.m, best_down, best_down > 1 ? 2 : 1));
+    columns = std::max<int64_t>(1, share(x.n, best_across, 32));
+    down = (x.m + rows - 1) / rows;
+    across = (x.n + columns - 1) / columns;
+  }
+};
+
+template <typename T>
+Product part_of(const Product& x, int64_t i, int64_t m, int64_t j, int64_t n) {
+  Product y = x;
+  y.m = m;
+  y.n = n;
+  y.a = static_cast<const T*>(x.a) + i * x.a_row;
+  y.b = static_cast<const T*>(x.b) + j * x.b_col;
+  y.c = static_cast<T*>(x.c) + i * x.c_row + j * x.c_col;
+  return y;
+}
+
+// A number of products of one shape; a, b and c of each lie at offsets in elements.
+template <typename T>
+void run_products(const Product& shape, std::span<const std::array<int64_t, 3>> offsets) {
+  const ProductKernel kernel = std::is_same_v<T, float> ? kernels->product_f32 : kernels->product_f64;
+  auto at = [&](Product x, size_t index) {
+    x.a = static_cast<const T*>(x.a) + offsets[index][0];
+    x.b = static_cast<const T*>(x.b) + offsets[index][1];
+    x.c = static_cast<T*>(x.c) + offsets[index][2];
+    orient(x);
+    return x;
+  };
+  const auto count = static_cast<int64_t>(offsets.size());
+  const double work = static_cast<double>(shape.m) * static_cast<double>(shape.n) *
+                      static_cast<double>(std::max<int64_t>(shape.k, 1));
+  const int64_t threads = num_threads();
+  const bool shared = threads > 1 && work * static_cast<double>(count) >= kParallelWork;
+  const Product first = at(shape, 0);
+  const size_t each = (product_scratch(first.n, first.k, sizeof(T)) + 63) / 64 * 64;
+  if (!shared) {
+    Scratch scratch(each);
+    for (size_t i = 0; i < offsets.size(); ++i) kernel(at(shape, i), scratch.data());
+    return;
+  }
+  const Grid grid(first, count >= threads ? 1 : threads);
+  const int64_t blocks = grid.down * grid.across, tasks = count * blocks;
+  const int64_t lanes = std::min(threads, tasks), stretch = (tasks + lanes - 1) / lanes;
+  Scratch scratch(each * static_cast<size_t>(lanes));
+  Unlocked unlocked(work * static_cast<double>(count) >= kUnlockedWork);
+  parallel_for(lanes, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t lane = begin; lane < end; ++lane) {
+      for (int64_t task = lane * stretch; task < std::min(tasks, (lane + 1) * stretch); ++task) {
+        const Product x = at(shape, static_cast<size_t>(task / blocks));
+        const int64_t i = task % blocks / grid.across * grid.rows, j = task % grid.across * grid.columns;
+        kernel(part_of<T>(x, i, std::min(grid.rows, x.m - i), j, std::min(grid.columns, x.n - j)),
+               scratch.data() + static_cast<size_t>(lane) * each);
+      }
+    }
+  });
+}
+
+// Integers: sums wrap.
+template <typename T>
+void integer_product(const Product& x, const std::array<int64_t, 3>& offset) {
+  using Wrap = std::make_unsigned_t<T>;
+  const T* a = static_cast<const T*>(x.a) + offset[0];
+  const T* b = static_cast<const T*>(x.b) + offset[1];
+  T* c = static_cast<T*>(x.c) + offset[2];
+  for (int64_t i = 0; i < x.m; ++i) {
+    T* row = c + i * x.c_row;
+    for (int64_t j = 0; j < x.n; ++j) row[j * x.c_col] = 0;
+    for (int64_t p = 0; p < x.k; ++p) {
+      const auto factor = static_cast<Wrap>(a[i * x.a_row + p * x.a_col]);
+      const T* line = b + p * x.b_row;
+      if (x.b_col == 1 && x.c_col == 1) {
+        for (int64_t j = 0; j < x.n; ++j)
+          row[j] = static_cast<T>(static_cast<Wrap>(row[j]) +
+                                  static_cast<Wrap>(factor * static_cast<Wrap>(line[j])));
+      } else {
+        for (int64_t j = 0; j < x.n; ++j)
+          row[j * x.c_col] = static_cast<T>(static_cast<Wrap>(row[j * x.c_col]) +
+                                            static_cast<Wrap>(factor * static_cast<Wrap>(line[j * x.b_col])));
+      }
+    }
+  }
+}
+
+template <typename T>
+void run_integer_products(const Product& shape, std::span<const std::array<int64_t, 3>> offsets) {
+  const double work =
+      static_cast<double>(shape.m) * static_cast<double>(shape.n) * static_cast<double>(shape.k);
+  const auto count = static_cast<int64_t>(offsets.size());
+  const int64_t tasks = count * shape.m;
+  const auto grain = static_cast<int64_t>(std::max(
+      1.0, kParallelWork / std::max(1.0, work / static_cast<double>(std::max<int64_t>(shape.m, 1)))));
+  Unlocked unlocked(work * static_cast<double>(count) >= kUnlockedWork);
+  parallel_for(tasks, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t i = task % shape.m;
+      integer_product<T>(part_of<T>(shape, i, 1, 0, shape.n), offsets[static_cast<size_t>(task / shape.m)]);
+    }
+  });
+}
+
+void run_bfloat16_products(const Product& shape, std::span<const std::array<int64_t, 3>> offsets) {
+  for (const auto& offset : offsets) {
+    Product x = shape;
+    x.a = static_cast<const BFloat16*>(shape.a) + offset[0];
+    x.b = static_cast<const BFloat16*>(shape.b) + offset[1];
+    x.c = static_cast<BFloat16*>(shape.c) + offset[2];
+    dnnl::multiply_bfloat16(x);
+  }
+}
+
+void run_any(DType dtype, const Product& shape, std::span<const std::array<int64_t, 3>> offsets) {
+  switch (dtype) {
+    case DType::Float32:
+      return run_products<float>(shape, offsets);
+    case DType::Float64:
+      return run_products<double>(shape, offsets);
+    case DType::UInt8:
+      return run_integer_products<uint8_t>(shape, offsets);
+    case DType::Int8:
+      return run_integer_products<int8_t>(shape, offsets);
+    case DType::Int16:
+      return run_integer_products<int16_t>(shape, offsets);
+    case DType::Int32:
+      return run_integer_products<int32_t>(shape, offsets);
+    case DType::Int64:
+      return run_integer_products<int64_t>(shape, offsets);
+    case DType::BFloat16:
+      return run_bfloat16_products(shape, offsets);
+    default:
+      fail(ErrorKind::DType, "[matmul] not implemented for ", versant::name(dtype));
+  }
+}
+
+// The leading axes of `x` as one axis over its rows: the stride of that axis, or -1 when they do not nest.
+int64_t folded_stride(const Array& x) {
+  const int rank = x.rank();
+  int64_t stride = x.strides[rank - 2], run = x.sizes[rank - 2];
+  for (int d = rank - 3; d >= 0; --d) {
+    if (x.sizes[d] == 1) continue;
+    if (run == 1)
+      stride = x.strides[d];
+    else if (x.strides[d] != stride * run)
+      return -1;
+    run *= x.sizes[d];
+  }
+  return stride;
+}
+
+// An array whose last two axes oneDNN can read: one of them without gaps, neither overlapping.
+Array plain_matrix(const Array& x) {
+  const int64_t rows = x.sizes[x.rank() - 2], columns = x.sizes[x.rank() - 1];
+  const int64_t row = x.strides[x.rank() - 2], column = x.strides[x.rank() - 1];
+  if ((column == 1 && row >= columns) || (row == 1 && column >= rows)) return x;
+  Array copy = x.to_contiguous();
+  copy.strides = contiguous_strides(copy.sizes);
+  return copy;
+}
+
+void run_batch(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c) {
+  const int ra = a.rank(), rb = b.rank(), rc = c.rank();
+  Product x;
+  x.m = c.sizes[rc - 2];
+  x.n = c.sizes[rc - 1];
+  x.k = a.sizes[a_turned ? ra - 2 : ra - 1];
+  x.a = a.data;
+  x.b = b.data;
+  x.c = c.data;
+  x.a_row = a.strides[a_turned ? ra - 1 : ra - 2];
+  x.a_col = a.strides[a_turned ? ra - 2 : ra - 1];
+  x.b_row = b.strides[b_turned ? rb - 1 : rb - 2];
+  x.b_col = b.strides[b_turned ? rb - 2 : rb - 1];
+  x.c_row = c.strides[rc - 2];
+  x.c_col = c.strides[rc - 1];
+  const std::array<int64_t, 3> none{};
+  if (rc == 2) return run_any(c.dtype, x, {&none, 1});
+  if (rb == 2 && !a_turned) {
+    const int64_t a_folded = folded_stride(a), c_folded = folded_stride(c);
+    if (a_folded >= 0 && c_folded >= 0) {
+      x.m = c.numel / x.n;
+      x.a_row = a_folded;
+      x.c_row = c_folded;
+      return run_any(c.dtype, x, {&none, 1});
+    }
+  }
+  Dims batch(rc - 2);
+  int64_t count = 1;
+  for (int d = 0; d < rc - 2; ++d) count *= batch[d] = c.sizes[d];
+  auto steps = [&](const Array& array) {
+    Dims sizes(array.rank() - 2), strides(array.rank() - 2);
+    for (int d = 0; d < sizes.size(); ++d) {
+      sizes[d] = array.sizes[d];
+      strides[d] = array.strides[d];
+    }
+    return broadcast_strides(sizes, strides, batch);
+  };
+  const Dims step[3] = {steps(a), steps(b), steps(c)};
+  std::vector<std::array<int64_t, 3>> offsets(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; ++i) {
+    int64_t left = i;
+    for (int d = rc - 3; d >= 0; --d) {
+      const int64_t at = left % batch[d];
+      left /= batch[d];
+      for (int which = 0; which < 3; ++which) offsets[static_cast<size_t>(i)][which] += at * step[which][d];
+    }
+  }
+  run_any(c.dtype, x, offsets);
+}
+
+}  // namespace
+
+void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c) {
+  if (c.numel == 0) return;
+  if (c.dtype == DType::BFloat16 && dnnl::fast_bfloat16() && a.numel > 0) {
+    run_batch(plain_matrix(a), a_turned, plain_matrix(b), b_turned, c);
+  } else if (c.dtype == DType::Float16 || c.dtype == DType::BFloat16) {
+    const Array wide = Array::empty(c.sizes, DType::Float32);
+    run_batch(a.to_dtype(DType::Float32), a_turned, b.to_dtype(DType::Float32), b_turned, wide);
+    copy_into(c, wide);
+  } else {
+    run_batch(a, a_turned, b, b_turned, c);
+  }
+}
+
+}  // namespace versant
