@@ -1,0 +1,210 @@
+"""Matrix products: against numpy, in the same bits however they are computed, and what they refuse."""
+
+import numpy as np
+import pytest
+from core.arrays import refused
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import versant as vs
+from versant import nn
+from versant.testing import check_gradients
+
+FLOATS = {"float32": 1e-5, "float64": 1e-13}
+
+
+def random(*shape, dtype="float32", seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def laid_out(array, layout):
+    """The same values as a plain tensor, transposed in memory, with gaps, or with rows that are one row."""
+    if layout == "plain" or array.ndim < 2:
+        return vs.tensor(array)
+    if layout == "transposed":
+        return vs.tensor(np.ascontiguousarray(array.swapaxes(-1, -2))).transpose(-1, -2)
+    wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
+    wide[..., ::2] = array
+    return vs.tensor(wide)[..., ::2]
+
+
+LAYOUTS = st.sampled_from(["plain", "transposed", "gaps"])
+SIZES = st.integers(0, 5) | st.sampled_from([8, 13, 16, 17, 31, 33, 64, 100])
+
+
+@given(st.sampled_from(sorted(FLOATS)), SIZES, SIZES, SIZES | st.just(700), LAYOUTS, LAYOUTS)
+def test_products_agree_with_numpy(dtype, m, n, k, of_a, of_b):
+    a, b = random(m, k, dtype=dtype), random(k, n, dtype=dtype, seed=1)
+    got = laid_out(a, of_a) @ laid_out(b, of_b)
+    assert got.shape == (m, n)
+    expected = a.astype("float64") @ b.astype("float64")
+    np.testing.assert_allclose(got.numpy(), expected, rtol=0, atol=FLOATS[dtype] * (1 + k**0.5))
+
+
+@given(SIZES, SIZES, SIZES, st.sampled_from(["uint8", "int8", "int16", "int32", "int64"]), LAYOUTS)
+def test_integers_wrap(m, n, k, dtype, layout):
+    draw = np.random.default_rng(0)
+    a, b = (draw.integers(-(2**31), 2**31, shape).astype(dtype) for shape in ((m, k), (k, n)))
+    np.testing.assert_array_equal((vs.tensor(a) @ laid_out(b, layout)).numpy(), a @ b)
+
+
+@given(
+    st.sampled_from(
+        [
+            ((4,), (4,)),
+            ((4,), (4, 3)),
+            ((3, 4), (4,)),
+            ((2, 3, 4), (4,)),
+            ((4,), (2, 4, 3)),
+            ((2, 3, 4), (4, 5)),
+            ((3, 4), (2, 4, 5)),
+            ((2, 1, 3, 4), (5, 4, 2)),
+            ((2, 0, 3, 4), (4, 2)),
+            ((0, 3, 4), (0, 4, 2)),
+            ((5, 2, 0), (0, 3)),
+        ]
+    ),
+    LAYOUTS,
+    LAYOUTS,
+)
+def test_ranks_and_broadcasting(shapes, of_a, of_b):
+    a, b = (random(*shape, seed=i) for i, shape in enumerate(shapes))
+    got = laid_out(a, of_a) @ laid_out(b, of_b)
+    np.testing.assert_allclose(got.numpy(), a @ b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_sums_in_float32(dtype):
+    a, b = (vs.tensor(random(33, 300, seed=i)).to(getattr(vs, dtype)) for i in (0, 1))
+    got = a @ b.transpose(0, 1)
+    exact = a.to(vs.float64).numpy() @ b.to(vs.float64).numpy().T
+    unit = 2.0**-10 if dtype == "float16" else 2.0**-7
+    assert got.dtype == getattr(vs, dtype)
+    np.testing.assert_allclose(got.to(vs.float64).numpy(), exact, rtol=unit, atol=1e-2)
+
+
+# --- bits -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def threads():
+    before = vs.get_num_threads()
+    yield vs.set_num_threads
+    vs.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("m", "n", "k"), [(64, 96, 784), (200, 40, 150), (1, 500, 900), (90, 3, 400)])
+@pytest.mark.parametrize("dtype", sorted(FLOATS))
+def test_threads_and_layouts_change_no_bit(threads, m, n, k, dtype):
+    a, b = random(m, k, dtype=dtype), random(k, n, dtype=dtype, seed=1)
+    threads(1)
+    expected = (vs.tensor(a) @ vs.tensor(b)).numpy()
+    for count in (2, 3, 7):
+        threads(count)
+        for of_a in ("plain", "transposed", "gaps"):
+            for of_b in ("plain", "transposed", "gaps"):
+                got = laid_out(a, of_a) @ laid_out(b, of_b)
+                np.testing.assert_array_equal(got.numpy(), expected)
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 60), st.integers(0, 40), st.integers(1, 40), st.sampled_from([3, 64, 300, 784]))
+def test_rows_and_columns_do_not_depend_on_the_others(rows, first, columns, k):
+    a, b = vs.tensor(random(70, k)), vs.tensor(random(k, 80, seed=1))
+    whole = (a @ b).numpy()
+    part = a[:rows] @ b[:, first : first + columns]
+    np.testing.assert_array_equal(part.numpy(), whole[:rows, first : first + columns])
+
+
+# --- gradients --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((3, 4), (4, 2)),
+        ((4,), (4,)),
+        ((4,), (4, 2)),
+        ((3, 4), (4,)),
+        ((2, 3, 4), (4, 2)),
+        ((3, 4), (2, 4, 2)),
+        ((2, 1, 3, 4), (3, 4, 2)),
+        ((2, 3, 4), (2, 4, 1)),
+    ],
+)
+def test_gradients_to_order_two(shapes):
+    a, b = (
+        vs.tensor(random(*shape, dtype="float64", seed=i), requires_grad=True)
+        for i, shape in enumerate(shapes)
+    )
+    check_gradients(vs.matmul, (a, b))
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (4,), (2, 0, 4)])
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_linear_is_a_product_and_a_sum(shape, with_bias):
+    x = vs.tensor(random(*shape), requires_grad=True)
+    weight = vs.tensor(random(5, 4, seed=1), requires_grad=True)
+    bias = vs.tensor(random(5, seed=2), requires_grad=True) if with_bias else None
+    inputs = [t for t in (x, weight, bias) if t is not None]
+    results = []
+    for y in (nn.functional.linear(x, weight, bias), x @ weight.T + (0 if bias is None else bias)):
+        results.append((y, *vs.autograd.grad((y * y).sum(), inputs)))
+    for got, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(got.detach().numpy(), expected.detach().numpy(), rtol=1e-5, atol=1e-5)
+
+
+def test_linear_gradients_to_order_two():
+    tensors = [
+        vs.tensor(random(*shape, dtype="float64", seed=i), requires_grad=True)
+        for i, shape in enumerate([(2, 3, 4), (5, 4), (5,)])
+    ]
+    check_gradients(nn.functional.linear, tensors)
+
+
+def test_a_broadcast_gradient_needs_no_copy():
+    a = vs.tensor(random(3, 4), requires_grad=True)
+    b = vs.tensor(random(4, 2, seed=1))
+    (a @ b).sum().backward()
+    expected = np.broadcast_to(b.numpy().sum(1), (3, 4))
+    np.testing.assert_allclose(a.grad.numpy(), expected, rtol=1e-6)
+
+
+# --- refusals ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "message"),
+    [
+        (
+            lambda: vs.zeros(2, 3) @ vs.zeros(4, 5),
+            vs.ShapeError,
+            "[matmul] inner dimensions differ: (2, 3) @ (4, 5)",
+        ),
+        (lambda: vs.zeros(3) @ vs.zeros(4), vs.ShapeError, "[matmul] inner dimensions differ: (3,) @ (4,)"),
+        (
+            lambda: vs.zeros(2, 3, 4) @ vs.zeros(3, 4, 5),
+            vs.ShapeError,
+            "[matmul] shapes (2,) and (3,) do not broadcast",
+        ),
+        (lambda: vs.tensor(1.0) @ vs.zeros(4), vs.ShapeError, "[matmul] both arguments need at least one"),
+        (
+            lambda: vs.zeros(2, 3) @ vs.zeros(3, 2, dtype=vs.float64),
+            vs.DTypeError,
+            "[matmul] expected both inputs to have the same dtype, got float32 and float64",
+        ),
+        (
+            lambda: vs.zeros(2, 2, dtype=vs.bool) @ vs.zeros(2, 2, dtype=vs.bool),
+            vs.DTypeError,
+            "[matmul] not implemented for bool",
+        ),
+        (
+            lambda: nn.functional.linear(vs.zeros(2, 28, 28), vs.zeros(10, 784)),
+            vs.ShapeError,
+            "[linear] expected last dimension 784, got input of shape (2, 28, 28)",
+        ),
+    ],
+)
+def test_refusals_name_the_shapes(call, kind, message):
+    with refused(kind, message):
+        call()
