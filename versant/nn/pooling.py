@@ -1,5 +1,7 @@
 """Pooling over windows of images."""
 
+from typing import Any
+
 from versant import ShapeError, Tensor
 from versant.nn import functional as F
 from versant.nn.checks import pair
@@ -43,7 +45,10 @@ class _Pool2d(Module):
 
 
 class MaxPool2d(_Pool2d):
-    """The largest value of each window.  x: (N, C, H, W) -> (N, C, H', W'); stride defaults to kernel_size"""
+    """The largest value of each window.  x: (N, C, H, W) -> (N, C, H', W')
+
+    stride defaults to kernel_size; return_indices: give (values, their places in the flat image).
+    """
 
     def __init__(
         self,
@@ -59,7 +64,7 @@ class MaxPool2d(_Pool2d):
         self.return_indices = return_indices
         self.ceil_mode = ceil_mode
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Any:
         try:
             return F.max_pool2d(
                 x,
