@@ -231,7 +231,7 @@ void fill(const Array& dst, Scalar value) {
 
 Scalar item(const Array& array) {
   if (array.numel != 1)
-    fail(ErrorKind::Runtime, "[item] a tensor with ", array.numel, " elements cannot be converted to Scalar");
+    fail(ErrorKind::Shape, "[item] a tensor of shape ", array.sizes, " is no single number");
   if (is_floating(array.dtype)) {
     double value;
     kernels->load_of(array.dtype, Compute::F64)(&value, array.data, 0, 1);

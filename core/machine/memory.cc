@@ -5,8 +5,9 @@
 #include <bit>
 #include <cstdlib>
 #include <map>
-#include <new>
 #include <vector>
+
+#include "machine/error.h"
 
 namespace versant::memory {
 
@@ -78,10 +79,15 @@ void* take_cached(size_t bytes, size_t* granted) {
   return block;
 }
 
+[[noreturn]] void out_of_memory(size_t bytes) {
+  fail(ErrorKind::Memory, "out of memory: ", bytes, " bytes more are not to be had; ", counters.live_bytes,
+       " are in use");
+}
+
 }  // namespace
 
 void* allocate(size_t bytes, size_t* granted) {
-  if (bytes > (size_t{1} << 47)) throw std::bad_alloc();
+  if (bytes > (size_t{1} << 47)) out_of_memory(bytes);
   size_t rounded = bytes;
   if (bytes >= kHuge) {
     rounded = (bytes + kHuge - 1) & ~(kHuge - 1);
@@ -99,7 +105,7 @@ void* allocate(size_t bytes, size_t* granted) {
     if (!block) {
       release_cached();
       block = from_system(rounded);
-      if (!block) throw std::bad_alloc();
+      if (!block) out_of_memory(bytes);
     }
     counters.system_bytes += static_cast<int64_t>(rounded);
   }

@@ -38,48 +38,55 @@ const char* format_of(DType dtype) {
   return nullptr;
 }
 
+// What an exported buffer needs for as long as it lives: the tensor may meanwhile be given other memory.
+struct Export {
+  Ref<Storage> storage;
+  std::vector<Py_ssize_t> geometry;  // sizes, then strides in bytes
+};
+
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   Tensor* tensor = as_tensor(self);
   const char* format = format_of(tensor->dtype);
-  view->obj = nullptr;
-  if (!format) {
-    PyErr_SetString(PyExc_BufferError, "[buffer] bfloat16 has no buffer format; convert with .float() first");
-    return -1;
-  }
-  if (tensor->node && modes.grad) {
-    PyErr_SetString(PyExc_BufferError, "[buffer] the tensor requires grad; use tensor.detach()");
-    return -1;
-  }
-  if ((flags & PyBUF_WRITABLE) == PyBUF_WRITABLE && tensor->storage->read_only) {
-    PyErr_SetString(PyExc_BufferError, "[buffer] the tensor's memory is read-only");
-    return -1;
-  }
+  const char* problem = nullptr;
+  if (!format)
+    problem = "[buffer] bfloat16 has no buffer format; convert with .float() first";
+  else if (tensor->node)
+    problem = "[buffer] the tensor requires grad; use tensor.detach()";
+  else if ((flags & PyBUF_WRITABLE) == PyBUF_WRITABLE && tensor->storage->read_only)
+    problem = "[buffer] the tensor's memory is read-only";
   const bool strided = (flags & PyBUF_STRIDES) == PyBUF_STRIDES;
-  if (!strided && !tensor->contiguous) {
-    PyErr_SetString(PyExc_BufferError, "[buffer] the tensor is not contiguous");
+  const bool in_rows = !strided || (flags & PyBUF_C_CONTIGUOUS) == PyBUF_C_CONTIGUOUS ||
+                       (flags & PyBUF_ANY_CONTIGUOUS) == PyBUF_ANY_CONTIGUOUS;
+  if (!problem && in_rows && !tensor->contiguous)
+    problem = "[buffer] the tensor is not contiguous";
+  else if (!problem && (flags & PyBUF_F_CONTIGUOUS) == PyBUF_F_CONTIGUOUS && tensor->rank() > 1)
+    problem = "[buffer] the tensor lies in memory row by row, not column by column";
+  view->obj = nullptr;
+  if (problem) {
+    PyErr_SetString(PyExc_BufferError, problem);
     return -1;
   }
-  const int rank = tensor->rank();
-  auto* shape = new Py_ssize_t[2 * rank + 1];
-  for (int d = 0; d < rank; ++d) {
-    shape[d] = tensor->sizes[d];
-    shape[rank + d] = tensor->strides[d] * static_cast<Py_ssize_t>(itemsize(tensor->dtype));
-  }
+  const auto item = static_cast<Py_ssize_t>(itemsize(tensor->dtype));
+  auto kept = std::make_unique<Export>();
+  kept->storage = tensor->storage;
+  for (const int64_t size : tensor->sizes) kept->geometry.push_back(size);
+  for (const int64_t stride : tensor->strides) kept->geometry.push_back(stride * item);
+  kept->geometry.push_back(0);
   view->buf = tensor->data;
   view->obj = Py_NewRef(self);
   view->len = tensor->bytes();
-  view->itemsize = static_cast<Py_ssize_t>(itemsize(tensor->dtype));
+  view->itemsize = item;
   view->readonly = tensor->storage->read_only;
-  view->ndim = rank;
+  view->ndim = tensor->rank();
   view->format = (flags & PyBUF_FORMAT) ? const_cast<char*>(format) : nullptr;
-  view->shape = (flags & PyBUF_ND) ? shape : nullptr;
-  view->strides = strided ? shape + rank : nullptr;
+  view->shape = (flags & PyBUF_ND) ? kept->geometry.data() : nullptr;
+  view->strides = strided ? kept->geometry.data() + tensor->rank() : nullptr;
   view->suboffsets = nullptr;
-  view->internal = shape;
+  view->internal = kept.release();
   return 0;
 }
 
-void release_buffer(PyObject*, Py_buffer* view) { delete[] static_cast<Py_ssize_t*>(view->internal); }
+void release_buffer(PyObject*, Py_buffer* view) { delete static_cast<Export*>(view->internal); }
 
 // --- buffer protocol: in
 // --------------------------------------------------------------------------------------------------
@@ -126,12 +133,10 @@ void release_view(void* owner) {
 
 PyBufferProcs tensor_buffer = {get_buffer, release_buffer};
 
-TensorRef tensor_from_buffer(PyObject* object, bool copy) {
+TensorRef tensor_from_buffer(PyObject* object, Sharing sharing) {
   auto view = std::make_unique<Py_buffer>();
-  bool read_only = false;
   if (PyObject_GetBuffer(object, view.get(), PyBUF_RECORDS) < 0) {
     PyErr_Clear();
-    read_only = true;
     if (PyObject_GetBuffer(object, view.get(), PyBUF_RECORDS_RO) < 0) throw HostError{};
   }
   struct Releaser {
@@ -143,49 +148,47 @@ TensorRef tensor_from_buffer(PyObject* object, bool copy) {
   const std::optional<DType> dtype = dtype_of_format(view->format, view->itemsize);
   if (!dtype || static_cast<Py_ssize_t>(itemsize(*dtype)) != view->itemsize)
     fail(ErrorKind::Type, "[from_numpy] can't convert an array of format '", view->format ? view->format : "",
-         "'; supported are bool, uint8, "
-         "int8, int16, int32, int64, float16, float32 and float64");
+         "'; supported are bool, uint8, int8, int16, int32, int64, float16, float32 and float64");
   const int64_t item = view->itemsize;
-  Dims sizes(view->ndim), strides(view->ndim);
-  bool aligned = reinterpret_cast<uintptr_t>(view->buf) % item == 0, negative = false, fractional = false;
-  for (int d = 0; d < view->ndim; ++d) {
-    sizes[d] = view->shape[d];
-    fractional |= view->strides[d] % item != 0;
-    strides[d] = view->strides[d] / item;
-    negative |= strides[d] < 0 && sizes[d] > 1;
-    if (sizes[d] <= 1 && strides[d] < 0) strides[d] = 0;
+  Array array;
+  array.dtype = *dtype;
+  // An exporter may leave the shape of one axis and the strides of rows out.
+  if (view->shape)
+    array.sizes = Dims(std::span<const Py_ssize_t>(view->shape, view->ndim));
+  else if (view->ndim > 0)
+    array.sizes = Dims{view->len / item};
+  array.numel = checked_numel(array.sizes, item);
+  array.strides = contiguous_strides(array.sizes);
+  const char* obstacle = nullptr;
+  int64_t reach = array.numel ? 1 : 0;
+  for (int d = 0; array.numel && d < view->ndim; ++d) {
+    if (array.sizes[d] == 1) continue;
+    if (!view->strides) {
+      reach += (array.sizes[d] - 1) * array.strides[d];
+      continue;
+    }
+    if (view->strides[d] < 0)
+      obstacle = "at least one stride of the array is negative, which tensors do not have";
+    else if (view->strides[d] % item != 0)
+      obstacle = "a stride of the array is no multiple of its element size";
+    array.strides[d] = view->strides[d] / item;
+    reach += (array.sizes[d] - 1) * array.strides[d];
   }
-  if (negative && !copy)
-    fail(ErrorKind::Value,
-         "[from_numpy] at least one stride of the array is negative, which tensors do not have; use "
-         "array.copy()");
-  if (fractional || !aligned || negative) {
-    // Copy byte by byte along the strides.
-    TensorRef packed = ops::empty(sizes, *dtype);
+  if (array.numel && !obstacle && reinterpret_cast<uintptr_t>(view->buf) % item != 0)
+    obstacle = "the array is not aligned to its element size";
+  if (obstacle) {
+    if (sharing == Sharing::Required) fail(ErrorKind::Value, "[from_numpy] ", obstacle, "; use array.copy()");
+    TensorRef packed = ops::empty(array.sizes, array.dtype);
     if (PyBuffer_ToContiguous(packed->data, view.get(), view->len, 'C') < 0) throw HostError{};
-    if (!copy)
-      fail(ErrorKind::Value, "[from_numpy] the array is not aligned to its element size; use array.copy()");
     return packed;
   }
-  int64_t numel = 1;
-  for (int d = 0; d < view->ndim; ++d) numel *= sizes[d];
-  Array array;
   array.data = view->buf;
-  array.numel = numel;
-  array.dtype = *dtype;
-  array.contiguous = is_contiguous(sizes, strides);
-  array.sizes = std::move(sizes);
-  array.strides = std::move(strides);
-  int64_t reach = numel ? 1 : 0;
-  for (int d = 0; numel && d < array.rank(); ++d) reach += (array.sizes[d] - 1) * array.strides[d];
+  array.contiguous = is_contiguous(array.sizes, array.strides);
   array.storage = Storage::wrap(view->buf, reach * item, release_view, view.get());
-  array.storage->read_only = read_only || view->readonly;
+  array.storage->read_only = view->readonly;
   releaser.view = nullptr;
   view.release();
-  if (!copy) return Tensor::make(std::move(array));
-  TensorRef result = ops::empty(array.sizes, array.dtype);
-  copy_into(*result, array);
-  return result;
+  return Tensor::make(std::move(array));
 }
 
 namespace {
@@ -193,11 +196,20 @@ namespace {
 // --- DLPack
 // -----------------------------------------------------------------------------------------------------------------
 
+// A tensor on its way out, in the form of DLPack 1 or of the versions before it.
+template <typename Managed>
 struct Exported {
-  DLManagedTensor managed;
+  Managed managed{};
   Array array;
   std::vector<int64_t> geometry;
 };
+
+template <typename Managed>
+constexpr bool kHasVersion = std::is_same_v<Managed, DLManagedTensorVersioned>;
+template <typename Managed>
+constexpr const char* kFresh = kHasVersion<Managed> ? "dltensor_versioned" : "dltensor";
+template <typename Managed>
+constexpr const char* kUsed = kHasVersion<Managed> ? "used_dltensor_versioned" : "used_dltensor";
 
 DLDataType dlpack_dtype(DType dtype) {
   const auto bits = static_cast<uint8_t>(itemsize(dtype) * 8);
@@ -221,101 +233,126 @@ std::optional<DType> from_dlpack_dtype(DLDataType type) {
   return std::nullopt;
 }
 
-constexpr const char* kFresh = "dltensor";
-constexpr const char* kUsed = "used_dltensor";
-
+template <typename Managed>
 void capsule_destructor(PyObject* capsule) {
-  if (!PyCapsule_IsValid(capsule, kFresh)) return;
-  auto* managed = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule, kFresh));
+  if (!PyCapsule_IsValid(capsule, kFresh<Managed>)) return;
+  auto* managed = static_cast<Managed*>(PyCapsule_GetPointer(capsule, kFresh<Managed>));
   if (managed && managed->deleter) managed->deleter(managed);
 }
 
-PyObject* to_dlpack(PyObject*, PyObject* object) {
+template <typename Managed>
+PyObject* export_dlpack(const Tensor& tensor) {
+  auto exported = std::make_unique<Exported<Managed>>();
+  exported->array = tensor;
+  exported->geometry.assign(tensor.sizes.begin(), tensor.sizes.end());
+  exported->geometry.insert(exported->geometry.end(), tensor.strides.begin(), tensor.strides.end());
+  DLTensor& dl = exported->managed.dl_tensor;
+  dl.data = tensor.data;
+  dl.device = {kDLCPU, 0};
+  dl.ndim = tensor.rank();
+  dl.dtype = dlpack_dtype(tensor.dtype);
+  dl.shape = exported->geometry.data();
+  dl.strides = exported->geometry.data() + tensor.rank();
+  dl.byte_offset = 0;
+  if constexpr (kHasVersion<Managed>) {
+    exported->managed.version = {1, 0};
+    exported->managed.flags = tensor.storage->read_only ? kDLReadOnly : 0;
+  }
+  exported->managed.manager_ctx = exported.get();
+  exported->managed.deleter = [](Managed* self) {
+    const PyGILState_STATE state = PyGILState_Ensure();
+    delete static_cast<Exported<Managed>*>(self->manager_ctx);
+    PyGILState_Release(state);
+  };
+  Object capsule = checked(PyCapsule_New(&exported->managed, kFresh<Managed>, capsule_destructor<Managed>));
+  exported.release();
+  return capsule.release();
+}
+
+// to_dlpack(tensor, versioned): only DLPack from version 1 on can say that memory is read-only.
+PyObject* to_dlpack(PyObject*, PyObject* args) {
+  PyObject* object;
+  int versioned = 0;
+  if (!PyArg_ParseTuple(args, "O|p", &object, &versioned)) return nullptr;
   return guarded([&]() -> PyObject* {
     if (!is_tensor(object))
       fail(ErrorKind::Type, "[to_dlpack] expected a tensor, got ", Py_TYPE(object)->tp_name);
-    Tensor* tensor = as_tensor(object);
-    if (tensor->node)
+    const Tensor& tensor = *as_tensor(object);
+    if (tensor.node)
       PyErr_SetString(PyExc_BufferError,
                       "[to_dlpack] can't export tensors that require gradient, use tensor.detach()");
-    else if (tensor->storage->read_only)
+    else if (tensor.storage->read_only && !versioned)
       PyErr_SetString(PyExc_BufferError, "[to_dlpack] the tensor's memory is read-only");
     if (PyErr_Occurred()) throw HostError{};
-    auto exported = std::make_unique<Exported>();
-    exported->array = *tensor;
-    exported->geometry.assign(tensor->sizes.begin(), tensor->sizes.end());
-    exported->geometry.insert(exported->geometry.end(), tensor->strides.begin(), tensor->strides.end());
-    DLTensor& dl = exported->managed.dl_tensor;
-    dl.data = tensor->data;
-    dl.device = {kDLCPU, 0};
-    dl.ndim = tensor->rank();
-    dl.dtype = dlpack_dtype(tensor->dtype);
-    dl.shape = exported->geometry.data();
-    dl.strides = exported->geometry.data() + tensor->rank();
-    dl.byte_offset = 0;
-    exported->managed.manager_ctx = exported.get();
-    exported->managed.deleter = [](DLManagedTensor* self) {
-      const PyGILState_STATE state = PyGILState_Ensure();
-      delete static_cast<Exported*>(self->manager_ctx);
-      PyGILState_Release(state);
-    };
-    PyObject* capsule = PyCapsule_New(&exported->managed, kFresh, capsule_destructor);
-    if (!capsule) throw HostError{};
-    exported.release();
-    return capsule;
+    return versioned ? export_dlpack<DLManagedTensorVersioned>(tensor)
+                     : export_dlpack<DLManagedTensor>(tensor);
   });
+}
+
+// What a DLTensor describes, without its memory's owner.
+Array describe(const DLTensor& dl) {
+  if (dl.device.device_type != kDLCPU)
+    fail(ErrorKind::Runtime, "[from_dlpack] only memory of the CPU can be shared");
+  const std::optional<DType> dtype = from_dlpack_dtype(dl.dtype);
+  if (!dtype)
+    fail(ErrorKind::Type, "[from_dlpack] unsupported element type (code ", int{dl.dtype.code}, ", ",
+         int{dl.dtype.bits}, " bits)");
+  if (dl.ndim < 0 || dl.ndim > kMaxRank)
+    fail(ErrorKind::Value, "[from_dlpack] ", dl.ndim, " dimensions are not supported");
+  Array array;
+  array.dtype = *dtype;
+  array.sizes = Dims(std::span<const int64_t>(dl.shape, dl.ndim));
+  array.numel = checked_numel(array.sizes, itemsize(*dtype));
+  array.strides = contiguous_strides(array.sizes);
+  if (dl.strides && array.numel)
+    for (int d = 0; d < dl.ndim; ++d)
+      if (array.sizes[d] != 1) array.strides[d] = dl.strides[d];
+  for (const int64_t stride : array.strides)
+    if (stride < 0)
+      fail(ErrorKind::Value, "[from_dlpack] negative strides are not supported; copy the array first");
+  array.contiguous = is_contiguous(array.sizes, array.strides);
+  array.data = static_cast<char*>(dl.data) + dl.byte_offset;
+  if (array.numel && reinterpret_cast<uintptr_t>(array.data) % itemsize(*dtype) != 0)
+    fail(ErrorKind::Value,
+         "[from_dlpack] the memory is not aligned to the element size; copy the array first");
+  return array;
+}
+
+template <typename Managed>
+PyObject* import_dlpack(PyObject* capsule) {
+  auto* managed = static_cast<Managed*>(PyCapsule_GetPointer(capsule, kFresh<Managed>));
+  if constexpr (kHasVersion<Managed>)
+    if (managed->version.major != 1)
+      fail(ErrorKind::Value, "[from_dlpack] DLPack of version ", managed->version.major, " is unknown");
+  Array array = describe(managed->dl_tensor);
+  int64_t reach = array.numel ? 1 : 0;
+  for (int d = 0; array.numel && d < array.rank(); ++d) reach += (array.sizes[d] - 1) * array.strides[d];
+  array.storage = Storage::wrap(
+      array.data, reach * itemsize(array.dtype),
+      [](void* owner) {
+        auto* self = static_cast<Managed*>(owner);
+        if (self->deleter) self->deleter(self);
+      },
+      managed);
+  PyCapsule_SetName(capsule, kUsed<Managed>);
+  if constexpr (kHasVersion<Managed>) array.storage->read_only = (managed->flags & kDLReadOnly) != 0;
+  return wrap(Tensor::make(std::move(array)));
 }
 
 PyObject* from_dlpack(PyObject*, PyObject* capsule) {
   return guarded([&]() -> PyObject* {
-    auto* managed = static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule, kFresh));
-    if (!managed) {
-      PyErr_Clear();
-      fail(ErrorKind::Value, "[from_dlpack] expected a DLPack capsule that has not been used");
-    }
-    const DLTensor& dl = managed->dl_tensor;
-    if (dl.device.device_type != kDLCPU)
-      fail(ErrorKind::Runtime, "[from_dlpack] only memory of the CPU can be shared");
-    const std::optional<DType> dtype = from_dlpack_dtype(dl.dtype);
-    if (!dtype)
-      fail(ErrorKind::Type, "[from_dlpack] unsupported element type (code ", int{dl.dtype.code}, ", ",
-           int{dl.dtype.bits}, " bits)");
-    if (dl.ndim < 0 || dl.ndim > kMaxRank)
-      fail(ErrorKind::Value, "[from_dlpack] ", dl.ndim, " dimensions are not supported");
-    Array array;
-    array.dtype = *dtype;
-    array.sizes = Dims(std::span<const int64_t>(dl.shape, dl.ndim));
-    array.numel = checked_numel(array.sizes, itemsize(*dtype));
-    array.strides =
-        dl.strides ? Dims(std::span<const int64_t>(dl.strides, dl.ndim)) : contiguous_strides(array.sizes);
-    int64_t reach = array.numel ? 1 : 0;
-    for (int d = 0; d < array.rank(); ++d) {
-      if (array.strides[d] < 0 && array.sizes[d] > 1)
-        fail(ErrorKind::Value, "[from_dlpack] negative strides are not supported; copy the array first");
-      if (array.numel) reach += (array.sizes[d] - 1) * array.strides[d];
-    }
-    array.contiguous = is_contiguous(array.sizes, array.strides);
-    array.data = static_cast<char*>(dl.data) + dl.byte_offset;
-    array.storage = Storage::wrap(
-        array.data, reach * itemsize(*dtype),
-        [](void* owner) {
-          auto* self = static_cast<DLManagedTensor*>(owner);
-          if (self->deleter) self->deleter(self);
-        },
-        managed);
-    PyCapsule_SetName(capsule, kUsed);
-    return wrap(Tensor::make(std::move(array)));
+    if (PyCapsule_IsValid(capsule, kFresh<DLManagedTensorVersioned>))
+      return import_dlpack<DLManagedTensorVersioned>(capsule);
+    if (PyCapsule_IsValid(capsule, kFresh<DLManagedTensor>)) return import_dlpack<DLManagedTensor>(capsule);
+    fail(ErrorKind::Value, "[from_dlpack] expected a DLPack capsule that has not been used");
   });
 }
 
-PyObject* from_buffer(PyObject*, PyObject* args) {
-  PyObject* object;
-  int copy = 0;
-  if (!PyArg_ParseTuple(args, "O|p", &object, &copy)) return nullptr;
+PyObject* from_buffer(PyObject*, PyObject* object) {
   return guarded([&]() -> PyObject* {
     if (!PyObject_CheckBuffer(object))
       fail(ErrorKind::Type, "[from_numpy] expected an array, got ", Py_TYPE(object)->tp_name);
-    return wrap(tensor_from_buffer(object, copy != 0));
+    return wrap(tensor_from_buffer(object, Sharing::Required));
   });
 }
 
@@ -326,6 +363,9 @@ PyObject* frombuffer(PyObject*, PyObject* args) {
   if (!PyArg_ParseTuple(args, "OOLL", &object, &dtype_arg, &count, &offset)) return nullptr;
   return guarded([&]() -> PyObject* {
     const DType dtype = expect_dtype(dtype_arg, "frombuffer");
+    if (!PyObject_CheckBuffer(object))
+      fail(ErrorKind::Type, "[frombuffer] expected an object with a buffer such as bytes, got ",
+           Py_TYPE(object)->tp_name);
     auto view = std::make_unique<Py_buffer>();
     bool read_only = false;
     if (PyObject_GetBuffer(object, view.get(), PyBUF_WRITABLE) < 0) {
@@ -340,6 +380,8 @@ PyObject* frombuffer(PyObject*, PyObject* args) {
       }
     } releaser{view.get()};
     const auto item = static_cast<int64_t>(itemsize(dtype));
+    if (count < -1)
+      fail(ErrorKind::Value, "[frombuffer] count must be -1 or a number of elements, got ", count);
     if (offset < 0 || offset > view->len)
       fail(ErrorKind::Value, "[frombuffer] offset ", offset, " is outside a buffer of ", view->len, " bytes");
     const int64_t room = (view->len - offset) / item;
@@ -375,10 +417,10 @@ PyObject* frombuffer(PyObject*, PyObject* args) {
 }  // namespace
 
 PyMethodDef dlpack_functions[] = {
-    {"to_dlpack", to_dlpack, METH_O, "A DLPack capsule that shares the tensor's memory."},
+    {"to_dlpack", to_dlpack, METH_VARARGS,
+     "to_dlpack(tensor, versioned=False): a DLPack capsule that shares the tensor's memory."},
     {"from_dlpack_capsule", from_dlpack, METH_O, "A tensor that shares the memory of a DLPack capsule."},
-    {"from_buffer", from_buffer, METH_VARARGS,
-     "from_buffer(array, copy=False): a tensor over an array's memory."},
+    {"from_buffer", from_buffer, METH_O, "A tensor over an array's memory."},
     {"frombuffer", frombuffer, METH_VARARGS,
      "frombuffer(object, dtype, count, offset): a 1-d tensor over raw memory."},
     {},

@@ -20,11 +20,15 @@ bool to_scalar(PyObject* object, Scalar* scalar) {
   if (PyLong_Check(object)) {
     int overflow;
     const long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
-    if (overflow) fail(ErrorKind::Runtime, "a Python int beyond 64 bits cannot be used with tensors");
+    if (overflow) {
+      PyErr_SetString(PyExc_OverflowError, "a Python int beyond 64 bits does not fit into a tensor");
+      throw HostError{};
+    }
     *scalar = Scalar::of_int(value);
     return true;
   }
   if (is_tensor(object) || PyUnicode_Check(object) || PyComplex_Check(object)) return false;
+  if (std::strncmp(Py_TYPE(object)->tp_name, "numpy.complex", 13) == 0) return false;
   // Scalars of numpy and the like: single numbers that know their integer or float value.
   PyNumberMethods* number = Py_TYPE(object)->tp_as_number;
   if (!number || PySequence_Check(object)) return false;
@@ -76,7 +80,7 @@ bool to_operand(PyObject* object, Operand& operand) {
     return true;
   }
   if (PyObject_CheckBuffer(object) && !PyBytes_Check(object) && !PyByteArray_Check(object)) {
-    operand.held = tensor_from_buffer(object, false);
+    operand.held = tensor_from_buffer(object, Sharing::IfPossible);
     operand.input = Input(operand.held);
     return true;
   }
@@ -135,63 +139,119 @@ Dims to_dims(PyObject* object, const char* op, const char* what) {
 
 namespace {
 
+// Negative numbers wrap around in unsigned dtypes, as far as their magnitude fits.
+bool fits(int64_t value, DType dtype) {
+  const int bits = static_cast<int>(itemsize(dtype)) * 8;
+  if (bits == 64) return true;
+  if (dtype == DType::UInt8) return value >= -255 && value <= 255;
+  return value >= -(int64_t{1} << (bits - 1)) && value < (int64_t{1} << (bits - 1));
+}
+bool fits(double value, DType dtype) {
+  return value >= -0x1p63 && value < 0x1p63 && fits(static_cast<int64_t>(value), dtype);
+}
+
 bool is_list(PyObject* object) {
   return PyList_Check(object) || PyTuple_Check(object) || PyRange_Check(object);
 }
 
-// A leaf of nested data that is an array of its own: a tensor, or a numpy array.
+bool is_bytes(PyObject* object) { return PyBytes_Check(object) || PyByteArray_Check(object); }
+
+// What nested data is made of.
+enum class Part { Number, Array, Sequence };
+
+// The dtype that a scalar of numpy carries; null for other numbers and for dtypes that tensors lack.
+std::optional<DType> numpy_dtype(PyObject* object) {
+  std::string_view type = Py_TYPE(object)->tp_name;
+  if (!type.starts_with("numpy.")) return std::nullopt;
+  type.remove_prefix(6);
+  if (type.ends_with('_')) type.remove_suffix(1);  // bool_ of numpy 1
+  for (const DTypeInfo& entry : kDTypes)
+    if (entry.name == type) return entry.dtype;
+  return std::nullopt;
+}
+
+// A Python int beyond 64 bits, which floating-point tensors may hold, as a float.
+bool is_huge(PyObject* object) {
+  int overflow = 0;
+  if (PyLong_Check(object)) PyLong_AsLongLongAndOverflow(object, &overflow);
+  return overflow != 0;
+}
+
+DType dtype_of_number(PyObject* object, const Scalar& scalar) {
+  if (!PyFloat_CheckExact(object) && !PyLong_Check(object))
+    if (const std::optional<DType> dtype = numpy_dtype(object)) return *dtype;
+  return scalar.kind == Scalar::Kind::Bool  ? DType::Bool
+         : scalar.kind == Scalar::Kind::Int ? DType::Int64
+                                            : default_float();
+}
+
+// An array that offers itself through __array__; null where there is no such method.
+TensorRef foreign(PyObject* data) {
+  if (PyType_Check(data) || !PyObject_HasAttrString(data, "__array__")) return {};
+  Object array = checked(PyObject_CallMethod(data, "__array__", nullptr));
+  if (array.get() != data && PyObject_CheckBuffer(array.get()))
+    return tensor_from_buffer(array.get(), Sharing::IfPossible);
+  fail(ErrorKind::Type, "[tensor] __array__ of ", Py_TYPE(data)->tp_name, " did not return an array");
+}
+
+// A numpy array or another array of foreign memory.
 TensorRef array_leaf(PyObject* object) {
-  if (is_tensor(object)) return TensorRef(as_tensor(object));
-  if (PyObject_CheckBuffer(object) && !PyBytes_Check(object) && !PyByteArray_Check(object))
-    return tensor_from_buffer(object, false);
-  return {};
+  if (PyObject_CheckBuffer(object) && !is_bytes(object))
+    return tensor_from_buffer(object, Sharing::IfPossible);
+  return foreign(object);
+}
+
+// Tells what `object` is, with its value. A tensor inside a list must be a number: it has one element.
+Part part_of(PyObject* object, DType target, Scalar& scalar, TensorRef& leaf) {
+  if (is_list(object)) return Part::Sequence;
+  if (is_huge(object) && is_floating(target)) {
+    scalar = Scalar::of(PyLong_AsDouble(object));
+    if (PyErr_Occurred()) throw HostError{};
+    return Part::Number;
+  }
+  if (to_scalar(object, &scalar)) return Part::Number;
+  if (is_tensor(object)) {
+    const Tensor& tensor = *as_tensor(object);
+    if (tensor.numel != 1)
+      fail(ErrorKind::Value, "[tensor] a tensor inside a list must have one element, got shape ",
+           tensor.sizes, "; join tensors with versant.stack");
+    scalar = item(tensor);
+    return Part::Number;
+  }
+  leaf = array_leaf(object);
+  if (leaf) return Part::Array;
+  if (PySequence_Check(object) && !PyUnicode_Check(object) && !is_bytes(object)) return Part::Sequence;
+  fail(ErrorKind::Type, "[tensor] could not infer the dtype of ", Py_TYPE(object)->tp_name);
 }
 
 struct Nested {
+  DType target;  // where the numbers will go; ints beyond 64 bits need a floating-point one
   Dims sizes;
-  Promotion promotion;
-  bool any = false;
+  std::optional<DType> dtype;
 
   void scan(PyObject* object, int depth) {
     if (depth > kMaxRank) fail(ErrorKind::Value, "[tensor] data is nested deeper than ", kMaxRank, " levels");
-    if (is_list(object)) {
-      Object list = checked(PySequence_Fast(object, ""));
-      const Py_ssize_t n = PySequence_Fast_GET_SIZE(list.get());
-      descend(depth, n);
-      for (Py_ssize_t i = 0; i < n; ++i) scan(PySequence_Fast_GET_ITEM(list.get(), i), depth + 1);
-      return;
-    }
     Scalar scalar;
-    if (to_scalar(object, &scalar)) {
-      finish(depth);
-      any = true;
-      const bool numpy = !PyFloat_CheckExact(object) && !PyLong_Check(object);
-      if (numpy && scalar.kind == Scalar::Kind::Float)
-        promotion.add(numpy_float(object), 1);
-      else
-        promotion.add(scalar);
-      return;
+    TensorRef leaf;
+    switch (part_of(object, target, scalar, leaf)) {
+      case Part::Number:
+        finish(depth);
+        return promote(is_tensor(object) ? as_tensor(object)->dtype : dtype_of_number(object, scalar));
+      case Part::Array:
+        for (int d = 0; d < leaf->rank(); ++d) descend(depth + d, leaf->sizes[d]);
+        finish(depth + leaf->rank());
+        return promote(leaf->dtype);
+      case Part::Sequence:
+        break;
     }
-    if (TensorRef leaf = array_leaf(object)) {
-      for (int d = 0; d < leaf->rank(); ++d) descend(depth + d, leaf->sizes[d]);
-      finish(depth + leaf->rank());
-      any = true;
-      promotion.add(leaf->dtype, 1);
-      return;
-    }
-    fail(ErrorKind::Type, "[tensor] could not infer the dtype of ", Py_TYPE(object)->tp_name);
+    Object list = checked(PySequence_Fast(object, ""));
+    const Py_ssize_t n = PySequence_Fast_GET_SIZE(list.get());
+    descend(depth, n);
+    for (Py_ssize_t i = 0; i < n && i < PySequence_Fast_GET_SIZE(list.get()); ++i)
+      scan(PySequence_Fast_GET_ITEM(list.get(), i), depth + 1);
   }
 
-  // Keeps the width of a numpy scalar: np.float64(1) stays float64.
-  static DType numpy_float(PyObject* object) {
-    Object itemsize(PyObject_GetAttrString(object, "itemsize"));
-    if (!itemsize) {
-      PyErr_Clear();
-      return default_float();
-    }
-    const long bytes = PyLong_AsLong(itemsize.get());
-    return bytes == 8 ? DType::Float64 : bytes == 2 ? DType::Float16 : DType::Float32;
-  }
+  void promote(DType other) { dtype = dtype ? promote_types(*dtype, other) : other; }
 
   void descend(int depth, int64_t n) {
     if (leaf_depth >= 0 && depth >= leaf_depth) ragged(depth);
@@ -202,9 +262,8 @@ struct Nested {
            ", got ", n);
   }
   void finish(int depth) {
-    if (leaf_depth < 0 && depth < sizes.size() && any) ragged(depth);
     if (leaf_depth < 0) leaf_depth = depth;
-    if (leaf_depth != depth) ragged(depth);
+    if (leaf_depth != depth || depth != sizes.size()) ragged(depth);
   }
   [[noreturn]] static void ragged(int depth) {
     fail(ErrorKind::Value, "[tensor] numbers and sequences are mixed at dimension ", depth);
@@ -217,81 +276,69 @@ struct Writer {
   int64_t at = 0;
 
   void write(PyObject* object) {
-    if (is_list(object)) {
-      Object list = checked(PySequence_Fast(object, ""));
-      for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list.get()); ++i)
-        write(PySequence_Fast_GET_ITEM(list.get(), i));
-      return;
-    }
     Scalar scalar;
-    if (to_scalar(object, &scalar)) {
-      if (at >= target.numel) fail(ErrorKind::Value, "[tensor] the data changed while it was read");
-      put(scalar);
-      return;
+    TensorRef leaf;
+    switch (part_of(object, target.dtype, scalar, leaf)) {
+      case Part::Number:
+        if (at >= target.numel) changed();
+        return put(scalar);
+      case Part::Array:
+        if (at + leaf->numel > target.numel) changed();
+        copy_into(target.view(leaf->sizes, contiguous_strides(leaf->sizes), at), *leaf);
+        at += leaf->numel;
+        return;
+      case Part::Sequence:
+        break;
     }
-    TensorRef leaf = array_leaf(object);
-    if (!leaf || at + leaf->numel > target.numel)
-      fail(ErrorKind::Value, "[tensor] the data changed while it was read");
-    copy_into(target.view(leaf->sizes, contiguous_strides(leaf->sizes), at), *leaf);
-    at += leaf->numel;
+    Object list = checked(PySequence_Fast(object, ""));
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list.get()); ++i)
+      write(PySequence_Fast_GET_ITEM(list.get(), i));
   }
+  [[noreturn]] static void changed() {
+    fail(ErrorKind::Value, "[tensor] the data changed while it was read");
+  }
+
   void put(Scalar scalar) {
     void* to = target.as<char>() + at++ * itemsize(target.dtype);
-    if (is_floating(target.dtype)) {
+    check_range(scalar, target.dtype, "tensor");
+    if (scalar.kind == Scalar::Kind::Float || is_floating(target.dtype)) {
       const double value = scalar.as_double();
       kernels->store_of(target.dtype, Compute::F64)(to, 1, &value, 1);
-      return;
+    } else {
+      kernels->store_of(target.dtype, Compute::I64)(to, 1, &scalar.i, 1);
     }
-    if (scalar.kind == Scalar::Kind::Float) {
-      const double value = scalar.f;
-      kernels->store_of(target.dtype, Compute::F64)(to, 1, &value, 1);
-      return;
-    }
-    const int64_t value = scalar.i;
-    const bool fits = target.dtype == DType::Bool || itemsize(target.dtype) == 8 || fits_in(value);
-    if (!fits)
-      fail(ErrorKind::Runtime, "[tensor] value ", value, " cannot be converted to ", name(target.dtype),
-           " without overflow");
-    kernels->store_of(target.dtype, Compute::I64)(to, 1, &value, 1);
-  }
-  bool fits_in(int64_t value) const {
-    const int bits = static_cast<int>(itemsize(target.dtype)) * 8;
-    if (target.dtype == DType::UInt8) return value >= -255 && value <= 255;
-    return value >= -(int64_t{1} << (bits - 1)) && value < (int64_t{1} << (bits - 1));
   }
 };
 
-// Objects of other libraries that offer an array: through DLPack, then __array__.
-TensorRef foreign(PyObject* data) {
-  if (PyObject_HasAttrString(data, "__array__")) {
-    Object array = checked(PyObject_CallMethod(data, "__array__", nullptr));
-    if (array.get() != data && PyObject_CheckBuffer(array.get()))
-      return tensor_from_buffer(array.get(), false);
-    fail(ErrorKind::Type, "[tensor] __array__ of ", Py_TYPE(data)->tp_name, " did not return an array");
-  }
-  return {};
-}
-
 }  // namespace
 
+void check_range(Scalar value, DType dtype, const char* op) {
+  const bool fraction = value.kind == Scalar::Kind::Float;
+  if (!is_integral(dtype) || (fraction ? fits(value.f, dtype) : fits(value.i, dtype))) return;
+  fail(ErrorKind::Runtime, "[", op, "] value ", fraction ? text(value.f) : text(value.i),
+       " cannot be converted to ", name(dtype), " without overflow");
+}
+
 TensorRef tensor_from_data(PyObject* data, std::optional<DType> dtype, bool copy) {
-  TensorRef source = array_leaf(data);
   Scalar scalar;
-  if (!source && !is_list(data) && !to_scalar(data, &scalar)) source = foreign(data);
+  TensorRef source;
+  if (is_tensor(data))
+    source = TensorRef(as_tensor(data));
+  else if (!is_list(data) && !is_huge(data) && !to_scalar(data, &scalar))
+    source = array_leaf(data);
   if (source) {
     if (!copy && (!dtype || *dtype == source->dtype)) return source;
-    const DType to = dtype.value_or(source->dtype);
-    TensorRef result = ops::empty(source->sizes, to);
+    TensorRef result = ops::empty(source->sizes, dtype.value_or(source->dtype));
     copy_into(*result, *source);
     return result;
   }
-  Nested nested;
+  Nested nested{.target = dtype.value_or(DType::Int64)};
   nested.scan(data, 0);
-  const DType to = dtype.value_or(nested.any ? nested.promotion.result() : default_float());
+  const DType to = dtype.value_or(nested.dtype.value_or(default_float()));
   TensorRef result = ops::empty(nested.sizes, to);
   Writer writer{*result};
   if (result->numel > 0) writer.write(data);
-  if (writer.at != result->numel) fail(ErrorKind::Value, "[tensor] the data changed while it was read");
+  if (writer.at != result->numel) Writer::changed();
   return result;
 }
 
@@ -323,44 +370,51 @@ PyObject* make_tensor(PyObject* args, bool copy) {
   PyObject *data, *dtype = Py_None;
   int requires_grad = 0;
   if (!PyArg_ParseTuple(args, "O|Op", &data, &dtype, &requires_grad)) return nullptr;
-  return guarded([&]() -> PyObject* {
+  const char* op = copy ? "tensor" : "as_tensor";
+  const auto run = [&]() -> PyObject* {
     std::optional<DType> wanted;
-    if (dtype != Py_None) wanted = expect_dtype(dtype, copy ? "tensor" : "as_tensor");
+    if (dtype != Py_None) wanted = expect_dtype(dtype, op);
     TensorRef tensor = tensor_from_data(data, wanted, copy);
     tensor->inference = modes.inference && copy;
     if (requires_grad) set_requires_grad(*tensor, true);
     return wrap(std::move(tensor));
-  });
+  };
+  return guarded(run, nullptr, op);
 }
 PyObject* tensor(PyObject*, PyObject* args) { return make_tensor(args, true); }
 PyObject* as_tensor_function(PyObject*, PyObject* args) { return make_tensor(args, false); }
 
-// full(sizes, value, dtype, requires_grad); a value of None leaves the memory uninitialised.
-PyObject* full(PyObject*, PyObject* const* args, Py_ssize_t n) {
-  if (n != 4)
-    return PyErr_Format(PyExc_TypeError,
-                        "full(sizes, value, dtype, requires_grad) takes 4 arguments, got %zd", n);
-  return guarded([&]() -> PyObject* {
-    const Dims sizes = to_dims(args[0], "full", "size");
+// full(sizes, value, dtype, requires_grad, op); a value of None leaves the memory uninitialised.
+PyObject* full(PyObject*, PyObject* args) {
+  PyObject *size, *content, *dtype_given;
+  int requires_grad;
+  const char* op = "full";
+  if (!PyArg_ParseTuple(args, "OOOp|s", &size, &content, &dtype_given, &requires_grad, &op)) return nullptr;
+  const auto run = [&]() -> PyObject* {
+    const Dims sizes = to_dims(size, op, "a size");
     Scalar value;
-    const bool fills = args[1] != Py_None;
-    if (fills && !to_scalar(args[1], &value)) {
-      if (!is_tensor(args[1]))
-        fail(ErrorKind::Type, "[full] fill_value must be a number, got ", Py_TYPE(args[1])->tp_name);
-      value = item(*as_tensor(args[1]));
+    const bool fills = content != Py_None;
+    if (fills && !to_scalar(content, &value)) {
+      if (!is_tensor(content))
+        fail(ErrorKind::Type, "[", op, "] fill_value must be a number, got ", Py_TYPE(content)->tp_name);
+      value = item(*as_tensor(content));
     }
     DType dtype = default_float();
-    if (args[2] != Py_None)
-      dtype = expect_dtype(args[2], "full");
+    if (dtype_given != Py_None)
+      dtype = expect_dtype(dtype_given, op);
     else if (fills && value.kind == Scalar::Kind::Int)
       dtype = DType::Int64;
     else if (fills && value.kind == Scalar::Kind::Bool)
       dtype = DType::Bool;
     TensorRef result = ops::empty(sizes, dtype);
-    if (fills) fill(*result, value);
-    if (PyObject_IsTrue(args[3])) set_requires_grad(*result, true);
+    if (fills) {
+      check_range(value, dtype, op);
+      fill(*result, value);
+    }
+    if (requires_grad) set_requires_grad(*result, true);
     return wrap(std::move(result));
-  });
+  };
+  return guarded(run, nullptr, op);
 }
 
 PyObject* promote(PyObject*, PyObject* args) {
@@ -409,8 +463,8 @@ PyMethodDef convert_functions[] = {
     {"tensor", tensor, METH_VARARGS, "tensor(data, dtype=None, requires_grad=False): a copy of data."},
     {"as_tensor", as_tensor_function, METH_VARARGS,
      "as_tensor(data, dtype=None): shares memory where it can."},
-    {"full", reinterpret_cast<PyCFunction>(full), METH_FASTCALL,
-     "full(sizes, value or None, dtype or None, requires_grad)"},
+    {"full", full, METH_VARARGS,
+     "full(sizes, value or None, dtype or None, requires_grad, op=\"full\"): op names it in errors."},
     {"promote_types", promote, METH_VARARGS, "promote_types(a, b): the dtype that holds both."},
     {"result_type", result_type, METH_VARARGS, "result_type(*operands): the dtype of an op on them."},
     {"set_default_dtype", set_default_dtype, METH_O, "The dtype of new floating-point tensors."},

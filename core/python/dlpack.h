@@ -1,4 +1,5 @@
-// The C structures of DLPack 0.8 (https://dmlc.github.io/dlpack), as far as the CPU needs them.
+// The C structures of DLPack 1.0 and of the versions before it (https://dmlc.github.io/dlpack), as far as the
+// CPU needs them.
 #pragma once
 
 #include <cstdint>
@@ -33,5 +34,20 @@ struct DLManagedTensor {
   DLTensor dl_tensor;
   void* manager_ctx;
   void (*deleter)(DLManagedTensor* self);
+};
+
+struct DLPackVersion {
+  uint32_t major;
+  uint32_t minor;
+};
+
+inline constexpr uint64_t kDLReadOnly = 1;  // in flags
+
+struct DLManagedTensorVersioned {
+  DLPackVersion version;
+  void* manager_ctx;
+  void (*deleter)(DLManagedTensorVersioned* self);
+  uint64_t flags;
+  DLTensor dl_tensor;
 };
 }

@@ -102,12 +102,56 @@ PyObject* size_numel(PyObject* self, PyObject*) {
   }
   return PyLong_FromLongLong(numel);
 }
+
+// A Size with the items of `tuple`, which it takes over; null passes.
+PyObject* as_size(PyObject* tuple) {
+  if (!tuple) return nullptr;
+  const Object owner(tuple);
+  PyObject* size = size_type->tp_alloc(size_type, PyTuple_GET_SIZE(tuple));
+  for (Py_ssize_t i = 0; size && i < PyTuple_GET_SIZE(tuple); ++i)
+    PyTuple_SET_ITEM(size, i, Py_NewRef(PyTuple_GET_ITEM(tuple, i)));
+  return size;
+}
+
+// Size(iterable of ints)
+PyObject* size_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
+  Object self(PyTuple_Type.tp_new(type, args, kwargs));
+  for (Py_ssize_t i = 0; self && i < PyTuple_GET_SIZE(self.get()); ++i) {
+    PyObject* item = PyTuple_GET_ITEM(self.get(), i);
+    if (PyLong_CheckExact(item)) continue;
+    PyObject* index = PyIndex_Check(item) ? PyNumber_Index(item) : nullptr;
+    if (!index)
+      return PyErr_Format(PyExc_TypeError, "[Size] expected ints, got %s at place %zd",
+                          Py_TYPE(item)->tp_name, i);
+    PyTuple_SET_ITEM(self.get(), i, index);
+    Py_DECREF(item);
+  }
+  return self.release();
+}
+
+// Slices, sums and multiples of a Size are Sizes.
+PyObject* size_subscript(PyObject* self, PyObject* key) {
+  PyObject* result = PyTuple_Type.tp_as_mapping->mp_subscript(self, key);
+  return PySlice_Check(key) ? as_size(result) : result;
+}
+PyObject* size_add(PyObject* left, PyObject* right) {
+  if (!PyTuple_Check(left) || !PyTuple_Check(right)) Py_RETURN_NOTIMPLEMENTED;
+  return as_size(PyTuple_Type.tp_as_sequence->sq_concat(left, right));
+}
+PyObject* size_repeat(PyObject* self, Py_ssize_t times) {
+  return as_size(PyTuple_Type.tp_as_sequence->sq_repeat(self, times));
+}
+
 PyMethodDef size_methods[] = {{"numel", size_numel, METH_NOARGS, "The number of elements of this shape."},
                               {}};
 PyType_Slot size_slots[] = {
     {Py_tp_doc, const_cast<char*>("The shape of a tensor: a tuple of ints.")},
     {Py_tp_repr, reinterpret_cast<void*>(size_repr)},
     {Py_tp_methods, size_methods},
+    {Py_tp_new, reinterpret_cast<void*>(size_new)},
+    {Py_mp_subscript, reinterpret_cast<void*>(size_subscript)},
+    {Py_nb_add, reinterpret_cast<void*>(size_add)},
+    {Py_sq_repeat, reinterpret_cast<void*>(size_repeat)},
     {0, nullptr},
 };
 PyType_Spec size_spec = {"versant.Size", 0, 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, size_slots};
@@ -143,7 +187,7 @@ PyObject* dtype_object(DType dtype) { return dtype_objects[static_cast<int>(dtyp
 
 std::optional<DType> dtype_of(PyObject* object) {
   if (Py_TYPE(object) == dtype_type) return value(object);
-  if (object == reinterpret_cast<PyObject*>(&PyFloat_Type)) return default_float();
+  if (object == reinterpret_cast<PyObject*>(&PyFloat_Type)) return DType::Float64;
   if (object == reinterpret_cast<PyObject*>(&PyLong_Type)) return DType::Int64;
   if (object == reinterpret_cast<PyObject*>(&PyBool_Type)) return DType::Bool;
   return std::nullopt;

@@ -46,6 +46,16 @@ PyObject* class_of(ErrorKind kind) {
   return PyExc_RuntimeError;
 }
 
+// The message under the op's public name: "[arange.steps] ..." is about arange. A message without a name gets
+// `op`.
+std::string public_text(std::string message, const char* op) {
+  if (op && !message.starts_with('[')) message = text("[", op, "] ", message);
+  const size_t end = message.find(']'), dot = message.rfind('.', end);
+  if (message.starts_with('[') && end < message.find(' ') && dot != std::string::npos)
+    message.erase(dot, end - dot);
+  return message;
+}
+
 }  // namespace
 
 bool init_errors(PyObject* module) {
@@ -59,15 +69,15 @@ bool init_errors(PyObject* module) {
   return shape_error && dtype_error && axis_error;
 }
 
-void set_python_error() {
+void set_python_error(const char* op) {
   try {
     throw;
   } catch (const HostError&) {
     if (!PyErr_Occurred()) PyErr_SetString(PyExc_SystemError, "an error was lost on its way to Python");
   } catch (const Error& error) {
-    PyErr_SetString(class_of(error.kind()), error.what());
+    PyErr_SetString(class_of(error.kind()), public_text(error.what(), op).c_str());
   } catch (const std::bad_alloc&) {
-    PyErr_SetString(PyExc_MemoryError, "out of memory");
+    PyErr_SetString(PyExc_MemoryError, op ? text("[", op, "] out of memory").c_str() : "out of memory");
   } catch (const std::exception& error) {
     PyErr_SetString(PyExc_RuntimeError, error.what());
   }

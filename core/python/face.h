@@ -51,16 +51,17 @@ inline Object checked(PyObject* result) {
 // ----------------------------------------------------------------------------------------------------
 
 bool init_errors(PyObject* module);
-// Turns the C++ exception in flight into a pending Python exception.
-void set_python_error();
+// Turns the C++ exception in flight into a pending Python exception. A message that names no op yet gets
+// `op`.
+void set_python_error(const char* op = nullptr);
 
 // Runs `body`; an exception becomes a Python error and `failure`.
 template <typename Body>
-auto guarded(Body&& body, decltype(body()) failure = {}) -> decltype(body()) {
+auto guarded(Body&& body, decltype(body()) failure = {}, const char* op = nullptr) -> decltype(body()) {
   try {
     return body();
   } catch (...) {
-    set_python_error();
+    set_python_error(op);
     return failure;
   }
 }
@@ -121,6 +122,8 @@ PyObject* make_size(const Dims& dims);                 // a new versant.Size
 // A Python number (bool, int, float, a numpy scalar, anything with __index__ or __float__ and no length).
 bool to_scalar(PyObject* object, Scalar* scalar);
 PyObject* from_scalar(Scalar scalar);
+// Raises when the number is beyond the range of an integer dtype.
+void check_range(Scalar value, DType dtype, const char* op);
 // An operand of an elementwise op: a tensor, a number, or an array of another library, which is shared or
 // copied.
 struct Operand {
@@ -133,8 +136,10 @@ Dims to_dims(PyObject* object, const char* op, const char* what);
 int64_t to_int(PyObject* object, const char* op, const char* what);
 // What vs.tensor(data) copies and vs.as_tensor(data) shares.
 TensorRef tensor_from_data(PyObject* data, std::optional<DType> dtype, bool copy);
-// From an object with the buffer protocol (numpy arrays); shares the memory when `copy` is false.
-TensorRef tensor_from_buffer(PyObject* object, bool copy);
+// Whether a tensor takes the memory of an array: Required raises when it cannot, IfPossible copies then.
+enum class Sharing { Required, IfPossible };
+// From an object with the buffer protocol (numpy arrays).
+TensorRef tensor_from_buffer(PyObject* object, Sharing sharing);
 PyObject* to_list(const Array& array);
 extern PyMethodDef convert_functions[];
 extern PyMethodDef dlpack_functions[];

@@ -69,25 +69,27 @@ constexpr int kMost = 14;
        Py_TYPE(got)->tp_name);
 }
 
-void parse_tensors(const Signature& signature, const Parameter& parameter, PyObject* object, Value& value) {
-  if (is_tensor(object)) wrong(signature, parameter, "a sequence of tensors", object);
-  Object list(PySequence_Fast(object, ""));
-  if (!list) {
-    PyErr_Clear();
-    wrong(signature, parameter, "a sequence of tensors", object);
-  }
-  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list.get()); ++i) {
-    PyObject* item = PySequence_Fast_GET_ITEM(list.get(), i);
+// What a call must keep alive: another thread may change the caller's list while the op runs.
+using Owners = std::vector<Object>;
+
+void parse_tensors(const Signature& signature, const Parameter& parameter, PyObject* object, Value& value,
+                   Owners& owners) {
+  if (!PyList_Check(object) && !PyTuple_Check(object))
+    wrong(signature, parameter, "a list or tuple of tensors", object);
+  PyObject* tuple = owners.emplace_back(checked(PySequence_Tuple(object))).get();
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); ++i) {
+    PyObject* item = PyTuple_GET_ITEM(tuple, i);
     if (item == Py_None)
       value.tensors.push_back(nullptr);
     else if (is_tensor(item))
       value.tensors.push_back(as_tensor(item));
     else
-      wrong(signature, parameter, "a sequence of tensors", item);
+      wrong(signature, parameter, "a list or tuple of tensors", item);
   }
 }
 
-void parse(const Signature& signature, const Parameter& parameter, PyObject* object, Value& value) {
+void parse(const Signature& signature, const Parameter& parameter, PyObject* object, Value& value,
+           Owners& owners) {
   if (object == Py_None && parameter.optional) return;
   switch (parameter.kind) {
     case Kind::Tensor:
@@ -97,7 +99,7 @@ void parse(const Signature& signature, const Parameter& parameter, PyObject* obj
       return;
     case Kind::Tensors:
       value.kind = Value::Kind::Tensors;
-      parse_tensors(signature, parameter, object, value);
+      parse_tensors(signature, parameter, object, value, owners);
       return;
     case Kind::VarIntsOrDType:
       if (const std::optional<DType> dtype = dtype_of(object)) {
@@ -209,13 +211,35 @@ class Values {
   alignas(Value) std::byte room_[kMost * sizeof(Value)];
 };
 
+// numpy's name for an argument, where PyTorch takes it too; null for others.
+const char* alias_of(const std::string& parameter) {
+  return parameter == "dim"       ? "axis"
+         : parameter == "keepdim" ? "keepdims"
+         : parameter == "input"   ? "x"
+                                  : nullptr;
+}
+
+int find_parameter(const Signature& signature, PyObject* name) {
+  const int total = static_cast<int>(signature.parameters.size());
+  for (int i = 0; i < total; ++i)
+    if (signature.parameters[i].interned.get() == name) return i;
+  for (int i = 0; i < total; ++i)
+    if (PyUnicode_Compare(signature.parameters[i].interned.get(), name) == 0) return i;
+  for (int i = 0; i < total; ++i) {
+    const char* alias = alias_of(signature.parameters[i].name);
+    if (alias && PyUnicode_CompareWithASCIIString(name, alias) == 0) return i;
+  }
+  return -1;
+}
+
 PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   FunctionObject* self = as_function(callable);
   const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
-  return guarded([&]() -> PyObject* {
-    const Signature& signature = *self->signature;
+  const Signature& signature = *self->signature;
+  const auto run = [&]() -> PyObject* {
     const int total = static_cast<int>(signature.parameters.size());
     Values values(total);
+    Owners owners;
     bool given[kMost] = {};
     Py_ssize_t taken = n;
     Object rest;
@@ -228,33 +252,29 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
              " positional arguments, got ", n);
       taken = last;
       if (n - last == 1 && !PyLong_Check(args[last]) && !PyIndex_Check(args[last])) {
-        parse(signature, signature.parameters[last], args[last], values[last]);
+        parse(signature, signature.parameters[last], args[last], values[last], owners);
       } else {
         rest = checked(PyTuple_New(n - last));
         for (Py_ssize_t i = last; i < n; ++i) PyTuple_SET_ITEM(rest.get(), i - last, Py_NewRef(args[i]));
-        parse(signature, signature.parameters[last], rest.get(), values[last]);
+        parse(signature, signature.parameters[last], rest.get(), values[last], owners);
       }
       given[last] = true;
     }
     for (Py_ssize_t i = 0; i < taken; ++i) {
-      parse(signature, signature.parameters[i], args[i], values[i]);
+      parse(signature, signature.parameters[i], args[i], values[i], owners);
       given[i] = true;
     }
     if (kwnames) {
       for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(kwnames); ++k) {
         PyObject* name = PyTuple_GET_ITEM(kwnames, k);
-        int at = -1;
-        for (int i = 0; i < total && at < 0; ++i)
-          if (signature.parameters[i].interned.get() == name) at = i;
-        for (int i = 0; i < total && at < 0; ++i)
-          if (PyUnicode_Compare(signature.parameters[i].interned.get(), name) == 0) at = i;
+        const int at = find_parameter(signature, name);
         if (at < 0)
           fail(ErrorKind::Type, "[", signature.name, "] got an unexpected keyword argument '",
                PyUnicode_AsUTF8(name), "'");
         if (given[at])
           fail(ErrorKind::Type, "[", signature.name, "] got multiple values for argument '",
                PyUnicode_AsUTF8(name), "'");
-        parse(signature, signature.parameters[at], args[n + k], values[at]);
+        parse(signature, signature.parameters[at], args[n + k], values[at], owners);
         given[at] = true;
       }
     }
@@ -271,7 +291,8 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
     }
     Args call(signature.name.c_str(), values.span());
     return to_python(self->target->body(call));
-  });
+  };
+  return guarded(run, nullptr, signature.name.c_str());
 }
 
 void function_dealloc(PyObject* object) {
@@ -387,7 +408,8 @@ PyObject* define_function(PyObject*, PyObject* args) {
       parameter.required = fallback == required_marker;
       if (!parameter.required && fallback != Py_None) {
         parameter.fallback_object = Object::share(fallback);
-        parse(*signature, parameter, fallback, parameter.fallback);
+        Owners owners;
+        parse(*signature, parameter, fallback, parameter.fallback, owners);
       }
       if (!keyword_only) ++signature->positional;
       signature->parameters.push_back(std::move(parameter));

@@ -88,6 +88,7 @@ PyObject* method_fill_(PyObject* self, PyObject* value) {
     if (operand.input.tensor && operand.input.tensor->rank() > 0)
       fail(ErrorKind::Runtime, "[fill_] expected a number or a 0-d tensor, got shape ",
            operand.input.tensor->sizes);
+    if (!operand.input.tensor) check_range(operand.input.scalar, tensor.dtype, "fill_");
     ops::copy_(tensor, operand.input);
     return Py_NewRef(self);
   });

@@ -97,7 +97,7 @@ struct Call {
     if (out.numel == 0) {
       TensorRef result = apply(op, inputs);
       if (result->numel != 0) {
-        static_cast<Array&>(out) = result->to_dtype(out.dtype);
+        adopt(out, result->to_dtype(out.dtype));
         return;
       }
     }
@@ -125,7 +125,7 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
       return wrap(apply(op, inputs));
     });
   }
-  return guarded([&]() -> PyObject* {
+  const auto run = [&]() -> PyObject* {
     Call call{self, self->in_place, {}, {}};
     // The functions of nn.functional say relu(x, inplace=True), or just relu(x, True).
     if (n == total + 1 && PyBool_Check(args[total])) {
@@ -165,7 +165,8 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
       }
     }
     return call.run(out);
-  });
+  };
+  return guarded(run, nullptr, op.name.c_str());
 }
 
 PyObject* make_op(ElementwiseOp* op, bool in_place, PyObject* arguments, PyObject* defaults) {

@@ -55,7 +55,7 @@ template <Slot slot>
 PyObject* binary(PyObject* left, PyObject* right) {
   const Operator& entry = operators[slot];
   if (entry.op) [[likely]] {
-    return guarded([&]() -> PyObject* {
+    const auto run = [&]() -> PyObject* {
       Operand a, b;
       if (!to_operand(left, a) || !to_operand(right, b)) {
         if (PyErr_Occurred()) return nullptr;
@@ -63,7 +63,8 @@ PyObject* binary(PyObject* left, PyObject* right) {
       }
       const Input inputs[2] = {a.input, b.input};
       return wrap(apply(*entry.op, inputs));
-    });
+    };
+    return guarded(run, nullptr, entry.name);
   }
   if (!entry.callable) return missing(entry);
   if (!is_tensor(left) || !is_tensor(right)) {
@@ -84,7 +85,7 @@ template <Slot slot>
 PyObject* in_place(PyObject* self, PyObject* other) {
   const Operator& entry = operators[slot];
   if (!entry.op) return binary<slot>(self, other);
-  return guarded([&]() -> PyObject* {
+  const auto run = [&]() -> PyObject* {
     Operand b;
     if (!to_operand(other, b)) {
       if (PyErr_Occurred()) return nullptr;
@@ -92,19 +93,20 @@ PyObject* in_place(PyObject* self, PyObject* other) {
     }
     const Input inputs[2] = {Input(*as_tensor(self)), b.input};
     apply_in_place(*entry.op, inputs, *as_tensor(self));
-    Py_INCREF(self);
-    return self;
-  });
+    return Py_NewRef(self);
+  };
+  return guarded(run, nullptr, entry.name);
 }
 
 template <Slot slot>
 PyObject* unary(PyObject* self) {
   const Operator& entry = operators[slot];
   if (!entry.op) return missing(entry);
-  return guarded([&]() -> PyObject* {
+  const auto run = [&]() -> PyObject* {
     const Input inputs[1] = {Input(*as_tensor(self))};
     return wrap(apply(*entry.op, inputs));
-  });
+  };
+  return guarded(run, nullptr, entry.name);
 }
 
 PyObject* power(PyObject* left, PyObject* right, PyObject*) { return binary<kPow>(left, right); }
@@ -134,8 +136,8 @@ Scalar single(PyObject* self, const char* what) {
     if (std::strcmp(what, "bool") == 0)
       fail(ErrorKind::Runtime, "[bool] Boolean value of Tensor with ",
            tensor->numel == 0 ? "no values" : "more than one value", " is ambiguous");
-    fail(ErrorKind::Runtime, "[", what, "] a Tensor with ", tensor->numel,
-         " elements cannot be converted to Scalar");
+    // A ValueError and a RuntimeError: int() and item() of PyTorch raise the one and the other.
+    fail(ErrorKind::Shape, "[", what, "] a tensor of shape ", tensor->sizes, " is no single number");
   }
   return item(*tensor);
 }
@@ -160,7 +162,7 @@ PyObject* to_python_float(PyObject* self) {
 }
 PyObject* to_index(PyObject* self) {
   return guarded([&]() -> PyObject* {
-    if (is_floating(as_tensor(self)->dtype))
+    if (is_floating(as_tensor(self)->dtype) || as_tensor(self)->numel != 1)
       fail(ErrorKind::Type, "[index] only integer tensors of a single element can be converted to an index");
     return PyLong_FromLongLong(single(self, "index").i);
   });

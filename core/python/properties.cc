@@ -130,6 +130,8 @@ PyGetSetDef tensor_getset[] = {
     {"data", get_data, put_data, "The same memory without history.", nullptr},
     {"T", get_transposed, nullptr, "The tensor with its axes reversed.", nullptr},
     {"mT", get_matrix_transposed, nullptr, "The tensor with its last two axes swapped.", nullptr},
+    {"mH", get_matrix_transposed, nullptr, "mT; for complex numbers their conjugates.", nullptr},
+    {"H", get_matrix_transposed, nullptr, "mT of a matrix; for complex numbers their conjugates.", nullptr},
     {"is_cuda", always_false, nullptr, "False.", nullptr},
     {"is_sparse", always_false, nullptr, "False.", nullptr},
     {"is_quantized", always_false, nullptr, "False.", nullptr},

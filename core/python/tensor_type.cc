@@ -9,6 +9,7 @@
 #include "face.h"
 #include "hooks.h"
 #include "machine/node.h"
+#include "machine/promote.h"
 #include "structmember.h"
 
 namespace versant::face {
@@ -63,6 +64,8 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
   Tensor* tensor = as_tensor(self);
   Py_VISIT(reinterpret_cast<PyObject*>(tensor->host_dict));
   if (tensor->pinned_type) Py_VISIT(Py_TYPE(self));
+  if (tensor->grad) Py_VISIT(as_object(tensor->grad.get()));
+  if (tensor->view) Py_VISIT(as_object(tensor->view->base.get()));
   Node* node = tensor->node.get();
   if (!node || node->refs != 1) return 0;
   Py_VISIT(context_of(node));
@@ -83,24 +86,27 @@ int set_attribute(PyObject* self, PyObject* name, PyObject* value) {
   return status;
 }
 
+// Tensor(2, 3) is uninitialised of that shape; Tensor([2, 3]) holds these values; both in the default dtype.
+TensorRef legacy(PyObject* args) {
+  const Py_ssize_t n = PyTuple_GET_SIZE(args);
+  if (n == 0) return ops::empty(Dims{0}, default_float());
+  if (PyLong_Check(PyTuple_GET_ITEM(args, 0)))
+    return ops::empty(to_dims(args, "Tensor", "sizes"), default_float());
+  if (n > 1) fail(ErrorKind::Type, "[Tensor] expected data or sizes, got ", n, " arguments");
+  return tensor_from_data(PyTuple_GET_ITEM(args, 0), default_float(), true);
+}
+
 PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
   return guarded([&]() -> PyObject* {
     if (type != tensor_type) {
-      // A subclass without a __new__ of its own: share the data given first, if any.
-      TensorRef data = PyTuple_GET_SIZE(args) > 0 && is_tensor(PyTuple_GET_ITEM(args, 0))
-                           ? TensorRef(as_tensor(PyTuple_GET_ITEM(args, 0)))
-                           : ops::empty(Dims{0}, DType::Float32);
-      return make_instance(type, *data);
+      // A subclass without a __new__ of its own: data that is a tensor is shared.
+      const bool given = PyTuple_GET_SIZE(args) > 0;
+      PyObject* first = given ? PyTuple_GET_ITEM(args, 0) : nullptr;
+      return make_instance(type, *(given && is_tensor(first) ? TensorRef(as_tensor(first)) : legacy(args)));
     }
     if (kwargs && PyDict_GET_SIZE(kwargs) > 0)
       fail(ErrorKind::Type, "[Tensor] takes no keyword arguments; use versant.tensor(data, dtype=...)");
-    const Py_ssize_t n = PyTuple_GET_SIZE(args);
-    if (n == 0) return wrap(ops::empty(Dims{0}, DType::Float32));
-    // Tensor(2, 3) is uninitialised of that shape; Tensor([2, 3]) holds these values as float32.
-    if (PyLong_Check(PyTuple_GET_ITEM(args, 0)))
-      return wrap(ops::empty(to_dims(args, "Tensor", "sizes"), DType::Float32));
-    if (n > 1) fail(ErrorKind::Type, "[Tensor] expected data or sizes, got ", n, " arguments");
-    return wrap(tensor_from_data(PyTuple_GET_ITEM(args, 0), DType::Float32, true));
+    return wrap(legacy(args));
   });
 }
 

@@ -33,4 +33,6 @@ class Parameter(Tensor):
         return type(self), (self.detach(), self.requires_grad), self.__dict__ or None
 
     def __repr__(self) -> str:
-        return "Parameter containing:\n" + super().__repr__()
+        from versant.tensors.printing import represent
+
+        return "Parameter containing:\n" + represent(self, "tensor")

@@ -34,7 +34,7 @@ def count(input: Tensor, dim: Axes, who: str) -> int:
 
 def sizes_of(sizes: tuple[int | Sequence[int], ...]) -> tuple[int, ...]:
     """Sizes given as several arguments or as one sequence."""
-    if len(sizes) == 1 and not isinstance(sizes[0], int):
+    if len(sizes) == 1 and isinstance(sizes[0], Sequence):
         return tuple(sizes[0])
     return tuple(sizes)  # type: ignore[arg-type]
 

@@ -13,12 +13,17 @@ from versant.ops.samples import array, call
 
 
 def new(
-    size: Sequence[int], value: Any, dtype: Any, device: Any = None, requires_grad: bool = False
+    who: str,
+    size: Sequence[int],
+    value: Any,
+    dtype: Any,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
-    """A tensor of one value; of None, with whatever is in memory."""
+    """A tensor of one value; of None, with whatever is in memory.  who: the op that errors name."""
     if device is not None:
         _core.device(device)
-    return _core.full(size, value, dtype, requires_grad)
+    return _core.full(size, value, dtype, requires_grad, who)
 
 
 # --- filled -----------------------------------------------------------------------------------------------
@@ -32,7 +37,7 @@ def new(
 )
 def zeros(*size: Size, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros."""
-    return new(sizes_of(size), 0, dtype or _core.get_default_dtype(), device, requires_grad)
+    return new("zeros", sizes_of(size), 0, dtype or _core.get_default_dtype(), device, requires_grad)
 
 
 @composite(
@@ -43,13 +48,13 @@ def zeros(*size: Size, dtype: Any = None, device: Any = None, requires_grad: boo
 )
 def ones(*size: Size, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones."""
-    return new(sizes_of(size), 1, dtype or _core.get_default_dtype(), device, requires_grad)
+    return new("ones", sizes_of(size), 1, dtype or _core.get_default_dtype(), device, requires_grad)
 
 
 @composite(differentiable=False, places="versant", without={"ref": "its values are whatever is in memory"})
 def empty(*size: Size, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor with whatever is in memory."""
-    return new(sizes_of(size), None, dtype or _core.get_default_dtype(), device, requires_grad)
+    return new("empty", sizes_of(size), None, dtype or _core.get_default_dtype(), device, requires_grad)
 
 
 @composite(
@@ -62,7 +67,7 @@ def full(
     size: Size, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """A tensor of one value, by default in the value's dtype."""
-    return new(sizes_of((size,)), fill_value, dtype, device, requires_grad)
+    return new("full", sizes_of((size,)), fill_value, dtype, device, requires_grad)
 
 
 @composite(differentiable=False, ref=np.zeros_like, samples=[call(array(2, 3))], places="versant")
@@ -70,13 +75,13 @@ def zeros_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Zeros in the shape and dtype of input."""
-    return new(input.shape, 0, dtype or input.dtype, device, requires_grad)
+    return new("zeros_like", input.shape, 0, dtype or input.dtype, device, requires_grad)
 
 
 @composite(differentiable=False, ref=np.ones_like, samples=[call(array(2, 3))], places="versant")
 def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones in the shape and dtype of input."""
-    return new(input.shape, 1, dtype or input.dtype, device, requires_grad)
+    return new("ones_like", input.shape, 1, dtype or input.dtype, device, requires_grad)
 
 
 @composite(differentiable=False, places="versant", without={"ref": "its values are whatever is in memory"})
@@ -84,7 +89,7 @@ def empty_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Whatever is in memory, in the shape and dtype of input."""
-    return new(input.shape, None, dtype or input.dtype, device, requires_grad)
+    return new("empty_like", input.shape, None, dtype or input.dtype, device, requires_grad)
 
 
 @composite(
@@ -97,7 +102,7 @@ def full_like(
     input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """One value in the shape and dtype of input."""
-    return new(input.shape, fill_value, dtype or input.dtype, device, requires_grad)
+    return new("full_like", input.shape, fill_value, dtype or input.dtype, device, requires_grad)
 
 
 @composite(
@@ -110,7 +115,7 @@ def new_zeros(
     input: Tensor, *size: Size, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Zeros of this size in the dtype of the tensor."""
-    return new(sizes_of(size), 0, dtype or input.dtype, device, requires_grad)
+    return new("new_zeros", sizes_of(size), 0, dtype or input.dtype, device, requires_grad)
 
 
 @composite(
@@ -123,7 +128,7 @@ def new_ones(
     input: Tensor, *size: Size, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Ones of this size in the dtype of the tensor."""
-    return new(sizes_of(size), 1, dtype or input.dtype, device, requires_grad)
+    return new("new_ones", sizes_of(size), 1, dtype or input.dtype, device, requires_grad)
 
 
 @composite(differentiable=False, places="Tensor", without={"ref": "its values are whatever is in memory"})
@@ -131,7 +136,7 @@ def new_empty(
     input: Tensor, *size: Size, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Whatever is in memory, of this size in the dtype of the tensor."""
-    return new(sizes_of(size), None, dtype or input.dtype, device, requires_grad)
+    return new("new_empty", sizes_of(size), None, dtype or input.dtype, device, requires_grad)
 
 
 @composite(
@@ -150,7 +155,7 @@ def new_full(
     requires_grad: bool = False,
 ) -> Tensor:
     """One value, of this size in the dtype of the tensor."""
-    return new(sizes_of((size,)), fill_value, dtype or input.dtype, device, requires_grad)
+    return new("new_full", sizes_of((size,)), fill_value, dtype or input.dtype, device, requires_grad)
 
 
 @composite(
@@ -169,7 +174,7 @@ def new_tensor(
 @composite(differentiable=False, ref=np.asarray, samples=[call(1.5)], places="versant")
 def scalar_tensor(s: float, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A number as a tensor without axes."""
-    return new((), s, dtype or _core.get_default_dtype(), device, requires_grad)
+    return new("scalar_tensor", (), s, dtype or _core.get_default_dtype(), device, requires_grad)
 
 
 # --- in steps ---------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def bernoulli_(input: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
 @composite(differentiable=False, without=drawn)
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
     """1 with the probability that input (or p) gives, else 0."""
-    odds = input if p is None else new(input.shape, float(p), input.dtype)
+    odds = input if p is None else new("bernoulli", input.shape, float(p), input.dtype)
     return bernoulli_draw(odds, generator=generator)
 
 
@@ -83,7 +83,7 @@ def rand(
     *size: Size, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Numbers from 0 (included) to 1 (excluded)."""
-    result = new(sizes_of(size), None, dtype or _core.get_default_dtype(), device)
+    result = new("rand", sizes_of(size), None, dtype or _core.get_default_dtype(), device)
     uniform_(result, generator=generator)
     return result.requires_grad_() if requires_grad else result
 
@@ -93,7 +93,7 @@ def randn(
     *size: Size, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Normally distributed numbers of mean 0 and variance 1."""
-    result = new(sizes_of(size), None, dtype or _core.get_default_dtype(), device)
+    result = new("randn", sizes_of(size), None, dtype or _core.get_default_dtype(), device)
     normal_(result, generator=generator)
     return result.requires_grad_() if requires_grad else result
 
@@ -114,7 +114,7 @@ def randint(
         low, high, size = 0, low, high
     if high is None or size is None:
         raise TypeError("[randint] expected high and size")
-    result = new(sizes_of((size,)), None, dtype or _core.int64, device)
+    result = new("randint", sizes_of((size,)), None, dtype or _core.int64, device)
     random_int_(result, low, high, generator=generator)
     return result.requires_grad_() if requires_grad else result
 
@@ -171,6 +171,8 @@ def normal(
     mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None
 ) -> Tensor:
     """Normally distributed numbers; mean and std are numbers or tensors."""
+    if bool((std < 0).any()) if isinstance(std, Tensor) else std < 0:
+        raise ValueError(f"[normal] expected a standard deviation of at least 0, got {std}")
     if size is None:
         like = mean if isinstance(mean, Tensor) else std
         if not isinstance(like, Tensor):

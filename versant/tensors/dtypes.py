@@ -45,8 +45,14 @@ class _Limits:
         return hash(tuple(self.__dict__.items()))
 
     def __repr__(self) -> str:
-        inner = ", ".join(f"{name}={value}" for name, value in self.__dict__.items())
-        return f"{type(self).__name__}({inner})"
+        shown = (f"{name}={self._text(getattr(self, name))}" for name in self._shown)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    _shown: tuple[str, ...] = ()
+
+    @staticmethod
+    def _text(value: Any) -> str:
+        return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 class finfo(_Limits):
@@ -60,6 +66,7 @@ class finfo(_Limits):
     tiny: float
     smallest_normal: float
     resolution: float
+    _shown = ("resolution", "min", "max", "eps", "smallest_normal", "tiny", "dtype")
 
     def __init__(self, dtype: Any = None) -> None:
         dtype = _core.get_default_dtype() if dtype is None else dtype
@@ -90,6 +97,7 @@ class iinfo(_Limits):
     bits: int
     max: int
     min: int
+    _shown = ("min", "max", "dtype")
 
     def __init__(self, dtype: Any) -> None:
         if not isinstance(dtype, _core.dtype) or dtype.is_floating_point or dtype is _core.bool:
@@ -99,4 +107,13 @@ class iinfo(_Limits):
         super().__init__(dtype=dtype.name, bits=bits, max=low + 2**bits - 1, min=low)
 
 
-NAMES.update({"finfo": finfo, "iinfo": iinfo})
+def can_cast(from_: Any, to: Any) -> bool:
+    """Whether numbers keep their kind or gain a wider one: bool, then integers, then floating point."""
+
+    def kind(dtype: Any) -> int:
+        return 2 if dtype.is_floating_point else 0 if dtype is _core.bool else 1
+
+    return kind(from_) <= kind(to)
+
+
+NAMES.update({"finfo": finfo, "iinfo": iinfo, "can_cast": can_cast})

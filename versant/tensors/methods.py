@@ -1,4 +1,4 @@
-"""Tensor methods that are not ops: conversion of dtype, numpy and DLPack, copies and pickles, hooks, iteration."""
+"""Tensor methods that are not ops: dtypes, numpy and DLPack, copies and pickles, hooks, iteration."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -9,16 +9,23 @@ from versant._core import Tensor
 if TYPE_CHECKING:
     import numpy
 
+_type = type  # the method of that name hides it
 
-def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """The tensor with another dtype: to(dtype), to("cpu"), to("cpu", dtype), to(other).  copy: always a new tensor."""
-    dtype = kwargs.pop("dtype", None)
-    device = kwargs.pop("device", None)
-    copy = kwargs.pop("copy", False)
-    kwargs.pop("non_blocking", None)
-    kwargs.pop("memory_format", None)
-    if kwargs:
-        raise TypeError(f"[to] got unexpected keyword arguments {sorted(kwargs)}")
+
+def to(
+    self: Tensor,
+    *args: Any,
+    dtype: Any = None,
+    device: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """The tensor with another dtype: to(dtype), to("cpu"), to("cpu", dtype), to(other).
+
+    copy: always a new tensor. non_blocking and memory_format change nothing here.
+    """
+    flags = []
     for arg in args:
         if isinstance(arg, Tensor):
             dtype = arg.dtype
@@ -26,12 +33,25 @@ def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             dtype = arg
         elif isinstance(arg, (str, _core.device)):
             device = arg
-        elif not isinstance(arg, bool) and arg is not None:
-            raise TypeError(f"[to] expected a dtype, a device or a tensor, got {type(arg).__name__}")
+        elif isinstance(arg, bool):
+            flags.append(arg)  # non_blocking, then copy
+        elif arg is not None:
+            raise TypeError(f"[to] expected a dtype, a device or a tensor, got {_type(arg).__name__}")
     if device is not None:
         _core.device(device)
     result = self if dtype is None else self.cast(dtype)
-    return result.clone() if copy and result is self else result
+    return result.clone() if result is self and (copy or flags[1:] == [True]) else result
+
+
+def type(self: Tensor, dtype: Any = None) -> Any:
+    """The tensor in another dtype; without one, the name of its kind, such as "versant.FloatTensor"."""
+    if dtype is not None:
+        return self.cast(dtype)
+    kinds = {
+        "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long",
+        "float16": "Half", "bfloat16": "BFloat16", "float32": "Float", "float64": "Double",
+    }  # fmt: skip
+    return f"versant.{kinds[self.dtype.name]}Tensor"
 
 
 def _convert(dtype: Any) -> Callable[[Tensor], Tensor]:
@@ -53,7 +73,10 @@ def cpu(self: Tensor) -> Tensor:
 
 
 def numpy(self: Tensor, *, force: bool = False) -> "numpy.ndarray[Any, Any]":
-    """A numpy array over the same memory.  force: detach first.  Raises RuntimeError when gradients are recorded."""
+    """A numpy array over the same memory.
+
+    force: detach first. Raises RuntimeError when gradients are recorded, TypeError for bfloat16.
+    """
     import numpy as np
 
     if self.requires_grad and not force:
@@ -74,8 +97,25 @@ def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> "num
     return array.copy() if copy else array
 
 
-def __dlpack__(self: Tensor, *, stream: Any = None, **options: Any) -> Any:
-    return _core.to_dlpack(self)
+def __array_wrap__(self: Tensor, array: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
+    import numpy as np
+
+    return _core.as_tensor(np.asarray(array))
+
+
+def __dlpack__(
+    self: Tensor,
+    *,
+    stream: Any = None,
+    max_version: Any = None,
+    dl_device: Any = None,
+    copy: bool | None = None,
+) -> Any:
+    if dl_device is not None and tuple(dl_device) != (1, 0):
+        raise BufferError(
+            f"[__dlpack__] the memory is the CPU's, (1, 0); device {tuple(dl_device)} is not known"
+        )
+    return _core.to_dlpack(self.clone() if copy else self, max_version is not None and max_version[0] >= 1)
 
 
 def __dlpack_device__(self: Tensor) -> tuple[int, int]:
@@ -87,9 +127,18 @@ def from_numpy(array: Any) -> Tensor:
     return _core.from_buffer(array)
 
 
-def from_dlpack(source: Any) -> Tensor:
-    """A tensor over the memory of any object with `__dlpack__`."""
-    return _core.from_dlpack_capsule(source.__dlpack__() if hasattr(source, "__dlpack__") else source)
+def from_dlpack(source: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor over the memory of any object with `__dlpack__`, or of a DLPack capsule."""
+    if device is not None:
+        _core.device(device)
+    capsule = source
+    if hasattr(source, "__dlpack__"):
+        try:
+            capsule = source.__dlpack__(max_version=(1, 0))
+        except TypeError:  # a library from before version 1 of DLPack
+            capsule = source.__dlpack__()
+    result = _core.from_dlpack_capsule(capsule)
+    return result.clone() if copy else result
 
 
 def frombuffer(
@@ -130,13 +179,15 @@ def __reversed__(self: Tensor) -> Tensor:
 
 
 def __contains__(self: Tensor, value: Any) -> bool:
+    if not isinstance(value, (Tensor, int, float)) and not hasattr(value, "__float__"):
+        raise RuntimeError(f"[contains] expected a number or a tensor, got {_type(value).__name__}")
     return bool((self == value).any())
 
 
 def __format__(self: Tensor, spec: str) -> str:
-    if self.dim() == 0 and spec:
+    if self.dim() == 0 and _type(self) is Tensor:
         return format(self.item(), spec)
-    return object.__format__(self, spec) if spec else str(self)
+    return object.__format__(self, spec)
 
 
 def __repr__(self: Tensor) -> str:
@@ -148,7 +199,7 @@ def __repr__(self: Tensor) -> str:
 def _rebuild(
     data: bytes, dtype: Any, shape: tuple[int, ...], requires_grad: bool, kind: Any, extra: Any
 ) -> Tensor:
-    flat = _core.frombuffer(bytearray(data), dtype, -1, 0) if data else _core.full((0,), None, dtype, False)
+    flat = _core.frombuffer(bytearray(data), dtype, -1, 0)
     result = flat.view(shape)
     if kind is not Tensor:
         result = Tensor._make_subclass(kind, result, requires_grad)
@@ -168,13 +219,13 @@ def __reduce_ex__(self: Tensor, protocol: Any) -> Any:
         self.dtype,
         tuple(self.shape),
         self.requires_grad,
-        type(self),
+        _type(self),
         dict(self.__dict__) or None,
     )
 
 
 def __copy__(self: Tensor) -> Tensor:
-    result = Tensor._make_subclass(type(self), self.detach(), self.requires_grad)
+    result = Tensor._make_subclass(_type(self), self.detach(), self.requires_grad)
     result.__dict__.update(self.__dict__)
     return result
 
@@ -187,7 +238,7 @@ def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:
         raise RuntimeError("[deepcopy] only leaf tensors can be deep-copied; detach() or clone() it first")
     import copy
 
-    result = Tensor._make_subclass(type(self), self.detach().clone(), self.requires_grad)
+    result = Tensor._make_subclass(_type(self), self.detach().clone(), self.requires_grad)
     memo[id(self)] = result
     result.__dict__.update(copy.deepcopy(self.__dict__, memo))
     if self.grad is not None:
@@ -228,16 +279,17 @@ def share_memory_(self: Tensor) -> Tensor:
 def install() -> None:
     """Gives Tensor these methods."""
     own = [
-        to, type_as, cpu, numpy, __array__, __dlpack__, __dlpack_device__, __iter__, __reversed__, __contains__,
-        __format__, __repr__, __reduce_ex__, __copy__, __deepcopy__, register_hook,
-        register_post_accumulate_grad_hook, retain_grad, is_contiguous, is_same_size, share_memory_,
+        to, type, type_as, cpu, numpy, __array__, __array_wrap__, __dlpack__, __dlpack_device__, __iter__,
+        __reversed__, __contains__, __format__, __repr__, __reduce_ex__, __copy__, __deepcopy__,
+        register_hook, register_post_accumulate_grad_hook, retain_grad, is_contiguous, is_same_size,
+        share_memory_,
     ]  # fmt: skip
     for function in own:
         setattr(Tensor, function.__name__, function)
     names = {
-        "float": _core.float32, "double": _core.float64, "half": _core.float16, "bfloat16": _core.bfloat16,
-        "long": _core.int64, "int": _core.int32, "short": _core.int16, "char": _core.int8, "byte": _core.uint8,
-        "bool": _core.bool,
+        "bool": _core.bool, "byte": _core.uint8, "char": _core.int8, "short": _core.int16, "int": _core.int32,
+        "long": _core.int64, "half": _core.float16, "bfloat16": _core.bfloat16, "float": _core.float32,
+        "double": _core.float64,
     }  # fmt: skip
     for name, dtype in names.items():
         setattr(Tensor, name, _convert(dtype))

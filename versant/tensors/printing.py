@@ -10,8 +10,9 @@ from versant._core import Tensor
 
 @dataclass
 class PrintOptions:
-    """precision: digits after the point; threshold: elements above which a tensor is summarised; edgeitems: how many are
-    shown at each end of an axis then; linewidth: characters of a line; sci_mode: force (or forbid) exponents."""
+    """precision: digits after the point; threshold: elements above which a tensor is summarised; edgeitems:
+    how many are shown at each end of an axis then; linewidth: characters of a line; sci_mode: force (or
+    forbid) exponents."""
 
     precision: int = 4
     threshold: float = 1000
@@ -52,32 +53,22 @@ class _Formatter:
 
     def __init__(self, values: list[Any], floating: bool) -> None:
         self.floating = floating
-        self.integral = False
-        self.scientific = False
+        self.integral = True  # no value has a fraction
+        self.scientific: bool | None = False
         self.width = 1
         if not floating:
             self.width = max((len(str(v)) for v in values), default=1)
             return
-        finite = [abs(v) for v in values if math.isfinite(v) and v != 0]
-        if not finite:
-            self.integral = True
-        else:
-            largest, smallest = max(finite), min(finite)
-            if all(v == math.ceil(v) for v in finite):
-                self.integral = True
-                self.scientific = largest / smallest > 1000.0 or largest > 1.0e8
-            else:
-                self.scientific = largest / smallest > 1000.0 or largest > 1.0e8 or smallest < 1.0e-4
-            if self.integral and not self.scientific:
-                pass
-        if options.sci_mode is not None:
-            self.scientific = options.sci_mode
-        nonzero = [v for v in values if v != 0 and math.isfinite(v)]
-        if nonzero:
-            self.width = max(len(self._number(v)) for v in nonzero)
-        others = [v for v in values if not math.isfinite(v)]
-        if others:
-            self.width = max(self.width, *(len(self._number(v)) for v in others))
+        # Zeros, infinities and NaNs have no say, not even in the width.
+        telling = [v for v in values if v != 0 and math.isfinite(v)]
+        if not telling:
+            return
+        largest, smallest = max(map(abs, telling)), min(map(abs, telling))
+        self.integral = all(v == math.ceil(v) for v in telling)
+        self.scientific = options.sci_mode
+        if self.scientific is None:
+            self.scientific = largest / smallest > 1000.0 or largest > 1.0e8 or smallest < 1.0e-4
+        self.width = max(len(self._number(v)) for v in telling)
 
     def _number(self, value: Any) -> str:
         if not self.floating:
@@ -114,7 +105,9 @@ def _shown(tensor: Tensor, summarise: bool) -> list[Any]:
 def _vector(tensor: Tensor, indent: int, summarise: bool, formatter: _Formatter) -> str:
     per_line = max(1, (options.linewidth - indent) // (formatter.width + 2))
     edge = options.edgeitems
-    if summarise and tensor.shape[0] > 2 * edge:
+    if summarise and not edge:
+        words = ["..."]
+    elif summarise and tensor.shape[0] > 2 * edge:
         words = [formatter(v) for v in tensor[:edge].tolist()] + [" ..."]
         words += [formatter(v) for v in tensor[-edge:].tolist()]
     else:
@@ -125,7 +118,7 @@ def _vector(tensor: Tensor, indent: int, summarise: bool, formatter: _Formatter)
 
 def _block(tensor: Tensor, indent: int, summarise: bool, formatter: _Formatter) -> str:
     if tensor.dim() == 0:
-        return formatter(tensor.item()).strip() if formatter.floating else str(tensor.item())
+        return formatter(tensor.item())
     if tensor.dim() == 1:
         return _vector(tensor, indent, summarise, formatter)
     edge = options.edgeitems
@@ -140,23 +133,19 @@ def _block(tensor: Tensor, indent: int, summarise: bool, formatter: _Formatter) 
     return "[" + gap.join(rows) + "]"
 
 
-def represent(tensor: Tensor) -> str:
-    """The text of repr(tensor)."""
+def represent(tensor: Tensor, kind: str | None = None) -> str:
+    """The text of repr(tensor).  kind: the word before the parenthesis, by default the class of tensor."""
     from versant.autograd.modes import no_grad
 
-    prefix = "tensor("
-    shown_name = type(tensor).__name__
-    if shown_name == "Parameter":
-        prefix = "Parameter containing:\ntensor("
+    prefix = (kind or ("tensor" if type(tensor) is Tensor else type(tensor).__name__)) + "("
     plain = tensor.detach()
     with no_grad():
         summarise = plain.numel() > options.threshold
-        floating = plain.is_floating_point()
         if plain.numel() == 0 and plain.dim() != 1:
             body = "[]"
         else:
-            formatter = _Formatter(_shown(plain, summarise), floating)
-            body = _block(plain, len("tensor("), summarise, formatter)
+            formatter = _Formatter(_shown(plain, summarise), plain.is_floating_point())
+            body = _block(plain, len(prefix), summarise, formatter)
     suffixes = []
     if plain.numel() == 0 and plain.dim() != 1:
         suffixes.append(f"size={tuple(plain.shape)}")
@@ -167,17 +156,18 @@ def represent(tensor: Tensor) -> str:
         suffixes.append(f"grad_fn=<{tensor.grad_fn.name()}>")
     elif tensor.requires_grad:
         suffixes.append("requires_grad=True")
-    return _with_suffixes(prefix + body, suffixes)
+    return _with_suffixes(prefix + body, suffixes, len(prefix))
 
 
-def _with_suffixes(text: str, suffixes: list[str]) -> str:
+def _with_suffixes(text: str, suffixes: list[str], indent: int) -> str:
+    """What follows the numbers, on lines of its own where the last one is full."""
     last = len(text) - text.rfind("\n") + 1
-    lines = [text]
+    parts = [text]
     for suffix in suffixes:
         if last + len(suffix) + 2 > options.linewidth:
-            lines.append(",\n       " + suffix)
-            last = len("tensor(") + len(suffix)
+            parts.append(",\n" + " " * indent + suffix)
+            last = indent + len(suffix)
         else:
-            lines.append(", " + suffix)
+            parts.append(", " + suffix)
             last += len(suffix) + 2
-    return "".join(lines) + ")"
+    return "".join(parts) + ")"
