@@ -244,5 +244,5 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 )
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Dropout of whole channels.  input: (N, C, H, W) or (C, H, W)"""
-    mask = dropout(new((*input.shape[:-2], 1, 1), 1, input.dtype), p, training)
+    mask = dropout(new("dropout2d", (*input.shape[:-2], 1, 1), 1, input.dtype), p, training)
     return input.mul_(mask) if inplace else input * mask
