@@ -76,7 +76,7 @@ def test_values_and_gradients_agree_with_a_plain_loop(case):
     scale = 1 + np.abs(grad).sum() ** 0.5
     np.testing.assert_allclose(np.vdot(tensors[0].grad.numpy(), dx), along, rtol=1e-3, atol=1e-3 * scale)
     groups = how[-1]
-    grouped = grad.astype("float64").reshape(len(x), groups, -1, *grad.shape[2:])
+    grouped = grad.astype("float64").reshape(len(x), groups, grad.shape[1] // groups, *grad.shape[2:])
     for tap, met in taps(x.astype("float64"), weight, *how):
         of_tap = np.einsum("ngoyx,ngcyx->goc", grouped, met).reshape(weight.shape[:2])
         np.testing.assert_allclose(

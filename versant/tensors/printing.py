@@ -97,7 +97,7 @@ def _shown(tensor: Tensor, summarise: bool) -> list[Any]:
         edge = options.edgeitems
         if corner.shape[axis] > 2 * edge:
             picks = [*range(edge), *range(corner.shape[axis] - edge, corner.shape[axis])]
-            corner = corner.index_select(axis, _core.tensor(picks))
+            corner = corner.index_select(axis, _core.tensor(picks, _core.int64))
     corners: list[Any] = corner.reshape(-1).tolist()
     return corners
 
