@@ -318,7 +318,6 @@ tensor([[[ 0,  ...,  2],
         [[18,  ..., 20],
          ...,
          [24,  ..., 26]]])"""),
-    (dict(threshold=5, edgeitems=0), lambda: vs.arange(10), "tensor([...], size=(10,))"),
     (dict(linewidth=40), lambda: vs.arange(30), """\
 tensor([ 0,  1,  2,  3,  4,  5,  6,  7,
          8,  9, 10, 11, 12, 13, 14, 15,
