@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 WHEELS := build/wheel
 SANITIZE := build/sanitize
 SOURCES := CMakeLists.txt pyproject.toml README.md \
-	$(shell find core cmake versant -type f ! -name '*.pyc' ! -name '*.so')
+	$(shell find core cmake src -type f ! -name '*.pyc' ! -name '*.so')
 
 ifneq ($(shell command -v ccache),)
 export CMAKE_CXX_COMPILER_LAUNCHER := ccache
@@ -71,7 +71,7 @@ dev:
 	PYTHON="$(PYTHON)" tools/dev
 
 clean:
-	rm -rf $(VENV) build site versant/_core.*.so
+	rm -rf $(VENV) build site src/versant/_core.*.so
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Versant needs Python 3.11 or newer")'

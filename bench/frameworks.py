@@ -12,7 +12,7 @@ from machine import ROOT
 
 def load(module: str) -> Any:
     """Imports a framework; finds a versant that was built in place too, unless one is installed."""
-    sys.path.append(str(ROOT))
+    sys.path.append(str(ROOT / "src"))
     return importlib.import_module(module)
 
 

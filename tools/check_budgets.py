@@ -75,7 +75,7 @@ def installed_mb() -> float:
 def long_files() -> list[str]:
     found = []
     for path in sorted(
-        [*ROOT.glob("versant/**/*.py"), *ROOT.glob("core/**/*.cc"), *ROOT.glob("core/**/*.h")]
+        [*ROOT.glob("src/versant/**/*.py"), *ROOT.glob("core/**/*.cc"), *ROOT.glob("core/**/*.h")]
     ):
         lines = len(path.read_text().splitlines())
         if lines > FILE_LINES:

@@ -19,7 +19,7 @@ from versant.ops.record import Record
 from versant.ops.signature import REQUIRED, Argument
 from versant.tensors import methods
 
-PACKAGE = Path(__file__).parents[1] / "versant"
+PACKAGE = Path(__file__).parents[1] / "src" / "versant"
 HEADER = '''"""{subject}, from the op table by tools/make_stubs.py."""
 
 from collections.abc import Callable, Iterator, Sequence
@@ -39,7 +39,7 @@ STUBS = {
     "linalg": ("linalg.pyi", "The functions of linalg"),
 }
 
-# What the kinds of arguments (versant/ops/signature.py) are to a type checker.
+# What the kinds of arguments (src/versant/ops/signature.py) are to a type checker.
 TYPES = {
     "tensor": "Tensor",
     "tensors": "Sequence[Tensor | None]",
@@ -129,7 +129,7 @@ def method(name: str, arguments: list[str], result: str) -> str:
 
 
 def tensor_methods() -> Iterator[str]:
-    """Those of the table, and those that versant/tensors/methods.py adds."""
+    """Those of the table, and those that src/versant/tensors/methods.py adds."""
     for record in ops.table.values():
         for where, name, form in ops.names(record):
             if where == "Tensor":
