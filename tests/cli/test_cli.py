@@ -1,6 +1,7 @@
 """The command: its exit codes, the demo and what it writes, with and without the extras."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,16 @@ from versant.cli import main
 from versant.cli.demo import Demo, network
 from versant.cli.progress import Progress
 from versant.datasets import digits
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Results are the same on any number of threads; one is the fastest beside other busy processes."""
+    before = vs.get_num_threads()
+    vs.set_num_threads(1)
+    yield
+    vs.set_num_threads(before)
+
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -375,6 +375,22 @@ def test_misfits_are_told_in_the_terms_of_the_layer(layer, shape, message: str) 
     assert str(caught.value).startswith(message)
 
 
+def test_other_dtypes_are_told_in_the_terms_of_the_layer() -> None:
+    for layer, shape in ((nn.Linear(2, 2), (1, 2)), (nn.Conv2d(1, 1, 1), (1, 1, 2, 2))):
+        with pytest.raises(
+            vs.DTypeError, match=r"the weights are versant\.float32, got input of versant\.float64"
+        ):
+            layer(vs.ones(shape, dtype=vs.float64))
+
+
+def test_a_batch_that_fails_is_not_counted() -> None:
+    layer = nn.BatchNorm2d(2)
+    with pytest.raises(vs.ShapeError):
+        layer(vs.ones(1, 2, 1, 1))
+    assert int(layer.num_batches_tracked) == 0
+    assert layer.running_mean.tolist() == [0.0, 0.0]
+
+
 BAD_OPTIONS = [
     (lambda: nn.Linear(-1, 2), ValueError, r"\[Linear\] in_features must be at least 0, got -1"),
     (lambda: nn.Linear(2.5, 2), TypeError, r"\[Linear\] in_features must be an int, got float"),

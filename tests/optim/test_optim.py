@@ -311,6 +311,7 @@ BAD = [
     (lambda: optim.Adam([parameter()] * 2), ValueError, "parameter 1 is given twice"),
     (lambda: optim.Adam([{"lr": 0.1}]), TypeError, "must be a dict with 'params'"),
     (lambda: optim.Adam([parameter()], lr=-1.0), ValueError, r"\[Adam\] lr must be at least 0, got -1.0"),
+    (lambda: optim.SGD([parameter()], lr="fast"), TypeError, r"\[SGD\] lr must be a number, got str"),
     (lambda: optim.AdamW([parameter()], lr=float("nan")), ValueError, r"\[AdamW\] lr must be at least 0"),
     (
         lambda: optim.Adam([parameter()], betas=(0.9, 1.0)),

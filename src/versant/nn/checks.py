@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from versant import DTypeError, Tensor
+
 
 def positive(layer: str, name: str, value: Any, *, least: int = 1) -> int:
     """An int of at least `least`."""
@@ -33,3 +35,12 @@ def probability(layer: str, value: Any) -> float:
     if not 0.0 <= value <= 1.0:
         raise ValueError(f"[{layer}] p must be in [0, 1], got {value}")
     return float(value)
+
+
+def expect_dtype(layer: str, x: Tensor, weight: Tensor) -> None:
+    """Say in the layer's own terms that the dtypes of x and of its weight differ, if they do."""
+    if x.dtype is not weight.dtype:
+        raise DTypeError(
+            f"[{layer}] the weights are {weight.dtype}, got input of {x.dtype}; "
+            f"convert it: x.to({weight.dtype})"
+        ) from None

@@ -4,10 +4,10 @@ import math
 from typing import Any
 
 import versant
-from versant import ShapeError, Tensor
+from versant import DTypeError, ShapeError, Tensor
 from versant.nn import functional as F
 from versant.nn import init
-from versant.nn.checks import one_of, pair, positive
+from versant.nn.checks import expect_dtype, one_of, pair, positive
 from versant.nn.module import Module
 from versant.nn.parameter import Parameter
 
@@ -92,6 +92,9 @@ class Conv2d(Module):
             return F.conv2d(x, self.weight, self.bias, self.stride, self._both, self.dilation, self.groups)
         except ShapeError:
             self._expect(x)
+            raise
+        except DTypeError:
+            expect_dtype("Conv2d", x, self.weight)
             raise
 
     def _expect(self, x: Tensor) -> None:

@@ -4,10 +4,10 @@ import math
 from typing import Any
 
 import versant
-from versant import ShapeError, Tensor
+from versant import DTypeError, ShapeError, Tensor
 from versant.nn import functional as F
 from versant.nn import init
-from versant.nn.checks import positive
+from versant.nn.checks import expect_dtype, positive
 from versant.nn.module import Module
 from versant.nn.parameter import Parameter
 
@@ -52,6 +52,9 @@ class Linear(Module):
             return F.linear(x, self.weight, self.bias)
         except ShapeError:
             self._expect(x)
+            raise
+        except DTypeError:
+            expect_dtype("Linear", x, self.weight)
             raise
 
     def _expect(self, x: Tensor) -> None:

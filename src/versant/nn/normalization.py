@@ -75,21 +75,16 @@ class BatchNorm2d(Module):
             raise ShapeError(
                 f"[BatchNorm2d] expected (N, {self.num_features}, H, W), got input of shape {tuple(x.shape)}"
             )
-        momentum = self.momentum
-        if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-            if momentum is None:
-                momentum = 1.0 / float(self.num_batches_tracked)
         batch_statistics = self.training or self.running_mean is None
         try:
-            return F.batch_norm(
+            y = F.batch_norm(
                 x,
                 self.running_mean,
                 self.running_var,
                 self.weight,
                 self.bias,
                 batch_statistics,
-                momentum or 0.0,
+                self._share(),
                 self.eps,
             )
         except ShapeError:
@@ -99,6 +94,15 @@ class BatchNorm2d(Module):
                     f"got input of shape {tuple(x.shape)}"
                 ) from None
             raise
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        return y
+
+    def _share(self) -> float:
+        """What share of the running statistics this batch makes up."""
+        if self.momentum is not None:
+            return self.momentum
+        return 0.0 if self.num_batches_tracked is None else 1.0 / (1.0 + float(self.num_batches_tracked))
 
     def extra_repr(self) -> str:
         return (

@@ -234,7 +234,9 @@ def _taken_over(where: str, key: str, value: Any, parameter: Tensor) -> Any:
 
 
 def at_least_zero(optimizer: str, group: Group, *names: str) -> None:
-    """Raise ValueError for an option that is negative or not a number."""
+    """Raise TypeError for an option that is not a number, ValueError for one that is negative or NaN."""
     for name in names:
+        if not hasattr(group[name], "__float__"):
+            raise TypeError(f"[{optimizer}] {name} must be a number, got {type(group[name]).__name__}")
         if not group[name] >= 0.0:
             raise ValueError(f"[{optimizer}] {name} must be at least 0, got {group[name]}")
