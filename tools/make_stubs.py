@@ -25,7 +25,7 @@ HEADER = '''"""{subject}, from the op table by tools/make_stubs.py."""
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy
+import numpy as np
 
 from versant._core import Tensor
 from versant.ops.axes import Axes, Pair, Size

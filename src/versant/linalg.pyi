@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy
+import numpy as np
 
 from versant._core import Tensor
 from versant.ops.axes import Axes, Pair, Size

@@ -66,7 +66,7 @@ class MaxPool2d(_Pool2d):
 
     def forward(self, x: Tensor) -> Any:
         try:
-            return F.max_pool2d(
+            result: Tensor = F.max_pool2d(
                 x,
                 self.kernel_size,
                 self.stride,
@@ -75,6 +75,7 @@ class MaxPool2d(_Pool2d):
                 ceil_mode=self.ceil_mode,
                 return_indices=self.return_indices,
             )
+            return result
         except ShapeError:
             self._expect(x)
             raise

@@ -195,8 +195,9 @@ softplus = activation(
 
 elu = activation(
     "elu",
-    lambda x, alpha: m.select(x > 0, x, m.expm1(x) * alpha),
+    lambda x, alpha: m.select(x > 0, x, m.expm1(m.min(x, 0)) * alpha),
     "input where positive, alpha * (exp(input) - 1) elsewhere (Clevert et al. 2015)",
+    d=lambda x, alpha, y: m.select(x > 0, 1, m.exp(m.min(x, 0)) * alpha),
     signature="input, alpha: number = 1.0",
     ref=lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
     settings=[{"alpha": 0.3}],
@@ -204,8 +205,9 @@ elu = activation(
 )
 celu = activation(
     "celu",
-    lambda x, alpha: m.select(x > 0, x, m.expm1(x / alpha) * alpha),
+    lambda x, alpha: m.select(x > 0, x, m.expm1(m.min(x, 0) / alpha) * alpha),
     "input where positive, alpha * (exp(input / alpha) - 1) elsewhere (Barron 2017)",
+    d=lambda x, alpha, y: m.select(x > 0, 1, m.exp(m.min(x, 0) / alpha)),
     signature="input, alpha: number = 1.0",
     ref=lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha)),
     settings=[{"alpha": 0.3}],
@@ -215,8 +217,9 @@ celu = activation(
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017
 selu = activation(
     "selu",
-    lambda x: SELU_SCALE * m.select(x > 0, x, m.expm1(x) * SELU_ALPHA),
+    lambda x: SELU_SCALE * m.select(x > 0, x, m.expm1(m.min(x, 0)) * SELU_ALPHA),
     "The self-normalising exponential unit (Klambauer et al. 2017).",
+    d=lambda x, y: m.select(x > 0, SELU_SCALE, m.exp(m.min(x, 0)) * (SELU_SCALE * SELU_ALPHA)),
     ref=lambda x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0))),
     places="versant nn.functional",
     onnx="Selu",

@@ -154,11 +154,11 @@ signbit = tested(
 )
 heaviside = elementwise(
     "heaviside",
-    lambda x, values: m.select(x < 0, 0, m.select(x > 0, 1, m.select(m.isnan(x), x, values))),
-    "0 below zero, 1 above, `values` at zero",
+    lambda x, values: m.select(m.eq(x, 0), values, x > 0),
+    "1 above zero, `values` at zero, 0 elsewhere",
     differentiable=False,
     signature="input, values",
-    ref=np.heaviside,
+    ref=lambda x, values: np.where(x == 0, values, x > 0),
 )
 
 # --- logic and bits ---------------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ def names(record: Record) -> Iterator[tuple[str, str, Callable[..., Any]]]:
             if place in NAMESPACES:
                 yield place, short, record.call
         if record.in_place is not None and not namespace:
-            yield "Tensor", f"{short}_", record.in_place
+            for place in record.places or ("Tensor",):
+                yield place, f"{short}_", record.in_place
 
 
 def namespace(place: str) -> dict[str, Callable[..., Any]]:

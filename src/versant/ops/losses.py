@@ -43,7 +43,9 @@ def weighted(loss: Tensor, weight: Tensor | None) -> Tensor:
     samples=[call(array(3, 4), array(3, 4)), call(array(5), array(5), reduction="none")],
     places="nn.functional",
 )
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+def mse_loss(
+    input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
+) -> Tensor:
     """(input - target)**2"""
     return reduced(weighted(square(input - target), weight), reduction, "mse_loss")
 
@@ -53,7 +55,9 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Ten
     samples=[call(array(3, 4), array(3, 4)), call(array(5), array(5), reduction="sum")],
     places="nn.functional",
 )
-def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
+def l1_loss(
+    input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
+) -> Tensor:
     """|input - target|"""
     return reduced(weighted(abs(input - target), weight), reduction, "l1_loss")
 
@@ -79,6 +83,7 @@ huber = elementwise(
 def huber_loss(
     input: Tensor,
     target: Tensor,
+    *,
     reduction: str = "mean",
     delta: float = 1.0,
     weight: Tensor | None = None,
@@ -96,12 +101,12 @@ def huber_loss(
     samples=[call(array(3, 4), array(3, 4)), call(array(5), array(5), beta=0.3)],
     places="nn.functional",
 )
-def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """d**2 / (2 * beta) where |d| < beta, else |d| - beta / 2, with d = input - target (Girshick 2015)."""
     if beta < 0:
         raise ValueError(f"[smooth_l1_loss] expected beta of 0 or more, got {beta}")
     if beta == 0:
-        return l1_loss(input, target, reduction)
+        return l1_loss(input, target, reduction=reduction)
     return reduced(huber(input - target, beta) / beta, reduction, "smooth_l1_loss")
 
 
@@ -133,7 +138,7 @@ binary = elementwise(
     places="nn.functional",
 )
 def binary_cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
 ) -> Tensor:
     """-(target * log(input) + (1 - target) * log(1 - input)) of probabilities; a log counts -100 at least."""
     if input.shape != target.shape:
@@ -158,6 +163,7 @@ def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
+    *,
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
@@ -187,7 +193,7 @@ def binary_cross_entropy_with_logits(
     ],
     places="nn.functional",
 )
-def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
+def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """target * (log(target) - input), for input in log space (Kullback and Leibler 1951).
 
     log_target: target is in log space too. reduction: also "batchmean", the sum divided by the batch size.
@@ -261,9 +267,8 @@ def nll_loss(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    size_average: None = None,
+    *,
     ignore_index: int = -100,
-    reduce: None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """-input[target], the negative log-likelihood of the classes.
@@ -360,9 +365,8 @@ def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    size_average: None = None,
+    *,
     ignore_index: int = -100,
-    reduce: None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
@@ -386,6 +390,7 @@ def cross_entropy(
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
+    *,
     log_input: bool = True,
     full: bool = False,
     eps: float = 1e-08,
@@ -411,6 +416,7 @@ def gaussian_nll_loss(
     input: Tensor,
     target: Tensor,
     var: Any,
+    *,
     full: bool = False,
     eps: float = 1e-06,
     reduction: str = "mean",
@@ -435,7 +441,7 @@ def gaussian_nll_loss(
     places="nn.functional",
 )
 def hinge_embedding_loss(
-    input: Tensor, target: Tensor, margin: float = 1.0, reduction: str = "mean"
+    input: Tensor, target: Tensor, *, margin: float = 1.0, reduction: str = "mean"
 ) -> Tensor:
     """input where target is 1, max(0, margin - input) where it is -1."""
     loss = choose(eq(target, 1), input, clamp_min(margin - input, 0))
@@ -448,7 +454,7 @@ def hinge_embedding_loss(
     places="nn.functional",
 )
 def margin_ranking_loss(
-    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
+    input1: Tensor, input2: Tensor, target: Tensor, *, margin: float = 0.0, reduction: str = "mean"
 ) -> Tensor:
     """max(0, margin - target * (input1 - input2)), target 1 where input1 should rank higher, else -1."""
     return reduced(clamp_min(margin - target * (input1 - input2), 0), reduction, "margin_ranking_loss")
@@ -462,7 +468,7 @@ def margin_ranking_loss(
     places="nn.functional",
 )
 def cosine_embedding_loss(
-    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
+    input1: Tensor, input2: Tensor, target: Tensor, *, margin: float = 0.0, reduction: str = "mean"
 ) -> Tensor:
     """1 - cos where target is 1, max(0, cos - margin) where it is -1, cos the similarity of the rows."""
     cosine = cosine_similarity(input1, input2, -1)
@@ -475,6 +481,6 @@ def cosine_embedding_loss(
     samples=[call(array(6), array(6))],
     places="nn.functional",
 )
-def soft_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """log(1 + exp(-target * input)), target 1 or -1."""
     return reduced(-logsigmoid(target * input), reduction, "soft_margin_loss")

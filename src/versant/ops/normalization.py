@@ -65,7 +65,7 @@ def usual_dim(input: Tensor, dim: int | None) -> int:
     places="versant Tensor nn.functional",
     also="special.softmax",
 )
-def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+def softmax(input: Tensor, dim: int | None = None, dtype: Any = None, *, _stacklevel: int = 3) -> Tensor:
     """exp(input) / sum(exp(input)) along an axis: positive numbers that add up to 1."""
     return softmax_along(input, usual_dim(input, dim), dtype)
 
@@ -76,7 +76,7 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
     places="versant Tensor nn.functional",
     also="special.log_softmax",
 )
-def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+def log_softmax(input: Tensor, dim: int | None = None, dtype: Any = None, *, _stacklevel: int = 3) -> Tensor:
     """log(softmax(input)) along an axis, without overflow."""
     return log_softmax_along(input, usual_dim(input, dim), dtype)
 
@@ -86,7 +86,7 @@ def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dty
     samples=[call(array(3, 4), -1)],
     places="nn.functional",
 )
-def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+def softmin(input: Tensor, dim: int | None = None, dtype: Any = None, *, _stacklevel: int = 3) -> Tensor:
     """softmax(-input)"""
     return softmax(neg(input), dim, dtype=dtype)
 

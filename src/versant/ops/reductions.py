@@ -253,6 +253,33 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = N
     return amin(input) if dim is None else min_dim(input, dim, keepdim)
 
 
+def running(best: Any, x: Any, dim: int) -> Any:
+    """The best element up to each, and the last place where it stood."""
+    values = best.accumulate(x, axis=dim)
+    place = np.arange(x.shape[dim]).reshape([-1 if d == dim % x.ndim else 1 for d in range(x.ndim)])
+    return values, np.maximum.accumulate(np.where(x == values, place, 0), axis=dim)
+
+
+cummax = primitive(
+    "cummax",
+    "input, dim: int -> values, indices",
+    "The largest element up to each along an axis, and where it is.",
+    ref=lambda x, dim: running(np.maximum, x, dim),
+    samples=[call(array(3, 4), 0), call(array(5, 3), -1), call(integers(9, below=3), 0)],
+    stablehlo="reduce_window.maximum",
+    without={"onnx": "ONNX has no cumulative maximum"},
+)
+cummin = primitive(
+    "cummin",
+    "input, dim: int -> values, indices",
+    "The smallest element up to each along an axis, and where it is.",
+    ref=lambda x, dim: running(np.minimum, x, dim),
+    samples=[call(array(3, 4), 0), call(array(5, 3), -1), call(integers(9, below=3), 0)],
+    stablehlo="reduce_window.minimum",
+    without={"onnx": "ONNX has no cumulative minimum"},
+)
+
+
 @composite(
     ref=lambda x, dim=None, keepdim=False: (
         np.min(x, axis=dim, keepdims=keepdim),
@@ -317,9 +344,30 @@ root = elementwise(
 )
 
 
-def spread(input: Tensor, dim: Any, unbiased: bool | None, correction: Any, who: str) -> tuple[Any, float]:
-    """The axes, and the correction, from today's and yesterday's way of saying it."""
-    if isinstance(dim, bool):  # var(x, False)
+def variance_composite(input: Tensor, dim: Axes, correction: float, keepdim: bool) -> Tensor:
+    freedom = builtins.max(count(input, dim, "var") - correction, 0)
+    return sum(square(input - mean(input, dim, True)), dim, keepdim) / freedom
+
+
+variance = primitive(
+    "var.axes",
+    "input, dim: ints?, correction: number, keepdim: bool",
+    "The squared distances from the mean, added up and divided by n - correction.",
+    target="var",
+    definition=variance_composite,
+    ref=lambda x, dim, correction, keepdim: np.var(x, axis=dim, ddof=correction, keepdims=keepdim),
+    samples=[
+        call(array(3, 4), None, 1, False),
+        call(array(2, 3, 4), (0, -1), 0, True),
+        call(array(3, 4), 0, 2, False),
+        call(array(2, 1), 1, 0, False),
+    ],
+)
+
+
+def spread_arguments(dim: Any, unbiased: bool | None, correction: float | None) -> tuple[Any, float]:
+    """Axes and correction, from today's and yesterday's way of saying it: var(x, False), unbiased=False."""
+    if isinstance(dim, bool):
         dim, unbiased = None, dim
     if unbiased is not None:
         correction = int(unbiased)
@@ -341,9 +389,8 @@ def var(
     correction: float | None = None,
 ) -> Tensor:
     """The variance over axes: squared distances from the mean, divided by n - correction (1)."""
-    dim, correction = spread(input, dim, unbiased, correction, "var")
-    freedom = builtins.max(count(input, dim, "var") - correction, 0)
-    return sum(square(input - mean(input, dim, True)), dim, keepdim) / freedom
+    dim, correction = spread_arguments(dim, unbiased, correction)
+    return variance(input, dim, correction, keepdim)
 
 
 @composite(
@@ -406,18 +453,23 @@ def std_mean(
     return std(input, dim, unbiased, keepdim, correction=correction), mean(input, axes, keepdim)
 
 
-@composite(
-    ref=lambda x, dim, keepdim=False: np.log(np.sum(np.exp(x), axis=dim, keepdims=keepdim)),
-    samples=[call(array(3, 4), 0), call(array(2, 3, 4), (0, -1), True)],
-    also="special.logsumexp",
-)
-def logsumexp(input: Tensor, dim: Axes, keepdim: bool = False) -> Tensor:
-    """log(sum(exp(input))) over axes, without overflow."""
+def logsumexp_composite(input: Tensor, dim: Axes, keepdim: bool = False) -> Tensor:
     largest = amax(input, dim, True).detach()
     shift = choose(isinf(largest), 0, largest)
     result = log(sum(exp(input - shift), dim, True)) + shift
     return result if keepdim else result.squeeze(dim)
 
+
+logsumexp = primitive(
+    "logsumexp",
+    "input, dim: ints, keepdim: bool = False",
+    "log(sum(exp(input))) over axes, without overflow.",
+    definition=logsumexp_composite,
+    ref=lambda x, dim, keepdim=False: np.log(np.sum(np.exp(x), axis=dim, keepdims=keepdim)),
+    samples=[call(array(3, 4), 0), call(array(2, 3, 4), (0, -1), True)],
+    also="special.logsumexp",
+    onnx="ReduceLogSumExp",
+)
 
 # --- norms ------------------------------------------------------------------------------------------------
 

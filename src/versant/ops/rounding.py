@@ -107,7 +107,7 @@ clamp_min = elementwise(
     "clamp_min",
     lambda x, low: m.max(x, low),
     "input, but at least min",
-    d=lambda x, low, y: (m.select(x < low, 0, 1), m.select(x < low, 1, 0)),
+    d=lambda x, low, y: (m.select(x >= low, 1, 0), m.select(x < low, 1, 0)),
     signature="input, min",
     ref=np.maximum,
 )
@@ -115,7 +115,7 @@ clamp_max = elementwise(
     "clamp_max",
     lambda x, high: m.min(x, high),
     "input, but at most max",
-    d=lambda x, high, y: (m.select(x > high, 0, 1), m.select(x > high, 1, 0)),
+    d=lambda x, high, y: (m.select(x <= high, 1, 0), m.select(x > high, 1, 0)),
     signature="input, max",
     ref=np.minimum,
 )
@@ -124,7 +124,7 @@ clamp_both = elementwise(
     lambda x, low, high: m.min(m.max(x, low), high),
     "input, but at least min and at most max",
     d=lambda x, low, high, y: (
-        m.select((x < low) | (x > high), 0, 1),
+        m.select((x >= low) & (x <= high), 1, 0),
         m.select((x < low) & (low < high), 1, 0),
         m.select((x > high) | (low > high), 1, 0),
     ),

@@ -7,7 +7,7 @@ from versant import _core
 from versant._core import Tensor
 
 if TYPE_CHECKING:
-    import numpy
+    import numpy as np
 
 _type = type  # the method of that name hides it
 
@@ -72,7 +72,7 @@ def cpu(self: Tensor) -> Tensor:
     return self
 
 
-def numpy(self: Tensor, *, force: bool = False) -> "numpy.ndarray[Any, Any]":
+def numpy(self: Tensor, *, force: bool = False) -> "np.ndarray[Any, Any]":
     """A numpy array over the same memory.
 
     force: detach first. Raises RuntimeError when gradients are recorded, TypeError for bfloat16.
@@ -88,7 +88,7 @@ def numpy(self: Tensor, *, force: bool = False) -> "numpy.ndarray[Any, Any]":
     return np.asarray(memoryview(self.detach()))
 
 
-def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> "numpy.ndarray[Any, Any]":
+def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> "np.ndarray[Any, Any]":
     array = self.numpy()
     if dtype is not None and array.dtype != dtype:
         if copy is False:
@@ -225,7 +225,7 @@ def __reduce_ex__(self: Tensor, protocol: Any) -> Any:
 
 
 def __copy__(self: Tensor) -> Tensor:
-    result = Tensor._make_subclass(_type(self), self.detach(), self.requires_grad)
+    result: Tensor = Tensor._make_subclass(_type(self), self.detach(), self.requires_grad)
     result.__dict__.update(self.__dict__)
     return result
 
@@ -238,7 +238,7 @@ def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:
         raise RuntimeError("[deepcopy] only leaf tensors can be deep-copied; detach() or clone() it first")
     import copy
 
-    result = Tensor._make_subclass(_type(self), self.detach().clone(), self.requires_grad)
+    result: Tensor = Tensor._make_subclass(_type(self), self.detach().clone(), self.requires_grad)
     memo[id(self)] = result
     result.__dict__.update(copy.deepcopy(self.__dict__, memo))
     if self.grad is not None:
@@ -263,7 +263,7 @@ def retain_grad(self: Tensor) -> None:
 
 def is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
     """Whether elements lie in memory row by row without gaps."""
-    return self._is_row_major()
+    return bool(self._is_row_major())
 
 
 def is_same_size(self: Tensor, other: Tensor) -> bool:
