@@ -107,14 +107,20 @@ Sum<T> fast_sum(T a, T b) {
   return {sum, (a - sum) + b};
 }
 
-// a / b, close to correctly rounded: a first quotient and the correction that the remainder asks for.
+// a / b: a first quotient and the correction that the remainder asks for. Both added are nearly correctly
+// rounded.
 template <class T>
-T quotient(Sum<T> a, Sum<T> b) {
-  if constexpr (!kFma) return a.high / b.high;
+Sum<T> quotient_parts(Sum<T> a, Sum<T> b) {
+  if constexpr (!kFma) return {a.high / b.high, 0};
   const T inverse = 1 / b.high;
   const T first = a.high * inverse;
   const T remainder = fused(-first, b.high, a.high) + fused(-first, b.low, a.low);
-  return fused(remainder, inverse, first);
+  return {first, remainder * inverse};
+}
+template <class T>
+T quotient(Sum<T> a, Sum<T> b) {
+  const Sum<T> parts = quotient_parts(a, b);
+  return parts.high + parts.low;
 }
 
 // The smaller of both; NaN stays NaN.

@@ -137,19 +137,19 @@ inline float expm1(float x) {
   return x < -18 ? -1.0F : capped;
 }
 
-// expm1(x) in two parts: 2^n (1 + r + r^2 q) - 1 as (2^n - 1) + 2^n r, whose rounding error is kept, and the
-// rest; first all halved, since 2^1024 is infinite.
-inline Sum<double> expm1_parts(double x) {
+// expm1(x) / 4 in two parts: 2^n (1 + r + r^2 q) - 1 as (2^n - 1) + 2^n r, whose rounding error is kept, and
+// the rest; a quarter, since 2^n alone may be infinite.
+inline Sum<double> quarter_expm1(double x) {
   const ExpReduced<double> reduced = exp_reduced(x);
-  const double half = power_of_two(reduced.shifted - 1);
-  const Sum<double> sum = fast_sum(half - 0.5, half * reduced.r);
+  const double quarter = power_of_two(reduced.shifted - 2);
+  const Sum<double> sum = fast_sum(quarter - 0.25, quarter * reduced.r);
   const double rest = fused(reduced.r * reduced.r, exp_tail(reduced.r), reduced.lost);
-  return {2 * sum.high, 2 * fused(half, rest, sum.low)};
+  return {sum.high, fused(quarter, rest, sum.low)};
 }
 
 inline double expm1(double x) {
-  const Sum<double> parts = expm1_parts(x);
-  const double of_moderate = abs(x) < 0x1p-54 ? x : parts.high + parts.low;
+  const Sum<double> parts = quarter_expm1(x);
+  const double of_moderate = abs(x) < 0x1p-54 ? x : 4 * (parts.high + parts.low);
   const double capped = x > 710 ? kInf<double> : of_moderate;
   return x < -40 ? -1.0 : capped;
 }
@@ -159,9 +159,28 @@ inline float sinh(float x) {
   return copysign(static_cast<float>(0.5 * (e + e / (e + 1))), x);
 }
 
+// (e + e / (e + 1)) / 2, e = expm1(|x|)
+inline double sinh(double x) {
+  const double size = at_most(abs(x), 710.6);  // where it is infinite and a quarter of the power is not yet
+  const Sum<double> parts = quarter_expm1(size);
+  const double half = 2 * (parts.high + parts.low);
+  const Sum<double> sum = fast_sum(2 * parts.high, half / (2 * half + 1));
+  const double y = sum.high + (sum.low + 2 * parts.low);
+  const double of_finite = half < kInf<double> ? y : half;
+  return copysign(size < 0x1p-30 ? size : of_finite, x);
+}
+
 inline float cosh(float x) {
   const double e = exp_for_float(static_cast<double>(at_most(abs(x), 100.0F)));
   return static_cast<float>(0.5 * (e + 1 / e));
+}
+
+// h + 1 / (4 h), h = exp(|x|) / 2
+inline double cosh(double x) {
+  const ExpReduced<double> reduced = exp_reduced(at_most(abs(x), 712.0));
+  const ExpParts<double> parts = exp_parts(reduced.r, reduced.lost);
+  const double half = scale(parts.head + parts.tail, reduced.shifted - 1);
+  return half + 0.25 / half;
 }
 
 // Near 0 an odd polynomial, elsewhere 1 - 2 / (exp(2 |x|) + 1).
@@ -178,8 +197,8 @@ inline float tanh(float x) {
 // e / (e + 2), e = expm1(2 |x|)
 inline double tanh(double x) {
   const double size = abs(x);
-  const Sum<double> parts = expm1_parts(2 * at_most(size, 22.0));
-  const Sum<double> e = fast_sum(parts.high, parts.low);
+  const Sum<double> parts = quarter_expm1(2 * at_most(size, 22.0));
+  const Sum<double> e = fast_sum(4 * parts.high, 4 * parts.low);
   const double sum = e.high + 2;
   const double lost = (e.high > 2 ? e.high - sum + 2 : 2 - sum + e.high) + e.low;
   const double y = quotient(e, Sum<double>{sum, lost});
@@ -194,8 +213,5 @@ T sigmoid(T x) {
   if constexpr (!kFma) return static_cast<T>(static_cast<double>(above) / (1 + static_cast<double>(e)));
   return quotient(Sum<T>{above, 0}, fast_sum(T(1), e));
 }
-
-inline double sinh(double x) { return std::sinh(x); }
-inline double cosh(double x) { return std::cosh(x); }
 
 }  // namespace versant::isa::VERSANT_ISA

@@ -1,7 +1,6 @@
-// Vector math, logarithms and powers: log, log2, log10, log1p, asinh, acosh, atanh, pow.
+// Vector math, logarithms: log, log2, log10, log1p, asinh, acosh, atanh.
 //
-// float32: log in float arithmetic, the others in double. float64: log and log1p here (within 1 ulp), the
-// rest from the C library.
+// float32: log in float arithmetic, the others in double.
 #pragma once
 
 #include "machine/vecmath_exp.h"
@@ -54,33 +53,98 @@ inline Mantissa split_mantissa(double x) {
   return {e, m - 1};
 }
 
-// log((1 + f) * 2^e) + c to the accuracy of double, c being tiny: e ln 2 + f - f^2 / 2 + s (f^2 / 2 + R), s =
-// f / (2 + f) (as in FreeBSD's e_log.c).
-inline double log_of_split(Mantissa split, double c) {
-  const double f = split.f;
+// log(1 + f) = f - f^2 / 2 + s (f^2 / 2 + R) to the accuracy of double, s = f / (2 + f) (as in FreeBSD's
+// e_log.c).
+struct WideLog {
+  double half_square;  // f^2 / 2
+  double tail;         // s (f^2 / 2 + R)
+};
+inline WideLog wide_log(double f) {
   const double s = f / (2 + f);
   const double z = s * s;
   const double rest =
       z * horner(z, 0.6666666666666735, 0.3999999999941109, 0.2857142874326269, 0.2222219847598521,
                  0.18183569739853522, 0.15313903245641833, 0.14797507719057545);
   const double half_square = 0.5 * f * f;
-  const double tail = fused(s, half_square + rest, fused(split.e, kLn2Low<double>, c));
-  return fused(split.e, kLn2High<double>, f - (half_square - tail));
+  return {half_square, s * (half_square + rest)};
 }
 
-inline double log(double x) {
+// log((1 + f) * 2^e) + c, c being tiny.
+inline double log_of_split(Mantissa split, double c) {
+  const WideLog parts = wide_log(split.f);
+  const double tail = parts.tail + fused(split.e, kLn2Low<double>, c);
+  return fused(split.e, kLn2High<double>, split.f - (parts.half_square - tail));
+}
+
+// For positive doubles, subnormals too.
+inline Mantissa split_any(double x) {
   const bool small = x < std::numeric_limits<double>::min();
-  Mantissa split = split_mantissa(small ? x * 0x1p54 : x);
-  split.e -= small ? 54.0 : 0.0;
-  return log_edges(x, log_of_split(split, 0));
+  const Mantissa split = split_mantissa(small ? x * 0x1p54 : x);
+  return {split.e - (small ? 54.0 : 0.0), split.f};
+}
+
+inline double log(double x) { return log_edges(x, log_of_split(split_any(x), 0)); }
+
+// log(x) / log(base): the logarithm of the mantissa in a short and a small part, times 1 / log(base) in such
+// parts.
+inline double log_to_base(double x, double inverse_high, double inverse_low, double two_high,
+                          double two_low) {
+  const Mantissa split = split_any(x);
+  const WideLog parts = wide_log(split.f);
+  const double high = from_bits(bits_of(split.f - parts.half_square) & 0xffffffff00000000);
+  const double low = split.f - high - parts.half_square + parts.tail;
+  const double of_high = high * inverse_high;
+  const double of_low = (low + high) * inverse_low + low * inverse_high;
+  const double exponent = split.e * two_high;
+  const double sum = exponent + of_high;
+  const double lost = exponent - sum + of_high;
+  return log_edges(x, sum + (lost + (of_low + split.e * two_low)));
+}
+inline double log2(double x) { return log_to_base(x, 0x1.71547652p+0, 0x1.705fc2eefa200p-33, 1, 0); }
+inline double log10(double x) {
+  return log_to_base(x, 0x1.bcb7b15p-2, 0x1.37287195355bbp-33, 0x1.34413509f4p-2, 0x1.cff7988f8959bp-41);
+}
+
+// log(1 + x) + e log 2 for x > -1 where 1 + x is normal: what 1 + x loses is put back.
+inline double log1p_inner(double x, double e) {
+  const double sum = 1 + x;
+  const double lost = x > 1 ? 1 - (sum - x) : x - (sum - 1);
+  const Mantissa split = split_mantissa(sum);
+  return log_of_split({split.e + e, split.f}, lost / sum);
 }
 
 inline double log1p(double x) {
-  const double sum = 1 + x;
-  const double lost = x > 1 ? 1 - (sum - x) : x - (sum - 1);
-  const double y = log_of_split(split_mantissa(sum), lost / sum);
   const double edge = x == -1 ? -kInf<double> : x < -1 ? kNaN<double> : x;
-  return x > -1 && x < kInf<double> && abs(x) >= 0x1p-54 ? y : edge;
+  return x > -1 && x < kInf<double> && abs(x) >= 0x1p-54 ? log1p_inner(x, 0) : edge;
+}
+
+// log(1 + t), t = 2 |x| / (1 - |x|)
+inline double atanh(double x) {
+  const double size = abs(x);
+  const double t = quotient(Sum<double>{2 * size, 0}, fast_sum(1.0, -size));
+  const double edge = size == 1 ? kInf<double> : kNaN<double>;
+  const double y = size < 0x1p-28 ? size : 0.5 * log1p_inner(t, 0);
+  return copysign(size < 1 ? y : edge, x);
+}
+
+// log(1 + t), t = |x| + x^2 / (1 + sqrt(x^2 + 1)); for large |x| log(|x|) + log(2).
+inline double asinh(double x) {
+  const double size = abs(x);
+  const double square = size * size;
+  const bool large = size > 0x1p60;
+  const double t = size + square / (1 + sqrt(square + 1));
+  const double y = log1p_inner(large ? size : t, large ? 1 : 0);
+  const double of_normal = size < 0x1p-28 ? size : y;
+  return copysign(size < kInf<double> ? of_normal : size, x);
+}
+
+inline double acosh(double x) {
+  const double above = x - 1;
+  const bool large = x > 0x1p60;
+  const double t = above + sqrt(above * (above + 2));
+  const double y = log1p_inner(large ? x : t, large ? 1 : 0);
+  const double edge = x < 1 ? kNaN<double> : x;
+  return x >= 1 && x < kInf<double> ? y : edge;
 }
 
 // log(1 + x) for x > -1 for a float result: where 1 + x rounds, x itself is the fraction.
@@ -126,40 +190,5 @@ inline float acosh(float x) {
   const float edge = x < 1 ? kNaN<float> : x;
   return x >= 1 && x < kInf<float> ? y : edge;
 }
-
-// x^y = exp2(y log2 |x|) in double, then the sign and the cases of IEEE 754 9.2.1.
-inline float pow(float x, float y) {
-  const float size = abs(x);
-  const Mantissa split = split_mantissa(static_cast<double>(size));
-  const double p = static_cast<double>(y) * fused(log_of_mantissa(split.f), kLog2e, split.e);
-  const double shifted = p + kRounder<double>;
-  const double r = p - (shifted - kRounder<double>);
-  const double q =
-      horner(r, 0.6931471838364771, 0.24022650922136402, 0.05550400333081353, 0.00961805663012887,
-             0.0013341967966840115, 0.0001546148346040272, 1.3359843384997911e-05);
-  const double power = power_of_two(shifted);
-  const auto inner = static_cast<float>(fused(power * r, q, power));
-  const auto exponent = static_cast<float>(p);
-  const float capped = exponent > 130 ? kInf<float> : inner;
-  const float of_finite = exponent < -151 ? 0.0F : capped;
-  const float of_ends = (size == 0) == (y < 0) ? kInf<float> : 0.0F;
-  const float of_most = size == 0 || size == kInf<float> ? of_ends : of_finite;
-  const float of_size = size == 1 ? 1.0F : of_most;  // to an infinite power, too
-
-  const bool whole = trunc(y) == y;
-  const bool odd = whole && trunc(0.5F * y) != 0.5F * y;
-  const float with_sign = odd ? copysign(of_size, x) : of_size;
-  const bool undefined = x < 0 && size < kInf<float> && !whole;
-  const float of_numbers = undefined ? kNaN<float> : with_sign;
-  const float result = x != x || y != y ? x + y : of_numbers;
-  return x == 1 || y == 0 ? 1.0F : result;
-}
-
-inline double log2(double x) { return std::log2(x); }
-inline double log10(double x) { return std::log10(x); }
-inline double asinh(double x) { return std::asinh(x); }
-inline double acosh(double x) { return std::acosh(x); }
-inline double atanh(double x) { return std::atanh(x); }
-inline double pow(double x, double y) { return std::pow(x, y); }
 
 }  // namespace versant::isa::VERSANT_ISA

@@ -183,10 +183,106 @@ inline float hypot(float x, float y) {
   return infinite ? kInf<float> : static_cast<float>(sqrt(square));
 }
 
-inline double asin(double x) { return std::asin(x); }
-inline double acos(double x) { return std::acos(x); }
-inline double atan(double x) { return std::atan(x); }
-inline double atan2(double y, double x) { return std::atan2(y, x); }
-inline double hypot(double x, double y) { return std::hypot(x, y); }
+// Angles in two parts: the quarter and half turns that the functions below subtract from.
+inline constexpr double kHalfPi = 1.5707963267948966;
+inline constexpr double kHalfPiLow = 6.123233995736766e-17;
+
+// The angle whose tangent is a / b, for 0 <= a <= b and b > 0, of moderate size: atan(a / b), above tan(pi/8)
+// as pi/4 + atan((a - b) / (a + b)).
+inline double atan_of_ratio(double a, double b) {
+  const bool upper = a > 0.41421356237309503 * b;
+  const Sum<double> difference = fast_sum(-b, a);
+  const Sum<double> total = fast_sum(b, a);
+  const Sum<double> t = quotient_parts(Sum<double>{upper ? difference.high : a, upper ? difference.low : 0.0},
+                                       Sum<double>{upper ? total.high : b, upper ? total.low : 0.0});
+  const double z = t.high * t.high;
+  const double p =
+      horner(z, -0.3333333333333333, 0.19999999999998538, -0.14285714285468826, 0.1111111109185048,
+             -0.09090908238361156, 0.07692284184907877, -0.06666239573276717, 0.05877081923672161,
+             -0.05218448246981634, 0.04502582535463164, -0.033429946026637763, 0.015131423926268877);
+  const double rest = fused(t.high * z, p, t.low + (upper ? 0.5 * kHalfPiLow : 0.0));
+  const Sum<double> sum = fast_sum(upper ? 0.5 * kHalfPi : 0.0, t.high);
+  return sum.high + (sum.low + rest);
+}
+
+inline double atan(double x) {
+  const double size = abs(x);
+  const bool steep = size > 1;
+  const double angle = atan_of_ratio(steep ? 1.0 : size, steep ? size : 1.0);
+  const double y = steep ? kHalfPi - (angle - kHalfPiLow) : angle;
+  return copysign(size == kInf<double> ? kHalfPi : y, x);
+}
+
+inline double atan2(double y, double x) {
+  const double height = abs(y);
+  const double width = abs(x);
+  const double larger = height > width ? height : width;
+  const double smaller = height > width ? width : height;
+  // Both times a power of two, so that sum and reciprocal stay in range; 0/0 counts as 0, infinity/infinity
+  // as 1.
+  const double factor = larger > 0x1p1000 ? 0x1p-30 : larger < 0x1p-900 ? 0x1p200 : 1.0;
+  const bool infinite = larger == kInf<double>;
+  const double a = infinite ? (smaller == kInf<double> ? 1.0 : 0.0) : smaller * factor;
+  const double b = infinite || larger == 0 ? 1.0 : larger * factor;
+  const double angle = atan_of_ratio(a, b);
+  const double steep = height > width ? kHalfPi - (angle - kHalfPiLow) : angle;
+  const double turned = copysign(1.0, x) < 0 ? kPi - (steep - 2 * kHalfPiLow) : steep;
+  const double result = copysign(turned, y);
+  return x != x || y != y ? x + y : result;
+}
+
+// asin(x) - x for 0 <= x <= 1/2, given z = x^2
+inline double asin_tail(double x, double z) {
+  const double p = horner(z, 0.16666666666666702, 0.07499999999984304, 0.04464285716384, 0.030381943134870755,
+                          0.02237220520472212, 0.017351751725067085, 0.013979530616538411,
+                          0.011406657234165162, 0.010750904843222142, 0.0037697388025577957,
+                          0.021657046521153682, -0.021059642870234232, 0.03274085357102122);
+  return x * z * p;
+}
+
+// |x| for sizes up to 1/2, above sqrt((1 - |x|) / 2) with its rounding error.
+struct AsinArgument {
+  bool outer;
+  double z;
+  Sum<double> root;
+};
+inline AsinArgument asin_argument(double x) {
+  const double size = abs(x);
+  const bool outer = size > 0.5;
+  const double z = outer ? 0.5 - 0.5 * size : size * size;
+  const double root = outer ? sqrt(z) : size;
+  const double lost = outer && z > 0 && kFma ? fused(-root, root, z) / (2 * root) : 0.0;
+  return {outer, z, {root, lost}};
+}
+
+inline double asin(double x) {
+  const AsinArgument a = asin_argument(x);
+  const double tail = asin_tail(a.root.high, a.z) + a.root.low;
+  const Sum<double> sum = fast_sum(kHalfPi, -2 * a.root.high);
+  const double outer = sum.high + (sum.low + (kHalfPiLow - 2 * tail));
+  return copysign(a.outer ? outer : a.root.high + tail, x);
+}
+inline double acos(double x) {
+  const AsinArgument a = asin_argument(x);
+  const double tail = asin_tail(a.root.high, a.z) + a.root.low;
+  const double near_one = 2 * (a.root.high + tail);
+  const double near_minus_one = kPi - (2 * a.root.high + (2 * tail - 2 * kHalfPiLow));
+  const double inner = kHalfPi - (copysign(a.root.high, x) + (copysign(tail, x) - kHalfPiLow));
+  const double outer = x < 0 ? near_minus_one : near_one;
+  return a.outer ? outer : inner;
+}
+
+// The larger side scaled near 1 where its square would leave the range.
+inline double hypot(double x, double y) {
+  const double larger = abs(x) > abs(y) ? abs(x) : abs(y);
+  const bool huge = larger > 0x1p500;
+  const bool tiny = larger < 0x1p-450;
+  const double factor = huge ? 0x1p-600 : tiny ? 0x1p600 : 1.0;
+  const double back = huge ? 0x1p600 : tiny ? 0x1p-600 : 1.0;
+  const double a = x * factor;
+  const double b = y * factor;
+  const bool infinite = abs(x) == kInf<double> || abs(y) == kInf<double>;
+  return infinite ? kInf<double> : sqrt(fused(a, a, b * b)) * back;
+}
 
 }  // namespace versant::isa::VERSANT_ISA

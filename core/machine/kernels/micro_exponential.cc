@@ -2,6 +2,7 @@
 #include "machine/kernels/loops.h"
 #include "machine/vecmath_exp.h"
 #include "machine/vecmath_log.h"
+#include "machine/vecmath_pow.h"
 
 namespace versant::isa::VERSANT_ISA {
 
