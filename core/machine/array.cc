@@ -31,9 +31,15 @@ bool is_contiguous(const Dims& sizes, const Dims& strides) {
   return plain;
 }
 
-int64_t checked_numel(const Dims& sizes, size_t itemsize) {
-  if (sizes.size() > kMaxRank)
+namespace {
+void check_rank(const Dims& sizes) {
+  if (sizes.size() > kMaxRank) [[unlikely]]
     fail(ErrorKind::Value, "at most ", kMaxRank, " dimensions are supported, got ", sizes.size());
+}
+}  // namespace
+
+int64_t checked_numel(const Dims& sizes, size_t itemsize) {
+  check_rank(sizes);
   int64_t numel = 1;
   bool overflow = false, zero = false;
   for (const int64_t size : sizes) {
@@ -74,6 +80,7 @@ Array Array::full(const Dims& sizes, DType dtype, Scalar value) {
 }
 
 Array Array::view(Dims sizes, Dims strides, int64_t shift) const {
+  check_rank(sizes);
   Array array;
   array.storage = storage;
   array.data = static_cast<char*>(data) + shift * static_cast<int64_t>(itemsize(dtype));

@@ -5,7 +5,8 @@
 
 namespace versant {
 
-// dst[...] = src[...]; `src` broadcasts to `dst`, and the two do not overlap. Strides may be negative in `src`.
+// dst[...] = src[...]; `src` broadcasts to `dst`, and the two do not overlap. Strides may be negative in
+// `src`.
 void copy_elements(const Array& dst, const Array& src);
 
 // The same for two contiguous arrays of one shape, and zeros for one.

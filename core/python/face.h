@@ -166,7 +166,7 @@ bool init_module_call(PyObject* module);
 extern PyMethodDef autograd_functions[];
 extern PyMethodDef memory_functions[];
 extern PyMethodDef optimizer_functions[];  // gradient_pattern.cc
-PyObject* node_object(Node* node);  // new reference; None for null
+PyObject* node_object(Node* node);         // new reference; None for null
 // The context of a custom function's node, or null; borrowed.
 PyObject* context_of(Node* node);
 // The Generator object's machine part; null when `object` is not one.

@@ -4,8 +4,8 @@ from versant import _core
 
 
 def stats() -> dict[str, int]:
-    """Counters in bytes: live_bytes, peak_bytes, cached_bytes (kept for reuse), system_bytes (taken from the operating
-    system), object_bytes (tensors and tape nodes); and counts: system_calls, allocations."""
+    """Counters of bytes: live_bytes, peak_bytes, cached_bytes (kept for reuse), system_bytes (taken from the
+    operating system), object_bytes (tensors and tape nodes); and numbers of: system_calls, allocations."""
     return _core.memory_stats()
 
 

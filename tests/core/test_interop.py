@@ -1,4 +1,4 @@
-"""Sharing memory with numpy, the buffer protocol and DLPack, in both directions; foreign operands of operators."""
+"""Sharing memory with numpy, the buffer protocol and DLPack, both ways; foreign operands of operators."""
 
 import array
 import ctypes
@@ -166,7 +166,9 @@ def test_numpy_refuses_what_it_cannot_show() -> None:
         vs.ones(2, dtype=vs.bfloat16).numpy()
     x = vs.ones(2, requires_grad=True)
     for call in (lambda: x.numpy(), lambda: np.asarray(x), lambda: np.array(x)):
-        with pytest.raises(RuntimeError, match=r"\[numpy\] can't call numpy\(\) on a tensor that requires grad"):
+        with pytest.raises(
+            RuntimeError, match=r"\[numpy\] can't call numpy\(\) on a tensor that requires grad"
+        ):
             call()
     with vs.no_grad(), pytest.raises(RuntimeError, match="requires grad"):
         np.asarray(x)
@@ -255,8 +257,8 @@ def test_arrays_are_operands_on_either_side() -> None:
     for result, expected in [
         (x + a, x.numpy() + a), (a + x, a + x.numpy()), (a - x, a - x.numpy()), (x / a, x.numpy() / a),
         (a / x, a / x.numpy()), (x @ a, x.numpy() @ a), (a @ x, a @ x.numpy()), (x < a, x.numpy() < a),
-        (a < x, a < x.numpy()), (a == x, a == x.numpy()), (x + a[0], x.numpy() + a[0]), (x + a.T, x.numpy() + a.T),
-        (a[::-1] + x, a[::-1] + x.numpy()),
+        (a < x, a < x.numpy()), (a == x, a == x.numpy()), (x + a[0], x.numpy() + a[0]),
+        (x + a.T, x.numpy() + a.T), (a[::-1] + x, a[::-1] + x.numpy()),
     ]:  # fmt: skip
         assert isinstance(result, vs.Tensor)
         np.testing.assert_allclose(result.numpy(), expected, rtol=1e-6)
@@ -272,7 +274,9 @@ def test_gradients_flow_past_array_operands() -> None:
     assert x.grad.tolist() == [2, 3]
 
 
-@pytest.mark.parametrize("other", ["a", None, [1, 2], {}, 1j, b"ab", object()], ids=lambda o: type(o).__name__)
+@pytest.mark.parametrize(
+    "other", ["a", None, [1, 2], {}, 1j, b"ab", object()], ids=lambda o: type(o).__name__
+)
 def test_other_operands_raise(other) -> None:
     x = vs.ones(2)
     for apply in (lambda: x + other, lambda: other - x, lambda: x @ other, lambda: x.__iadd__(other) + 0):
@@ -372,7 +376,9 @@ def test_frombuffer() -> None:
     assert vs.frombuffer(raw, dtype=vs.float32, requires_grad=True).requires_grad
     with pytest.raises(BufferError):
         raw.append(0)  # the tensor holds the buffer
-    with pytest.raises(TypeError, match=r"\[frombuffer\] expected an object with a buffer such as bytes, got list"):
+    with pytest.raises(
+        TypeError, match=r"\[frombuffer\] expected an object with a buffer such as bytes, got list"
+    ):
         vs.frombuffer([1], dtype=vs.int32)
     with pytest.raises(TypeError, match="dtype"):
         vs.frombuffer(raw)

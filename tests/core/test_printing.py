@@ -1,4 +1,5 @@
 """repr() of tensors: the strings that PyTorch 2.13 prints, but for the name of the module in dtypes."""
+# ruff: noqa: E501
 
 from math import inf, nan
 
@@ -297,18 +298,18 @@ tensor([1., 1.])"""),
 ]
 
 WITH_OPTIONS = [
-    (dict(precision=2), lambda: vs.tensor([1.2345, 100.0]), "tensor([  1.23, 100.00])"),
-    (dict(precision=10), lambda: vs.tensor([1.5, 100.0]), "tensor([  1.5000000000, 100.0000000000])"),
-    (dict(precision=0), lambda: vs.tensor([1.5, 100.0]), "tensor([  2, 100])"),
-    (dict(sci_mode=True), lambda: vs.tensor([1.5, 100.0, 0.0, inf]), "tensor([1.5000e+00, 1.0000e+02, 0.0000e+00,        inf])"),
-    (dict(sci_mode=True), lambda: vs.tensor(0.0), "tensor(0.)"),
-    (dict(sci_mode=False), lambda: vs.tensor([1e10, 1e-10]), "tensor([10000000000.0000,           0.0000])"),
-    (dict(threshold=5), lambda: vs.arange(10), "tensor([0, 1, 2,  ..., 7, 8, 9])"),
-    (dict(threshold=5), lambda: vs.arange(8.0).reshape(2, 4), """\
+    ({"precision": 2}, lambda: vs.tensor([1.2345, 100.0]), "tensor([  1.23, 100.00])"),
+    ({"precision": 10}, lambda: vs.tensor([1.5, 100.0]), "tensor([  1.5000000000, 100.0000000000])"),
+    ({"precision": 0}, lambda: vs.tensor([1.5, 100.0]), "tensor([  2, 100])"),
+    ({"sci_mode": True}, lambda: vs.tensor([1.5, 100.0, 0.0, inf]), "tensor([1.5000e+00, 1.0000e+02, 0.0000e+00,        inf])"),
+    ({"sci_mode": True}, lambda: vs.tensor(0.0), "tensor(0.)"),
+    ({"sci_mode": False}, lambda: vs.tensor([1e10, 1e-10]), "tensor([10000000000.0000,           0.0000])"),
+    ({"threshold": 5}, lambda: vs.arange(10), "tensor([0, 1, 2,  ..., 7, 8, 9])"),
+    ({"threshold": 5}, lambda: vs.arange(8.0).reshape(2, 4), """\
 tensor([[0., 1., 2., 3.],
         [4., 5., 6., 7.]])"""),
-    (dict(threshold=5, edgeitems=1), lambda: vs.arange(10), "tensor([0,  ..., 9])"),
-    (dict(threshold=5, edgeitems=1), lambda: vs.arange(27).reshape(3, 3, 3), """\
+    ({"threshold": 5, "edgeitems": 1}, lambda: vs.arange(10), "tensor([0,  ..., 9])"),
+    ({"threshold": 5, "edgeitems": 1}, lambda: vs.arange(27).reshape(3, 3, 3), """\
 tensor([[[ 0,  ...,  2],
          ...,
          [ 6,  ...,  8]],
@@ -318,24 +319,26 @@ tensor([[[ 0,  ...,  2],
         [[18,  ..., 20],
          ...,
          [24,  ..., 26]]])"""),
-    (dict(linewidth=40), lambda: vs.arange(30), """\
+    ({"threshold": 5, "edgeitems": 0}, lambda: vs.arange(10), "tensor([...], size=(10,))"),
+    ({"threshold": 5, "edgeitems": 0}, lambda: vs.arange(12).reshape(3, 4), "tensor([...], size=(3, 4))"),
+    ({"linewidth": 40}, lambda: vs.arange(30), """\
 tensor([ 0,  1,  2,  3,  4,  5,  6,  7,
          8,  9, 10, 11, 12, 13, 14, 15,
         16, 17, 18, 19, 20, 21, 22, 23,
         24, 25, 26, 27, 28, 29])"""),
-    (dict(linewidth=40), lambda: vs.ones(2, 10) / 3, """\
+    ({"linewidth": 40}, lambda: vs.ones(2, 10) / 3, """\
 tensor([[0.3333, 0.3333, 0.3333, 0.3333,
          0.3333, 0.3333, 0.3333, 0.3333,
          0.3333, 0.3333],
         [0.3333, 0.3333, 0.3333, 0.3333,
          0.3333, 0.3333, 0.3333, 0.3333,
          0.3333, 0.3333]])"""),
-    (dict(linewidth=10), lambda: vs.ones(3) / 3, """\
+    ({"linewidth": 10}, lambda: vs.ones(3) / 3, """\
 tensor([0.3333,
         0.3333,
         0.3333])"""),
-    (dict(profile="short"), lambda: vs.arange(2000.0) / 3, "tensor([0.00e+00, 3.33e-01,  ..., 6.66e+02, 6.66e+02])"),
-    (dict(profile="full", linewidth=200), lambda: vs.arange(1001)[-5:], "tensor([ 996,  997,  998,  999, 1000])"),
+    ({"profile": "short"}, lambda: vs.arange(2000.0) / 3, "tensor([0.00e+00, 3.33e-01,  ..., 6.66e+02, 6.66e+02])"),
+    ({"profile": "full", "linewidth": 200}, lambda: vs.arange(1001)[-5:], "tensor([ 996,  997,  998,  999, 1000])"),
 ]
 # fmt: on
 

@@ -1,7 +1,7 @@
 """Dtype promotion: every pair of dtypes between tensors with axes, tensors without, and Python numbers.
 
-The tables were computed with PyTorch 2.13. One letter stands for a dtype, in the order of CODES; a row is the left
-operand, a column the right one.
+The tables were computed with PyTorch 2.13. One letter stands for a dtype, in the order of CODES; a row is the
+left operand, a column the right one.
 """
 
 import pytest
@@ -13,13 +13,20 @@ CODES = {
     "h": vs.float16, "v": vs.bfloat16, "f": vs.float32, "d": vs.float64,
 }  # fmt: skip
 
-EQUAL_RANKS = "bBcsilhvfd BBssilhvfd cscsilhvfd ssssilhvfd iiiiilhvfd llllllhvfd hhhhhhhffd vvvvvvfvfd fffffffffd dddddddddd"
+EQUAL_RANKS = """
+    bBcsilhvfd BBssilhvfd cscsilhvfd ssssilhvfd iiiiilhvfd
+    llllllhvfd hhhhhhhffd vvvvvvfvfd fffffffffd dddddddddd
+"""
 # A tensor without axes matters only when its kind (bool, integer, floating point) is higher.
-WITHOUT_AXES_RIGHT = (
-    "bBcsilhvfd BBBBBBhvfd cccccchvfd sssssshvfd iiiiiihvfd llllllhvfd hhhhhhhhhh vvvvvvvvvv ffffffffff dddddddddd"
-)
+WITHOUT_AXES_RIGHT = """
+    bBcsilhvfd BBBBBBhvfd cccccchvfd sssssshvfd iiiiiihvfd
+    llllllhvfd hhhhhhhhhh vvvvvvvvvv ffffffffff dddddddddd
+"""
 NUMBERS = {True: "bBcsilhvfd", 3: "lBcsilhvfd", 2.5: "ffffffhvfd"}
-DIVISION = "ffffffhvfd ffffffhvfd ffffffhvfd ffffffhvfd ffffffhvfd ffffffhvfd hhhhhhhffd vvvvvvfvfd fffffffffd dddddddddd"
+DIVISION = """
+    ffffffhvfd ffffffhvfd ffffffhvfd ffffffhvfd ffffffhvfd
+    ffffffhvfd hhhhhhhffd vvvvvvfvfd fffffffffd dddddddddd
+"""
 CAN_CAST = "1111111111 " + "0111111111 " * 5 + "0000001111 " * 4
 
 

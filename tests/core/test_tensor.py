@@ -214,7 +214,9 @@ def test_python_conversions() -> None:
 def test_several_elements_are_no_number(shape) -> None:
     x = vs.ones(shape, dtype=vs.int64)
     for convert in (int, float, lambda t: t.item()):
-        with pytest.raises(ValueError, match=r"\[(int|float|item)\] a tensor of shape .* is no single number"):
+        with pytest.raises(
+            ValueError, match=r"\[(int|float|item)\] a tensor of shape .* is no single number"
+        ):
             convert(x)
         with pytest.raises(RuntimeError):
             convert(x)
@@ -320,7 +322,15 @@ def test_size_and_stride_methods() -> None:
     x = vs.ones(2, 3)
     assert (x.size(), x.size(0), x.size(-1), x.size(dim=1)) == ((2, 3), 2, 3, 3)
     assert (x.stride(), x.stride(0), x.t().stride()) == ((3, 1), 3, (1, 3))
-    assert (x.dim(), x.ndim, x.numel(), x.nelement(), x.itemsize, x.nbytes, x.element_size()) == (2, 2, 6, 6, 4, 24, 4)
+    assert (x.dim(), x.ndim, x.numel(), x.nelement(), x.itemsize, x.nbytes, x.element_size()) == (
+        2,
+        2,
+        6,
+        6,
+        4,
+        24,
+        4,
+    )
     assert (x.T.shape, x.mT.shape, x.H.shape) == ((3, 2), (3, 2), (3, 2))
     assert x[1:].storage_offset() == 3
     assert x[1:].data_ptr() == x.data_ptr() + 12
@@ -337,7 +347,11 @@ def test_dtypes() -> None:
         vs.float32, vs.float64, vs.float16, vs.int64, vs.int32, vs.int16
     )  # fmt: skip
     assert (vs.int8.is_signed, vs.uint8.is_signed, vs.bool.is_signed) == (True, False, False)
-    assert (vs.bfloat16.itemsize, vs.bfloat16.is_floating_point, vs.int64.is_floating_point) == (2, True, False)
+    assert (vs.bfloat16.itemsize, vs.bfloat16.is_floating_point, vs.int64.is_floating_point) == (
+        2,
+        True,
+        False,
+    )
     assert copy.deepcopy(vs.int8) is vs.int8
     assert pickle.loads(pickle.dumps(vs.bfloat16)) is vs.bfloat16
     assert len({vs.float32, vs.float, vs.float64}) == 2
@@ -352,7 +366,11 @@ def test_to_and_type() -> None:
     assert x.to("cpu", vs.int32).dtype is x.int().dtype is x.to(dtype=vs.int32).dtype is vs.int32
     assert x.to(vs.ones(1, dtype=vs.int8)).dtype is vs.int8
     assert x.to(float).dtype is vs.float64
-    assert (x.type(), x.long().type(), x.type(vs.half).dtype) == ("versant.FloatTensor", "versant.LongTensor", vs.half)
+    assert (x.type(), x.long().type(), x.type(vs.half).dtype) == (
+        "versant.FloatTensor",
+        "versant.LongTensor",
+        vs.half,
+    )
     with pytest.raises(TypeError, match=r"\[to\] expected a dtype, a device or a tensor, got float"):
         x.to(3.5)
     with pytest.raises(RuntimeError, match=r"\[device\] this build runs on 'cpu', got 'cuda'"):
@@ -387,7 +405,12 @@ def test_finfo() -> None:
 
 
 def test_iinfo() -> None:
-    for dtype, numpy_type in [(vs.uint8, np.uint8), (vs.int8, np.int8), (vs.int16, np.int16), (vs.int64, np.int64)]:
+    for dtype, numpy_type in [
+        (vs.uint8, np.uint8),
+        (vs.int8, np.int8),
+        (vs.int16, np.int16),
+        (vs.int64, np.int64),
+    ]:
         ours, theirs = vs.iinfo(dtype), np.iinfo(numpy_type)
         assert (ours.bits, ours.min, ours.max) == (theirs.bits, theirs.min, theirs.max)
     assert repr(vs.iinfo(vs.int8)) == "iinfo(min=-128, max=127, dtype=int8)"
@@ -411,7 +434,9 @@ def test_default_dtype() -> None:
 # --- copies and pickles -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", [vs.bool, vs.uint8, vs.int64, vs.float16, vs.bfloat16, vs.float32, vs.float64], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [vs.bool, vs.uint8, vs.int64, vs.float16, vs.bfloat16, vs.float32, vs.float64], ids=str
+)
 @pytest.mark.parametrize("shape", [(), (0,), (2, 0), (3,), (2, 3, 4), (100,)], ids=str)
 def test_pickles_come_back(shape, dtype) -> None:
     x = (vs.arange(24 if shape == (2, 3, 4) else math.prod(shape)) % 2).reshape(shape).to(dtype)
@@ -535,14 +560,17 @@ def test_cycles_are_collected(tie) -> None:
 
 
 def test_cycles_through_hooks_and_gradients_are_collected() -> None:
-    x = vs.ones(2, requires_grad=True)
-    x.register_hook(lambda g: x.detach() * g)
+    def hooked() -> vs.Tensor:
+        x = vs.ones(2, requires_grad=True)
+        x.register_hook(lambda g: x.detach() * g)
+        return x
+
     y = vs.ones(2, requires_grad=True)
     y.grad = vs.ones(2)
     y.grad.owner = y
     y.label = "y"
-    refs = [weakref.ref(x), weakref.ref(y)]
-    del x, y
+    refs = [weakref.ref(hooked()), weakref.ref(y)]
+    del y
     gc.collect()
     assert [ref() for ref in refs] == [None, None]
 

@@ -14,7 +14,8 @@ def test_machine_and_package_have_one_version() -> None:
 
 def test_import_loads_one_onednn_and_one_openmp() -> None:
     code = "import versant; print(open('/proc/self/maps').read())"
-    maps = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True).stdout
+    run = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    maps = run.stdout
     for library in ("libdnnl", "libgomp"):
         assert len(set(re.findall(rf"/\S*{library}\S*", maps))) <= 1, library
     assert not re.search(r"/lib(iomp5|omp|tbb)\.so", maps)

@@ -79,6 +79,7 @@ class MaxPool2d(_Pool2d):
         except ShapeError:
             self._expect(x)
             raise
+        return result
 
     def extra_repr(self) -> str:
         return super().extra_repr() + f", dilation={self.dilation}, ceil_mode={self.ceil_mode}"

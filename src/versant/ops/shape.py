@@ -363,7 +363,8 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of at most `chunks` consecutive parts of an axis, as equal as can be."""
     if chunks <= 0:
         raise ValueError(f"[chunk] expected a positive number of chunks, got {chunks}")
-    return split(input, -(-input.shape[dim] // chunks), dim)
+    dim = axis_of(input.dim(), dim, "chunk")
+    return split(input, -(-input.size(dim) // chunks), dim)
 
 
 @composite(
@@ -372,7 +373,8 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 )
 def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views of parts of an axis: that many, nearly equal ones, or between these indices."""
-    length = input.shape[dim]
+    dim = axis_of(input.dim(), dim, "tensor_split")
+    length = input.size(dim)
     if isinstance(indices_or_sections, int):
         n = indices_or_sections
         if n <= 0:
@@ -387,4 +389,4 @@ def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int], dim: i
 )
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of all indices of an axis."""
-    return tuple(select(input, dim, i) for i in range(input.shape[dim]))
+    return tuple(select(input, dim, i) for i in range(input.size(dim)))

@@ -278,7 +278,7 @@ def share_memory_(self: Tensor) -> Tensor:
 
 def install() -> None:
     """Gives Tensor these methods."""
-    own = [
+    own: list[Callable[..., Any]] = [
         to, type, type_as, cpu, numpy, __array__, __array_wrap__, __dlpack__, __dlpack_device__, __iter__,
         __reversed__, __contains__, __format__, __repr__, __reduce_ex__, __copy__, __deepcopy__,
         register_hook, register_post_accumulate_grad_hook, retain_grad, is_contiguous, is_same_size,

@@ -123,7 +123,9 @@ def _block(tensor: Tensor, indent: int, summarise: bool, formatter: _Formatter) 
         return _vector(tensor, indent, summarise, formatter)
     edge = options.edgeitems
     size = tensor.shape[0]
-    if summarise and size > 2 * edge:
+    if summarise and not edge:
+        rows = ["..."]
+    elif summarise and size > 2 * edge:
         rows = [_block(tensor[i], indent + 1, summarise, formatter) for i in range(edge)]
         rows.append("...")
         rows += [_block(tensor[i], indent + 1, summarise, formatter) for i in range(size - edge, size)]
@@ -147,7 +149,7 @@ def represent(tensor: Tensor, kind: str | None = None) -> str:
             formatter = _Formatter(_shown(plain, summarise), plain.is_floating_point())
             body = _block(plain, len(prefix), summarise, formatter)
     suffixes = []
-    if plain.numel() == 0 and plain.dim() != 1:
+    if (plain.numel() == 0 and plain.dim() != 1) or (summarise and not options.edgeitems):
         suffixes.append(f"size={tuple(plain.shape)}")
     usual = (_core.get_default_dtype(), _core.int64, _core.bool)
     if plain.dtype not in usual or (plain.numel() == 0 and plain.dtype is not _core.get_default_dtype()):
