@@ -20,7 +20,8 @@ from machine import ROOT
 
 IMPORTS = {"versant": "import versant as m", "torch": "import torch as m", "tf": "import tensorflow as m"}
 FIRST_OP = "m.ones([1]) + m.ones([1])"
-BARE = f"import sys; sys.path.append({str(ROOT / "src")!r})"  # where a versant that was built in place is found
+SOURCES = str(ROOT / "src")  # where a versant that was built in place is found
+BARE = f"import sys; sys.path.append({SOURCES!r})"
 
 # Sizes in bytes: the imported package's folder, and its distribution with all that it requires.
 SIZES = """

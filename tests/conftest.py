@@ -1,6 +1,10 @@
-"""Settings of every test: hypothesis measures no time, for other processes share the machine."""
+"""Settings of every test: hypothesis measures no time, for other processes share the machine.
+
+A run draws the examples that every run draws; `pytest --hypothesis-profile=explore` draws others each time.
+"""
 
 from hypothesis import settings
 
 settings.register_profile("versant", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
 settings.load_profile("versant")

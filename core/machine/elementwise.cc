@@ -200,7 +200,14 @@ ElementwiseNode* record(ElementwiseOp& op, std::span<const Input> inputs, Tensor
 // Runs the program of `op` over the inputs into `out`.
 void compute(ElementwiseOp& op, std::span<const Input> inputs, const Array& out, DType common) {
   Uninitialised<Operand, kMaxInputs> operands;
-  for (size_t i = 0; i < inputs.size(); ++i) operands[i] = {inputs[i].tensor, inputs[i].scalar};
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const Tensor* tensor = inputs[i].tensor;
+    operands[i] = {tensor, inputs[i].scalar};
+    // An integer without axes takes the dtype of the others, and wraps where that lacks its value.
+    if (tensor && tensor->dtype != common && tensor->rank() == 0 && op.promotes >> i & 1 &&
+        compute_of(common) == Compute::I64)
+      operands[i] = {nullptr, item(tensor->to_dtype(common))};
+  }
   const Array* outputs[1] = {&out};
   run_program(op.forward, compute_of(common), operands.first(inputs.size()), outputs, out.sizes, common,
               op.name.c_str());

@@ -49,14 +49,19 @@ def items(draw, sizes, advanced, common):
 
 @st.composite
 def subscripts(draw, shape):
-    """A key that numpy and PyTorch read alike: numpy counts integers beside index arrays among the arrays."""
+    """A key that numpy and PyTorch read alike.
+
+    They differ on integers beside index arrays, which numpy counts among the arrays, and on an ellipsis that stands
+    for no axis, which in numpy keeps the arrays on its sides apart.
+    """
     advanced = draw(st.booleans())
     common = draw(hnp.array_shapes(min_dims=0, max_dims=2, min_side=1, max_side=3))
     front = draw(st.integers(0, len(shape)))
     back = draw(st.integers(0, len(shape) - front))
     key = draw(items(shape[:front], advanced, common))
     if back or draw(st.booleans()):
-        key += [Ellipsis, *draw(items(shape[len(shape) - back :], advanced, common))]
+        ellipsis = [] if advanced and front + back == len(shape) else [Ellipsis]
+        key += [*ellipsis, *draw(items(shape[len(shape) - back :], advanced, common))]
     return tuple(key)
 
 
