@@ -51,8 +51,8 @@ def items(draw, sizes, advanced, common):
 def subscripts(draw, shape):
     """A key that numpy and PyTorch read alike.
 
-    They differ on integers beside index arrays, which numpy counts among the arrays, and on an ellipsis that stands
-    for no axis, which in numpy keeps the arrays on its sides apart.
+    They differ on integers beside index arrays, which numpy counts among the arrays, and on an ellipsis that
+    stands for no axis, which in numpy keeps the arrays on its sides apart.
     """
     advanced = draw(st.booleans())
     common = draw(hnp.array_shapes(min_dims=0, max_dims=2, min_side=1, max_side=3))
