@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
 
 #include "machine/error.h"
 #include "machine/lock.h"
@@ -13,12 +17,39 @@ namespace versant {
 LockHooks lock_hooks;
 
 namespace {
+
+using Clock = std::chrono::steady_clock;
+
 std::atomic<bool> issuing{false};
 int threads = 0;
+
+// Waiting for a thread that the system has put aside. Below this a wait is the end of an uneven region.
+constexpr Clock::duration kLate = std::chrono::microseconds(200);
+// After such a wait the loops stay serial for this many times as long, so that a machine that others use too
+// costs a tenth at most.
+constexpr int kRest = 10;
+Clock::time_point serial_until;  // of the issuing thread
+
+// The processors that a control group grants this process (a container's limit), rounded up; 0 for no limit.
+int granted_processors() {
+  double quota = -1, period = 0;
+  if (std::ifstream file("/sys/fs/cgroup/cpu.max"); file) {
+    file >> quota >> period;  // "max 100000" leaves both unread
+  } else {
+    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") >> quota;
+    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
+  }
+  return quota > 0 && period > 0 ? static_cast<int>(std::ceil(quota / period)) : 0;
+}
+
 }  // namespace
 
 int num_threads() {
-  if (threads == 0) threads = omp_get_max_threads();
+  if (threads == 0) {
+    threads = omp_get_max_threads();
+    const int granted = granted_processors();
+    if (granted && granted < threads && !std::getenv("OMP_NUM_THREADS")) set_num_threads(granted);
+  }
   return threads;
 }
 
@@ -35,13 +66,25 @@ void detail::parallel_for(int64_t count, int64_t grain, Body body, void* context
     body(context, 0, count);
     return;
   }
+  const Clock::time_point start = Clock::now();
+  if (start < serial_until) {
+    body(context, 0, count);
+    issuing.store(false);
+    return;
+  }
   const int64_t piece = (count + pieces - 1) / pieces;
+  Clock::time_point done;
 #pragma omp parallel num_threads(static_cast <int>(pieces))
   {
-    const int64_t begin = omp_get_thread_num() * piece;
+    const int thread = omp_get_thread_num();
+    const int64_t begin = thread * piece;
     const int64_t end = std::min(count, begin + piece);
     if (begin < end) body(context, begin, end);
+    if (thread == 0) done = Clock::now();
   }
+  const Clock::time_point finish = Clock::now();
+  const Clock::duration waited = finish - done;
+  if (waited > kLate && waited > done - start) serial_until = finish + kRest * waited;
   issuing.store(false);
 }
 

@@ -1,4 +1,6 @@
-// Parallel loops over a fixed partition, on the one OpenMP runtime of the process.
+// Parallel loops over a fixed partition, on the one OpenMP runtime of the process. Where the threads of a
+// region wait for one that the system has put aside, because other processes want the processors too, the
+// next loops stay serial for a while.
 #pragma once
 
 #include <cstdint>

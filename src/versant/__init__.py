@@ -12,6 +12,8 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
+from versant import _openmp as _openmp  # isort: split
+
 from versant import _core
 from versant._core import (
     AxisError,

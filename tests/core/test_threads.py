@@ -1,8 +1,13 @@
 """Several Python threads on the tape."""
 
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 import versant as vs
 
@@ -198,3 +203,17 @@ def test_saved_values_freed_by_another_thread_during_a_kernel():
         in_threads(2, work)
         assert np.isfinite(x.grad.numpy()).all()
     assert all("second time" in message for message in messages)
+
+
+@pytest.mark.parametrize(("variables", "count"), [({"OMP_NUM_THREADS": "3"}, 3), ({}, None)])
+def test_threads_at_the_start(variables: dict[str, str], count: int | None) -> None:
+    code = "import os, versant; print(versant.get_num_threads(), 'GOMP_SPINCOUNT' in os.environ)"
+    plain = {key: value for key, value in os.environ.items() if not key.startswith(("OMP_", "GOMP_"))}
+    path = {"PYTHONPATH": str(Path(vs.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=plain | path | variables, capture_output=True, text=True, check=True
+    )
+    threads, left = done.stdout.split()
+    assert 1 <= int(threads) <= (count or len(os.sched_getaffinity(0)))
+    assert count is None or int(threads) == count
+    assert left == "False"
