@@ -198,7 +198,7 @@ ElementwiseNode* record(ElementwiseOp& op, std::span<const Input> inputs, Tensor
 }
 
 // Runs the program of `op` over the inputs into `out`.
-void compute(ElementwiseOp& op, std::span<const Input> inputs, const Array& out, DType common) {
+void compute(const ElementwiseOp& op, std::span<const Input> inputs, const Array& out, DType common) {
   Uninitialised<Operand, kMaxInputs> operands;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Tensor* tensor = inputs[i].tensor;
@@ -269,6 +269,41 @@ Array allocate_result(const ElementwiseOp& op, std::span<const Input> inputs, co
   return Array::empty(sizes, dtype);
 }
 
+// The result of a small op of one instruction on tensors of one plain layout and one dtype, which needs no
+// promotion, no broadcasting and no tiles. Null for all others.
+TensorRef apply_single(const ElementwiseOp& op, std::span<const Input> inputs) {
+  constexpr int64_t kSmall = 256;
+  if (!op.forward.single || inputs.size() > 3 || op.n_parameters ||
+      (op.rule != DTypeRule::Promote && op.rule != DTypeRule::Float))
+    return {};
+  const Tensor* first = inputs[0].tensor;
+  if (!first || !first->contiguous || first->numel > kSmall) return {};
+  const DType dtype = first->dtype;
+  if (dtype != DType::Float32 && dtype != DType::Float64) return {};
+  const Compute compute = dtype == DType::Float32 ? Compute::F32 : Compute::F64;
+  if (!op.forward.supported[static_cast<int>(compute)]) return {};
+  const void* data[3] = {first->data};
+  for (size_t i = 1; i < inputs.size(); ++i) {
+    const Tensor* tensor = inputs[i].tensor;
+    if (!tensor || tensor->dtype != dtype || !tensor->contiguous || tensor->sizes != first->sizes) return {};
+    data[i] = tensor->data;
+  }
+  TensorRef result = Tensor::make_like(*first, dtype);
+  const Instruction& instruction = op.forward.code[0];
+  kernels->micro_of(instruction.micro, compute)(result->data, data[instruction.a], data[instruction.b],
+                                                data[instruction.c], first->numel);
+  return result;
+}
+
+// The result of any other.
+TensorRef apply_general(const ElementwiseOp& op, std::span<const Input> inputs, DType dtype, DType common) {
+  const Tensor* like = common_layout(op, inputs);
+  TensorRef result = like ? Tensor::make_like(*like, dtype)
+                          : Tensor::make(allocate_result(op, inputs, result_sizes(op, inputs), dtype));
+  compute(op, inputs, *result, common);
+  return result;
+}
+
 }  // namespace
 
 DType result_dtype(const ElementwiseOp& op, std::span<const Input> inputs, DType* common) {
@@ -332,14 +367,14 @@ TensorRef apply(ElementwiseOp& op, std::span<const Input> inputs) {
         return apply(*special, inputs.first(1));
     }
   }
-  DType common;
-  const DType dtype = result_dtype(op, inputs, &common);
-  if (common == DType::Bool && op.on_bool) return apply(*op.on_bool, inputs);
-  check_supported(op, common);
-  const Tensor* like = common_layout(op, inputs);
-  TensorRef result = like ? Tensor::make_like(*like, dtype)
-                          : Tensor::make(allocate_result(op, inputs, result_sizes(op, inputs), dtype));
-  compute(op, inputs, *result, common);
+  TensorRef result = apply_single(op, inputs);
+  if (!result) {
+    DType common;
+    const DType dtype = result_dtype(op, inputs, &common);
+    if (common == DType::Bool && op.on_bool) return apply(*op.on_bool, inputs);
+    check_supported(op, common);
+    result = apply_general(op, inputs, dtype, common);
+  }
   if (modes.grad) {
     if (Node* node = record(op, inputs, *result, false)) result->node = Ref<Node>::steal(node);
   }

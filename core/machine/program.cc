@@ -51,6 +51,7 @@ void Program::finish() {
       fail(ErrorKind::Value, "[program] output register ", int{output}, " does not exist");
     last_use[output] = registers;  // lives to the end
   }
+  single = code.size() == 1 && constants.empty() && outputs.size() == 1 && outputs[0] == first;
   for (size_t compute = 0; compute < kComputeCount; ++compute) {
     supported[compute] = true;
     for (const Instruction& instruction : code)

@@ -38,6 +38,7 @@ struct Program {
   std::vector<int16_t> slot;
   int n_slots = 0;
   bool divides = false;
+  bool single = false;                 // one instruction over the inputs, and its result
   bool supported[kComputeCount] = {};  // there are kernels for every instruction
 };
 
