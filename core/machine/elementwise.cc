@@ -269,24 +269,38 @@ Array allocate_result(const ElementwiseOp& op, std::span<const Input> inputs, co
   return Array::empty(sizes, dtype);
 }
 
-// The result of a small op of one instruction on tensors of one plain layout and one dtype, which needs no
-// promotion, no broadcasting and no tiles. Null for all others.
+[[gnu::noinline]] void fill_tile(char* tile, const Scalar& number, Compute compute, int64_t n) {
+  const double value = number.as_double();
+  if (compute == Compute::F32)
+    std::fill_n(reinterpret_cast<float*>(tile), n, static_cast<float>(value));
+  else
+    std::fill_n(reinterpret_cast<double*>(tile), n, value);
+}
+
+// The result of a small op of one instruction on tensors of one plain layout and one dtype, and numbers,
+// which needs no promotion, no broadcasting and no plan of tiles. Null for all others.
 TensorRef apply_single(const ElementwiseOp& op, std::span<const Input> inputs) {
   constexpr int64_t kSmall = 256;
-  if (!op.forward.single || inputs.size() > 3 || op.n_parameters ||
+  if (!op.forward.single || inputs.size() > 3 ||
       (op.rule != DTypeRule::Promote && op.rule != DTypeRule::Float))
     return {};
-  const Tensor* first = inputs[0].tensor;
+  const Tensor* first = inputs[0].tensor ? inputs[0].tensor : inputs.back().tensor;
   if (!first || !first->contiguous || first->numel > kSmall) return {};
   const DType dtype = first->dtype;
   if (dtype != DType::Float32 && dtype != DType::Float64) return {};
   const Compute compute = dtype == DType::Float32 ? Compute::F32 : Compute::F64;
   if (!op.forward.supported[static_cast<int>(compute)]) return {};
-  const void* data[3] = {first->data};
-  for (size_t i = 1; i < inputs.size(); ++i) {
-    const Tensor* tensor = inputs[i].tensor;
-    if (!tensor || tensor->dtype != dtype || !tensor->contiguous || tensor->sizes != first->sizes) return {};
-    data[i] = tensor->data;
+  alignas(64) char numbers[2][kSmall * sizeof(double)];
+  int n_numbers = 0;
+  const void* data[3];
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (const Tensor* tensor = inputs[i].tensor) {
+      if (tensor->dtype != dtype || !tensor->contiguous || tensor->sizes != first->sizes) return {};
+      data[i] = tensor->data;
+    } else {
+      data[i] = numbers[n_numbers];
+      fill_tile(numbers[n_numbers++], inputs[i].scalar, compute, first->numel);
+    }
   }
   TensorRef result = Tensor::make_like(*first, dtype);
   const Instruction& instruction = op.forward.code[0];
