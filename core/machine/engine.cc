@@ -24,6 +24,7 @@ struct Entry {
   bool queued = false;
   bool needed = true;     // on a way to a target
   bool captured = false;  // some target is an output of this node
+  uint32_t awaited = 0;   // edges still to come to a leaf with hooks
 
   TensorRef& grad(uint32_t nr) {
     if (nr == 0) return first;
@@ -122,6 +123,33 @@ class Task {
     }
   }
 
+  // Counts the edges to every leaf with hooks, so that these run as soon as the leaf's gradient is whole and
+  // may consume it. Other leaves get theirs at the end: nobody can tell.
+  void await_hooked_leaves(std::span<const Edge> roots) {
+    awaits_ = true;
+    std::vector<uint32_t> found;
+    auto visit = [&](Node* node) {
+      const size_t before = entries_.size();
+      const uint32_t slot = slot_of(node);
+      if (entries_.size() > before) found.push_back(slot);
+      if (node->is_leaf()) ++entries_[slot].awaited;
+    };
+    for (const Edge& root : roots)
+      if (root.node) visit(root.node.get());
+    for (size_t i = 0; i < found.size(); ++i) {
+      Node* node = entries_[found[i]].node.get();
+      for (int k = 0; k < node->n_edges; ++k)
+        if (Node* next = node->edges()[k].node.get()) visit(next);
+    }
+  }
+
+  // One edge to `node` is done with, whether or not it carried a gradient.
+  void arrived(Node* node) {
+    if (!node->is_leaf()) return;
+    const uint32_t slot = slot_of(node);
+    if (--entries_[slot].awaited == 0 && node->hooks && entries_[slot].queued) step(slot);
+  }
+
   void run() {
     uint32_t steps = 0;
     while (!heap_.empty()) {
@@ -131,7 +159,8 @@ class Task {
       step(slot);
       if (++steps % kYieldEvery == 0) Unlocked yield;
     }
-    for (size_t i = 0; i < leaves_.size(); ++i) step(leaves_[i]);
+    for (size_t i = 0; i < leaves_.size(); ++i)
+      if (entries_[leaves_[i]].queued) step(leaves_[i]);
   }
 
   std::vector<TensorRef>& captured() { return captured_; }
@@ -230,11 +259,16 @@ class Task {
     for (int k = 0; k < node.n_edges; ++k)
       if (inputs[k] && edges[k].node) deliver(edges[k].node.get(), edges[k].nr, std::move(inputs[k]));
     if (!options_.keep_graph) node.release_saved();
+    if (awaits_) [[unlikely]] {
+      for (int k = 0; k < node.n_edges; ++k)
+        if (edges[k].node) arrived(edges[k].node.get());
+    }
   }
 
   Options options_;
   uint64_t id_;
   bool pruned_ = false;
+  bool awaits_ = false;
   std::span<const Edge> targets_;
   std::vector<TensorRef> captured_;
   std::vector<Entry> entries_;
@@ -280,6 +314,7 @@ void backward(std::span<Tensor* const> roots, std::span<TensorRef> weights, Opti
   GradMode mode(options.create_graph);
   Task task(options);
   const std::vector<Edge> edges = edges_of(roots);
+  if (hooked_leaves > 0) task.await_hooked_leaves(edges);
   start(task, roots, weights, edges);
   task.run();
 }
@@ -298,12 +333,22 @@ std::vector<TensorRef> gradients(std::span<Tensor* const> roots, std::span<Tenso
 
 void accumulate(Tensor& tensor, TensorRef grad) {
   if (!tensor.grad) {
-    const bool ours = grad->refs == 1 && grad->storage->refs == 1 && grad->is_dense();
-    tensor.grad = ours ? std::move(grad) : ops::clone(*grad);
+    // In the layout of the tensor, so that the two can be viewed alike.
+    const bool ours = grad->refs == 1 && grad->storage->refs == 1;
+    const bool alike = (grad->contiguous && tensor.contiguous) || grad->strides == tensor.strides;
+    if (ours && alike && grad->is_dense()) {
+      tensor.grad = std::move(grad);
+    } else if (modes.grad) {
+      tensor.grad = ops::clone(*grad);
+    } else {
+      tensor.grad = Tensor::make(Array::empty_like_layout(tensor, grad->dtype));
+      copy_into(*tensor.grad, *grad);
+    }
   } else if (modes.grad) {
     tensor.grad = ops::add(*tensor.grad, *grad);
   } else {
-    ops::add_(*tensor.grad, *grad);
+    const TensorRef sum = tensor.grad;  // another thread may drop it meanwhile
+    ops::add_(*sum, *grad);
   }
 }
 

@@ -43,7 +43,9 @@ struct CopySlicesNode final : Node {
   }
   std::string name() const override { return "CopySlices(" + inner->name() + ")"; }
   Edge* edges() override { return edges_.data(); }
+  // Gradients of gradients reach the inner node on their own way too, later in the same pass.
   void release_saved() override {
+    if (inner->refs > 1) return;
     inner->release_saved();
     released = inner->released;
   }
@@ -114,7 +116,7 @@ void check_in_place(Tensor& tensor, const char* op) {
          "] a leaf Variable that requires grad is being used in an in-place operation; wrap the change in "
          "no_grad()");
   }
-  if (tensor.view && tensor.view->base->node && tensor.view->base->is_leaf()) {
+  if (tensor.view && tensor.node && (!tensor.view->base->node || tensor.view->base->is_leaf())) {
     fail(ErrorKind::Runtime, "[", op,
          "] a view of a leaf Variable that requires grad is being used in an in-place operation; wrap the "
          "change in no_grad()");

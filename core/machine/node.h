@@ -49,6 +49,7 @@ struct HookTableHooks {
   void (*destroy)(HookTable*) = nullptr;
 };
 extern HookTableHooks hook_table_hooks;
+extern int64_t hooked_leaves;  // leaf nodes that have a table
 
 struct Node {
   int64_t refs = 0;

@@ -105,12 +105,26 @@ void* at(const Item& item, int list, int64_t element) {
   return static_cast<char*>(item.data[list]) + element * (item.wide ? 8 : 4);
 }
 
-// The gradients given, or those of the parameters themselves, which `own` then holds.
-std::span<Tensor* const> gradients(const Args& a, std::vector<Tensor*>& own) {
-  if (!a.none(1)) return a.tensors(1);
-  for (Tensor* param : a.tensors(0)) own.push_back(param ? param->grad.get() : nullptr);
-  return own;
-}
+// The gradients given, or those of the parameters themselves. Holds them: another thread may drop a gradient.
+struct Gradients {
+  explicit Gradients(const Args& a) {
+    if (!a.none(1)) {
+      tensors = a.tensors(1);
+      return;
+    }
+    for (Tensor* param : a.tensors(0)) {
+      held.push_back(param ? param->grad : TensorRef());
+      own.push_back(held.back().get());
+    }
+    tensors = own;
+  }
+  Gradients(const Gradients&) = delete;
+  std::span<Tensor* const> tensors;
+
+ private:
+  std::vector<TensorRef> held;
+  std::vector<Tensor*> own;
+};
 
 // params, grads, momenta, lr, momentum, dampening, weight_decay, nesterov, maximize, first_step
 Result sgd_step(Args& a) {
@@ -122,8 +136,8 @@ Result sgd_step(Args& a) {
   step.nesterov = a.flag(7);
   step.gradient = a.flag(8) ? -1 : 1;
   step.first = a.flag(9);
-  std::vector<Tensor*> own;
-  const std::span<Tensor* const> lists[] = {a.tensors(0), gradients(a, own), a.tensors(2)};
+  const Gradients gradients(a);
+  const std::span<Tensor* const> lists[] = {a.tensors(0), gradients.tensors, a.tensors(2)};
   if (step.momentum != 0 && lists[2].size() != lists[0].size())
     fail(ErrorKind::Value, "[sgd_step] momentum needs a buffer for each parameter");
   Update update("sgd_step", lists);
@@ -151,8 +165,8 @@ Result adam_step(Args& a) {
   else
     step.weight_decay = weight_decay;
   step.gradient = a.flag(12) ? -1 : 1;
-  std::vector<Tensor*> own;
-  const std::span<Tensor* const> lists[] = {a.tensors(0), gradients(a, own), a.tensors(2), a.tensors(3),
+  const Gradients gradients(a);
+  const std::span<Tensor* const> lists[] = {a.tensors(0), gradients.tensors, a.tensors(2), a.tensors(3),
                                             a.tensors(4)};
   if (lists[2].size() != lists[0].size() || lists[3].size() != lists[0].size())
     fail(ErrorKind::Value, "[adam_step] expected exp_avg and exp_avg_sq for each parameter");

@@ -14,8 +14,6 @@
 
 namespace versant {
 
-LockHooks lock_hooks;
-
 namespace {
 
 using Clock = std::chrono::steady_clock;

@@ -119,7 +119,8 @@ TensorRef repeat_axis(Tensor& x, int axis, int64_t repeats) {
     fail(ErrorKind::Shape, "[repeat_interleave] the size of dimension ", axis, " overflows");
   TensorRef spaced = ops::unsqueeze(x, axis + 1);
   TensorRef expanded = ops::expand(*spaced, wide);
-  return ops::reshape(*expanded, sizes);
+  TensorRef result = ops::reshape(*expanded, sizes);
+  return result->storage.get() == x.storage.get() ? ops::clone(*result) : result;
 }
 
 }  // namespace

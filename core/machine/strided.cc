@@ -69,22 +69,21 @@ struct WindowRead final : Primitive {
 struct WindowAdd final : Primitive {
   const char* name() const override { return "window_add"; }
   void run(Run& run) const override {
-    Canvas canvas(unpack(run.attributes), run.in[0]->dtype);
+    const DType dtype = run.in[0]->dtype;
+    const DType compute = dtype == DType::Float64 ? dtype : DType::Float32;
+    Canvas canvas(unpack(run.attributes), compute);
     // Element by element, because the view may meet a location more than once.
-    const Array from = run.in[0]->to_contiguous();
+    const Array from = run.in[0]->to_dtype(compute).to_contiguous();
     accumulate(canvas.view, from);
-    run.out[0] = packed(canvas.base);
+    run.out[0] = packed(canvas.base).to_dtype(dtype);
   }
   void vjp(Vjp& vjp) const override;
 
   static void accumulate(const Array& to, const Array& from) {
     if (from.dtype == DType::Float64)
       add<double>(to, from);
-    else if (from.dtype == DType::Float32)
-      add<float>(to, from);
     else
-      fail(ErrorKind::DType, "[window_add] gradients must be float32 or float64, got ",
-           versant::name(from.dtype));
+      add<float>(to, from);
   }
   template <typename T>
   static void add(const Array& to, const Array& from) {

@@ -142,7 +142,17 @@ struct AsStrided final : View {
     run.out[0] = run.in[0]->view(window.view_sizes, window.view_strides, window.shift);
   }
   void vjp(Vjp& vjp) const override {
-    vjp.set(0, window_add(*vjp.grad(), unpack(vjp.attributes().ints, vjp.input_sizes(0).size())));
+    const Window window = unpack(vjp.attributes().ints, vjp.input_sizes(0).size());
+    TensorRef grad = window_add(*vjp.grad(), window);
+    // Elements of the input that share memory share its gradient in equal parts.
+    int64_t sharing = 1;
+    for (int d = 0; d < window.base_sizes.size(); ++d)
+      if (window.base_strides[d] == 0) sharing *= std::max<int64_t>(1, window.base_sizes[d]);
+    if (sharing > 1) {
+      TensorRef part = full(Dims{}, grad->dtype, Scalar::of(1.0 / static_cast<double>(sharing)));
+      grad = mul(*grad, *part);
+    }
+    vjp.set(0, std::move(grad));
   }
   static Window unpack(const Dims& a, int base_rank) {
     Window w;
@@ -157,6 +167,51 @@ struct AsStrided final : View {
   }
 };
 
+// A window whose elements are named by indices of the input and not by memory: the gradient reads the input
+// as if it were row-major, so that axes of stride 0 stay apart. ints: as AsStrided, then shift and strides on
+// a row-major input.
+struct Pattern final : View {
+  explicit Pattern(const char* name) : name_(name) {}
+  const char* name() const override { return name_; }
+  void run(Run& run) const override {
+    const Dims& a = run.attributes.ints;
+    const int n = static_cast<int>(a[1]);
+    run.out[0] = run.in[0]->view(part(a, 2, n), part(a, 2 + n, n), a[0]);
+  }
+  void vjp(Vjp& vjp) const override {
+    const Dims& a = vjp.attributes().ints;
+    const int n = static_cast<int>(a[1]);
+    Window window;
+    window.base_sizes = vjp.input_sizes(0);
+    window.base_strides = contiguous_strides(window.base_sizes);
+    window.view_sizes = part(a, 2, n);
+    window.view_strides = part(a, 3 + 2 * n, n);
+    window.shift = a[2 + 2 * n];
+    vjp.set(0, window_add(*vjp.grad(), window));
+  }
+  // `geometry(strides)`: shift, sizes and strides of the window on an input of these strides.
+  template <typename Geometry>
+  static Attributes pack(const Tensor& x, Geometry&& geometry) {
+    const Window real = geometry(x.strides), row_major = geometry(contiguous_strides(x.sizes));
+    Attributes a;
+    a.ints.push_back(real.shift);
+    a.ints.push_back(real.view_sizes.size());
+    for (const Dims* dims : {&real.view_sizes, &real.view_strides})
+      for (const int64_t v : *dims) a.ints.push_back(v);
+    a.ints.push_back(row_major.shift);
+    for (const int64_t v : row_major.view_strides) a.ints.push_back(v);
+    return a;
+  }
+
+ private:
+  static Dims part(const Dims& a, int begin, int count) {
+    return Dims(std::span<const int64_t>(a.begin() + begin, static_cast<size_t>(count)));
+  }
+  const char* name_;
+};
+
+const Pattern kDiagonal("diagonal");
+const Pattern kUnfold("unfold");
 const Reshape kReshape;
 const Expand kExpand;
 const Permute kPermute;
@@ -299,15 +354,19 @@ TensorRef diagonal(Tensor& x, int64_t offset, int64_t axis0, int64_t axis1) {
   const int64_t rows = x.sizes[a], columns = x.sizes[b];
   const int64_t count =
       std::max<int64_t>(0, offset >= 0 ? std::min(rows, columns - offset) : std::min(rows + offset, columns));
-  Dims sizes = x.sizes, strides = x.strides;
-  for (const int axis : {std::max(a, b), std::min(a, b)}) {
-    sizes.erase(axis);
-    strides.erase(axis);
-  }
-  sizes.push_back(count);
-  strides.push_back(x.strides[a] + x.strides[b]);
-  const int64_t shift = count == 0 ? 0 : offset >= 0 ? offset * x.strides[b] : -offset * x.strides[a];
-  return apply(kAsStrided, {&x}, pack_window(x, shift, sizes, strides));
+  return apply(kDiagonal, {&x}, Pattern::pack(x, [&](const Dims& steps) {
+                 Window window;
+                 window.view_sizes = x.sizes;
+                 window.view_strides = steps;
+                 for (const int axis : {std::max(a, b), std::min(a, b)}) {
+                   window.view_sizes.erase(axis);
+                   window.view_strides.erase(axis);
+                 }
+                 window.view_sizes.push_back(count);
+                 window.view_strides.push_back(steps[a] + steps[b]);
+                 window.shift = count == 0 ? 0 : offset >= 0 ? offset * steps[b] : -offset * steps[a];
+                 return window;
+               }));
 }
 
 TensorRef as_strided(Tensor& x, const Dims& sizes, const Dims& strides, int64_t offset) {
@@ -350,15 +409,20 @@ TensorRef unfold(Tensor& x, int64_t wanted, int64_t size, int64_t step) {
   if (size < 0 || size > length || step <= 0)
     fail(ErrorKind::Shape, "[unfold] windows of size ", size, " and step ", step, " do not fit dimension ",
          axis, " of size ", length);
-  Dims sizes = x.sizes, strides = x.strides;
-  const int64_t stride = x.rank() ? strides[axis] : 1;
-  if (x.rank()) {
-    sizes[axis] = (length - size) / step + 1;
-    if (sizes[axis] > 1) strides[axis] = stride * step;
-  }
-  sizes.push_back(size);
-  strides.push_back(stride);
-  return apply(kAsStrided, {&x}, pack_window(x, 0, sizes, strides));
+  return apply(kUnfold, {&x}, Pattern::pack(x, [&](const Dims& steps) {
+                 Window window;
+                 window.shift = 0;
+                 window.view_sizes = x.sizes;
+                 window.view_strides = steps;
+                 const int64_t stride = x.rank() ? steps[axis] : 1;
+                 if (x.rank()) {
+                   window.view_sizes[axis] = (length - size) / step + 1;
+                   if (window.view_sizes[axis] > 1) window.view_strides[axis] = stride * step;
+                 }
+                 window.view_sizes.push_back(size);
+                 window.view_strides.push_back(stride);
+                 return window;
+               }));
 }
 
 }  // namespace versant::ops

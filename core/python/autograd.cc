@@ -88,6 +88,7 @@ PyObject* grad(PyObject*, PyObject* const* args, Py_ssize_t n) {
   if (n != 7) return PyErr_Format(PyExc_TypeError, "grad takes 7 arguments, got %zd", n);
   return guarded([&]() -> PyObject* {
     TensorList roots(args[0], "grad", "outputs", false), inputs(args[1], "grad", "inputs", false);
+    if (inputs.tensors.empty()) fail(ErrorKind::Runtime, "[grad] inputs cannot be empty");
     std::vector<TensorRef> weights = weights_of(args[2], roots.tensors.size(), "grad");
     engine::Options options;
     options.create_graph = truth(args[4]);
@@ -137,7 +138,7 @@ PyObject* set_grad_enabled(PyObject*, PyObject* on) {
   const int value = PyObject_IsTrue(on);
   if (value < 0) return nullptr;
   const bool before = modes.grad;
-  modes.grad = value != 0;
+  modes.grad = value != 0 && !modes.inference;
   return PyBool_FromLong(before);
 }
 PyObject* is_inference_enabled(PyObject*, PyObject*) { return PyBool_FromLong(modes.inference); }

@@ -1,5 +1,6 @@
 // autograd.Function: ops whose value and gradient are written in Python. The context object `ctx` is an
 // instance of the user's class; the node on the tape keeps it alive until its values are released.
+#include <algorithm>
 #include <cstddef>
 
 #include "face.h"
@@ -36,6 +37,7 @@ struct FunctionNode final : Node {
   std::vector<Edge> saved_edges;   // where gradients of a saved tensor go ...
   std::vector<int> saved_outputs;  // ... or which output of this node it is (-1: none)
   int n_arguments = 0;
+  uint64_t tensor_arguments = 0;  // bit i: argument i is a tensor
 
   FunctionNode(uint32_t bytes, PyObject* context, std::vector<Edge> edges)
       : Node(bytes, static_cast<uint16_t>(edges.size())),
@@ -107,7 +109,11 @@ void FunctionNode::backward(Grads outputs, Grads inputs, uint64_t) {
          n_arguments, ", got ", given);
   for (int i = 0; i < n_arguments; ++i) {
     PyObject* item = PySequence_Fast_GET_ITEM(list.get(), i);
-    if (item == Py_None || !edges_[i].node) continue;
+    if (item == Py_None) continue;
+    if (i < 64 && !(tensor_arguments >> i & 1))
+      fail(ErrorKind::Runtime, "[", name(), "] returned a gradient for argument ", i,
+           " of forward, which is no tensor; return None there");
+    if (!edges_[i].node) continue;
     if (!is_tensor(item))
       fail(ErrorKind::Type, "[", name(), "] gradient ", i, " must be a tensor or None, got ",
            Py_TYPE(item)->tp_name);
@@ -190,7 +196,11 @@ PyObject* saved_tensors(PyObject* self, void*) {
       } else {
         Edge own{node->saved_outputs[i] >= 0 ? Ref<Node>(node) : Ref<Node>(),
                  static_cast<uint32_t>(std::max(0, node->saved_outputs[i]))};
-        item = wrap(node->saved[i].unpack(*node, own.node ? &own : &node->saved_edges[i]));
+        const Edge& edge = own.node ? own : node->saved_edges[i];
+        TensorRef tensor = node->saved[i].unpack(*node, nullptr);
+        tensor->node = edge.node;  // also where nothing is recorded: backward may look at requires_grad
+        tensor->output_nr = edge.nr;
+        item = wrap(std::move(tensor));
       }
       PyTuple_SET_ITEM(tuple.get(), static_cast<Py_ssize_t>(i), item);
     }
@@ -198,11 +208,24 @@ PyObject* saved_tensors(PyObject* self, void*) {
   });
 }
 
+// Whether all are tensors; otherwise a TypeError is set.
+bool expect_tensors(PyObject* tuple, const char* call) {
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); ++i) {
+    PyObject* item = PyTuple_GET_ITEM(tuple, i);
+    if (is_tensor(item)) continue;
+    PyErr_Format(PyExc_TypeError, "[%s] expected tensors, got %s", call, Py_TYPE(item)->tp_name);
+    return false;
+  }
+  return true;
+}
+
 PyObject* mark_non_differentiable(PyObject* self, PyObject* tensors) {
+  if (!expect_tensors(tensors, "mark_non_differentiable")) return nullptr;
   Py_XSETREF(as_context(self)->non_differentiable, Py_NewRef(tensors));
   Py_RETURN_NONE;
 }
 PyObject* mark_dirty(PyObject* self, PyObject* tensors) {
+  if (!expect_tensors(tensors, "mark_dirty")) return nullptr;
   Py_XSETREF(as_context(self)->dirty, Py_NewRef(tensors));
   Py_RETURN_NONE;
 }
@@ -313,9 +336,9 @@ PyObject* apply_function(PyObject* cls, PyObject* const* args, Py_ssize_t n) {
     bool any = false;
     Object needs = checked(PyTuple_New(n));
     for (Py_ssize_t i = 0; i < n; ++i) {
-      const bool wants = modes.grad && is_tensor(args[i]) && needs_grad(*as_tensor(args[i]));
-      if (wants) edges[i] = edge_of(*as_tensor(args[i]));
-      any |= wants;
+      const bool wants = is_tensor(args[i]) && needs_grad(*as_tensor(args[i]));
+      if (wants && modes.grad) edges[i] = edge_of(*as_tensor(args[i]));
+      any |= wants && modes.grad;
       PyTuple_SET_ITEM(needs.get(), i, Py_NewRef(wants ? Py_True : Py_False));
     }
     ctx->needs = needs.release();
@@ -329,7 +352,10 @@ PyObject* apply_function(PyObject* cls, PyObject* const* args, Py_ssize_t n) {
         outputs.push_back(PyTuple_GET_ITEM(output.get(), i));
     for (Py_ssize_t i = 0; ctx->dirty && i < PyTuple_GET_SIZE(ctx->dirty); ++i) {
       PyObject* item = PyTuple_GET_ITEM(ctx->dirty, i);
-      if (is_tensor(item) && any) check_in_place(*as_tensor(item), "mark_dirty");
+      if (!is_tensor(item)) continue;
+      if (any) check_in_place(*as_tensor(item), "mark_dirty");
+      if (std::find(outputs.begin(), outputs.end(), item) == outputs.end())
+        fail(ErrorKind::Runtime, "[mark_dirty] forward must return every input that it changed in place");
     }
     if (!any) {
       Py_CLEAR(ctx->to_save);
@@ -338,6 +364,8 @@ PyObject* apply_function(PyObject* cls, PyObject* const* args, Py_ssize_t n) {
     Ref<Node> node(new_node<FunctionNode>(sizeof(FunctionNode), context.get(), std::move(edges)));
     auto* function_node = static_cast<FunctionNode*>(node.get());
     function_node->n_arguments = static_cast<int>(n);
+    for (Py_ssize_t i = 0; i < std::min<Py_ssize_t>(n, 64); ++i)
+      function_node->tensor_arguments |= uint64_t{is_tensor(args[i])} << i;
     std::vector<Object> attached;
     uint32_t nr = 0;
     for (PyObject* item : outputs) {

@@ -10,6 +10,7 @@
 
 #include "machine/call.h"
 #include "machine/elementwise.h"
+#include "machine/lock.h"
 #include "machine/ops.h"
 #include "machine/tensor.h"
 
@@ -100,6 +101,7 @@ int tensor_assign_subscript(PyObject* self, PyObject* key, PyObject* value);  //
 
 // Gives a tensor other memory, sizes and dtype; a view stops being one.
 inline void adopt(Tensor& tensor, const Array& source) {
+  await_kernels();
   static_cast<Array&>(tensor) = Array(source);
   delete std::exchange(tensor.view, nullptr);
   if (tensor.node && tensor.node->is_leaf()) tensor.node->output = {tensor.sizes, tensor.dtype};

@@ -16,6 +16,11 @@ struct HookTable {
     face::Object tensor;    // ... of the tensor behind this weak reference
   };
   std::vector<Entry> entries;
+  bool of_leaf;
+
+  explicit HookTable(bool of_leaf) : of_leaf(of_leaf) { hooked_leaves += of_leaf; }
+  ~HookTable() { hooked_leaves -= of_leaf; }
+  HookTable(const HookTable&) = delete;
 };
 
 namespace face::hooks {
@@ -36,8 +41,18 @@ PyObject* handle_remove(PyObject* self, PyObject*) {
   HandleObject* handle = as_handle(self);
   if (Node* node = std::exchange(handle->node, nullptr)) {
     Ref<Node> keep = Ref<Node>::steal(node);
-    if (node->hooks)
-      std::erase_if(node->hooks->entries, [&](const auto& entry) { return entry.id == handle->id; });
+    if (node->hooks) {
+      // A hook's end may run Python that comes back here.
+      std::vector<HookTable::Entry> gone;
+      auto& entries = node->hooks->entries;
+      for (size_t i = 0; i < entries.size(); ++i) {
+        if (entries[i].id != handle->id) continue;
+        gone.push_back(std::move(entries[i]));
+        entries.erase(entries.begin() + static_cast<ptrdiff_t>(i));
+        break;
+      }
+      if (entries.empty()) delete std::exchange(node->hooks, nullptr);
+    }
   }
   Py_RETURN_NONE;
 }
@@ -154,7 +169,7 @@ void move_retained(Tensor& tensor, Node* before) {
 void destroy(HookTable* table) { delete table; }
 
 HookTable& table_of(Node* node) {
-  if (!node->hooks) node->hooks = new HookTable;
+  if (!node->hooks) node->hooks = new HookTable(node->is_leaf());
   return *node->hooks;
 }
 

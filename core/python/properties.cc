@@ -42,7 +42,16 @@ int put_requires_grad(PyObject* self, PyObject* value, void*) {
       -1);
 }
 
-PyObject* get_grad(PyObject* self, void*) { return wrap_or_none(as_tensor(self)->grad); }
+PyObject* get_grad(PyObject* self, void*) {
+  Tensor* tensor = as_tensor(self);
+  if (!tensor->grad && tensor->node && !tensor->is_leaf() && !tensor->retains_grad &&
+      PyErr_WarnEx(PyExc_UserWarning,
+                   "[grad] backward() fills .grad of leaf tensors only, and this one is the result of an op; "
+                   "call retain_grad() on it before backward(), or read .grad of the leaf",
+                   1) < 0)
+    return nullptr;
+  return wrap_or_none(tensor->grad);
+}
 int put_grad(PyObject* self, PyObject* value, void*) {
   Tensor* tensor = as_tensor(self);
   if (!value || value == Py_None) {

@@ -6,6 +6,7 @@ import pytest
 
 import versant as vs
 from versant.autograd import Function
+from versant.autograd.function import once_differentiable
 
 
 def leaf(values):
@@ -184,3 +185,68 @@ def test_saved_values_can_be_read_twice_with_retain_graph():
     y.backward(retain_graph=True)
     y.backward()
     assert x.grad.tolist() == [6, 24]
+
+
+class Add(Function):
+    """x + y with gradients for both, though `y` may be a number."""
+
+    @staticmethod
+    def forward(ctx, x, y):
+        return x + y
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad, grad
+
+
+def test_a_gradient_for_an_argument_that_is_no_tensor():
+    x = vs.ones(2, requires_grad=True)
+    Add.apply(x, vs.ones(2)).sum().backward()
+    with pytest.raises(RuntimeError, match="argument 1 of forward, which is no tensor"):
+        Add.apply(x, 3.0).sum().backward()
+
+
+def test_what_forward_changes_it_returns():
+    class Lost(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.mark_dirty(x.add_(1))
+            return x * 2
+
+    with pytest.raises(RuntimeError, match="return every input"):
+        Lost.apply(vs.ones(2, requires_grad=True) * 1)
+
+
+@pytest.mark.parametrize("mark", ["mark_dirty", "mark_non_differentiable"])
+def test_marks_are_for_tensors(mark):
+    class Marks(Function):
+        @staticmethod
+        def forward(ctx, x):
+            getattr(ctx, mark)(3)
+            return x * 2
+
+    with pytest.raises(TypeError, match="expected tensors, got int"):
+        Marks.apply(vs.ones(2, requires_grad=True))
+
+
+def test_a_backward_that_is_differentiable_once():
+    class Square(Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        @once_differentiable
+        def backward(ctx, grad):
+            (x,) = ctx.saved_tensors
+            assert not vs.is_grad_enabled()
+            return 2 * x * grad
+
+    x = vs.tensor([3.0], requires_grad=True)
+    Square.apply(x).backward()
+    assert x.grad.tolist() == [6.0]
+    (slope,) = vs.autograd.grad((Square.apply(x) * x).sum(), x, create_graph=True)
+    assert slope.tolist() == [27.0]
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.backward()

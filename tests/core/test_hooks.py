@@ -475,3 +475,44 @@ def test_a_live_tensor_with_a_cyclic_hook_survives_collection():
     gc.collect()
     (t * 4).sum().backward()
     assert seen == [8]
+
+
+# --- when hooks of leaves run -------------------------------------------------------------------------------
+
+
+def test_a_leafs_hooks_run_as_soon_as_its_gradient_is_whole():
+    a, b, shared = leaf([1.0]), leaf([1.0]), leaf([1.0])
+    seen = []
+    c = a * shared
+    d = c * b
+    e = d * shared
+    for name, tensor in {"a": a, "b": b, "c": c, "d": d}.items():
+        tensor.register_hook(lambda g, name=name: seen.append(name))
+    shared.register_post_accumulate_grad_hook(lambda p: seen.append(f"shared {p.grad.item()}"))
+    e.sum().backward()
+    assert seen == ["d", "b", "c", "a", "shared 2.0"]
+
+
+def test_a_gradient_consumed_by_its_hook_makes_room_for_the_next():
+    layers = [leaf([[1.0] * 64] * 64) for _ in range(4)]
+    alive = []
+
+    def consume(p):
+        alive.append(sum(layer.grad is not None for layer in layers))
+        p.grad = None
+
+    h = vs.ones(1, 64, dtype=vs.float64)
+    for layer in layers:
+        layer.register_post_accumulate_grad_hook(consume)
+        h = h @ layer
+    h.sum().backward()
+    assert alive == [1, 1, 1, 1]
+
+
+def test_a_leaf_that_no_gradient_reaches_on_one_of_its_ways_still_runs_its_hooks():
+    x, seen = leaf([1.0]), []
+    x.register_post_accumulate_grad_hook(lambda p: seen.append(p.grad.item()))
+    values, _ = (x * 1).split([1, 0])
+    dead = vs.where(vs.tensor([False]), x * 5, x * 2)
+    (values + dead).sum().backward()
+    assert seen == [3.0]

@@ -237,3 +237,37 @@ def test_random_values_written_in_place_stop_the_gradient():
     assert b.requires_grad
     (b + x).sum().backward()
     same(x.grad, [1, 1, 3])
+
+
+def test_a_gradient_has_the_layout_of_its_leaf():
+    x = leaf(np.ones((2, 3)))
+    x.t().contiguous().backward(vs.arange(6.0, dtype=vs.float64).reshape(3, 2))
+    assert x.grad.stride() == (3, 1)
+    assert x.grad.view(-1).tolist() == [0.0, 2.0, 4.0, 1.0, 3.0, 5.0]
+    turned = vs.ones(3, 2, dtype=vs.float64).t().requires_grad_()
+    (turned * vs.arange(6.0, dtype=vs.float64).reshape(2, 3)).sum().backward()
+    assert turned.grad.stride() == (1, 2)
+    assert turned.grad.tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+
+
+def test_reading_the_gradient_of_a_result_warns():
+    x = leaf([1.0])
+    y, kept = x * 2, x * 3
+    kept.retain_grad()
+    with pytest.warns(UserWarning, match="retain_grad"):
+        assert y.grad is None
+    assert kept.grad is None  # without a warning: these are errors here
+    assert x.grad is None
+    assert y.detach().grad is None
+
+
+@pytest.mark.parametrize("p", [0.5, 1, 1.5, 2, 3, np.inf])
+def test_norms_have_gradient_zero_at_zero(p):
+    x = leaf([0.0, 0.0])
+    x.norm(p).backward()
+    assert x.grad.tolist() == [0.0, 0.0]
+
+
+def test_grad_needs_an_input():
+    with pytest.raises(RuntimeError, match="empty"):
+        vs.autograd.grad(leaf([1.0]).sum(), [])

@@ -348,3 +348,13 @@ def test_inference_matrix_products_are_refused_when_saved():
     with pytest.raises(RuntimeError, match="inference tensors cannot be saved"):
         w @ y
     assert w.grad is None
+
+
+def test_enable_grad_inside_inference_mode_records_nothing():
+    w = vs.ones(2, requires_grad=True)
+    with vs.inference_mode(), vs.enable_grad():
+        x = vs.ones(2, requires_grad=True)
+        assert not (x * w).requires_grad
+    with vs.inference_mode(), vs.inference_mode(False):
+        assert (w * 2).requires_grad
+    assert (w * 2).requires_grad

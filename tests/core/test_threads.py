@@ -217,3 +217,54 @@ def test_threads_at_the_start(variables: dict[str, str], count: int | None) -> N
     assert 1 <= int(threads) <= (count or len(os.sched_getaffinity(0)))
     assert count is None or int(threads) == count
     assert left == "False"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda x: x @ x,
+        lambda x: x.cumsum(0),
+        lambda x: x.sort(0)[0],
+        lambda x: x.exp(),
+        lambda x: x.t().clone(),
+        lambda x: x.sum(0),
+    ],
+    ids=["matmul", "scan", "sort", "elementwise", "copy", "reduce"],
+)
+def test_data_exchanged_during_a_kernel(use):
+    """The kernel sees one of the two; what it reads is not freed under it."""
+    sizes = (400, 100)
+    x = vs.ones(sizes[0], sizes[0])
+    allowed = [use(vs.full((n, n), float(n))).shape for n in sizes]
+    done = threading.Event()
+
+    def exchange():
+        for i in range(100):
+            n = sizes[i % 2]
+            x.data = vs.full((n, n), float(n))
+        done.set()
+
+    def work(i):
+        if i == 0:
+            return exchange()
+        while not done.is_set():
+            assert use(x).shape in allowed
+
+    in_threads(3, work)
+
+
+def test_gradients_dropped_during_a_step():
+    p = vs.zeros(500_000, requires_grad=True)
+    optimizer = vs.optim.SGD([p], lr=1.0)
+    done = threading.Event()
+
+    def work(i):
+        while i and not done.is_set():
+            p.grad = None
+        for _ in range(50 if not i else 0):
+            p.grad = vs.ones(500_000)
+            optimizer.step()
+        done.set()
+
+    in_threads(2, work)
+    assert p.min().item() == p.max().item()

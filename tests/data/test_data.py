@@ -203,3 +203,13 @@ def test_default_collate() -> None:
         data.default_collate([object()])
     with pytest.raises(ValueError, match=r"different lengths: \[1, 2\]"):
         data.default_collate([[1], [1, 2]])
+
+
+def test_single_samples_are_converted_or_collated():
+    samples = [np.ones(2), {"x": (np.zeros(1), "a")}, 3]
+    array, nested, number = data.DataLoader(samples, batch_size=None)
+    assert array.tolist() == [1.0, 1.0]
+    assert nested["x"][0].tolist() == [0.0]
+    assert nested["x"][1] == "a"
+    assert number == 3
+    assert list(data.DataLoader([1, 2], batch_size=None, collate_fn=lambda x: x * 10)) == [10, 20]

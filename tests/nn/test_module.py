@@ -358,7 +358,7 @@ def test_backward_hook_without_input_gradient() -> None:
     layer, seen = nn.Linear(2, 1), []
     layer.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append(grad_input))
     layer(vs.ones(1, 2)).sum().backward()
-    assert seen == [()]
+    assert seen == [(None,)]
 
 
 # Text -------------------------------------------------------------------------------------------------------
@@ -376,3 +376,48 @@ def test_repr() -> None:
         "ModuleList(\n  (0-1): 2 x Tanh()\n  (2): ReLU()\n)"
     )
     assert repr(nn.Parameter(vs.ones(1))).startswith("Parameter containing:\n")
+
+
+def test_extra_repr_of_several_lines() -> None:
+    class Wide(nn.Module):
+        def extra_repr(self) -> str:
+            return "a\nb"
+
+    assert repr(nn.Sequential(Wide())) == "Sequential(\n  (0): Wide(\n    a\n    b\n  )\n)"
+
+
+def test_a_name_is_of_one_kind() -> None:
+    layer = nn.Linear(1, 1)
+    with pytest.raises(KeyError, match="already exists"):
+        layer.register_buffer("weight", vs.ones(1))
+    layer.register_buffer("scale", vs.ones(1))
+    layer.register_buffer("scale", vs.zeros(1), persistent=False)
+    with pytest.raises(KeyError, match="already exists"):
+        layer.register_parameter("scale", nn.Parameter(vs.ones(1)))
+
+
+@pytest.mark.parametrize(
+    "clear", [nn.Module.zero_grad, lambda m, **kw: vs.optim.SGD(m.parameters()).zero_grad(**kw)]
+)
+def test_gradients_are_cleared_in_place(clear) -> None:
+    layer = nn.Linear(1, 1)
+    layer(vs.ones(1)).backward(create_graph=True)
+    plain = layer.bias.grad = vs.ones(1)
+    clear(layer, set_to_none=False)
+    assert layer.bias.grad is plain
+    assert plain.tolist() == [0.0]
+    assert layer.weight.grad.tolist() == [[0.0]]
+    assert not layer.weight.grad.requires_grad
+
+
+def test_what_load_state_dict_prints() -> None:
+    layer = nn.Linear(1, 1)
+    assert repr(layer.load_state_dict(layer.state_dict())) == "<All keys matched successfully>"
+    answer = layer.load_state_dict({"bias": vs.ones(1)}, strict=False)
+    assert repr(answer) == "IncompatibleKeys(missing_keys=['weight'], unexpected_keys=[])"
+
+
+def test_repr_of_a_parameter_list() -> None:
+    assert repr(nn.ParameterList([vs.ones(2, 3)])) == (
+        "ParameterList(\n    (0): Parameter containing: [versant.float32 of size 2x3]\n)"
+    )

@@ -1,8 +1,12 @@
 """Ops with a value and a gradient of the user's own."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from versant import _core
+from versant._core import Tensor
+from versant.autograd.modes import no_grad
 
 
 class Function(_core.FunctionBase):
@@ -40,3 +44,39 @@ class Function(_core.FunctionBase):
         raise NotImplementedError(
             "[Function] a custom function needs a static method backward to be differentiated"
         )
+
+
+def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates the backward of a Function whose gradients have none themselves.
+
+    Inside nothing is recorded; to differentiate the result raises RuntimeError.
+    """
+
+    @functools.wraps(backward)
+    def once(ctx: Any, *grads: Any) -> Any:
+        with no_grad():
+            answer = backward(ctx, *grads)
+        if not (_core.is_grad_enabled() and any(isinstance(g, Tensor) and g.requires_grad for g in grads)):
+            return answer
+
+        def stop(value: Any) -> Any:
+            if not (isinstance(value, Tensor) and value.is_floating_point()):
+                return value
+            return _Stop.apply(type(ctx).__name__, value.detach().requires_grad_())
+
+        return tuple(map(stop, answer)) if isinstance(answer, tuple) else stop(answer)
+
+    return once
+
+
+class _Stop(Function):
+    """Passes a value on; its gradient raises."""
+
+    @staticmethod
+    def forward(ctx: Any, name: str, value: Tensor) -> Tensor:
+        ctx.name = name
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise RuntimeError(f"[{ctx.name}] backward is once_differentiable: its result has no gradient")

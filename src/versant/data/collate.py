@@ -38,3 +38,17 @@ def default_collate(samples: list[Any]) -> Any:
         "[default_collate] samples hold tensors, arrays, numbers, strings, dicts and sequences, "
         f"got {type(first).__name__}; give DataLoader a collate_fn"
     )
+
+
+def convert(sample: Any) -> Any:
+    """A single sample with its numpy arrays as tensors; everything else stays as it is."""
+    if isinstance(sample, str | bytes | Tensor):
+        return sample
+    if isinstance(sample, Mapping):
+        return {key: convert(value) for key, value in sample.items()}
+    if isinstance(sample, Sequence) and not isinstance(sample, range):
+        items = [convert(value) for value in sample]
+        if hasattr(sample, "_fields"):
+            return type(sample)(*items)
+        return tuple(items) if isinstance(sample, tuple) else items
+    return versant.as_tensor(sample) if hasattr(sample, "__array__") else sample

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import versant
-from versant.data.collate import default_collate
+from versant.data.collate import convert, default_collate
 from versant.data.sampler import BatchSampler, RandomSampler, SequentialSampler
 
 
@@ -15,7 +15,8 @@ class DataLoader:
     batch_size: samples in a batch; None gives single samples. drop_last: leave out a shorter last batch.
     shuffle: a new random order on every pass, drawn from `generator`, or from an own one made from `seed`.
     sampler, batch_sampler: iterables of indices, or of lists of indices, in place of the above.
-    collate_fn: joins a list of samples to a batch (default_collate).
+    collate_fn: joins a list of samples to a batch (default_collate); without a batch_size, it is given each
+        sample.
     num_workers: must be 0; samples are read by the calling thread. `pin_memory` is taken and changes nothing.
 
     >>> import versant as vs
@@ -72,7 +73,8 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[Any]:
         if self.batch_sampler is None:
-            yield from (self.dataset[index] for index in self.sampler)
+            collate = self.collate_fn or convert
+            yield from (collate(self.dataset[index]) for index in self.sampler)
         elif self.collate_fn is None and hasattr(self.dataset, "batch"):
             yield from map(self.dataset.batch, self._index_tensors())
         else:

@@ -261,5 +261,8 @@ class ParameterList(_Numbered):
         return self._items()[self._name_at(index)]
 
     def __repr__(self) -> str:
-        lines = [f"({i}): Parameter of shape {tuple(p.shape)}, {p.dtype}" for i, p in enumerate(self)]
+        lines = [
+            f"  ({i}): Parameter containing: [{p.dtype} of size {'x'.join(map(str, p.shape))}]"
+            for i, p in enumerate(self)
+        ]
         return _bracketed(type(self).__name__, "", lines)

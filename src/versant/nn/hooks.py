@@ -112,9 +112,11 @@ class _Boundary:
         self._after = list(hooks.after_backward.values())
         self._grad_output: tuple[Any, ...] = ()
         self._has_inputs = False
+        self._n_inputs = 0
 
     def mark_inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         places = [i for i, value in enumerate(args) if isinstance(value, Tensor)]
+        self._n_inputs = len(places)
         if not any(args[i].requires_grad for i in places):
             return args
         self._has_inputs = True
@@ -142,7 +144,7 @@ class _Boundary:
         self._grad_output = grads
         if not self._has_inputs:  # nothing below wants a gradient: the hooks still see what came
             for hook in self._after:
-                hook(self._module, (), grads)
+                hook(self._module, (None,) * self._n_inputs, grads)
         return grads
 
     def _inputs_reached(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -6,8 +6,8 @@ from typing import Any, Self
 import versant
 from versant import Tensor, _core
 from versant.nn.hooks import Hooks, RemovableHandle
-from versant.nn.parameter import Parameter
-from versant.nn.registry import Kind, Registered
+from versant.nn.parameter import Parameter, clear_grad
+from versant.nn.registry import Kind, Registered, alike
 from versant.nn.state import IncompatibleKeys, load_into
 
 
@@ -93,7 +93,7 @@ class Module:
 
     def _register(self, kind: Kind, name: str, value: Any, allowed: type) -> None:
         self._check_name(name)
-        if hasattr(self, name) and name not in self._kinds:
+        if hasattr(self, name) and self._kinds.get(name) not in alike(kind):
             raise KeyError(f"[{type(self).__name__}] attribute {name!r} already exists")
         if not (value is None or isinstance(value, allowed)):
             raise TypeError(
@@ -251,8 +251,8 @@ class Module:
         for parameter in self.parameters():
             if set_to_none:
                 parameter.grad = None
-            elif parameter.grad is not None:
-                parameter.grad = versant.zeros_like(parameter.grad)
+            else:
+                clear_grad(parameter)
 
     def _convert(self, convert: Callable[[Tensor], Tensor]) -> Self:
         """Replace the data of every parameter, gradient and buffer; the Parameter objects stay the same."""
@@ -378,10 +378,10 @@ class Module:
 
 def _bracketed(name: str, extra: str, lines: list[str]) -> str:
     """A module's repr: one line without inner modules, otherwise one line for each."""
-    if not lines:
+    extra_lines = extra.split("\n") if extra else []
+    if not lines and len(extra_lines) < 2:
         return f"{name}({extra})"
-    head = [extra] if extra else []
-    return f"{name}(\n  " + "\n  ".join(head + lines) + "\n)"
+    return f"{name}(\n  " + "\n  ".join(extra_lines + lines) + "\n)"
 
 
 def _target(name: str, *args: Any, **kwargs: Any) -> tuple[Any, Any]:

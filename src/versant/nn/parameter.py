@@ -36,3 +36,11 @@ class Parameter(Tensor):
         from versant.tensors.printing import represent
 
         return "Parameter containing:\n" + represent(self, "tensor")
+
+
+def clear_grad(tensor: Tensor) -> None:
+    """Set the gradient of a tensor, where it has one, to zeros in place, and cut it from its history."""
+    if tensor.grad is not None:
+        if tensor.grad.requires_grad:
+            tensor.grad = tensor.grad.detach()
+        tensor.grad.zero_()

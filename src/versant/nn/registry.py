@@ -22,6 +22,11 @@ class Kind(Enum):
     MODULE = "module"
 
 
+def alike(kind: Kind) -> tuple[Kind, ...]:
+    """The kinds that one of this kind may take the place of."""
+    return (Kind.BUFFER, Kind.SCRATCH) if kind in (Kind.BUFFER, Kind.SCRATCH) else (kind,)
+
+
 class Registered(MutableMapping[str, Any]):
     """The attributes of `owner` of the given kinds, oldest first; writing registers as the first kind."""
 

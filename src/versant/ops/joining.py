@@ -234,7 +234,7 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """Of a vector, the matrix with it on a diagonal; of a matrix, its diagonal."""
     if input.ndim not in (1, 2):
         raise ShapeError(f"[diag] expected a vector or a matrix, got shape {tuple(input.shape)}")
-    return diag_embed(input, diagonal) if input.ndim == 1 else input.diagonal(diagonal)
+    return diag_embed(input, diagonal) if input.ndim == 1 else input.diagonal(diagonal).clone()
 
 
 @composite(

@@ -10,7 +10,7 @@ from versant.ops.axes import Axes, count
 from versant.ops.comparison import choose, isinf, isnan, ne
 from versant.ops.expression import m
 from versant.ops.lazy import np
-from versant.ops.powers import exp, log, pow, square
+from versant.ops.powers import exp, log, square
 from versant.ops.record import composite, elementwise, primitive
 from versant.ops.rounding import maximum, minimum
 from versant.ops.samples import array, booleans, call, integers, positive
@@ -344,6 +344,19 @@ root = elementwise(
 )
 
 
+power = elementwise(
+    "pow.flat",
+    lambda x, exponent: m.pow(x, exponent),
+    "input to the power of a number for input >= 0, with the derivative 0 at 0: the subgradient of norms",
+    d=lambda x, exponent, y: m.select(m.eq(x, 0), 0, exponent * m.pow(x, exponent - 1)),
+    signature="input, exponent: number",
+    rule="float",
+    ref=np.power,
+    settings=[{"exponent": 1.5}, {"exponent": 3.0}],
+    sample=positive,
+)
+
+
 def variance_composite(input: Tensor, dim: Axes, correction: float, keepdim: bool) -> Tensor:
     freedom = builtins.max(count(input, dim, "var") - correction, 0)
     return sum(square(input - mean(input, dim, True)), dim, keepdim) / freedom
@@ -504,7 +517,7 @@ def vector_norm(
         return sum(ne(x, 0), dim, keepdim).to(x.dtype)
     if ord in (inf, -inf):
         return (amax if ord > 0 else amin)(x.abs(), dim, keepdim)
-    return pow(sum(pow(x.abs(), ord), dim, keepdim), 1 / ord)
+    return power(sum(power(x.abs(), ord), dim, keepdim), 1 / ord)
 
 
 @composite(

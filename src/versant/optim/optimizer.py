@@ -7,6 +7,7 @@ from typing import Any
 
 import versant
 from versant import Tensor
+from versant.nn.parameter import clear_grad
 from versant.optim.plan import Batch, Plan
 
 Group = dict[str, Any]  # "params": a list of tensors; every option of the optimizer by name
@@ -84,8 +85,8 @@ class Optimizer:
             for parameter in group["params"]:
                 if set_to_none:
                     parameter.grad = None
-                elif parameter.grad is not None:
-                    parameter.grad = parameter.grad.detach().zero_()
+                else:
+                    clear_grad(parameter)
 
     def _replan(self, group: Group, names: tuple[str, ...]) -> Plan:
         """A plan for the parameters that now have gradients; their missing buffers are made as zeros."""
