@@ -168,6 +168,16 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     return _core.as_tensor(data, dtype)
 
 
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of the data: a copy of its own with copy=True, sharing its memory where it can otherwise."""
+    if copy:
+        return tensor(obj, dtype=dtype, device=device, requires_grad=requires_grad)
+    result = as_tensor(obj, dtype, device)
+    return result.detach().requires_grad_() if requires_grad else result
+
+
 def __iter__(self: Tensor) -> Iterator[Tensor]:
     if self.dim() == 0:
         raise TypeError("iteration over a 0-d tensor")
@@ -196,11 +206,20 @@ def __repr__(self: Tensor) -> str:
     return represent(self)
 
 
+def _memory_order(self: Tensor) -> list[int] | None:
+    """The axes in the order in which they lie in memory; None where that is row by row or leaves gaps."""
+    strides = self.stride()
+    order = sorted(range(self.dim()), key=lambda d: -strides[d])
+    return None if self.is_contiguous() or not self.permute(order).is_contiguous() else order
+
+
 def _rebuild(
-    data: bytes, dtype: Any, shape: tuple[int, ...], requires_grad: bool, kind: Any, extra: Any
+    data: bytes, dtype: Any, shape: tuple[int, ...], order: Any, requires_grad: bool, kind: Any, extra: Any
 ) -> Tensor:
     flat = _core.frombuffer(bytearray(data), dtype, -1, 0)
     result = flat.view(shape)
+    if order is not None:
+        result = result.permute([order.index(d) for d in range(len(order))]).detach()
     if kind is not Tensor:
         result = Tensor._make_subclass(kind, result, requires_grad)
     elif requires_grad:
@@ -213,11 +232,13 @@ def _rebuild(
 def __reduce_ex__(self: Tensor, protocol: Any) -> Any:
     if self.requires_grad and not self.is_leaf:
         raise RuntimeError("[pickle] only leaf tensors can be pickled or deep-copied; detach() it first")
-    raw = self.detach()._to_bytes()
+    order = _memory_order(self)
+    plain = self.detach() if order is None else self.detach().permute(order)
     return _rebuild, (
-        raw,
+        plain._to_bytes(),
         self.dtype,
-        tuple(self.shape),
+        tuple(plain.shape),
+        order,
         self.requires_grad,
         _type(self),
         dict(self.__dict__) or None,
@@ -230,6 +251,21 @@ def __copy__(self: Tensor) -> Tensor:
     return result
 
 
+def _copied_memory(self: Tensor, memo: dict[Any, Any]) -> Tensor:
+    """A copy that shares memory with the copies of its base and of the base's other views."""
+    base = self if self._base is None else self._base
+    key = ("versant.Tensor", id(base))
+    if key not in memo:
+        memo[key] = base.detach().clone()
+    copied: Tensor = memo[key]
+    if base is self:
+        return copied
+    if copied.stride() != base.stride():  # the base had gaps
+        return self.detach().clone()
+    shift = self.storage_offset() - base.storage_offset()
+    return copied.as_strided(self.shape, self.stride(), shift).detach()
+
+
 def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:
     if id(self) in memo:
         found: Tensor = memo[id(self)]
@@ -238,7 +274,7 @@ def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:
         raise RuntimeError("[deepcopy] only leaf tensors can be deep-copied; detach() or clone() it first")
     import copy
 
-    result: Tensor = Tensor._make_subclass(_type(self), self.detach().clone(), self.requires_grad)
+    result: Tensor = Tensor._make_subclass(_type(self), _copied_memory(self, memo), self.requires_grad)
     memo[id(self)] = result
     result.__dict__.update(copy.deepcopy(self.__dict__, memo))
     if self.grad is not None:
