@@ -197,12 +197,20 @@ ElementwiseNode* record(ElementwiseOp& op, std::span<const Input> inputs, Tensor
   return static_cast<ElementwiseNode*>(guard.release());
 }
 
+// A float among integers or bools, in the value that their dtype gives it.
+Scalar among_integers(const Scalar& number, DType common) {
+  return common == DType::Bool ? Scalar::of_bool(number.f != 0) : Scalar::of_int(number.as_int());
+}
+
 // Runs the program of `op` over the inputs into `out`.
 void compute(const ElementwiseOp& op, std::span<const Input> inputs, const Array& out, DType common) {
   Uninitialised<Operand, kMaxInputs> operands;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Tensor* tensor = inputs[i].tensor;
     operands[i] = {tensor, inputs[i].scalar};
+    if (!tensor && op.rule == DTypeRule::First && inputs[i].scalar.kind == Scalar::Kind::Float &&
+        !is_floating(common))
+      operands[i].scalar = among_integers(inputs[i].scalar, common);
     // An integer without axes takes the dtype of the others, and wraps where that lacks its value.
     if (tensor && tensor->dtype != common && tensor->rank() == 0 && op.promotes >> i & 1 &&
         compute_of(common) == Compute::I64)
@@ -220,12 +228,41 @@ void prepare(ElementwiseOp& op, std::span<const Input> inputs) {
          inputs.size());
 }
 
-void check_supported(const ElementwiseOp& op, DType common) {
+void check_refusals(const ElementwiseOp& op, std::span<const Input> inputs, DType common) {
+  if (op.refuses & kRefusesBool) {
+    for (int i = 0; i < op.n_inputs; ++i)
+      if (inputs[i].tensor && inputs[i].tensor->dtype == DType::Bool)
+        fail(ErrorKind::DType, "[", op.name,
+             "] not supported for bool tensors; use logical_xor, ^ or logical_not, ~ instead");
+  }
+  if (op.refuses & kRefusesNumbers) {
+    for (int i = 0; i < op.n_inputs; ++i) {
+      const Tensor* tensor = inputs[i].tensor;
+      if (!(op.promotes >> i & 1) && tensor && tensor->dtype != DType::Bool && tensor->dtype != DType::UInt8)
+        fail(ErrorKind::DType, "[", op.name, "] expected a bool tensor as condition, got ",
+             name(tensor->dtype));
+    }
+  }
+  if (is_floating(common)) return;
+  if (op.refuses & kRefusesFraction) {
+    for (size_t i = op.n_inputs; i < inputs.size(); ++i)
+      if (inputs[i].scalar.kind == Scalar::Kind::Float)
+        fail(ErrorKind::DType, "[", op.name, "] among integers the factor must be an integer, got ",
+             inputs[i].scalar.f);
+  }
+  if (op.refuses & kRefusesNegative && !inputs[1].tensor && inputs[1].scalar.as_int() < 0)
+    fail(ErrorKind::Runtime, "[", op.name,
+         "] integers to negative integer powers are not allowed; use a floating-point base");
+  if (op.refuses & kRefusesOverflow) {
+    for (int i = 0; i < op.n_inputs; ++i)
+      if (!inputs[i].tensor && op.promotes >> i & 1) check_range(inputs[i].scalar, common, op.name.c_str());
+  }
+}
+
+void check_supported(const ElementwiseOp& op, std::span<const Input> inputs, DType common) {
   if (!op.forward.supported[static_cast<int>(compute_of(common))])
     fail(ErrorKind::DType, "[", op.name, "] not implemented for ", name(common));
-  if (op.rejects_bool && common == DType::Bool)
-    fail(ErrorKind::DType, "[", op.name,
-         "] not supported for bool tensors; use logical_xor, ^ or logical_not, ~ instead");
+  if (op.refuses) check_refusals(op, inputs, common);
 }
 
 // An input whose shape and row-major layout the result takes over: when all tensors have them. Null
@@ -281,7 +318,7 @@ Array allocate_result(const ElementwiseOp& op, std::span<const Input> inputs, co
 // which needs no promotion, no broadcasting and no plan of tiles. Null for all others.
 TensorRef apply_single(const ElementwiseOp& op, std::span<const Input> inputs) {
   constexpr int64_t kSmall = 256;
-  if (!op.forward.single || inputs.size() > 3 ||
+  if (!op.forward.single || inputs.size() > 3 || op.refuses & kRefusesNumbers ||
       (op.rule != DTypeRule::Promote && op.rule != DTypeRule::Float))
     return {};
   const Tensor* first = inputs[0].tensor ? inputs[0].tensor : inputs.back().tensor;
@@ -386,7 +423,7 @@ TensorRef apply(ElementwiseOp& op, std::span<const Input> inputs) {
     DType common;
     const DType dtype = result_dtype(op, inputs, &common);
     if (common == DType::Bool && op.on_bool) return apply(*op.on_bool, inputs);
-    check_supported(op, common);
+    check_supported(op, inputs, common);
     result = apply_general(op, inputs, dtype, common);
   }
   if (modes.grad) {
@@ -401,7 +438,7 @@ void apply_in_place(ElementwiseOp& op, std::span<const Input> inputs, Tensor& ou
   DType common;
   const DType dtype = result_dtype(op, inputs, &common);
   if (common == DType::Bool && op.on_bool) return apply_in_place(*op.on_bool, inputs, out, fresh);
-  check_supported(op, common);
+  check_supported(op, inputs, common);
   if (!can_cast_in_place(dtype, out.dtype)) {
     fail(ErrorKind::DType, "[", op.name, "_] the result has dtype ", name(dtype),
          ", which can't be cast to the tensor's ", name(out.dtype));

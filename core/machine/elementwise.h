@@ -23,6 +23,15 @@ enum class DTypeRule : uint8_t {
   First,     // the dtype of the first input
 };
 
+// What an op does not take.
+enum Refusal : uint8_t {
+  kRefusesBool = 1,      // a tensor of bool
+  kRefusesFraction = 2,  // among integers, a parameter of Python's float
+  kRefusesNegative = 4,  // among integers, a negative number as the second input
+  kRefusesOverflow = 8,  // a number that the integer dtype of the tensors cannot hold (it would wrap around)
+  kRefusesNumbers = 16,  // among inputs that take no part in promotion, other than bool: they are conditions
+};
+
 struct ElementwiseOp;
 
 // The gradient of an elementwise op for one of its inputs. Its sources are, in order: the gradient of the
@@ -41,8 +50,8 @@ struct ElementwiseOp {
   int n_parameters = 0;  // numbers that follow them
   DTypeRule rule = DTypeRule::Promote;
   uint32_t promotes = ~0u;  // bit i: input i takes part in promotion (the condition of `where` does not)
-  bool rejects_bool = false;
-  void* host = nullptr;  // the record
+  uint8_t refuses = 0;      // of Refusal
+  void* host = nullptr;     // the record
 
   bool ready = false;
   Program forward;

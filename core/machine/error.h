@@ -19,7 +19,8 @@ enum class ErrorKind {
   Runtime,
   Memory,
   NotImplemented,
-  ZeroDivision
+  ZeroDivision,
+  Overflow
 };
 
 class Error : public std::runtime_error {

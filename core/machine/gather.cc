@@ -2,6 +2,7 @@
 #include "machine/call.h"
 #include "machine/index_checks.h"
 #include "machine/ops.h"
+#include "machine/promote.h"
 #include "machine/scatter.h"
 #include "machine/visit_dtype.h"
 
@@ -129,11 +130,13 @@ void scatter_(Tensor& x, int64_t axis, Tensor& index, Tensor& src) {
 }
 
 TensorRef scatter_value(Tensor& x, int64_t axis, Tensor& index, Scalar value) {
+  check_range(value, x.dtype, "scatter");
   const ScatterArguments checked("scatter", x, axis, index, nullptr);
   return scatter_copy(kScatter, x, checked, *full({}, x.dtype, value));
 }
 
 void scatter_value_(Tensor& x, int64_t axis, Tensor& index, Scalar value) {
+  check_range(value, x.dtype, "scatter");
   const ScatterArguments checked("scatter", x, axis, index, nullptr);
   scatter_in_place(kScatter, x, checked, *full({}, x.dtype, value));
 }

@@ -366,11 +366,13 @@ void index_copy_(Tensor& x, int64_t axis, Tensor& index, Tensor& source) {
 
 TensorRef index_fill(Tensor& x, int64_t axis, Tensor& index, Scalar value) {
   const AlongAxis along("index_fill", x, axis, index, nullptr);
+  check_range(value, x.dtype, "index_fill");
   TensorRef one = full({}, x.dtype, value);
   return apply(kIndexFill, {&x, one.get(), along.index.get()}, along.attributes);
 }
 void index_fill_(Tensor& x, int64_t axis, Tensor& index, Scalar value) {
   const AlongAxis along("index_fill", x, axis, index, nullptr);
+  check_range(value, x.dtype, "index_fill");
   TensorRef one = full({}, x.dtype, value);
   Tensor* inputs[] = {&x, one.get(), along.index.get()};
   apply_in_place(kIndexFill, inputs, along.attributes);

@@ -10,7 +10,7 @@ namespace versant {
 
 void check_index_dtype(const char* op, DType dtype) {
   if (!is_integral(dtype))
-    fail(ErrorKind::Index, "[", op, "] an index tensor must hold integers, got ", name(dtype));
+    fail(ErrorKind::DType, "[", op, "] an index tensor must hold integers, got ", name(dtype));
 }
 
 Array as_positions(const char* op, const Array& index) {

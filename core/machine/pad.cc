@@ -5,6 +5,7 @@
 #include "machine/nest.h"
 #include "machine/ops.h"
 #include "machine/parallel.h"
+#include "machine/promote.h"
 #include "machine/visit_dtype.h"
 
 namespace versant {
@@ -106,9 +107,10 @@ namespace ops {
 
 TensorRef pad_constant(Tensor& x, const Dims& pad, Scalar value) {
   const int rank = x.rank();
+  check_range(value, x.dtype, "pad");
   if (pad.size() % 2 || pad.size() > 2 * rank)
-    fail(ErrorKind::Shape, "[pad_constant] pad must hold a pair for each of the last dimensions, at most ",
-         rank, " pairs, got ", pad);
+    fail(ErrorKind::Shape, "[pad] pad must hold a pair for each of the last dimensions, at most ", rank,
+         " pairs, got ", pad);
   Dims amounts(2 * rank, 0);
   for (int k = 0; k < pad.size() / 2; ++k) {
     const int d = rank - 1 - k;
@@ -122,8 +124,8 @@ TensorRef pad_constant(Tensor& x, const Dims& pad, Scalar value) {
     overflow |= __builtin_add_overflow(size, std::max<int64_t>(before, 0), &size);
     overflow |= __builtin_add_overflow(size, std::max<int64_t>(after, 0), &size);
     if (overflow)
-      fail(ErrorKind::Shape, "[pad_constant] dimension ", d, " of size ", x.sizes[d], " cannot be padded by ",
-           before, " and ", after);
+      fail(ErrorKind::Shape, "[pad] dimension ", d, " of size ", x.sizes[d], " cannot be padded by ", before,
+           " and ", after);
   }
   return apply(kPadConstant, {&x}, PadConstant::pack(amounts, value));
 }

@@ -61,4 +61,26 @@ DType Promotion::result() const {
 
 bool can_cast_in_place(DType from, DType to) { return category(from) <= category(to); }
 
+namespace {
+
+// Negative numbers wrap around in unsigned dtypes, as far as their magnitude fits.
+bool fits(int64_t value, DType dtype) {
+  const int bits = static_cast<int>(itemsize(dtype)) * 8;
+  if (bits == 64) return true;
+  if (dtype == DType::UInt8) return value >= -255 && value <= 255;
+  return value >= -(int64_t{1} << (bits - 1)) && value < (int64_t{1} << (bits - 1));
+}
+bool fits(double value, DType dtype) {
+  return value >= -0x1p63 && value < 0x1p63 && fits(static_cast<int64_t>(value), dtype);
+}
+
+}  // namespace
+
+void check_range(const Scalar& value, DType dtype, const char* op) {
+  const bool fraction = value.kind == Scalar::Kind::Float;
+  if (!is_integral(dtype) || (fraction ? fits(value.f, dtype) : fits(value.i, dtype))) return;
+  fail(ErrorKind::Runtime, "[", op, "] value ", fraction ? text(value.f) : text(value.i),
+       " cannot be converted to ", name(dtype), " without overflow");
+}
+
 }  // namespace versant

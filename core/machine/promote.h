@@ -27,6 +27,9 @@ class Promotion {
   int with_axes_ = -1, without_axes_ = -1, numbers_ = -1;
 };
 
+// Raises when the number is beyond the range of an integer dtype.
+void check_range(const Scalar& value, DType dtype, const char* op);
+
 // Whether a result of `from` may be written into `to` by an in-place op (a category may not fall).
 bool can_cast_in_place(DType from, DType to);
 

@@ -20,10 +20,7 @@ bool to_scalar(PyObject* object, Scalar* scalar) {
   if (PyLong_Check(object)) {
     int overflow;
     const long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
-    if (overflow) {
-      PyErr_SetString(PyExc_OverflowError, "a Python int beyond 64 bits does not fit into a tensor");
-      throw HostError{};
-    }
+    if (overflow) fail(ErrorKind::Overflow, "a Python int beyond 64 bits does not fit into a tensor");
     *scalar = Scalar::of_int(value);
     return true;
   }
@@ -94,7 +91,7 @@ int64_t to_int(PyObject* object, const char* op, const char* what) {
     PyErr_Clear();
     fail(ErrorKind::Value, "[", op, "] ", what, " does not fit in 64 bits");
   }
-  Object index(PyFloat_Check(object) ? nullptr : PyNumber_Index(object));
+  Object index(PyFloat_Check(object) || PyBool_Check(object) ? nullptr : PyNumber_Index(object));
   if (!index) {
     PyErr_Clear();
     fail(ErrorKind::Type, "[", op, "] ", what, " must be an integer, got ", Py_TYPE(object)->tp_name);
@@ -138,17 +135,6 @@ Dims to_dims(PyObject* object, const char* op, const char* what) {
 // -------------------------------------------------------------------------------------------------
 
 namespace {
-
-// Negative numbers wrap around in unsigned dtypes, as far as their magnitude fits.
-bool fits(int64_t value, DType dtype) {
-  const int bits = static_cast<int>(itemsize(dtype)) * 8;
-  if (bits == 64) return true;
-  if (dtype == DType::UInt8) return value >= -255 && value <= 255;
-  return value >= -(int64_t{1} << (bits - 1)) && value < (int64_t{1} << (bits - 1));
-}
-bool fits(double value, DType dtype) {
-  return value >= -0x1p63 && value < 0x1p63 && fits(static_cast<int64_t>(value), dtype);
-}
 
 bool is_list(PyObject* object) {
   return PyList_Check(object) || PyTuple_Check(object) || PyRange_Check(object);
@@ -312,13 +298,6 @@ struct Writer {
 
 }  // namespace
 
-void check_range(Scalar value, DType dtype, const char* op) {
-  const bool fraction = value.kind == Scalar::Kind::Float;
-  if (!is_integral(dtype) || (fraction ? fits(value.f, dtype) : fits(value.i, dtype))) return;
-  fail(ErrorKind::Runtime, "[", op, "] value ", fraction ? text(value.f) : text(value.i),
-       " cannot be converted to ", name(dtype), " without overflow");
-}
-
 TensorRef tensor_from_data(PyObject* data, std::optional<DType> dtype, bool copy) {
   Scalar scalar;
   TensorRef source;
@@ -384,12 +363,15 @@ PyObject* make_tensor(PyObject* args, bool copy) {
 PyObject* tensor(PyObject*, PyObject* args) { return make_tensor(args, true); }
 PyObject* as_tensor_function(PyObject*, PyObject* args) { return make_tensor(args, false); }
 
-// full(sizes, value, dtype, requires_grad, op); a value of None leaves the memory uninitialised.
+// full(sizes, value, dtype, requires_grad, op, like); a value of None leaves the memory uninitialised. The
+// axes lie in memory in the order of those of `like`, a tensor of the same sizes.
 PyObject* full(PyObject*, PyObject* args) {
   PyObject *size, *content, *dtype_given;
   int requires_grad;
+  PyObject* like = nullptr;
   const char* op = "full";
-  if (!PyArg_ParseTuple(args, "OOOp|s", &size, &content, &dtype_given, &requires_grad, &op)) return nullptr;
+  if (!PyArg_ParseTuple(args, "OOOp|sO", &size, &content, &dtype_given, &requires_grad, &op, &like))
+    return nullptr;
   const auto run = [&]() -> PyObject* {
     const Dims sizes = to_dims(size, op, "a size");
     Scalar value;
@@ -406,7 +388,10 @@ PyObject* full(PyObject*, PyObject* args) {
       dtype = DType::Int64;
     else if (fills && value.kind == Scalar::Kind::Bool)
       dtype = DType::Bool;
-    TensorRef result = ops::empty(sizes, dtype);
+    TensorRef result = like && is_tensor(like)
+                           ? Tensor::make(Array::empty_like_layout(*as_tensor(like), dtype))
+                           : ops::empty(sizes, dtype);
+    result->inference = modes.inference;
     if (fills) {
       check_range(value, dtype, op);
       fill(*result, value);
@@ -464,7 +449,8 @@ PyMethodDef convert_functions[] = {
     {"as_tensor", as_tensor_function, METH_VARARGS,
      "as_tensor(data, dtype=None): shares memory where it can."},
     {"full", full, METH_VARARGS,
-     "full(sizes, value or None, dtype or None, requires_grad, op=\"full\"): op names it in errors."},
+     "full(sizes, value or None, dtype or None, requires_grad, op=\"full\", like=None): op names it in "
+     "errors."},
     {"promote_types", promote, METH_VARARGS, "promote_types(a, b): the dtype that holds both."},
     {"result_type", result_type, METH_VARARGS, "result_type(*operands): the dtype of an op on them."},
     {"set_default_dtype", set_default_dtype, METH_O, "The dtype of new floating-point tensors."},

@@ -40,6 +40,8 @@ PyObject* class_of(ErrorKind kind) {
       return PyExc_NotImplementedError;
     case ErrorKind::ZeroDivision:
       return PyExc_ZeroDivisionError;
+    case ErrorKind::Overflow:
+      return PyExc_OverflowError;
     case ErrorKind::Runtime:
       break;
   }

@@ -124,8 +124,6 @@ PyObject* make_size(const Dims& dims);                 // a new versant.Size
 // A Python number (bool, int, float, a numpy scalar, anything with __index__ or __float__ and no length).
 bool to_scalar(PyObject* object, Scalar* scalar);
 PyObject* from_scalar(Scalar scalar);
-// Raises when the number is beyond the range of an integer dtype.
-void check_range(Scalar value, DType dtype, const char* op);
 // An operand of an elementwise op: a tensor, a number, or an array of another library, which is shared or
 // copied.
 struct Operand {

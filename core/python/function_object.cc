@@ -153,10 +153,24 @@ void parse(const Signature& signature, const Parameter& parameter, PyObject* obj
   }
 }
 
-// Types of the named tuples that functions return, by their fields.
-PyTypeObject* named_tuple(const char* fields) {
+// One field below another.
+PyObject* named_tuple_repr(PyObject* self) {
+  std::string out = text(Py_TYPE(self)->tp_name, "(");
+  Object names(PyObject_GetAttrString(self, "__match_args__"));
+  if (!names) return nullptr;
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(self); ++i) {
+    Object value(PyObject_Repr(PyTuple_GET_ITEM(self, i)));
+    const char* shown = value ? PyUnicode_AsUTF8(value.get()) : nullptr;
+    if (!shown) return nullptr;
+    out += text(i ? ",\n" : "\n", PyUnicode_AsUTF8(PyTuple_GET_ITEM(names.get(), i)), "=", shown);
+  }
+  return PyUnicode_FromString((out + ")").c_str());
+}
+
+// Types of the named tuples that functions return, by function and fields.
+PyTypeObject* named_tuple(const std::string& function, const char* fields) {
   static std::map<std::string, PyTypeObject*> types;
-  PyTypeObject*& type = types[fields];
+  PyTypeObject*& type = types[function + ' ' + fields];
   if (type) return type;
   static std::vector<std::unique_ptr<std::string>> names;
   auto keep = [](std::string text) {
@@ -171,19 +185,21 @@ PyTypeObject* named_tuple(const char* fields) {
   }
   const int n = static_cast<int>(list.size());
   list.push_back({});
-  PyStructSequence_Desc description = {keep("versant.return_types." + std::string(fields)), nullptr,
-                                       list.data(), n};
+  PyStructSequence_Desc description = {keep("versant.return_types." + function.substr(0, function.find('.'))),
+                                       nullptr, list.data(), n};
   type = PyStructSequence_NewType(&description);
   if (!type) throw HostError{};
+  type->tp_repr = named_tuple_repr;
   return type;
 }
 
-PyObject* to_python(Result&& result) {
+PyObject* to_python(Result&& result, const std::string& function) {
   if (result.tensor) return wrap(std::move(result.tensor));
   if (result.number) return from_scalar(*result.number);
   if (result.nothing) Py_RETURN_NONE;
   const Py_ssize_t n = static_cast<Py_ssize_t>(result.tensors.size());
-  Object tuple = checked(result.fields ? PyStructSequence_New(named_tuple(result.fields)) : PyTuple_New(n));
+  Object tuple =
+      checked(result.fields ? PyStructSequence_New(named_tuple(function, result.fields)) : PyTuple_New(n));
   for (Py_ssize_t i = 0; i < n; ++i) {
     PyObject* item = result.tensors[i] ? wrap(std::move(result.tensors[i])) : Py_NewRef(Py_None);
     if (result.fields)
@@ -212,7 +228,9 @@ class Values {
 };
 
 // numpy's name for an argument, where PyTorch takes it too; null for others.
-const char* alias_of(const std::string& parameter) {
+const char* alias_of(const Parameter& which) {
+  if (which.kind == Kind::VarIntsOrDType) return "dtype";
+  const std::string& parameter = which.name;
   return parameter == "dim"       ? "axis"
          : parameter == "keepdim" ? "keepdims"
          : parameter == "input"   ? "x"
@@ -226,7 +244,7 @@ int find_parameter(const Signature& signature, PyObject* name) {
   for (int i = 0; i < total; ++i)
     if (PyUnicode_Compare(signature.parameters[i].interned.get(), name) == 0) return i;
   for (int i = 0; i < total; ++i) {
-    const char* alias = alias_of(signature.parameters[i].name);
+    const char* alias = alias_of(signature.parameters[i]);
     if (alias && PyUnicode_CompareWithASCIIString(name, alias) == 0) return i;
   }
   return -1;
@@ -290,7 +308,7 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
       if (parameter.fallback.kind != Value::Kind::None) values[i] = parameter.fallback;
     }
     Args call(signature.name.c_str(), values.span());
-    return to_python(self->target->body(call));
+    return to_python(self->target->body(call), signature.name);
   };
   return guarded(run, nullptr, signature.name.c_str());
 }

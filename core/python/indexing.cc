@@ -1,6 +1,7 @@
 // x[...] and x[...] = v: Python's subscripts as views, then as gathers and scatters where tensors index.
 #include "face.h"
 #include "machine/inplace.h"
+#include "machine/promote.h"
 
 namespace versant::face {
 
@@ -53,7 +54,7 @@ Plan make_plan(Tensor& x, PyObject* key) {
                           !is_floating(as_tensor(item)->dtype)));
     if (plain) {
       parts.push_back(Object::share(item));
-    } else if (PyFloat_Check(item) || PyUnicode_Check(item)) {
+    } else if (PyFloat_Check(item) || PyUnicode_Check(item) || PyDict_Check(item) || PyAnySet_Check(item)) {
       fail(ErrorKind::Index,
            "[index] only integers, slices (`:`), ellipsis (`...`), None and integer or bool tensors are "
            "valid indices, got ",
@@ -73,7 +74,7 @@ Plan make_plan(Tensor& x, PyObject* key) {
   if (used > x.rank())
     fail(ErrorKind::Index, "[index] too many indices for tensor of dimension ", x.rank(), ": ", used);
 
-  int axis = 0;
+  int axis = 0, bool_axis = -1;
   for (const Object& part : parts) {
     PyObject* item = part.get();
     if (item == Py_None) {
@@ -83,11 +84,13 @@ Plan make_plan(Tensor& x, PyObject* key) {
       axis += x.rank() - used;
       plan.indices.resize(axis);
     } else if (is_bool_value(item)) {
-      // x[True] is x[None]; x[False] is an empty selection of it.
-      plan.view = ops::unsqueeze(*plan.view, axis);
-      if (item == Py_False) plan.view = ops::slice(*plan.view, axis, 0, 0);
-      ++axis;
-      plan.indices.resize(axis);
+      // x[True] is x[None]; x[False] is an empty selection of it; several select one axis together.
+      if (bool_axis < 0) {
+        plan.view = ops::unsqueeze(*plan.view, axis);
+        bool_axis = axis++;
+        plan.indices.resize(axis);
+      }
+      if (item == Py_False) plan.view = ops::slice(*plan.view, bool_axis, 0, 0);
     } else if (PySlice_Check(item)) {
       Py_ssize_t begin, end, step;
       if (PySlice_Unpack(item, &begin, &end, &step) < 0) throw HostError{};
@@ -137,6 +140,11 @@ std::vector<Tensor*> pointers(const std::vector<TensorRef>& tensors) {
 // The value of an assignment as a tensor of the target's dtype, without leading axes of size 1 beyond the
 // target's rank.
 TensorRef value_tensor(PyObject* value, const Tensor& target, int rank) {
+  Scalar scalar;
+  if (!is_tensor(value) && to_scalar(value, &scalar)) {
+    check_range(scalar, target.dtype, "index_put_");
+    return ops::full({}, target.dtype, scalar);
+  }
   TensorRef tensor =
       is_tensor(value) ? TensorRef(as_tensor(value)) : tensor_from_data(value, std::nullopt, false);
   while (tensor->rank() > rank && tensor->sizes[0] == 1) tensor = ops::select(*tensor, 0, 0);
@@ -175,6 +183,7 @@ int tensor_assign_subscript(PyObject* self, PyObject* key, PyObject* value) {
           TensorRef from = value_tensor(value, x, kMaxRank);
           ops::index_put_(*plan.view, pointers(indices), *from, false);
         } else if (!is_tensor(value) && to_scalar(value, &scalar)) {
+          check_range(scalar, x.dtype, "index_put_");
           ops::copy_(*plan.view, Input(scalar));
         } else {
           TensorRef from = value_tensor(value, x, plan.view->rank());

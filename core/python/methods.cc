@@ -1,6 +1,7 @@
 // Methods of a tensor that are not ops: reading values, geometry, gradients.
 #include "face.h"
 #include "machine/inplace.h"
+#include "machine/promote.h"
 
 namespace versant::face {
 

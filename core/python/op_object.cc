@@ -209,8 +209,10 @@ PyObject* op_get(PyObject* self, PyObject* instance, PyObject*) {
 
 PyObject* op_in_place(PyObject* object, PyObject*) {
   OpObject* self = as_op(object);
+  // One table of variants for both forms, because some are added later.
+  if (!self->variants && !(self->variants = PyDict_New())) return nullptr;
   PyObject* result = make_op(self->op, true, self->arguments, self->defaults);
-  if (result && self->variants) as_op(result)->variants = Py_NewRef(self->variants);
+  if (result) as_op(result)->variants = Py_NewRef(self->variants);
   return result;
 }
 
@@ -369,9 +371,9 @@ void build_backward(ElementwiseOp& op, uint32_t mask) {
 
 PyObject* define_elementwise(PyObject*, PyObject* args) {
   const char *name, *rule;
-  int n_inputs, n_parameters, promotes, rejects_bool;
+  int n_inputs, n_parameters, promotes, refuses;
   PyObject *arguments, *defaults, *record;
-  if (!PyArg_ParseTuple(args, "siisipO!O!O", &name, &n_inputs, &n_parameters, &rule, &promotes, &rejects_bool,
+  if (!PyArg_ParseTuple(args, "siisiiO!O!O", &name, &n_inputs, &n_parameters, &rule, &promotes, &refuses,
                         &PyTuple_Type, &arguments, &PyTuple_Type, &defaults, &record))
     return nullptr;
   return guarded([&]() -> PyObject* {
@@ -391,7 +393,7 @@ PyObject* define_elementwise(PyObject*, PyObject* args) {
     op->n_parameters = n_parameters;
     op->rule = static_cast<DTypeRule>(found);
     op->promotes = static_cast<uint32_t>(promotes);
-    op->rejects_bool = rejects_bool != 0;
+    op->refuses = static_cast<uint8_t>(refuses);
     op->host = Py_NewRef(record);
     Object object = checked(make_op(op.get(), false, arguments, defaults));
     register_elementwise(op.release());  // lives as long as the process: nodes refer to it
@@ -403,7 +405,7 @@ PyObject* define_elementwise(PyObject*, PyObject* args) {
 
 PyMethodDef op_functions[] = {
     {"define_elementwise", define_elementwise, METH_VARARGS,
-     "define_elementwise(name, n_inputs, n_parameters, rule, promotes, rejects_bool, arguments, defaults, "
+     "define_elementwise(name, n_inputs, n_parameters, rule, promotes, refuses, arguments, defaults, "
      "record) -> Op"},
     {},
 };

@@ -109,7 +109,10 @@ PyObject* unary(PyObject* self) {
   return guarded(run, nullptr, entry.name);
 }
 
-PyObject* power(PyObject* left, PyObject* right, PyObject*) { return binary<kPow>(left, right); }
+PyObject* power(PyObject* left, PyObject* right, PyObject* modulus) {
+  if (modulus != Py_None) Py_RETURN_NOTIMPLEMENTED;
+  return binary<kPow>(left, right);
+}
 PyObject* in_place_power(PyObject* left, PyObject* right, PyObject*) { return in_place<kPow>(left, right); }
 
 PyObject* compare(PyObject* left, PyObject* right, int op) {

@@ -42,7 +42,7 @@ from versant.autograd.modes import (
     set_grad_enabled,
 )
 from versant.tensors import dtypes, methods
-from versant.tensors.methods import as_tensor, from_dlpack, from_numpy, frombuffer, tensor
+from versant.tensors.methods import as_tensor, asarray, from_dlpack, from_numpy, frombuffer, tensor
 from versant.tensors.random import get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 
 _core.set_package(_os.path.dirname(__file__) + "/")
@@ -74,6 +74,16 @@ def is_tensor(obj: _Any) -> bool:
     return isinstance(obj, Tensor)
 
 
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the dtype is a floating-point one."""
+    return input.dtype.is_floating_point
+
+
+def numel(input: Tensor) -> int:
+    """How many elements the tensor has."""
+    return input.numel()
+
+
 __all__ = [
     "AxisError",
     "DTypeError",
@@ -83,6 +93,7 @@ __all__ = [
     "Tensor",
     "__version__",
     "as_tensor",
+    "asarray",
     "default_generator",
     "device",
     "dtype",
@@ -95,11 +106,13 @@ __all__ = [
     "get_rng_state",
     "inference_mode",
     "initial_seed",
+    "is_floating_point",
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "is_tensor",
     "manual_seed",
     "no_grad",
+    "numel",
     "promote_types",
     "result_type",
     "seed",

@@ -17,6 +17,7 @@ y = vs.ones(4, 5)
 v = vs.ones(3)
 ints = vs.tensor([[1, 2, 3], [4, 5, 6]])
 nothing = vs.ones(0)
+image = vs.ones(1, 1, 4, 4)
 leaf = vs.ones(2, requires_grad=True)
 
 SHAPES = [
@@ -110,7 +111,7 @@ INDICES = [
         lambda: x.gather(1, vs.tensor([[5]])),
         r"\[gather\] index 5 is out of bounds for dimension 1 with size 3",
     ),
-    (lambda: x.gather(1, vs.tensor([[0.5]])), r"\[gather\] an index tensor must hold integers, got float32"),
+    (lambda: x[{}], r"\[index\] only integers, slices .* got dict"),
     (lambda: x.scatter(1, vs.tensor([[5]]), 1.0), r"\[scatter\] index 5 is out of bounds"),
     (
         lambda: F.embedding(vs.tensor([5]), x),
@@ -130,6 +131,19 @@ DTYPES = [
     (lambda: x << 1, r"\[bitwise_left_shift\] .* got float32"),
     (lambda: -vs.tensor([True]), r"\[neg\] not supported for bool"),
     (lambda: vs.tensor([True]) - vs.tensor([True]), r"\[sub\] not supported for bool"),
+    (lambda: vs.tensor([True]) - 1, r"\[sub\] not supported for bool"),
+    (lambda: ints - vs.tensor(True), r"\[sub\] not supported for bool"),
+    (lambda: vs.add(ints, ints, alpha=1.5), r"\[add\] among integers the factor must be an integer, got 1.5"),
+    (lambda: vs.sub(ints, ints, alpha=1.5), r"\[sub\] among integers the factor must be an integer, got 1.5"),
+    (lambda: x.gather(1, vs.tensor([[0.5]])), r"\[gather\] an index tensor must hold integers, got float32"),
+    (lambda: x.index_select(0, vs.tensor([True])), r"\[index_select\] an index .* integers, got bool"),
+    (
+        lambda: F.embedding(vs.tensor([0.5]), x),
+        r"\[embedding\] an index tensor must hold integers, got float32",
+    ),
+    (lambda: x.masked_fill(vs.tensor([1, 0, 1]), 0.0), r"\[masked_fill\] expected a bool tensor .* int64"),
+    (lambda: vs.where(x, x, x), r"\[where\] expected a bool tensor as condition, got float32"),
+    (lambda: x.norm(dtype=vs.int64), r"\[norm\] expected a floating-point dtype"),
     (lambda: ints.mean(), r"\[mean\] expected a floating-point input or dtype, got int64"),
     (lambda: ints.add_(0.5), r"\[add_\] .* float32, which can't be cast to the tensor's int64"),
     (
@@ -153,6 +167,14 @@ TYPES = [
     (lambda: x.sum("a"), r"\[sum\] dim must be an int or a sequence of ints, got str"),
     (lambda: x.sum(0.5), r"\[sum\] dim must be an int or a sequence of ints, got float"),
     (lambda: x.sum(math.nan), r"\[sum\] dim must be an int"),
+    (lambda: x.sum(True), r"\[sum\] dim must be an integer, got bool"),
+    (lambda: vs.zeros(True), r"\[zeros\] a size must be an integer, got bool"),
+    (lambda: vs.zeros(), r"\[zeros\] expected a size"),
+    (lambda: vs.full((2,), None), r"\[full\] fill_value must be a number, got None"),
+    (lambda: vs.full_like(x, None), r"\[full_like\] fill_value must be a number, got None"),
+    (lambda: vs.arange(), r"\[arange\] expected an end"),
+    (lambda: pow(vs.tensor(3), 2, 5), r"unsupported operand type"),
+    (lambda: F.dropout(x, 0.5, "a"), r"\[dropout\] argument 'train' must be a bool, got str"),
     (lambda: x.view("a"), r"\[view\] "),
     (lambda: x.view(1.5), r"\[view\] "),
     (lambda: x.pow("a"), r"\[pow\] argument 'exponent' must be a tensor or a number, got str"),
@@ -203,6 +225,17 @@ VALUES = [
     (lambda: vs.randint(5, 5, (2,)), r"\[randint\] expected low < high, got 5 and 5"),
     (lambda: vs.normal(0.0, -1.0, (2,)), r"\[normal\] expected a standard deviation of at least 0, got -1.0"),
     (lambda: F.dropout(x, p=1.5), r"\[dropout\] expected a probability between 0 and 1, got 1.5"),
+    (lambda: F.pad(x, (1, 1), mode="reflect", value=1), r"\[pad\] mode 'reflect' takes no value, got 1"),
+    (lambda: x.isclose(x, rtol=-1), r"\[isclose\] expected tolerances of at least 0, got rtol -1"),
+    (lambda: F.max_pool2d(image, 2, 0), r"\[max_pool2d\] .*stride"),
+    (lambda: F.avg_pool2d(image, 2, 0), r"\[avg_pool2d\] .*stride"),
+    (
+        lambda: F.conv2d(image, image, stride=(1, 2, 3)),
+        r"\[conv2d\] expected one number or one for each axis",
+    ),
+    (lambda: F.adaptive_avg_pool2d(image, (1, 2, 3)), r"\[adaptive_avg_pool2d\] expected one number or one"),
+    (lambda: vs.rot90(v), r"\[rot90\] expected two axes of at least two"),
+    (lambda: x.repeat_interleave(vs.tensor([1, 2]), 1), r"\[repeat_interleave\] expected 3 repeats"),
     (lambda: x.clamp(), r"\[clamp\] at least one of min and max must be given"),
     (lambda: vs.ones([1] * 65), r"\[ones\] at most 64 dimensions are supported, got 65"),
     (lambda: vs.zeros(2**70), r"\[zeros\] a size does not fit in 64 bits"),
@@ -211,6 +244,27 @@ VALUES = [
 ]
 
 RUNTIME = [
+    (lambda: ints**-1, r"\[pow\] integers to negative integer powers are not allowed"),
+    (lambda: ints.pow_(-2), r"\[pow_?\] integers to negative integer powers are not allowed"),
+    (lambda: F.binary_cross_entropy(x + 2, x), r"\[binary_cross_entropy\] input must lie between 0 and 1"),
+    (
+        lambda: F.binary_cross_entropy(x * 0, x - 2),
+        r"\[binary_cross_entropy\] target must lie between 0 and 1",
+    ),
+    (lambda: F.binary_cross_entropy(x * math.nan, x), r"\[binary_cross_entropy\] input must lie .* got nan"),
+    (lambda: ints.clone().__setitem__(0, math.nan), r"\[index_put_\] value nan cannot be converted to int64"),
+    (lambda: ints.int().__setitem__(ints > 0, 1e10), r"\[index_put_\] value 1e\+10 cannot be converted"),
+    (
+        lambda: ints.byte().masked_fill(ints > 0, 300),
+        r"\[masked_fill\] value 300 cannot be converted to uint8",
+    ),
+    (lambda: vs.where(ints > 0, ints.byte(), 300), r"\[where\] value 300 cannot be converted to uint8"),
+    (lambda: F.pad(ints.byte(), (1, 1), value=300), r"\[pad\] value 300 cannot be converted to uint8"),
+    (lambda: ints.int().index_fill(0, ints[0, :1], 2**40), r"\[index_fill\] value 1099511627776 cannot"),
+    (
+        lambda: ints.int().scatter(0, ints[:1], math.inf),
+        r"\[scatter\] value inf cannot be converted to int32",
+    ),
     (lambda: x.to("cuda"), r"\[device\] this build runs on 'cpu', got 'cuda'"),
     (lambda: vs.ones(2, device="meta"), r"\[device\] this build runs on 'cpu', got 'meta'"),
     (lambda: vs.device("nowhere"), r"\[device\] .* got 'nowhere'"),

@@ -288,8 +288,12 @@ def test_nan_is_the_extreme():
             "[gather] index 5 is out of bounds for dimension 1 with size 5",
         ),
         (lambda x: x.gather(1, vs.tensor([[-1]])), IndexError, "[gather] index -1 is out of bounds"),
-        (lambda x: x.gather(0, vs.tensor([0.0])), IndexError, "[gather] an index tensor must hold integers"),
-        (lambda x: x.gather(0, vs.tensor([True])), IndexError, "must hold integers, got bool"),
+        (
+            lambda x: x.gather(0, vs.tensor([0.0])),
+            vs.DTypeError,
+            "[gather] an index tensor must hold integers",
+        ),
+        (lambda x: x.gather(0, vs.tensor([True])), vs.DTypeError, "must hold integers, got bool"),
         (lambda x: x.gather(0, vs.tensor([0])), vs.ShapeError, "as many dimensions as the input"),
         (
             lambda x: x.gather(0, vs.zeros(1, 9, dtype=vs.int64)),

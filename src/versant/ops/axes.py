@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from versant._core import AxisError, Tensor
+from versant._core import AxisError, ShapeError, Tensor
 
 Axes = int | Sequence[int] | None
 Size = int | Sequence[int]
@@ -39,9 +39,20 @@ def sizes_of(sizes: tuple[int | Sequence[int], ...]) -> tuple[int, ...]:
     return tuple(sizes)  # type: ignore[arg-type]
 
 
-def pair(value: int | Sequence[int]) -> tuple[int, int]:
+def sizes_given(sizes: tuple[int | Sequence[int], ...], size: Size | None, who: str) -> tuple[int, ...]:
+    """The same, or as the keyword `size`."""
+    if size is not None:
+        sizes = (size,)
+    elif not sizes:
+        raise TypeError(f"[{who}] expected a size")
+    return sizes_of(sizes)
+
+
+def pair(value: int | Sequence[int], who: str = "pair") -> tuple[int, int]:
     """One number for both axes of an image, or two."""
     if isinstance(value, int):
         return value, value
+    if len(value) not in (1, 2):
+        raise ShapeError(f"[{who}] expected one number or one for each axis of an image, got {tuple(value)}")
     first, second = (value[0], value[0]) if len(value) == 1 else value
     return first, second

@@ -92,6 +92,8 @@ def isclose(
     input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> Tensor:
     """Where |input - other| <= atol + rtol * |other|.  equal_nan: whether NaN is close to NaN"""
+    if rtol < 0 or atol < 0:
+        raise ValueError(f"[isclose] expected tolerances of at least 0, got rtol {rtol} and atol {atol}")
     if not input.dtype.is_floating_point and (rtol or atol):
         input, other = input.double(), other.double()
     return near(input, other, rtol, atol, equal_nan)
@@ -224,7 +226,7 @@ bitwise_left_shift = bits(
     "bitwise_left_shift",
     m.shift_left,
     "input * 2**other",
-    rejects_bool=True,
+    refuses="bool",
     ref=np.left_shift,
     sample=(normal, counts),
     operator="lshift",
@@ -235,7 +237,7 @@ bitwise_right_shift = bits(
     "bitwise_right_shift",
     m.shift_right,
     "input / 2**other, rounded down",
-    rejects_bool=True,
+    refuses="bool",
     ref=np.right_shift,
     sample=(normal, counts),
     operator="rshift",
@@ -252,6 +254,7 @@ choose = elementwise(
     d=lambda condition, x, y, z: (0, m.select(condition, 1, 0), m.select(condition, 0, 1)),
     signature="condition, input, other",
     promotes=0b110,
+    refuses="overflow numbers",
     ref=np.where,
     sample=(truth, normal, normal),
     places="",
@@ -265,6 +268,8 @@ masked_fill = elementwise(
     "value where mask holds, input elsewhere",
     signature="input, mask, value",
     rule="first",
+    promotes=0b101,
+    refuses="overflow numbers",
     ref=lambda x, mask, value: np.where(mask, value, x),
     sample=(normal, truth, normal),
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from versant import _core
 from versant._core import Tensor
-from versant.ops.axes import Size, sizes_of
+from versant.ops.axes import Size, sizes_given, sizes_of
 from versant.ops.lazy import np
 from versant.ops.record import composite, primitive
 from versant.ops.samples import array, call
@@ -19,11 +19,22 @@ def new(
     dtype: Any,
     device: Any = None,
     requires_grad: bool = False,
+    like: Tensor | None = None,
 ) -> Tensor:
-    """A tensor of one value; of None, with whatever is in memory.  who: the op that errors name."""
+    """A tensor of one value; of None, with whatever is in memory.
+
+    who: the op that errors name; like: a tensor whose order of axes in memory it takes over.
+    """
     if device is not None:
         _core.device(device)
-    return _core.full(size, value, dtype, requires_grad, who)
+    return _core.full(size, value, dtype, requires_grad, who, like)
+
+
+def number(value: Any, who: str) -> Any:
+    """The value that a tensor is filled with."""
+    if value is None:
+        raise TypeError(f"[{who}] fill_value must be a number, got None")
+    return value
 
 
 # --- filled -----------------------------------------------------------------------------------------------
@@ -35,9 +46,22 @@ def new(
     samples=[call(2, 3), call((2, 0)), call(())],
     places="versant",
 )
-def zeros(*size: Size, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(
+    *sizes: Size,
+    size: Size | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """A tensor of zeros."""
-    return new("zeros", sizes_of(size), 0, dtype or _core.get_default_dtype(), device, requires_grad)
+    return new(
+        "zeros",
+        sizes_given(sizes, size, "zeros"),
+        0,
+        dtype or _core.get_default_dtype(),
+        device,
+        requires_grad,
+    )
 
 
 @composite(
@@ -46,15 +70,36 @@ def zeros(*size: Size, dtype: Any = None, device: Any = None, requires_grad: boo
     samples=[call(2, 3), call((2, 0)), call(())],
     places="versant",
 )
-def ones(*size: Size, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(
+    *sizes: Size,
+    size: Size | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """A tensor of ones."""
-    return new("ones", sizes_of(size), 1, dtype or _core.get_default_dtype(), device, requires_grad)
+    return new(
+        "ones", sizes_given(sizes, size, "ones"), 1, dtype or _core.get_default_dtype(), device, requires_grad
+    )
 
 
 @composite(differentiable=False, places="versant", without={"ref": "its values are whatever is in memory"})
-def empty(*size: Size, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(
+    *sizes: Size,
+    size: Size | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """A tensor with whatever is in memory."""
-    return new("empty", sizes_of(size), None, dtype or _core.get_default_dtype(), device, requires_grad)
+    return new(
+        "empty",
+        sizes_given(sizes, size, "empty"),
+        None,
+        dtype or _core.get_default_dtype(),
+        device,
+        requires_grad,
+    )
 
 
 @composite(
@@ -67,7 +112,7 @@ def full(
     size: Size, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """A tensor of one value, by default in the value's dtype."""
-    return new("full", sizes_of((size,)), fill_value, dtype, device, requires_grad)
+    return new("full", sizes_of((size,)), number(fill_value, "full"), dtype, device, requires_grad)
 
 
 @composite(differentiable=False, ref=np.zeros_like, samples=[call(array(2, 3))], places="versant")
@@ -75,13 +120,13 @@ def zeros_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Zeros in the shape and dtype of input."""
-    return new("zeros_like", input.shape, 0, dtype or input.dtype, device, requires_grad)
+    return new("zeros_like", input.shape, 0, dtype or input.dtype, device, requires_grad, input)
 
 
 @composite(differentiable=False, ref=np.ones_like, samples=[call(array(2, 3))], places="versant")
 def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones in the shape and dtype of input."""
-    return new("ones_like", input.shape, 1, dtype or input.dtype, device, requires_grad)
+    return new("ones_like", input.shape, 1, dtype or input.dtype, device, requires_grad, input)
 
 
 @composite(differentiable=False, places="versant", without={"ref": "its values are whatever is in memory"})
@@ -89,7 +134,7 @@ def empty_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Whatever is in memory, in the shape and dtype of input."""
-    return new("empty_like", input.shape, None, dtype or input.dtype, device, requires_grad)
+    return new("empty_like", input.shape, None, dtype or input.dtype, device, requires_grad, input)
 
 
 @composite(
@@ -102,7 +147,8 @@ def full_like(
     input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """One value in the shape and dtype of input."""
-    return new("full_like", input.shape, fill_value, dtype or input.dtype, device, requires_grad)
+    value = number(fill_value, "full_like")
+    return new("full_like", input.shape, value, dtype or input.dtype, device, requires_grad, input)
 
 
 @composite(
@@ -155,7 +201,8 @@ def new_full(
     requires_grad: bool = False,
 ) -> Tensor:
     """One value, of this size in the dtype of the tensor."""
-    return new("new_full", sizes_of((size,)), fill_value, dtype or input.dtype, device, requires_grad)
+    value = number(fill_value, "new_full")
+    return new("new_full", sizes_of((size,)), value, dtype or input.dtype, device, requires_grad)
 
 
 @composite(
@@ -216,7 +263,7 @@ identity = primitive(
     places="versant",
 )
 def arange(
-    start: Any,
+    start: Any = None,
     end: Any = None,
     step: Any = 1,
     *,
@@ -227,9 +274,12 @@ def arange(
     """start (0), start + step ... before end; int64 when all three are integers."""
     if end is None:
         start, end = 0, start
+    if end is None:
+        raise TypeError("[arange] expected an end")
+    start = 0 if start is None else start
     limits = [v.item() if isinstance(v, Tensor) else v for v in (start, end, step)]
     if dtype is None:
-        whole = all(not isinstance(v, float) for v in limits)
+        whole = all(hasattr(v, "__index__") for v in limits)
         dtype = _core.int64 if whole else _core.get_default_dtype()
     result: Tensor = arange_steps(*limits, dtype)
     return result.requires_grad_() if requires_grad else result

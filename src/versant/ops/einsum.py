@@ -1,6 +1,8 @@
 """Einstein summation: operands are contracted pair by pair, each pair as one batched matrix product."""
 
+import string
 from collections.abc import Sequence
+from typing import Any
 
 from versant._core import ShapeError, Tensor
 from versant.ops.linear import matmul
@@ -21,6 +23,17 @@ def contract(equation: str, operands: Sequence[Tensor]) -> Tensor:
         left = sum(left, summed)
         labels = [label for label in labels if label in output]
     return left.permute([labels.index(label) for label in output])
+
+
+def lettered(arguments: tuple[Any, ...]) -> tuple[str, tuple[Tensor, ...]]:
+    """The equation and the operands of einsum(a, [0, 1], b, [1, ...], [0, ...])."""
+    pairs = len(arguments) // 2 * 2
+    texts = [
+        "".join("..." if n is ... else string.ascii_letters[n] for n in labels)
+        for labels in (*arguments[1:pairs:2], *arguments[pairs:])
+    ]
+    equation = ",".join(texts[: pairs // 2])
+    return "->".join([equation, *texts[pairs // 2 :]]), arguments[:pairs:2]
 
 
 def parse(equation: str, operands: Sequence[Tensor]) -> tuple[list[list[str]], list[str]]:

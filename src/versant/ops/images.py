@@ -1,5 +1,6 @@
 """Convolution and pooling of images, (N, C, H, W)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from versant._core import Tensor
@@ -53,7 +54,7 @@ def conv2d(
     """
     if input.ndim == 3:
         return conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
-    strides, dilations = pair(stride), pair(dilation)
+    strides, dilations = pair(stride, "conv2d"), pair(dilation, "conv2d")
     if isinstance(padding, str):
         if padding not in ("same", "valid") or (padding == "same" and strides != (1, 1)):
             raise ValueError(
@@ -67,7 +68,7 @@ def conv2d(
             input = pad_constant(input, (left, total[1] - left, top, total[0] - top))
             total = [0, 0]
         padding = [n // 2 for n in total]
-    return conv2d_whole(input, weight, bias, strides, pair(padding), dilations, groups)
+    return conv2d_whole(input, weight, bias, strides, pair(padding, "conv2d"), dilations, groups)
 
 
 # --- pooling ----------------------------------------------------------------------------------------------
@@ -92,6 +93,11 @@ max_pool = primitive(
 )
 
 
+def stride_of(stride: Pair | None, kernel: Pair) -> Pair:
+    """The stride of a pooling: that of its kernel by default."""
+    return kernel if stride is None or (isinstance(stride, Sequence) and not stride) else stride
+
+
 def image(input: Tensor) -> Tensor:
     """One image as a batch of one."""
     return input.unsqueeze(0) if input.ndim == 3 else input
@@ -114,8 +120,15 @@ def max_pool2d(
     return_indices: bool = False,
 ) -> Any:
     """The largest of each window.  input: (N, C, H, W) or (C, H, W); stride: kernel_size by default"""
-    steps = pair(stride or kernel_size)
-    results = max_pool(image(input), pair(kernel_size), steps, pair(padding), pair(dilation), ceil_mode)
+    steps = pair(stride_of(stride, kernel_size), "max_pool2d")
+    results = max_pool(
+        image(input),
+        pair(kernel_size, "max_pool2d"),
+        steps,
+        pair(padding, "max_pool2d"),
+        pair(dilation, "max_pool2d"),
+        ceil_mode,
+    )
     if input.ndim == 3:
         results = tuple(r.squeeze(0) for r in results)
     return tuple(results) if return_indices else results[0]
@@ -160,9 +173,15 @@ def avg_pool2d(
     divisor_override: int | None = None,
 ) -> Tensor:
     """The mean of each window.  input: (N, C, H, W) or (C, H, W); stride: kernel_size by default"""
-    steps = pair(stride or kernel_size)
+    steps = pair(stride_of(stride, kernel_size), "avg_pool2d")
     result: Tensor = avg_pool(
-        image(input), pair(kernel_size), steps, pair(padding), ceil_mode, count_include_pad, divisor_override
+        image(input),
+        pair(kernel_size, "avg_pool2d"),
+        steps,
+        pair(padding, "avg_pool2d"),
+        ceil_mode,
+        count_include_pad,
+        divisor_override,
     )
     return result.squeeze(0) if input.ndim == 3 else result
 
@@ -189,9 +208,9 @@ adaptive_max = primitive(
 )
 
 
-def output_pair(input: Tensor, size: Any) -> tuple[int, int]:
+def output_pair(input: Tensor, size: Any, who: str) -> tuple[int, int]:
     """output_size, None standing for the image's own."""
-    both = (size, size) if size is None or isinstance(size, int) else tuple(size)
+    both: Any = (None, None) if size is None else pair(size, who)
     height, width = (own if n is None else n for n, own in zip(both, input.shape[-2:], strict=True))
     return height, width
 
@@ -203,7 +222,7 @@ def output_pair(input: Tensor, size: Any) -> tuple[int, int]:
 )
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """The means of windows that divide each image into output_size parts."""
-    result: Tensor = adaptive_avg(image(input), output_pair(input, output_size))
+    result: Tensor = adaptive_avg(image(input), output_pair(input, output_size, "adaptive_avg_pool2d"))
     return result.squeeze(0) if input.ndim == 3 else result
 
 
@@ -214,7 +233,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
 )
 def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """The largest of windows that divide each image into output_size parts."""
-    results = adaptive_max(image(input), output_pair(input, output_size))
+    results = adaptive_max(image(input), output_pair(input, output_size, "adaptive_max_pool2d"))
     if input.ndim == 3:
         results = tuple(r.squeeze(0) for r in results)
     return tuple(results) if return_indices else results[0]

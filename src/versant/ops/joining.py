@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from versant import _core
 from versant._core import ShapeError, Tensor
-from versant.ops.axes import axis_of, sizes_of
+from versant.ops.axes import Size, axis_of, sizes_of
+from versant.ops.creation import arange
 from versant.ops.lazy import np
 from versant.ops.record import composite, primitive
 from versant.ops.samples import array, call, integers
@@ -70,10 +72,11 @@ repeat = primitive(
     onnx="Tile",
     stablehlo="broadcast_in_dim",
 )
-repeat_interleave = primitive(
-    "repeat_interleave",
+repeat_each = primitive(
+    "repeat_interleave.number",
     "input, repeats: int, dim: int? = None",
     "Each element several times in a row along an axis; without dim, of all elements.",
+    target="repeat_interleave",
     ref=np.repeat,
     samples=[call(array(2, 3), 2), call(array(2, 3), 3, 1), call(array(3), 0, 0)],
     stablehlo="gather",
@@ -81,11 +84,47 @@ repeat_interleave = primitive(
 )
 
 
-@composite(ref=np.tile, samples=[call(array(2, 3), (2,)), call(array(3), (2, 2))])
-def tile(input: Tensor, dims: Sequence[int]) -> Tensor:
+@composite(
+    ref=lambda x, repeats=None, dim=None: (
+        np.repeat(np.arange(x.size), x) if repeats is None else np.repeat(x, repeats, dim)
+    ),
+    samples=[
+        call(array(2, 3), 2),
+        call(array(2, 3), integers(3, below=4), 1),
+        call(array(4), integers(4, below=3)),
+    ],
+)
+def repeat_interleave(
+    input: Tensor, repeats: int | Tensor | None = None, dim: int | None = None, *, output_size: Any = None
+) -> Tensor:
+    """Each element several times in a row along an axis; without dim, of all elements.
+
+    repeats: a number, or a tensor with one for each index of the axis; of input alone, which holds the
+    repeats, the indices.
+    """
+    if repeats is None:
+        input, repeats = arange(input.numel()), input
+    if not isinstance(repeats, Tensor) or repeats.numel() == 1:
+        return repeat_each(input, repeats if isinstance(repeats, int) else int(repeats), dim)
+    if dim is None:
+        input, dim = input.reshape(-1), 0
+    counts = repeats.tolist()
+    if repeats.ndim != 1 or len(counts) != input.shape[dim]:
+        raise ShapeError(
+            f"[repeat_interleave] expected {input.shape[dim]} repeats, got shape {tuple(repeats.shape)}"
+        )
+    if not all(isinstance(n, int) and n >= 0 for n in counts):
+        raise ValueError("[repeat_interleave] repeats must be integers of at least 0")
+    return input.index_select(
+        dim, _core.tensor([i for i, n in enumerate(counts) for _ in range(n)], _core.int64)
+    )
+
+
+@composite(ref=np.tile, samples=[call(array(2, 3), (2,)), call(array(3), (2, 2)), call(array(2, 3), 2)])
+def tile(input: Tensor, *dims: Size) -> Tensor:
     """input laid out several times; where dims are fewer than axes, along the last ones."""
-    dims = (1,) * (input.ndim - len(dims)) + tuple(dims)
-    return input.repeat(*dims)
+    repeats = sizes_of(dims)
+    return input.repeat((1,) * (input.ndim - len(repeats)) + repeats)
 
 
 # --- reordering -------------------------------------------------------------------------------------------
@@ -122,6 +161,20 @@ def flipud(input: Tensor) -> Tensor:
     return input.flip(0)
 
 
+@composite(ref=np.rot90, samples=[call(array(3, 4)), call(array(3, 4), -1), call(array(2, 3, 4), 2, (1, 2))])
+def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
+    """input turned by k quarters from the first axis of dims towards the second."""
+    if len(dims) != 2 or input.ndim < 2:
+        raise ShapeError(f"[rot90] expected two axes of at least two, got {tuple(dims)} of {input.ndim}")
+    a, b = (axis_of(input.ndim, d, "rot90") for d in dims)
+    if a == b:
+        raise ShapeError(f"[rot90] expected two different axes, got {tuple(dims)}")
+    if k % 4 == 2:
+        return input.flip(a, b)
+    turned = input.transpose(a, b)
+    return (input if k % 4 == 0 else turned.flip(a if k % 4 == 1 else b)).clone()
+
+
 # --- padding ----------------------------------------------------------------------------------------------
 
 pad_constant = primitive(
@@ -147,8 +200,9 @@ def source_index(length: int, before: int, after: int, mode: str) -> list[int]:
     places = range(-before, length + after)
     if mode == "replicate":
         return [min(max(i, 0), length - 1) for i in places]
-    if mode == "circular":
-        return [i % length for i in places]
+    if mode == "circular":  # what is cut off does not come again
+        first, last = max(-before, 0), length + min(after, 0)
+        return [first + (i - first) % (last - first) for i in places]
     if max(before, after) >= length:
         raise ShapeError(
             f"[pad] reflected margins ({before}, {after}) must be smaller than the axis ({length})"
@@ -183,6 +237,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         return pad_constant(input, tuple(pad), 0 if value is None else value)
     if mode not in ("reflect", "replicate", "circular"):
         raise ValueError(f"[pad] unknown mode {mode!r}")
+    if value:
+        raise ValueError(f"[pad] mode {mode!r} takes no value, got {value}")
     from versant import tensor
 
     for axis, (before, after) in enumerate(margins(input.ndim, pad)):
@@ -200,6 +256,7 @@ tril = primitive(
     "The lower triangle of the last two axes, zero above the diagonal.",
     ref=np.tril,
     samples=[call(array(3, 4)), call(array(2, 3, 3), 1), call(array(4, 3), -1)],
+    in_place=True,
     onnx="Trilu",
     without={"stablehlo": "a select over two iotas, which exporters write out"},
 )
@@ -209,6 +266,7 @@ triu = primitive(
     "The upper triangle of the last two axes, zero below the diagonal.",
     ref=np.triu,
     samples=[call(array(3, 4)), call(array(2, 3, 3), 1), call(array(4, 3), -1)],
+    in_place=True,
     onnx="Trilu",
     without={"stablehlo": "a select over two iotas, which exporters write out"},
 )

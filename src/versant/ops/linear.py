@@ -3,6 +3,7 @@
 from typing import Any
 
 from versant._core import ShapeError, Tensor
+from versant.ops.axes import axis_of
 from versant.ops.lazy import np
 from versant.ops.record import composite, primitive
 from versant.ops.reductions import sum
@@ -218,11 +219,16 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     ],
     places="versant",
 )
-def einsum(equation: str, *operands: Any) -> Tensor:
+def einsum(equation: Any, *operands: Any) -> Tensor:
     """Einstein's sum: each operand's axes are letters; letters missing on the right are summed over.
 
     "..." stands for axes that broadcast. Without "->" the letters that occur once are kept, in order.
+    einsum(a, [0, 1], b, [1, 2], [0, 2]) gives numbers instead of letters, after each operand.
     """
+    if not isinstance(equation, str):
+        from versant.ops.einsum import lettered
+
+        equation, operands = lettered((equation, *operands))
     tensors: list[Tensor] = (
         list(operands[0]) if len(operands) == 1 and not isinstance(operands[0], Tensor) else list(operands)
     )
@@ -256,6 +262,7 @@ def trace(input: Tensor) -> Tensor:
 )
 def cross(input: Tensor, other: Tensor, dim: int = -1) -> Tensor:
     """The cross product along an axis of size 3."""
+    axis_of(input.ndim, dim, "cross")
     if input.shape[dim] != 3 or other.shape[dim] != 3:
         raise ShapeError(f"[cross] expected size 3 along {dim}: {tuple(input.shape)}, {tuple(other.shape)}")
     a, b = input.roll(-1, dim) * other.roll(1, dim), input.roll(1, dim) * other.roll(-1, dim)

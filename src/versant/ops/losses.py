@@ -11,7 +11,7 @@ from versant.ops.lazy import np
 from versant.ops.normalization import cosine_similarity, log_softmax_along
 from versant.ops.powers import exp, log, square, xlogy
 from versant.ops.record import composite, elementwise, primitive
-from versant.ops.reductions import mean, sum
+from versant.ops.reductions import aminmax, mean, sum
 from versant.ops.rounding import clamp_min
 from versant.ops.samples import array, call, fixed, integers, probability
 
@@ -35,6 +35,13 @@ def weighted(loss: Tensor, weight: Tensor | None) -> Tensor:
     return loss if weight is None else loss * weight
 
 
+def average(loss: Tensor, weight: Tensor | None, reduction: str, who: str) -> Tensor:
+    """A loss of numbers, reduced; with weights, "mean" is the weighted mean."""
+    if weight is not None and reduction == "mean":
+        return sum(loss * weight) / sum(weight.expand(loss.shape))
+    return reduced(weighted(loss, weight), reduction, who)
+
+
 # --- of numbers -------------------------------------------------------------------------------------------
 
 
@@ -47,7 +54,7 @@ def mse_loss(
     input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
 ) -> Tensor:
     """(input - target)**2"""
-    return reduced(weighted(square(input - target), weight), reduction, "mse_loss")
+    return average(square(input - target), weight, reduction, "mse_loss")
 
 
 @composite(
@@ -59,7 +66,7 @@ def l1_loss(
     input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
 ) -> Tensor:
     """|input - target|"""
-    return reduced(weighted(abs(input - target), weight), reduction, "l1_loss")
+    return average(abs(input - target), weight, reduction, "l1_loss")
 
 
 huber = elementwise(
@@ -91,7 +98,7 @@ def huber_loss(
     """d**2 / 2 where |d| <= delta, else delta * (|d| - delta / 2), with d = input - target (Huber 1964)."""
     if delta <= 0:
         raise ValueError(f"[huber_loss] expected a positive delta, got {delta}")
-    return reduced(weighted(huber(input - target, delta), weight), reduction, "huber_loss")
+    return average(huber(input - target, delta), weight, reduction, "huber_loss")
 
 
 @composite(
@@ -145,6 +152,14 @@ def binary_cross_entropy(
         raise ShapeError(
             f"[binary_cross_entropy] shapes differ: input {tuple(input.shape)}, target {tuple(target.shape)}"
         )
+    for name, given in (("input", input), ("target", target)):
+        if given.numel():
+            low, high = (limit.item() for limit in aminmax(given.detach()))
+            if not (low >= 0 and high <= 1):
+                raise RuntimeError(
+                    f"[binary_cross_entropy] {name} must lie between 0 and 1, got {low} to {high}; "
+                    "of logits, use binary_cross_entropy_with_logits"
+                )
     return reduced(weighted(binary(input, target), weight), reduction, "binary_cross_entropy")
 
 

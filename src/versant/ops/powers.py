@@ -52,6 +52,7 @@ pow = elementwise(
         m.select(m.eq(x, 0) & (n >= 0), 0, y * m.log(x)),
     ),
     signature="input, exponent",
+    refuses="negative",
     ref=np.power,
     sample=(positive, Domain(0.1, 3.0)),
     specials={2: square, 1: unchanged, 0.5: sqrt, -1: reciprocal},

@@ -4,7 +4,7 @@ from typing import Any
 
 from versant import _core
 from versant._core import Tensor
-from versant.ops.axes import Size, sizes_of
+from versant.ops.axes import Size, sizes_given, sizes_of
 from versant.ops.creation import new
 from versant.ops.record import composite, primitive
 from versant.ops.samples import array, call
@@ -80,20 +80,30 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -
 
 @composite(differentiable=False, places="versant", without=drawn)
 def rand(
-    *size: Size, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *sizes: Size,
+    size: Size | None = None,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Numbers from 0 (included) to 1 (excluded)."""
-    result = new("rand", sizes_of(size), None, dtype or _core.get_default_dtype(), device)
+    result = new("rand", sizes_given(sizes, size, "rand"), None, dtype or _core.get_default_dtype(), device)
     uniform_(result, generator=generator)
     return result.requires_grad_() if requires_grad else result
 
 
 @composite(differentiable=False, places="versant", without=drawn)
 def randn(
-    *size: Size, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *sizes: Size,
+    size: Size | None = None,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Normally distributed numbers of mean 0 and variance 1."""
-    result = new("randn", sizes_of(size), None, dtype or _core.get_default_dtype(), device)
+    result = new("randn", sizes_given(sizes, size, "randn"), None, dtype or _core.get_default_dtype(), device)
     normal_(result, generator=generator)
     return result.requires_grad_() if requires_grad else result
 

@@ -7,9 +7,10 @@ and `composite` (a Python function over other ops). The methods of Tensor, the f
 and tests are all made from `table`; there is no other list of ops.
 """
 
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from versant import _core
 from versant.ops.derivation import Definition, Formula, Partials
@@ -64,6 +65,11 @@ class Record(NamedTuple):
 
 table: dict[str, Record] = {}
 
+# What an elementwise op may refuse (core/machine/elementwise.h): a tensor of bool; among integers a fraction
+# as parameter, a negative number as second input, a number that their dtype cannot hold; and as a condition
+# (an input that takes no part in promotion) anything but bool.
+REFUSALS = {"bool": 1, "fraction": 2, "negative": 4, "overflow": 8, "numbers": 16}
+
 
 def elementwise(
     name: str,
@@ -74,7 +80,7 @@ def elementwise(
     signature: str = "",
     rule: str = "promote",
     promotes: int = -1,
-    rejects_bool: bool = False,
+    refuses: str = "",
     differentiable: bool = True,
     ref: Callable[..., Any] | None = None,
     sample: Domain | tuple[Domain, ...] = normal,
@@ -97,7 +103,8 @@ def elementwise(
     d: the partial derivatives, from inputs, parameters and the output y (`derivation.Formula`); left out,
         they are derived from the definition.
     signature: inputs, then parameters (of kind "number"); by default "input", or "input, other" for two.
-    rule, promotes, rejects_bool: the dtype of the result (core/machine/elementwise.h).
+    rule, promotes: the dtype of the result (core/machine/elementwise.h).
+    refuses: what it does not take, words of REFUSALS.
     specials: for numbers in the place of the second input, cheaper ops of the first.
     variants: the ops to call where a keyword is given.  on_bool: the op to use for bool inputs.
     """
@@ -111,7 +118,7 @@ def elementwise(
         len(parameters),
         rule,
         promotes,
-        rejects_bool,
+        sum(REFUSALS[word] for word in refuses.split()),
         tuple(a.name for a in arguments),
         tuple(a.default for a in parameters if a.default is not REQUIRED),
         formula,
@@ -264,6 +271,20 @@ def composite(
         return function
 
     return add
+
+
+def numpy_names(function: AnyFunction) -> AnyFunction:
+    """The function, which also takes numpy's names of its arguments: axis for dim, keepdims for keepdim."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if "axis" in kwargs:
+            kwargs["dim"] = kwargs.pop("axis")
+        if "keepdims" in kwargs:
+            kwargs["keepdim"] = kwargs.pop("keepdims")
+        return function(*args, **kwargs)
+
+    return cast(AnyFunction, call)
 
 
 class Choice:

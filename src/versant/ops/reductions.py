@@ -5,13 +5,13 @@ from math import inf
 from typing import Any
 
 from versant import _core
-from versant._core import Tensor
+from versant._core import DTypeError, Tensor
 from versant.ops.axes import Axes, count
 from versant.ops.comparison import choose, isinf, isnan, ne
 from versant.ops.expression import m
 from versant.ops.lazy import np
 from versant.ops.powers import exp, log, square
-from versant.ops.record import composite, elementwise, primitive
+from versant.ops.record import composite, elementwise, numpy_names, primitive
 from versant.ops.rounding import maximum, minimum
 from versant.ops.samples import array, booleans, call, integers, positive
 
@@ -97,6 +97,7 @@ cumprod = primitive(
     ref=lambda x, dim=None, keepdim=False: np.nansum(x, axis=dim, keepdims=keepdim),
     samples=[call(array(3, 4)), call(array(2, 3, 4), dim=(0, 2), keepdim=True)],
 )
+@numpy_names
 def nansum(input: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum over axes; NaN counts as 0."""
     return sum(choose(isnan(input), 0, input), dim, keepdim, dtype=dtype)
@@ -106,6 +107,7 @@ def nansum(input: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: Any
     ref=lambda x, dim=None, keepdim=False: np.nanmean(x, axis=dim, keepdims=keepdim),
     samples=[call(array(3, 4)), call(array(2, 3, 4), dim=(0, 2), keepdim=True)],
 )
+@numpy_names
 def nanmean(input: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The mean over axes of what is not NaN."""
     numbers = sum(isnan(input).logical_not(), dim, keepdim)
@@ -117,6 +119,7 @@ def nanmean(input: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: An
     ref=lambda x, dim=None: np.count_nonzero(x, axis=dim),
     samples=[call(integers(3, 4, below=2)), call(integers(2, 3, 4, below=2), dim=(0, 2))],
 )
+@numpy_names
 def count_nonzero(input: Tensor, dim: Axes = None) -> Tensor:
     """How many elements are not zero."""
     return sum(ne(input, 0), dim)
@@ -231,6 +234,7 @@ min_dim = primitive(
     ),
     samples=[call(array(3, 4)), call(array(3, 4), 0), call(array(3, 4), dim=-1, keepdim=True)],
 )
+@numpy_names
 def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The largest element; with dim, (values, indices) along that axis; of two tensors, the larger ones."""
     if isinstance(dim, Tensor) or other is not None:
@@ -246,6 +250,7 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = N
     ),
     samples=[call(array(3, 4)), call(array(3, 4), 0), call(array(3, 4), dim=-1, keepdim=True)],
 )
+@numpy_names
 def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The smallest element; with dim, (values, indices) along that axis; of two tensors, the smaller ones."""
     if isinstance(dim, Tensor) or other is not None:
@@ -287,6 +292,7 @@ cummin = primitive(
     ),
     samples=[call(array(3, 4)), call(array(3, 4), dim=0, keepdim=True)],
 )
+@numpy_names
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """The smallest and the largest element."""
     return amin(input, dim, keepdim), amax(input, dim, keepdim)
@@ -393,6 +399,7 @@ def spread_arguments(dim: Any, unbiased: bool | None, correction: float | None) 
     ),
     samples=[*reduction_samples()[:3], call(array(3, 4), correction=0), call(array(3, 4), 0, correction=2)],
 )
+@numpy_names
 def var(
     input: Tensor,
     dim: Any = None,
@@ -412,6 +419,7 @@ def var(
     ),
     samples=[*reduction_samples()[:3], call(array(3, 4), correction=0)],
 )
+@numpy_names
 def std(
     input: Tensor,
     dim: Any = None,
@@ -432,6 +440,7 @@ def std(
     samples=[call(array(3, 4)), call(array(3, 4), 0, correction=0, keepdim=True)],
     places="versant",
 )
+@numpy_names
 def var_mean(
     input: Tensor,
     dim: Any = None,
@@ -453,6 +462,7 @@ def var_mean(
     samples=[call(array(3, 4)), call(array(3, 4), 0, correction=0, keepdim=True)],
     places="versant",
 )
+@numpy_names
 def std_mean(
     input: Tensor,
     dim: Any = None,
@@ -506,6 +516,8 @@ def vector_norm(
 ) -> Tensor:
     """(sum of |x|**ord)**(1/ord) over axes.  ord: inf for the largest |x|, -inf the smallest, 0 to count"""
     if dtype is not None:
+        if not dtype.is_floating_point:
+            raise DTypeError(f"[norm] expected a floating-point dtype, got {dtype}")
         x = x.to(dtype)
     if not x.dtype.is_floating_point:
         x = x.to(_core.get_default_dtype())

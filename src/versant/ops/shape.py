@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from versant._core import ShapeError, Tensor
+from versant._core import ShapeError, Size, Tensor
 from versant.ops.axes import axes_of, axis_of, sizes_of
 from versant.ops.lazy import np
 from versant.ops.record import composite, primitive
@@ -157,7 +157,7 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
     samples=[call((3, 1), (4,)), call((), (2, 0))],
     places="versant",
 )
-def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
+def broadcast_shapes(*shapes: Sequence[int]) -> Size:
     """The common shape of these shapes."""
     rank = max(map(len, shapes), default=0)
     padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
@@ -167,7 +167,7 @@ def broadcast_shapes(*shapes: Sequence[int]) -> tuple[int, ...]:
         if any(n not in (1, size) for n in sizes):
             raise ShapeError(f"[broadcast_shapes] shapes {shapes} do not broadcast")
         result.append(size)
-    return tuple(result)
+    return Size(result)
 
 
 @composite(
