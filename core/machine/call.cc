@@ -25,7 +25,15 @@ Tensor& Args::tensor(int i) const {
 
 Tensor* Args::optional_tensor(int i) const { return values_[i].tensor; }
 
-std::span<Tensor* const> Args::tensors(int i) const { return values_[i].tensors; }
+std::span<Tensor* const> Args::tensors(int i) const {
+  for (size_t k = 0; k < values_[i].tensors.size(); ++k) {
+    if (!values_[i].tensors[k])
+      fail(ErrorKind::Type, "[", name_, "] expected tensors, got None at position ", k);
+  }
+  return values_[i].tensors;
+}
+
+std::span<Tensor* const> Args::optional_tensors(int i) const { return values_[i].tensors; }
 
 int64_t Args::integer(int i) const {
   if (none(i)) fail(ErrorKind::Type, "[", name_, "] argument ", i + 1, " must be an integer");

@@ -40,6 +40,7 @@ class Args {
   Tensor& tensor(int i) const;
   Tensor* optional_tensor(int i) const;
   std::span<Tensor* const> tensors(int i) const;
+  std::span<Tensor* const> optional_tensors(int i) const;  // null stands for None
   // An int, or a sequence of them; None gives an empty list.
   const Dims& ints(int i) const { return values_[i].ints; }
   int64_t integer(int i) const;

@@ -384,12 +384,14 @@ namespace {
 
 const Function kFunctions[] = {
     {"nonzero", [](Args& a) { return Result(ops::nonzero(a.tensor(0))); }},
-    {"index", [](Args& a) { return Result(ops::index(a.tensor(0), a.tensors(1))); }},
+    {"index", [](Args& a) { return Result(ops::index(a.tensor(0), a.optional_tensors(1))); }},
     {"index_put",
-     [](Args& a) { return Result(ops::index_put(a.tensor(0), a.tensors(1), a.tensor(2), a.flag(3))); }},
+     [](Args& a) {
+       return Result(ops::index_put(a.tensor(0), a.optional_tensors(1), a.tensor(2), a.flag(3)));
+     }},
     {"index_put_",
      [](Args& a) {
-       ops::index_put_(a.tensor(0), a.tensors(1), a.tensor(2), a.flag(3));
+       ops::index_put_(a.tensor(0), a.optional_tensors(1), a.tensor(2), a.flag(3));
        return Result(TensorRef(&a.tensor(0)));
      }},
     {"masked_select", [](Args& a) { return Result(ops::masked_select(a.tensor(0), a.tensor(1))); }},

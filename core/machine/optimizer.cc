@@ -109,10 +109,10 @@ void* at(const Item& item, int list, int64_t element) {
 struct Gradients {
   explicit Gradients(const Args& a) {
     if (!a.none(1)) {
-      tensors = a.tensors(1);
+      tensors = a.optional_tensors(1);
       return;
     }
-    for (Tensor* param : a.tensors(0)) {
+    for (Tensor* param : a.optional_tensors(0)) {
       held.push_back(param ? param->grad : TensorRef());
       own.push_back(held.back().get());
     }
@@ -137,7 +137,7 @@ Result sgd_step(Args& a) {
   step.gradient = a.flag(8) ? -1 : 1;
   step.first = a.flag(9);
   const Gradients gradients(a);
-  const std::span<Tensor* const> lists[] = {a.tensors(0), gradients.tensors, a.tensors(2)};
+  const std::span<Tensor* const> lists[] = {a.optional_tensors(0), gradients.tensors, a.optional_tensors(2)};
   if (step.momentum != 0 && lists[2].size() != lists[0].size())
     fail(ErrorKind::Value, "[sgd_step] momentum needs a buffer for each parameter");
   Update update("sgd_step", lists);
@@ -166,8 +166,8 @@ Result adam_step(Args& a) {
     step.weight_decay = weight_decay;
   step.gradient = a.flag(12) ? -1 : 1;
   const Gradients gradients(a);
-  const std::span<Tensor* const> lists[] = {a.tensors(0), gradients.tensors, a.tensors(2), a.tensors(3),
-                                            a.tensors(4)};
+  const std::span<Tensor* const> lists[] = {a.optional_tensors(0), gradients.tensors, a.optional_tensors(2),
+                                            a.optional_tensors(3), a.optional_tensors(4)};
   if (lists[2].size() != lists[0].size() || lists[3].size() != lists[0].size())
     fail(ErrorKind::Value, "[adam_step] expected exp_avg and exp_avg_sq for each parameter");
   Update update("adam_step", lists);

@@ -157,6 +157,8 @@ DTYPES = [
 ]
 
 TYPES = [
+    (lambda: vs.cat([x, None]), r"\[cat\] expected tensors, got None at position 1"),
+    (lambda: vs.stack([None]), r"\[stack\] expected tensors, got None at position 0"),
     (lambda: vs.cat(x), r"\[cat\] argument 'tensors' must be a list or tuple of tensors, got .*Tensor"),
     (lambda: vs.cat([x, 1]), r"\[cat\] argument 'tensors' must be a list or tuple of tensors, got int"),
     (lambda: vs.cat(t for t in [x, x]), r"\[cat\] .* got generator"),
