@@ -233,22 +233,24 @@ def test_threads_at_the_start(variables: dict[str, str], count: int | None) -> N
 )
 def test_data_exchanged_during_a_kernel(use):
     """The kernel sees one of the two; what it reads is not freed under it."""
-    sizes = (400, 100)
-    x = vs.ones(sizes[0], sizes[0])
-    allowed = [use(vs.full((n, n), float(n))).shape for n in sizes]
+    sizes = (600, 500)
+    x = vs.full((600, 600), 2.0)
+    allowed = {use(vs.full((n, n), 2.0)).shape: use(vs.full((n, n), 2.0)) for n in sizes}
     done = threading.Event()
 
     def exchange():
         for i in range(100):
             n = sizes[i % 2]
-            x.data = vs.full((n, n), float(n))
+            x.data = vs.full((n, n), 2.0)
+            vs.full((n, n), -1.0)  # takes the place of memory that was freed
         done.set()
 
     def work(i):
         if i == 0:
             return exchange()
         while not done.is_set():
-            assert use(x).shape in allowed
+            found = use(x)
+            assert found.equal(allowed[found.shape])
 
     in_threads(3, work)
 

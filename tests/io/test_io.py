@@ -4,7 +4,8 @@ import json
 import math
 import os
 import struct
-from io import BytesIO
+import threading
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import pytest
@@ -332,3 +333,50 @@ def test_missing_files_and_other_devices() -> None:
         vs.load("no such file")
     with pytest.raises(ValueError, match="map_location must be 'cpu'"):
         vs.load("no such file", map_location="cuda")
+
+
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path):
+    pipe, found = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: found.append(pipe.read_bytes()))
+    reader.start()
+    vs.save({"a": vs.ones(2)}, pipe)
+    reader.join()
+    assert pipe.is_fifo()
+    assert vs.load(BytesIO(found[0]))["a"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("path", "error"), [("missing/x", FileNotFoundError), (".", IsADirectoryError)], ids=["missing", "folder"]
+)
+def test_an_error_names_the_path_that_was_given(tmp_path, path, error):
+    with pytest.raises(error) as caught:
+        vs.save({"a": vs.ones(2)}, tmp_path / path)
+    assert caught.value.filename == os.path.realpath(tmp_path / path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def nested(depth):
+    return [nested(depth - 1)] if depth else []
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: vs.save({}, None), TypeError, "path or a file with write"),
+        (lambda: vs.load(3), TypeError, "path or a file with read"),
+        (lambda: vs.load(StringIO("x")), TypeError, "open for text"),
+        (lambda: vs.save(nested(900), BytesIO()), ValueError, "too deeply"),
+        (lambda: vs.load(BytesIO(b"PK\x03\x04" + bytes(100))), FileFormatError, "zip archive"),
+        (lambda: vs.load(BytesIO(), map_location="cuda"), ValueError, "map_location"),
+    ],
+)
+def test_wrong_arguments(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_map_location_may_be_a_device():
+    file = BytesIO()
+    vs.save({"a": vs.ones(1)}, file)
+    assert vs.load(BytesIO(file.getvalue()), map_location=vs.device("cpu"))["a"].tolist() == [1.0]

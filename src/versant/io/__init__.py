@@ -27,7 +27,8 @@ _STRUCTURE = "versant.structure"  # the key of the metadata
 def save(obj: Any, f: Path | IO[bytes]) -> None:
     """Write a value: tensors, numbers, strings, bools and None, in dicts, lists and tuples.
 
-    f: a path, or a file open for writing bytes. A file at the path stays whole until the new one is complete.
+    f: a path, or a file open for writing bytes. A file at the path stays whole until the new one is complete;
+        a device or pipe is written to directly.
     Raises TypeError for a value of another type.
 
     >>> import versant as vs
@@ -44,13 +45,18 @@ def save(obj: Any, f: Path | IO[bytes]) -> None:
     tensors: dict[str, Tensor] = obj
     metadata = {}
     if not plain:
-        structure, tensors = take_apart(obj)
+        try:
+            structure, tensors = take_apart(obj)
+        except RecursionError:
+            raise ValueError("[save] the value is nested too deeply") from None
         metadata = {_STRUCTURE: json.dumps(structure, separators=(",", ":"), allow_nan=False)}
-    if isinstance(f, str | os.PathLike):
-        with _replacing(os.path.realpath(f)) as file:
-            safetensors.write(file, tensors, metadata)
-    else:
-        safetensors.write(f, tensors, metadata)
+    if not isinstance(f, str | os.PathLike):
+        safetensors.write(_file("save", f, "write"), tensors, metadata)
+        return
+    path = os.path.realpath(f)
+    special = os.path.exists(path) and not os.path.isfile(path)
+    with open(path, "wb") if special else _replacing(path) as file:
+        safetensors.write(file, tensors, metadata)
 
 
 def load(f: Path | IO[bytes], map_location: Any = None, weights_only: bool = True) -> Any:
@@ -61,11 +67,14 @@ def load(f: Path | IO[bytes], map_location: Any = None, weights_only: bool = Tru
     map_location: "cpu" or None. `weights_only` is taken and changes nothing.
     Raises FileFormatError for a file that is damaged or of another format.
     """
-    if map_location not in (None, "cpu"):
+    if map_location is not None and str(map_location) != "cpu":
         raise ValueError(f"[load] map_location must be 'cpu' or None, got {map_location!r}")
     buffer: Any
     if not isinstance(f, str | os.PathLike):
-        name, buffer = str(getattr(f, "name", "file")), bytearray(f.read())
+        content = _file("load", f, "read").read()
+        if isinstance(content, str):
+            raise TypeError('[load] the file is open for text; open it with "rb"')
+        name, buffer = str(getattr(f, "name", "file")), bytearray(content)
     else:
         name = os.fspath(f)
         with open(name, "rb") as file:
@@ -81,13 +90,24 @@ def load(f: Path | IO[bytes], map_location: Any = None, weights_only: bool = Tru
         raise FileFormatError(f"[load] {name}: {fault}") from None
 
 
+def _file(op: str, f: Any, method: str) -> Any:
+    if not hasattr(f, method):
+        raise TypeError(f"[{op}] expected a path or a file with {method}(), got {type(f).__name__}")
+    return f
+
+
 @contextmanager
 def _replacing(path: str) -> Iterator[IO[bytes]]:
     """A new file that takes the place of `path` once it is complete and on disk; otherwise it is removed."""
     folder, name = os.path.split(path)
     draft = os.path.join(folder, f".{name}.{secrets.token_hex(8)}")
     try:
-        with open(draft, "xb") as file:
+        file = open(draft, "xb")  # noqa: SIM115
+    except OSError as error:
+        error.filename = path
+        raise
+    try:
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())

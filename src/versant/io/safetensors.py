@@ -73,6 +73,8 @@ def read(buffer: Any) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     if len(buffer) < 8:
         raise FileFormatError(f"expected 8 bytes of header length, the whole file has {len(buffer)}")
+    if bytes(buffer[:4]) == b"PK\x03\x04":
+        raise FileFormatError("this is a zip archive, such as torch.save() writes; expected safetensors")
     (length,) = struct.unpack_from("<Q", buffer, 0)
     data = 8 + length
     if length > min(MAX_HEADER, len(buffer) - 8):
