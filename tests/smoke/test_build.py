@@ -1,4 +1,4 @@
-"""The build: the version that the machine was compiled with, and the one oneDNN and one OpenMP that it runs on."""
+"""The build: the version that it was compiled with, and that one oneDNN and one OpenMP are in use."""
 
 import re
 import subprocess
