@@ -56,7 +56,8 @@ struct Form {
       return w;
     }
     const int64_t reach = dilation[axis] * (kernel[axis] - 1) + 1, room = size + 2 * padding[axis] - reach;
-    int64_t n = room < 0 ? 0 : (ceil ? (room + stride[axis] - 1) / stride[axis] : room / stride[axis]) + 1;
+    const int64_t steps = room + (ceil ? stride[axis] - 1 : 0);  // a part of a window counts when `ceil`
+    int64_t n = steps < 0 ? 0 : steps / stride[axis] + 1;
     // The last window must begin inside the input or its left padding.
     if (ceil && n > 0 && (n - 1) * stride[axis] >= size + padding[axis]) --n;
     w.dilation = dilation[axis];
@@ -331,6 +332,12 @@ void check_output(const Form& form, const Tensor& x, const char* op) {
   if (plan.rows.count() < 1 || plan.columns.count() < 1)
     fail(ErrorKind::Shape, "[", op, "] input of shape ", x.sizes,
          " is smaller than the window: the output would be empty");
+  // A dilated window may begin before a small input and step over it.
+  for (const Windows* windows : {&plan.rows, &plan.columns})
+    for (int64_t o = 0; o < windows->count(); ++o)
+      if (windows->first[o] >= windows->last[o])
+        fail(ErrorKind::Shape, "[", op, "] a window of input of shape ", x.sizes,
+             " lies in the padding alone");
 }
 
 Result max_result(Tensor& input, Tensor& x, const Form& form) {

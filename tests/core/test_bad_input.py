@@ -21,6 +21,10 @@ image = vs.ones(1, 1, 4, 4)
 leaf = vs.ones(2, requires_grad=True)
 
 SHAPES = [
+    (
+        lambda: F.max_pool2d(image[:, :, :1], (2, 1), (3, 1), (1, 0), (2, 1)),
+        r"\[max_pool2d\] a window .* lies in the padding alone",
+    ),
     (lambda: x + y, r"\[add\] shapes \(2, 3\) and \(4, 5\) do not broadcast: 3 against 5 at axis -1"),
     (lambda: x.add_(vs.ones(2, 2, 3)), r"\[add_\] .* shape \(2, 3\) cannot hold a result of shape \(2, 2, 3\)"),
     (lambda: x.lerp(y, 0.5), r"\[lerp\] shapes \(2, 3\) and \(4, 5\)"),

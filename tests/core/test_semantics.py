@@ -59,6 +59,10 @@ VALUES = {
         lambda: F.mse_loss(vs.tensor([1.0, 3.0]), vs.zeros(2), weight=vs.tensor([1.0, 3.0])), 7.0, vs.float32
     ),
     "view of a dtype by name": (lambda: vs.tensor([1.0]).view(dtype=vs.int32), [1065353216], vs.int32),
+    "part of a window in ceil mode": (
+        lambda: F.max_pool2d(x[None, :2], (1, 3), (1, 2), dilation=(1, 2), ceil_mode=True), [[[2.0], [6.0]]],
+        vs.float32,
+    ),
     "asarray": (lambda: vs.asarray([1, 2], dtype=vs.float64), [1.0, 2.0], vs.float64),
     "a mask of uint8": (lambda: vs.where(vs.tensor([1, 0]).byte(), 1, 2), [1, 2], vs.int64),
 }  # fmt: skip
