@@ -112,20 +112,39 @@ def test_non_contiguous_tensors_and_parameters(tmp_path: Path) -> None:
     assert loaded["s"].tolist() == [0, 3, 6, 9]
 
 
-def test_loaded_tensors_can_be_written_and_leave_the_file_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mmap", [False, True])
+def test_loaded_tensors_can_be_written_and_leave_the_file_alone(mmap: bool, tmp_path: Path) -> None:
     path = tmp_path / "x"
     vs.save({"a": vs.zeros(1000)}, path)
-    vs.load(path)["a"].fill_(7.0)
-    assert vs.load(path)["a"].sum().item() == 0.0
+    vs.load(path, mmap=mmap)["a"].fill_(7.0)
+    assert vs.load(path, mmap=mmap)["a"].sum().item() == 0.0
 
 
-def test_a_loaded_tensor_outlives_its_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mmap", [False, True])
+def test_a_loaded_tensor_outlives_its_file(mmap: bool, tmp_path: Path) -> None:
     path = tmp_path / "x"
     vs.save({"a": vs.arange(1000)}, path)
-    loaded = vs.load(path)["a"]
+    loaded = vs.load(path, mmap=mmap)["a"]
     vs.save({"a": vs.zeros(1000)}, path)
     path.unlink()
     assert loaded.sum().item() == 499500
+
+
+def test_a_loaded_tensor_outlives_the_bytes_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    vs.save({"a": vs.arange(1000)}, path)
+    loaded = vs.load(path)["a"]
+    path.write_bytes(b"")
+    assert loaded.sum().item() == 499500
+
+
+def test_a_file_without_a_size_is_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=vs.save, args=({"a": vs.arange(3)}, path))
+    writer.start()
+    assert vs.load(path)["a"].tolist() == [0, 1, 2]
+    writer.join()
 
 
 def test_files_of_other_writers(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ of dicts, lists, numbers, strings and tensors) has its structure written as JSON
 """
 
 import json
-import mmap
+import mmap as _mmap
 import os
 import secrets
 from collections.abc import Iterator
@@ -59,11 +59,14 @@ def save(obj: Any, f: Path | IO[bytes]) -> None:
         safetensors.write(file, tensors, metadata)
 
 
-def load(f: Path | IO[bytes], map_location: Any = None, weights_only: bool = True) -> Any:
+def load(
+    f: Path | IO[bytes], map_location: Any = None, *, weights_only: bool = True, mmap: bool = False
+) -> Any:
     """Read a value that `save`, or another writer of safetensors, has written.
 
-    f: a path, or a file open for reading bytes. Tensors from a path share the file's pages until they are
-    written to; the file itself is never changed.
+    f: a path, or a file open for reading bytes.
+    mmap: tensors from a path share the file's pages until they are written to, and the file itself is never
+    changed. Nobody may shorten the file meanwhile: the system ends a process that reads pages which are gone.
     map_location: "cpu" or None. `weights_only` is taken and changes nothing.
     Raises FileFormatError for a file that is damaged or of another format.
     """
@@ -78,8 +81,13 @@ def load(f: Path | IO[bytes], map_location: Any = None, weights_only: bool = Tru
     else:
         name = os.fspath(f)
         with open(name, "rb") as file:
-            empty = os.fstat(file.fileno()).st_size == 0
-            buffer = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+            size = os.fstat(file.fileno()).st_size
+            if mmap and size:
+                buffer = _mmap.mmap(file.fileno(), 0, access=_mmap.ACCESS_COPY)
+            else:
+                buffer = bytearray(size)
+                del buffer[file.readinto(buffer) :]
+                buffer += file.read()  # of a pipe, which has no size
     try:
         tensors, metadata = safetensors.read(buffer)
         if _STRUCTURE not in metadata:
