@@ -8,9 +8,6 @@ tensor([2., 4., 6.])
 """
 
 import os as _os
-from importlib import import_module as _import_module
-from typing import TYPE_CHECKING as _TYPE_CHECKING
-from typing import Any as _Any
 
 from versant import _openmp as _openmp  # isort: split
 
@@ -53,23 +50,29 @@ from versant import ops  # noqa: E402  (the op table builds on the names above)
 
 ops.install()
 globals().update(ops.namespace("versant"))
-if _TYPE_CHECKING:
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any as _Any
+
     from versant._functions import *  # noqa: F403  (the same, for type checkers)
+del TYPE_CHECKING
 
 # Rooms that are opened when somebody walks in.
 _ROOMS = {"autograd", "data", "io", "linalg", "memory", "nn", "optim", "special", "testing"}
 _BORROWED = {"save": "versant.io", "load": "versant.io", "set_printoptions": "versant.tensors.printing"}
 
 
-def __getattr__(name: str) -> _Any:
+def __getattr__(name: str) -> "_Any":
+    from importlib import import_module
+
     if name in _ROOMS:
-        return _import_module(f"versant.{name}")
+        return import_module(f"versant.{name}")
     if name in _BORROWED:
-        return getattr(_import_module(_BORROWED[name]), name)
+        return getattr(import_module(_BORROWED[name]), name)
     raise AttributeError(f"module 'versant' has no attribute {name!r}")
 
 
-def is_tensor(obj: _Any) -> bool:
+def is_tensor(obj: "_Any") -> bool:
     """Whether obj is a Tensor."""
     return isinstance(obj, Tensor)
 

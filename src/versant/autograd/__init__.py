@@ -1,8 +1,5 @@
 """Gradients: `backward` and `grad`, the modes that switch recording, custom functions, checks."""
 
-from importlib import import_module as _import_module
-from typing import Any as _Any
-
 from versant.autograd.function import Function
 from versant.autograd.gradients import backward, grad
 from versant.autograd.modes import (
@@ -14,10 +11,17 @@ from versant.autograd.modes import (
     set_grad_enabled,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any as _Any
+del TYPE_CHECKING
 
-def __getattr__(name: str) -> _Any:
+
+def __getattr__(name: str) -> "_Any":
     if name == "functional":
-        return _import_module("versant.autograd.functional")
+        from importlib import import_module
+
+        return import_module("versant.autograd.functional")
     raise AttributeError(f"module 'versant.autograd' has no attribute {name!r}")
 
 

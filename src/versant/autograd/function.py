@@ -1,12 +1,17 @@
 """Ops with a value and a gradient of the user's own."""
 
+from __future__ import annotations
+
 import functools
-from collections.abc import Callable
-from typing import Any
 
 from versant import _core
 from versant._core import Tensor
 from versant.autograd.modes import no_grad
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 
 class Function(_core.FunctionBase):

@@ -1,5 +1,7 @@
 """`backward` and `grad`: the two ways to ask for gradients."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from versant import _core

@@ -1,14 +1,19 @@
 """Context managers and decorators that switch recording on and off."""
 
+from __future__ import annotations
+
 import functools
-from collections.abc import Callable
-from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar, overload
 
 from versant import _core
 
-P = ParamSpec("P")
-R = TypeVar("R")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, ParamSpec, Self, TypeVar, overload
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
 
 
 def is_grad_enabled() -> bool:
@@ -42,7 +47,7 @@ class _Mode:
     def _exit(self, before: Any) -> None:
         raise NotImplementedError
 
-    def _again(self) -> "_Mode":
+    def _again(self) -> _Mode:
         return type(self)()
 
     def __enter__(self) -> None:
@@ -107,16 +112,22 @@ class _GradMode(_Mode):
 class _BareGradMode(_GradMode):
     """Decorates with and without parentheses."""
 
-    @overload
-    def __new__(cls, function: None = None) -> Self: ...
-    @overload
-    def __new__(cls, function: Callable[P, R]) -> Callable[P, R]: ...  # type: ignore[misc]
-    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        mode = super().__new__(cls)
-        if function is None:
-            return mode
-        mode.__init__()  # type: ignore[misc]
-        return mode(function)
+    if TYPE_CHECKING:
+
+        @overload
+        def __new__(cls, function: None = None) -> Self: ...
+        @overload
+        def __new__(cls, function: Callable[P, R]) -> Callable[P, R]: ...  # type: ignore[misc]
+        def __new__(cls, function: Callable[..., Any] | None = None) -> Any: ...
+
+    else:
+
+        def __new__(cls, function=None):
+            mode = super().__new__(cls)
+            if function is None:
+                return mode
+            mode.__init__()
+            return mode(function)
 
 
 class no_grad(_BareGradMode):
@@ -159,22 +170,28 @@ class inference_mode(_Mode):
     mode: False switches it off.
     """
 
-    @overload
-    def __new__(cls, mode: bool = True) -> Self: ...
-    @overload
-    def __new__(cls, mode: Callable[P, R]) -> Callable[P, R]: ...  # type: ignore[misc]
-    def __new__(cls, mode: bool | Callable[..., Any] = True) -> Any:
-        made = super().__new__(cls)
-        if isinstance(mode, bool):
-            return made
-        made.__init__()  # type: ignore[misc]
-        return made(mode)
+    if TYPE_CHECKING:
+
+        @overload
+        def __new__(cls, mode: bool = True) -> Self: ...
+        @overload
+        def __new__(cls, mode: Callable[P, R]) -> Callable[P, R]: ...  # type: ignore[misc]
+        def __new__(cls, mode: bool | Callable[..., Any] = True) -> Any: ...
+
+    else:
+
+        def __new__(cls, mode=True):
+            made = super().__new__(cls)
+            if isinstance(mode, bool):
+                return made
+            made.__init__()
+            return made(mode)
 
     def __init__(self, mode: bool = True) -> None:
         super().__init__()
         self.mode = mode
 
-    def _again(self) -> "_Mode":
+    def _again(self) -> _Mode:
         return type(self)(self.mode)
 
     def _enter(self) -> tuple[bool, bool]:

@@ -1,5 +1,7 @@
 """Helpers of composites: axes and sizes as users may give them."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 
@@ -34,7 +36,7 @@ def count(input: Tensor, dim: Axes, who: str) -> int:
 
 def sizes_of(sizes: tuple[int | Sequence[int], ...]) -> tuple[int, ...]:
     """Sizes given as several arguments or as one sequence."""
-    if len(sizes) == 1 and isinstance(sizes[0], Sequence):
+    if len(sizes) == 1 and isinstance(sizes[0], list | tuple | range):
         return tuple(sizes[0])
     return tuple(sizes)  # type: ignore[arg-type]
 

@@ -1,14 +1,19 @@
 """Comparisons, tests of numbers, logic, bits, and choices by a condition."""
 
+from __future__ import annotations
+
 from functools import partial
 from math import inf
-from typing import Any
 
 from versant._core import Tensor
 from versant.ops.expression import m
 from versant.ops.lazy import np
 from versant.ops.record import composite, elementwise
 from versant.ops.samples import array, booleans, call, counts, normal, truth
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # --- comparisons ------------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """Making tensors: filled, in steps, like another one; copies and casts."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Sequence
-from typing import Any
 
 from versant import _core
 from versant._core import Tensor
@@ -10,6 +10,11 @@ from versant.ops.axes import Size, sizes_given, sizes_of
 from versant.ops.lazy import np
 from versant.ops.record import composite, primitive
 from versant.ops.samples import array, call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 
 def new(

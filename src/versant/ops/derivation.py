@@ -7,6 +7,8 @@ a micro-op is the derivative of the record that is defined as that micro-op. So 
 place.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 
 from versant import _core
@@ -28,14 +30,15 @@ from versant.ops.expression import (
     substitute,
 )
 
-GRADIENT = source(0)
-ZERO = constant(0)
-
 Definition = Callable[..., Operand]
 Partials = Callable[..., Operand | tuple[Operand, ...]]
 
+GRADIENT = source(0)
+ZERO = constant(0)
+
+
 # The formula that is just this micro-op.
-_formula_of: dict[Micro, "Formula"] = {}
+_formula_of: dict[Micro, Formula] = {}
 
 
 class Formula:

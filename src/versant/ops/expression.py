@@ -8,10 +8,15 @@ Equal expressions are one object, so what occurs twice is computed once. `lower`
 program for the machine.
 """
 
+from __future__ import annotations
+
 import operator
-from collections.abc import Callable, Iterable, Sequence
 
 from versant import _core
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 
 class Expression:
@@ -19,52 +24,52 @@ class Expression:
 
     __slots__ = ()
 
-    def __add__(self, other: "Operand") -> "Expression":
+    def __add__(self, other: Operand) -> Expression:
         return m.add(self, other)
 
-    def __radd__(self, other: "Operand") -> "Expression":
+    def __radd__(self, other: Operand) -> Expression:
         return m.add(other, self)
 
-    def __sub__(self, other: "Operand") -> "Expression":
+    def __sub__(self, other: Operand) -> Expression:
         return m.sub(self, other)
 
-    def __rsub__(self, other: "Operand") -> "Expression":
+    def __rsub__(self, other: Operand) -> Expression:
         return m.sub(other, self)
 
-    def __mul__(self, other: "Operand") -> "Expression":
+    def __mul__(self, other: Operand) -> Expression:
         return m.mul(self, other)
 
-    def __rmul__(self, other: "Operand") -> "Expression":
+    def __rmul__(self, other: Operand) -> Expression:
         return m.mul(other, self)
 
-    def __truediv__(self, other: "Operand") -> "Expression":
+    def __truediv__(self, other: Operand) -> Expression:
         return m.div(self, other)
 
-    def __rtruediv__(self, other: "Operand") -> "Expression":
+    def __rtruediv__(self, other: Operand) -> Expression:
         return m.div(other, self)
 
-    def __neg__(self) -> "Expression":
+    def __neg__(self) -> Expression:
         return m.neg(self)
 
-    def __lt__(self, other: "Operand") -> "Expression":
+    def __lt__(self, other: Operand) -> Expression:
         return m.lt(self, other)
 
-    def __le__(self, other: "Operand") -> "Expression":
+    def __le__(self, other: Operand) -> Expression:
         return m.le(self, other)
 
-    def __gt__(self, other: "Operand") -> "Expression":
+    def __gt__(self, other: Operand) -> Expression:
         return m.gt(self, other)
 
-    def __ge__(self, other: "Operand") -> "Expression":
+    def __ge__(self, other: Operand) -> Expression:
         return m.ge(self, other)
 
-    def __and__(self, other: "Operand") -> "Expression":
+    def __and__(self, other: Operand) -> Expression:
         return m.logical_and(self, other)
 
-    def __or__(self, other: "Operand") -> "Expression":
+    def __or__(self, other: Operand) -> Expression:
         return m.logical_or(self, other)
 
-    def __invert__(self) -> "Expression":
+    def __invert__(self) -> Expression:
         return m.logical_not(self)
 
     # Equality is identity: expressions are keys of dictionaries. Comparison of values is m.eq.
@@ -107,7 +112,7 @@ class Application(Expression):
 
     __slots__ = ("micro", "operands")
 
-    def __init__(self, micro: "Micro", operands: tuple[Expression, ...]) -> None:
+    def __init__(self, micro: Micro, operands: tuple[Expression, ...]) -> None:
         self.micro = micro
         self.operands = operands
 

@@ -1,7 +1,6 @@
 """Convolution and pooling of images, (N, C, H, W)."""
 
-from collections.abc import Sequence
-from typing import Any
+from __future__ import annotations
 
 from versant._core import Tensor
 from versant.ops.axes import Pair, pair
@@ -10,6 +9,10 @@ from versant.ops.lazy import np
 from versant.ops.record import composite, primitive
 from versant.ops.references import adaptive_windows, convolve, pool, pooled_argmax
 from versant.ops.samples import array, call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 conv2d_whole = primitive(
     "conv2d.padded",
@@ -95,7 +98,7 @@ max_pool = primitive(
 
 def stride_of(stride: Pair | None, kernel: Pair) -> Pair:
     """The stride of a pooling: that of its kernel by default."""
-    return kernel if stride is None or (isinstance(stride, Sequence) and not stride) else stride
+    return kernel if stride is None or (isinstance(stride, list | tuple) and not stride) else stride
 
 
 def image(input: Tensor) -> Tensor:

@@ -1,12 +1,16 @@
 """Reading and writing by index: gather, scatter, masks, embedding, searching."""
 
-from typing import Any
+from __future__ import annotations
 
 from versant._core import Tensor
 from versant.ops.axes import axis_of
 from versant.ops.lazy import np
 from versant.ops.record import composite, in_place_form, primitive
 from versant.ops.samples import array, booleans, call, integers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # --- along an axis ----------------------------------------------------------------------------------------
 

@@ -1,10 +1,14 @@
 """The table becomes methods of Tensor and functions of namespaces."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from __future__ import annotations
 
 from versant import _core
 from versant.ops.record import Record, table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
 NAMESPACES = ("versant", "Tensor", "nn.functional", "special", "linalg")
 

@@ -1,7 +1,6 @@
 """Joining tensors, repeating and reordering their elements, padding, triangles and diagonals."""
 
-from collections.abc import Sequence
-from typing import Any
+from __future__ import annotations
 
 from versant import _core
 from versant._core import ShapeError, Tensor
@@ -11,6 +10,11 @@ from versant.ops.lazy import np
 from versant.ops.record import composite, primitive
 from versant.ops.samples import array, call, integers
 from versant.ops.shape import atleast_1d, atleast_2d
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 # --- joining ----------------------------------------------------------------------------------------------
 

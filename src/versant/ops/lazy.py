@@ -1,8 +1,12 @@
 """Libraries that are imported when they are first called."""
 
+from __future__ import annotations
+
 import sys
-from importlib import import_module
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class Lazy:
@@ -13,14 +17,14 @@ class Lazy:
     def __init__(self, path: str) -> None:
         self._path = path
 
-    def __getattr__(self, name: str) -> "Lazy":
+    def __getattr__(self, name: str) -> Lazy:
         if name.startswith("__"):
             raise AttributeError(name)
         return Lazy(f"{self._path}.{name}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         library, *names = self._path.split(".")
-        target: Any = sys.modules.get(library) or import_module(library)
+        target: Any = sys.modules.get(library) or __import__(library)
         for name in names:
             target = getattr(target, name)
         return target(*args, **kwargs)

@@ -1,6 +1,6 @@
 """Linear algebra: products of vectors and matrices."""
 
-from typing import Any
+from __future__ import annotations
 
 from versant._core import ShapeError, Tensor
 from versant.ops.axes import axis_of
@@ -8,6 +8,10 @@ from versant.ops.lazy import np
 from versant.ops.record import composite, primitive
 from versant.ops.reductions import sum
 from versant.ops.samples import array, call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # --- products ---------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Losses. `reduction` is "mean" (the default), "sum" or "none"."""
 
-from typing import Any
+from __future__ import annotations
 
 from versant._core import ShapeError, Tensor
 from versant.ops.activations import logsigmoid
@@ -14,6 +14,10 @@ from versant.ops.record import composite, elementwise, primitive
 from versant.ops.reductions import aminmax, mean, sum
 from versant.ops.rounding import clamp_min
 from versant.ops.samples import array, call, fixed, integers, probability
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def reduced(loss: Tensor, reduction: str, who: str) -> Tensor:

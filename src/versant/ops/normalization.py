@@ -4,8 +4,7 @@ Softmax, log_softmax, layer_norm and batch_norm are defined here over ordinary o
 forms, which a test holds against these definitions.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from __future__ import annotations
 
 from versant._core import ShapeError, Tensor
 from versant.ops.arithmetic import neg
@@ -16,6 +15,11 @@ from versant.ops.record import composite, primitive
 from versant.ops.reductions import amax, mean, sum, vector_norm
 from versant.ops.rounding import clamp_min
 from versant.ops.samples import array, call, fixed, positive
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 # --- softmax ----------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Random tensors. Draws are functions of the generator's seed and counter: threads do not change them."""
 
-from typing import Any
+from __future__ import annotations
 
 from versant import _core
 from versant._core import Tensor
@@ -8,6 +8,10 @@ from versant.ops.axes import Size, sizes_given, sizes_of
 from versant.ops.creation import new
 from versant.ops.record import composite, primitive
 from versant.ops.samples import array, call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 drawn = {
     "ref": "random; tests look at moments and seeds",

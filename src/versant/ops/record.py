@@ -7,10 +7,10 @@ and `composite` (a Python function over other ops). The methods of Tensor, the f
 and tests are all made from `table`; there is no other list of ops.
 """
 
+from __future__ import annotations
+
 import functools
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar, cast
 
 from versant import _core
 from versant.ops.derivation import Definition, Formula, Partials
@@ -18,8 +18,15 @@ from versant.ops.expression import Micro
 from versant.ops.samples import Call, Domain, normal
 from versant.ops.signature import REQUIRED, Argument, parse, results_of
 
-AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
-Lowering = str | Callable[..., Any] | None
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, NamedTuple, TypeVar
+
+    AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+    Lowering = str | Callable[..., Any] | None
+else:
+    from versant.ops.tuples import NamedTuple
 
 
 class Record(NamedTuple):
@@ -284,7 +291,7 @@ def numpy_names(function: AnyFunction) -> AnyFunction:
             kwargs["keepdim"] = kwargs.pop("keepdims")
         return function(*args, **kwargs)
 
-    return cast(AnyFunction, call)
+    return call  # type: ignore[return-value]
 
 
 class Choice:
@@ -301,7 +308,7 @@ class Choice:
             raise ValueError(f"[{self.keyword}] expected one of {expected}, got {value!r}")
         return self.options[value](*args, **kwargs)
 
-    def in_place(self) -> "Choice":
+    def in_place(self) -> Choice:
         return Choice(self.keyword, {value: op.in_place() for value, op in self.options.items()})
 
 

@@ -1,8 +1,9 @@
 """Reductions: sums, means, extremes, norms over axes. Without `dim` they go over all elements."""
 
+from __future__ import annotations
+
 import builtins
 from math import inf
-from typing import Any
 
 from versant import _core
 from versant._core import DTypeError, Tensor
@@ -14,6 +15,10 @@ from versant.ops.powers import exp, log, square
 from versant.ops.record import composite, elementwise, numpy_names, primitive
 from versant.ops.rounding import maximum, minimum
 from versant.ops.samples import array, booleans, call, integers, positive
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 over_axes = "input, dim: ints? = None, keepdim: bool = False"
 typed = f"{over_axes}, *, dtype: dtype? = None"

@@ -1,10 +1,15 @@
 """Plain reference values of functions that numpy lacks, in double precision."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable
-from typing import Any
 
 from versant.ops.lazy import np
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 
 def each(function: Callable[[float], float]) -> Callable[[Any], Any]:

@@ -1,14 +1,19 @@
 """Rounding, limits, and the larger and smaller of two numbers."""
 
+from __future__ import annotations
+
 from functools import partial
 from math import inf
-from typing import Any
 
 from versant._core import Tensor
 from versant.ops.expression import Expression, m
 from versant.ops.lazy import np
 from versant.ops.record import composite, elementwise
 from versant.ops.samples import array, call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # --- rounding ---------------------------------------------------------------------------------------------
 

@@ -1,7 +1,14 @@
 """Sample inputs of ops, described without numpy: `versant.testing` draws them."""
 
+from __future__ import annotations
+
 from math import inf, nan
-from typing import Any, NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NamedTuple
+else:
+    from versant.ops.tuples import NamedTuple
 
 
 class Domain(NamedTuple):

@@ -1,15 +1,20 @@
 """Shapes: other shapes and other axes of the same elements. Most of these are views, which share memory."""
 
+from __future__ import annotations
+
 import itertools
 import math
-from collections.abc import Sequence
-from typing import Any
 
 from versant._core import ShapeError, Size, Tensor
 from versant.ops.axes import axes_of, axis_of, sizes_of
 from versant.ops.lazy import np
 from versant.ops.record import composite, primitive
 from versant.ops.samples import array, call
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 # --- other shapes -----------------------------------------------------------------------------------------
 

@@ -9,17 +9,18 @@ An argument without kind is a tensor. Kinds: tensor, tensors, int, ints, *ints (
 passed by keyword.
 """
 
-import re
-from typing import Any, NamedTuple
+from __future__ import annotations
 
 from versant import _core
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NamedTuple
+else:
+    from versant.ops.tuples import NamedTuple
+
 REQUIRED: Any = _core.REQUIRED
 
-_ARGUMENT = re.compile(
-    r"(?P<star>\*)(?:, |$)"
-    r"|(?P<name>\w+)(?:: (?P<kind>\*?\w+\??))?(?: = (?P<default>\([^)]*\)|[^,]+))?(?:, |$)"
-)
 _LITERALS = {"None": None, "True": True, "False": False, "()": ()}
 
 
@@ -40,18 +41,29 @@ def parse(text: str) -> list[Argument]:
     text = text.partition(" -> ")[0]
     arguments = []
     keyword_only = False
-    position = 0
-    while position < len(text):
-        match = _ARGUMENT.match(text, position)
-        if match is None:
-            raise ValueError(f"[signature] cannot read {text[position:]!r} in {text!r}")
-        position = match.end()
-        if match["star"]:
+    for part in split(text):
+        if part == "*":
             keyword_only = True
             continue
-        default = REQUIRED if match["default"] is None else literal(match["default"])
-        arguments.append(Argument(match["name"], match["kind"] or "tensor", default, keyword_only))
+        head, _, default = part.partition(" = ")
+        name, _, kind = head.partition(": ")
+        if not name.isidentifier():
+            raise ValueError(f"[signature] cannot read {part!r} in {text!r}")
+        arguments.append(
+            Argument(name, kind or "tensor", literal(default) if default else REQUIRED, keyword_only)
+        )
     return arguments
+
+
+def split(text: str) -> list[str]:
+    """The arguments of a signature, which commas divide; those in a tuple do not."""
+    parts: list[str] = []
+    for part in text.split(", ") if text else []:
+        if parts and parts[-1].count("(") > parts[-1].count(")"):
+            parts[-1] += f", {part}"
+        else:
+            parts.append(part)
+    return parts
 
 
 def literal(text: str) -> Any:

@@ -1,9 +1,14 @@
 """The dtypes by all their names, and what they can hold."""
 
+from __future__ import annotations
+
 import math
-from typing import Any
 
 from versant import _core
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 NAMES: dict[str, Any] = {
     "bool": _core.bool,

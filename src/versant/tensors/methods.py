@@ -1,12 +1,15 @@
 """Tensor methods that are not ops: dtypes, numpy and DLPack, copies and pickles, hooks, iteration."""
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
 from versant import _core
 from versant._core import Tensor
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
     import numpy as np
 
 _type = type  # the method of that name hides it
@@ -72,7 +75,7 @@ def cpu(self: Tensor) -> Tensor:
     return self
 
 
-def numpy(self: Tensor, *, force: bool = False) -> "np.ndarray[Any, Any]":
+def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
     """A numpy array over the same memory.
 
     force: detach first. Raises RuntimeError when gradients are recorded, TypeError for bfloat16.
@@ -88,7 +91,7 @@ def numpy(self: Tensor, *, force: bool = False) -> "np.ndarray[Any, Any]":
     return np.asarray(memoryview(self.detach()))
 
 
-def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> "np.ndarray[Any, Any]":
+def __array__(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
     array = self.numpy()
     if dtype is not None and array.dtype != dtype:
         if copy is False:
