@@ -17,12 +17,13 @@ export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 endif
 
-.PHONY: help demo test smoke bench lint format docs budget sanitize dev clean
+.PHONY: help demo test smoke coverage bench lint format docs budget sanitize dev clean
 
 help:
 	@echo "make demo      train a network on handwritten digits; curve, misread digits and weights go to demo_output/"
 	@echo "make test      the test suite                      (ARGS='-k matmul' goes to pytest)"
 	@echo "make smoke     a few seconds of tests"
+	@echo "make coverage  names and samples compared with PyTorch, as a table (installs it)"
 	@echo "make bench     the benchmark table against torch, TensorFlow and JAX (installs them)"
 	@echo "make lint      ruff, mypy, clang-format            make format  repairs what they can repair"
 	@echo "make docs      the documentation, into site/"
@@ -38,6 +39,9 @@ test: $(VENV)/.test
 
 smoke: $(VENV)/.test
 	$(BIN)/pytest -q tests/smoke $(ARGS)
+
+coverage: $(VENV)/.oracle
+	$(BIN)/python tools/coverage.py $(ARGS)
 
 bench: $(VENV)/.peers
 	$(BIN)/python bench/run.py $(ARGS)
@@ -86,7 +90,7 @@ $(VENV)/.versant: $(SOURCES) | $(BIN)/python
 	touch $@
 
 # An extra of pyproject.toml, for example .venv/.test.
-$(VENV)/.demo $(VENV)/.test $(VENV)/.peers: $(VENV)/.%: pyproject.toml $(VENV)/.versant
+$(VENV)/.demo $(VENV)/.test $(VENV)/.peers $(VENV)/.oracle: $(VENV)/.%: pyproject.toml $(VENV)/.versant
 	$(BIN)/pip install -q "$$(echo $(WHEELS)/versant-*.whl)[$*]"
 	touch $@
 
