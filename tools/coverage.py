@@ -1,6 +1,6 @@
 """Prints the table of covered names: how many exist, how many comparisons with PyTorch agree, which differ.
 
-python tools/coverage.py [--only conv] [--processes 2] [--verbose]
+python tools/coverage.py [--group shape] [--only conv] [--processes 2] [--verbose]
 """
 
 import argparse
@@ -23,12 +23,17 @@ def compare(unit: report.Unit) -> Comparison:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="names that contain this")
+    parser.add_argument("--group", default="", help="groups that contain this")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument(
         "--verbose", action="store_true", help="every failure, not the first of each comparison"
     )
     arguments = parser.parse_args()
-    names = [(group, name) for group, name in report.everything() if arguments.only in name]
+    names = [
+        (group, name)
+        for group, name in report.everything()
+        if arguments.only in name and arguments.group in group
+    ]
     present = [(group, name) for group, name in names if report.present(group, name)]
     units = [unit for group, name in present for unit in report.units(group, name)]
     with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:

@@ -4,9 +4,8 @@
 
 namespace versant {
 
-// One table per instruction set that the build compiles (CMakeLists.txt), defined in kernels/table.cc.
+// One table per instruction set that the build compiles (VERSANT_KERNELS), defined in kernels/table.cc.
 namespace isa {
-#if defined(__x86_64__)
 namespace v2 {
 const Kernels& table();
 }
@@ -16,15 +15,12 @@ const Kernels& table();
 namespace v4 {
 const Kernels& table();
 }
-#elif defined(__aarch64__)
 namespace neon {
 const Kernels& table();
 }
-#else
 namespace generic {
 const Kernels& table();
 }
-#endif
 }  // namespace isa
 
 namespace {
@@ -37,26 +33,34 @@ struct Choice {
 
 // The best first. __builtin_cpu_supports asks the operating system too whether it saves the wide registers.
 #if defined(__x86_64__)
-bool has_v3() {
+[[maybe_unused]] bool has_v3() {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
          __builtin_cpu_supports("bmi2");
 }
-bool has_v4() {
+[[maybe_unused]] bool has_v4() {
   return has_v3() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512vl");
 }
-constexpr Choice kChoices[] = {
-    {"v4", has_v4, isa::v4::table},
-    {"v3", has_v3, isa::v3::table},
-    {"v2", [] { return true; }, isa::v2::table},
-};
-#elif defined(__aarch64__)
-constexpr Choice kChoices[] = {{"neon", [] { return true; }, isa::neon::table}};
-#else
-constexpr Choice kChoices[] = {{"generic", [] { return true; }, isa::generic::table}};
 #endif
+constexpr Choice kChoices[] = {
+#if defined(VERSANT_HAS_v4)
+    {"v4", has_v4, isa::v4::table},
+#endif
+#if defined(VERSANT_HAS_v3)
+    {"v3", has_v3, isa::v3::table},
+#endif
+#if defined(VERSANT_HAS_v2)
+    {"v2", [] { return true; }, isa::v2::table},
+#endif
+#if defined(VERSANT_HAS_neon)
+    {"neon", [] { return true; }, isa::neon::table},
+#endif
+#if defined(VERSANT_HAS_generic)
+    {"generic", [] { return true; }, isa::generic::table},
+#endif
+};
 
 const Kernels* best() {
   for (const Choice& choice : kChoices) {
