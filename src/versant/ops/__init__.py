@@ -3,7 +3,7 @@
 # Each family adds its records to the table when it is imported; families build on those before them.
 from versant.ops import arithmetic, powers, trigonometric, rounding, comparison, activations, special  # isort: skip
 from versant.ops import reductions, shape, joining, creation, indexing, linear, images  # isort: skip
-from versant.ops import normalization, losses, random  # isort: skip
+from versant.ops import normalization, losses, random, attention  # isort: skip
 from versant.ops.install import install, names, namespace
 from versant.ops.record import Record, table
 
@@ -25,6 +25,7 @@ FAMILIES = (
     normalization,
     losses,
     random,
+    attention,
 )
 
 __all__ = ["FAMILIES", "Record", "install", "names", "namespace", "table"]
