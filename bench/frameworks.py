@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from machine import ROOT
+from workloads.workload import Options
 
 
 def load(module: str) -> Any:
@@ -28,9 +29,10 @@ class Torch:
     def version(self) -> str:
         return str(self.module.__version__)
 
-    def read(self, result: Any) -> float:
-        """The number by which frameworks are checked against each other: the sum of a step's result."""
-        return float(result.detach().sum())
+    def arrays(self, result: Any) -> list[Any]:
+        """The arrays of a step's result, in numpy's float64."""
+        parts = result if isinstance(result, (tuple, list)) else [result]
+        return [part.detach().double().numpy() for part in parts]
 
 
 class TensorFlow:
@@ -45,8 +47,9 @@ class TensorFlow:
     def version(self) -> str:
         return str(self.module.__version__)
 
-    def read(self, result: Any) -> float:
-        return float(self.module.reduce_sum(result))
+    def arrays(self, result: Any) -> list[Any]:
+        parts = result if isinstance(result, (tuple, list)) else [result]
+        return [self.module.cast(part, "float64").numpy() for part in parts]
 
 
 # The short name of a framework: who speaks for it, and the module to import.
@@ -64,7 +67,7 @@ class Contestant:
     name: str
     framework: str
     what: str
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=Options)
 
 
 CONTESTANTS = {
@@ -72,8 +75,14 @@ CONTESTANTS = {
     for contestant in (
         Contestant("versant", "versant", "eager"),
         Contestant("torch", "torch", "eager, optimizers as they come"),
-        Contestant("torch-foreach", "torch", "eager, foreach optimizers", {"foreach": True}),
-        Contestant("torch-fused", "torch", "eager, fused optimizers", {"fused": True}),
+        Contestant("torch-foreach", "torch", "eager, foreach optimizers", Options({"foreach": True})),
+        Contestant(
+            "torch-fused",
+            "torch",
+            "eager, fused optimizers, channels-last, library's cells",
+            Options({"fused": True}, channels_last=True, cells=True),
+        ),
+        Contestant("torch-cells", "torch", "eager, library's cells", Options(cells=True)),
         Contestant("tf", "tf", "eager, fused update ops"),
     )
 }

@@ -14,6 +14,7 @@ from pathlib import Path
 import results
 from frameworks import FRAMEWORKS
 from workloads import WORKLOADS
+from workloads.workload import Options
 
 LANDMARKS = [2, 10, 100, 1000, 10_000]
 ALLOWANCE = 1 << 20  # bytes by which the interpreter's own heap may grow
@@ -37,7 +38,7 @@ def main() -> None:
 
     face, module = FRAMEWORKS[arguments.framework]
     framework = face(module, arguments.threads)
-    step = WORKLOADS[arguments.only].programs[face.dialect](framework.module, {})
+    step = WORKLOADS[arguments.only].programs[face.dialect](framework.module, Options())
 
     def system_bytes() -> int | None:
         if arguments.framework == "torch":

@@ -1,6 +1,7 @@
 """Writes docs/performance.md from the newest figures under bench/results.
 
-python bench/run.py && python bench/instructions.py && python bench/memory.py && python bench/footprint.py
+python bench/run.py && python bench/limits.py && python bench/peak.py
+python bench/instructions.py && python bench/memory.py && python bench/footprint.py
 python bench/report.py
 """
 
@@ -33,6 +34,28 @@ each, while the others are stopped; a figure is the median over the rounds of th
 columns start from the same numbers, and the run fails unless their first six losses or values agree. A step
 is complete: forward, loss, backward and the optimizer's update. *Share* is our time over that of the peer's
 fastest column, *goal* the share that we allow ourselves.
+"""
+
+NARROW = """Under `autocast(bfloat16)`, as a share of our own time in float32: {shares}.
+"""
+
+LIMITS = """\
+## Against the machine's own limits
+
+    {command}
+
+The fastest product and the fastest copy that anybody got out of this machine: {float32:,.0f} GFLOP/s in
+float32, {bfloat16:,.0f} in bfloat16, {copy:.1f} GB/s read and written. *Limit* is the time that the products,
+convolutions and attention of a step would take at that rate, or the time of the memory traffic that it cannot
+avoid, whichever is longer; *share reached* is the limit over the time taken.
+"""
+
+PEAK = """\
+## Peak memory of training
+
+    {command}
+
+The largest resident size of a fresh process that takes ten steps, in MB.
 """
 
 INSTRUCTIONS = """\
@@ -102,7 +125,65 @@ def steps(record: dict[str, Any]) -> str:
         "\nA share in bold has reached its goal. "
         f"Other processes disturbed {record['disturbed']} of {record['slices']} slices.\n\n"
     )
-    return markdown(head, rows) + notes + versions + measured_on(record)
+    return markdown(head, rows) + notes + narrow(record) + versions + measured_on(record)
+
+
+def narrow(record: dict[str, Any]) -> str:
+    """What bfloat16 saves us."""
+    ours = next(iter(record["columns"]))
+
+    def time(name: str) -> float | None:
+        cells = record["workloads"].get(name, {}).get("cells", {})
+        found: float | None = cells.get(ours, {}).get("microseconds")
+        return found
+
+    shares = []
+    for name, workload in record["workloads"].items():
+        fast, plain = time(name), time(workload.get("narrow", ""))
+        if fast is not None and plain is not None:
+            shares.append(f"{workload['narrow']} {fast / plain:.2f}")
+    return NARROW.format(shares=", ".join(shares)) + "\n" if shares else ""
+
+
+def limits(record: dict[str, Any]) -> str:
+    """Our times in the newest run beside what the machine allows."""
+    timed = results.newest("steps")
+    best = fastest(record)
+    rows = []
+    for name, workload in (timed["workloads"] if timed else {}).items():
+        ours, *others = timed["columns"] if timed else []
+        time = workload["cells"].get(ours, {}).get("microseconds")
+        rate = best["bfloat16" if "bf16" in name else "float32"]
+        limit = max(workload.get("flops", 0) / rate, workload.get("traffic", 0) / best["copy"]) * 1e6
+        if time is None or limit == 0:
+            continue
+        theirs = [workload["cells"].get(label, {}).get("microseconds") for label in others]
+        fast = min((t for t in theirs if t is not None), default=None)
+        rows.append(
+            [
+                f"{name} {workload['title']}",
+                f"{limit:,.1f}",
+                f"{time:,.1f}",
+                f"{limit / time:.0%}",
+                f"{limit / fast:.0%}" if fast else "",
+            ]
+        )
+    head = ["microseconds", "limit", "versant", "share reached", "by the fastest peer"]
+    return markdown(head, rows) + measured_on(record)
+
+
+def fastest(record: dict[str, Any]) -> dict[str, float]:
+    return {
+        key: max(rates[key] for rates in record["rates"].values()) for key in ("float32", "bfloat16", "copy")
+    }
+
+
+def peak(record: dict[str, Any]) -> str:
+    labels = list(next(iter(record["peaks"].values())))
+    rows = [
+        [name, *(f"{peaks[label] / 1e6:.0f}" for label in labels)] for name, peaks in record["peaks"].items()
+    ]
+    return markdown(["MB", *labels], rows) + measured_on(record)
 
 
 def instructions(record: dict[str, Any]) -> str:
@@ -136,6 +217,8 @@ def footprint(record: dict[str, Any]) -> str:
 
 SECTIONS = [
     ("steps", STEPS, steps, "python bench/run.py"),
+    ("limits", LIMITS, limits, "python bench/limits.py"),
+    ("peak", PEAK, peak, "python bench/peak.py"),
     ("instructions", INSTRUCTIONS, instructions, "python bench/instructions.py --against torch"),
     ("memory", MEMORY, memory, "python bench/memory.py"),
     ("footprint", FOOTPRINT, footprint, "python bench/footprint.py"),
@@ -151,7 +234,8 @@ def main() -> None:
         record = results.newest(kind)
         if record is None:
             sys.exit(f"[report] no figures of kind {kind!r}; first run `{command}`")
-        page += "\n" + text.format(command=command, **record) + "\n" + table(record)
+        rates = {key: rate / 1e9 for key, rate in fastest(record).items()} if kind == "limits" else {}
+        page += "\n" + text.format(command=command, **rates, **record) + "\n" + table(record)
     arguments.out.parent.mkdir(exist_ok=True)
     arguments.out.write_text(page)
     print(arguments.out)

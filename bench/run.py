@@ -17,10 +17,11 @@ import sys
 from pathlib import Path
 
 import results
-from frameworks import CONTESTANTS, Column
+from frameworks import CONTESTANTS, FRAMEWORKS, Column
 from rounds import Rounds, WorkerError, disagreement, leave_on_signals
 from table import Printer, shares
 from workloads import WORKLOADS
+from workloads.workload import Workload
 
 OURS = "versant"
 PEERS = "torch,torch-fused,tf"
@@ -89,6 +90,13 @@ def start(rounds: Rounds, arguments: argparse.Namespace) -> list[Column]:
     return columns
 
 
+def takes_part(column: Column, workload: Workload) -> bool:
+    """Whether the column's dialect has the workload, and the column differs from the plain one in it."""
+    chosen = column.contestant.options.chosen()
+    spoken = FRAMEWORKS[column.contestant.framework][0].dialect in workload.programs
+    return spoken and (not chosen or bool(chosen & workload.reads))
+
+
 def main() -> None:
     arguments = parse_arguments()
     if arguments.list:
@@ -111,12 +119,17 @@ def main() -> None:
             print(f"{column.label}: " + "; ".join(f"{k} {v}" for k, v in about.items()), file=sys.stderr)
         printer = Printer(columns)
         for workload in arguments.workloads:
-            # Without an optimizer in the step, a column that only chooses one repeats another column.
-            taking_part = [c for c in columns if workload.has_optimizer or not c.contestant.options]
+            taking_part = [c for c in columns if takes_part(c, workload)]
             cells = rounds.measure(workload, taking_part)
             ratios = shares(cells, columns)
             printer.row(workload, cells, ratios)
-            record["workloads"][workload.name] = {"title": workload.title, "targets": workload.targets}
+            record["workloads"][workload.name] = {
+                "title": workload.title,
+                "targets": workload.targets,
+                "flops": workload.flops,
+                "traffic": workload.traffic,
+                "narrow": workload.narrow,
+            }
             record["workloads"][workload.name] |= {"cells": cells, "shares": ratios}
             failures += [f"{workload.name}, {x}: {cells[x]['error']}" for x in cells if "error" in cells[x]]
             if difference := disagreement(cells, workload.rtol):

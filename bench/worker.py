@@ -77,9 +77,9 @@ def main() -> None:
             if "build" in request:
                 step = None
                 gc.collect()
-                program = WORKLOADS[request["build"]].programs[face.dialect]
-                step = program(framework.module, contestant.options)
-                answer(values=[framework.read(step()) for _ in range(6)])
+                workload = WORKLOADS[request["build"]]
+                step = workload.programs[face.dialect](framework.module, contestant.options)
+                answer(values=[workload.value(framework.arrays(step())) for _ in range(6)])
             else:
                 assert step is not None
                 answer(**time_slice(step, request["seconds"]))

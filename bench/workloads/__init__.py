@@ -5,9 +5,11 @@ arrays and returns one step, a function without arguments whose result is checke
 The program of the "torch" dialect serves every framework that can be imported in torch's place.
 """
 
-from workloads import chains, first_programs, mlps
+from workloads import chains, first_programs, gpt, mlps, pinn, products, recurrent, resnets
 from workloads.workload import Workload
 
 WORKLOADS: dict[str, Workload] = {
-    workload.name: workload for family in (first_programs, chains, mlps) for workload in family.WORKLOADS
+    workload.name: workload
+    for family in (first_programs, chains, mlps, pinn, recurrent, gpt, resnets, products)
+    for workload in family.WORKLOADS
 }

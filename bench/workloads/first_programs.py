@@ -18,7 +18,7 @@ def linear_regression(torch, options):
     x, y, w, b = (torch.tensor(a) for a in linear_regression_numbers())
     w.requires_grad_()
     b.requires_grad_()
-    optimizer = torch.optim.SGD([w, b], lr=0.01, **options)
+    optimizer = torch.optim.SGD([w, b], lr=0.01, **options.optimizer)
 
     def step():
         optimizer.zero_grad()
@@ -119,7 +119,7 @@ WORKLOADS = [
         "linear regression",
         {"torch": linear_regression, "tensorflow": linear_regression_tensorflow},
         TARGETS,
-        has_optimizer=True,
+        reads=frozenset({"optimizer"}),
     ),
     Workload("W2", "control flow", {"torch": control_flow, "tensorflow": control_flow_tensorflow}, TARGETS),
     Workload(

@@ -26,7 +26,7 @@ def column(label):
 
 def test_a_columns_name_carries_threads_and_label():
     plain, threaded, other_build = column("torch-fused"), column("torch-fused:1"), column("versant@before")
-    assert (plain.threads, plain.peer, plain.contestant.options) == (None, "torch", {"fused": True})
+    assert (plain.threads, plain.peer, plain.contestant.options.optimizer) == (None, "torch", {"fused": True})
     assert (threaded.threads, threaded.peer) == (1, "torch")
     assert (other_build.peer, other_build.contestant.framework) == ("versant@before", "versant")
 
@@ -66,8 +66,12 @@ def test_values_agree_within_the_tolerance_alone():
     assert disagreement({"a": {"values": [1.0]}, "b": {"values": [float("nan")]}}, 1e-5) is not None
 
 
-def test_every_workload_has_a_program_of_every_dialect_and_goals_for_known_peers():
+def test_every_workload_has_our_program_and_goals_for_known_peers():
     frameworks = importlib.import_module("frameworks")
     for workload in importlib.import_module("workloads").WORKLOADS.values():
-        assert set(workload.programs) == {face.dialect for face, _ in frameworks.FRAMEWORKS.values()}
+        assert (
+            {"torch"}
+            <= set(workload.programs)
+            <= {face.dialect for face, _ in frameworks.FRAMEWORKS.values()}
+        )
         assert set(workload.targets) <= set(frameworks.FRAMEWORKS)

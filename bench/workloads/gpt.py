@@ -1,0 +1,166 @@
+"""W9: a small language model of the GPT kind, trained by AdamW; in float32 and under autocast(bfloat16)."""
+
+import contextlib
+
+import numpy as np
+
+from workloads import tensorflow_optimizers
+from workloads.workload import Workload
+
+WIDTH, LAYERS, HEADS, LENGTH, BATCH, VOCABULARY = 256, 4, 4, 128, 8, 256
+SIZE = WIDTH // HEADS
+
+
+def numbers():
+    """Parameters by name, weights stored (inputs, outputs); tokens and the tokens that follow them."""
+    rs = np.random.RandomState(0)
+
+    def normal(n, m):
+        return (rs.randn(n, m) / np.sqrt(n)).astype(np.float32)
+
+    parameters = {"tokens": normal(VOCABULARY, WIDTH), "positions": normal(LENGTH, WIDTH)}
+    for layer in range(LAYERS):
+        shapes = {"qkv": (WIDTH, 3 * WIDTH), "out": (WIDTH, WIDTH)}
+        shapes |= {"up": (WIDTH, 4 * WIDTH), "down": (4 * WIDTH, WIDTH)}
+        for name, (n, m) in shapes.items():
+            parameters[f"{layer}.{name}.weight"] = normal(n, m)
+            parameters[f"{layer}.{name}.bias"] = np.zeros(m, np.float32)
+    for name in [f"{layer}.norm{k}" for layer in range(LAYERS) for k in (1, 2)] + ["norm"]:
+        parameters[f"{name}.weight"] = np.ones(WIDTH, np.float32)
+        parameters[f"{name}.bias"] = np.zeros(WIDTH, np.float32)
+    parameters["head"] = normal(WIDTH, VOCABULARY)
+    text = rs.randint(0, VOCABULARY, (BATCH, LENGTH + 1))
+    return parameters, text[:, :-1].copy(), text[:, 1:].copy()
+
+
+def modules(torch):
+    nn = torch.nn
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
+            self.qkv, self.out = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+            self.up, self.down = nn.Linear(WIDTH, 4 * WIDTH), nn.Linear(4 * WIDTH, WIDTH)
+
+        def forward(self, x):
+            qkv = self.qkv(self.norm1(x)).view(BATCH, LENGTH, 3, HEADS, SIZE)
+            q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+            attended = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            x = x + self.out(attended.transpose(1, 2).reshape(BATCH, LENGTH, WIDTH))
+            return x + self.down(nn.functional.gelu(self.up(self.norm2(x)), approximate="tanh"))
+
+    class GPT(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.tokens, self.positions = nn.Embedding(VOCABULARY, WIDTH), nn.Embedding(LENGTH, WIDTH)
+            self.blocks = nn.ModuleList([Block() for _ in range(LAYERS)])
+            self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, VOCABULARY, bias=False)
+
+        def forward(self, tokens):
+            x = self.tokens(tokens) + self.positions.weight
+            for block in self.blocks:
+                x = block(x)
+            return self.head(self.norm(x))
+
+    return GPT()
+
+
+def gpt(torch, options, autocast=contextlib.nullcontext):
+    parameters, tokens, following = numbers()
+    model = modules(torch)
+    state = {}
+    for name, array in parameters.items():
+        if name[0].isdigit():
+            name = f"blocks.{name}"
+        if name in ("tokens", "positions", "head"):
+            name = f"{name}.weight"
+        linear = name.endswith("weight") and array.ndim == 2 and name[0] not in "tp"
+        state[name] = torch.tensor(array.T if linear else array)
+    model.load_state_dict(state)
+    tokens, following = torch.tensor(tokens), torch.tensor(following)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, weight_decay=0.01, **options.optimizer)
+
+    def step():
+        optimizer.zero_grad()
+        with autocast():
+            logits = model(tokens)
+            loss = torch.nn.functional.cross_entropy(logits.view(-1, VOCABULARY), following.view(-1))
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def gpt_bfloat16(torch, options):
+    return gpt(torch, options, lambda: torch.autocast("cpu", dtype=torch.bfloat16))
+
+
+def gpt_tensorflow(tf, options):
+    arrays, tokens, following = numbers()
+    p = {name: tf.Variable(array) for name, array in arrays.items()}
+    tokens, following = tf.constant(tokens), tf.constant(following)
+    variables = list(p.values())
+    update = tensorflow_optimizers.adam(tf, variables, 3e-4, weight_decay=0.01)
+    mask = tf.constant(np.where(np.tri(LENGTH, dtype=bool), 0.0, -np.inf).astype(np.float32))
+
+    def norm(x, name):
+        mean = tf.reduce_mean(x, -1, keepdims=True)
+        variance = tf.reduce_mean(tf.square(x - mean), -1, keepdims=True)
+        return (x - mean) * tf.math.rsqrt(variance + 1e-5) * p[f"{name}.weight"] + p[f"{name}.bias"]
+
+    def linear(x, name):
+        return tf.matmul(x, p[f"{name}.weight"]) + p[f"{name}.bias"]
+
+    def block(x, i):
+        qkv = tf.reshape(linear(norm(x, f"{i}.norm1"), f"{i}.qkv"), [BATCH, LENGTH, 3, HEADS, SIZE])
+        q, k, v = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
+        weights = tf.nn.softmax(tf.matmul(q, k, transpose_b=True) / np.float32(np.sqrt(SIZE)) + mask)
+        attended = tf.reshape(tf.transpose(tf.matmul(weights, v), [0, 2, 1, 3]), [BATCH * LENGTH, WIDTH])
+        x = x + linear(attended, f"{i}.out")
+        return x + linear(tf.nn.gelu(linear(norm(x, f"{i}.norm2"), f"{i}.up"), approximate=True), f"{i}.down")
+
+    def step():
+        with tf.GradientTape() as tape:
+            x = tf.reshape(tf.gather(p["tokens"], tokens) + p["positions"], [BATCH * LENGTH, WIDTH])
+            for i in range(LAYERS):
+                x = block(x, i)
+            logits = tf.matmul(norm(x, "norm"), p["head"])
+            labels = tf.reshape(following, [-1])
+            loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+            )
+        update([tf.convert_to_tensor(g) for g in tape.gradient(loss, variables)])
+        return loss
+
+    return step
+
+
+TOKENS = BATCH * LENGTH
+PRODUCTS = 6.0 * TOKENS * (LAYERS * 12 * WIDTH * WIDTH + WIDTH * VOCABULARY)
+ATTENTION = LAYERS * 7.0 * BATCH * HEADS * LENGTH * LENGTH * SIZE  # 7 products, half of each is masked
+PARAMETERS = LAYERS * (12 * WIDTH * WIDTH + 13 * WIDTH) + WIDTH * (2 * VOCABULARY + LENGTH + 2)
+
+WORKLOADS = [
+    Workload(
+        "W9",
+        "gpt-nano",
+        {"torch": gpt, "tensorflow": gpt_tensorflow},
+        {"torch": 0.9},
+        reads=frozenset({"optimizer"}),
+        rtol=2e-5,
+        flops=PRODUCTS + ATTENTION,
+        traffic=28.0 * PARAMETERS,  # gradient, parameter and two moments read, the last three written
+    ),
+    Workload(
+        "W9bf16",
+        "gpt-nano, autocast",
+        {"torch": gpt_bfloat16},
+        reads=frozenset({"optimizer"}),
+        rtol=5e-3,  # bfloat16 keeps 8 bits
+        flops=PRODUCTS + ATTENTION,
+        traffic=28.0 * PARAMETERS,
+        narrow="W9",
+    ),
+]

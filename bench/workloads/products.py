@@ -1,0 +1,144 @@
+"""W12 to W14: a matrix product, a big elementwise chain, attention. Arithmetic and memory, no overhead."""
+
+import numpy as np
+
+from workloads.workload import Workload, total, total_size
+
+# W12: 1024 x 1024 times 1024 x 1024.
+
+SIDE = 1024
+
+
+def product(torch, options, dtype="float32"):
+    rs = np.random.RandomState(0)
+    a, b = (torch.tensor(rs.randn(SIDE, SIDE).astype(np.float32)).to(getattr(torch, dtype)) for _ in range(2))
+
+    def step():
+        with torch.inference_mode():
+            return a @ b
+
+    return step
+
+
+def product_bfloat16(torch, options):
+    return product(torch, options, "bfloat16")
+
+
+def product_tensorflow(tf, options, dtype="float32"):
+    rs = np.random.RandomState(0)
+    a, b = (tf.cast(rs.randn(SIDE, SIDE).astype(np.float32), dtype) for _ in range(2))
+    return lambda: tf.matmul(a, b)
+
+
+def product_bfloat16_tensorflow(tf, options):
+    return product_tensorflow(tf, options, "bfloat16")
+
+
+# W13: tanh(x y + 1.5) sigmoid(x) + exp(-y y) over four million elements, and both gradients.
+
+ELEMENTS = 4 * 1024 * 1024
+
+
+def chain_numbers():
+    rs = np.random.RandomState(0)
+    return [rs.randn(ELEMENTS).astype(np.float32) for _ in range(2)]
+
+
+def chain(torch, options):
+    x, y = (torch.tensor(a, requires_grad=True) for a in chain_numbers())
+
+    def step():
+        z = torch.tanh(x * y + 1.5) * torch.sigmoid(x) + torch.exp(-y * y)
+        return torch.autograd.grad(z.sum(), [x, y])
+
+    return step
+
+
+def chain_tensorflow(tf, options):
+    x, y = (tf.constant(a) for a in chain_numbers())
+
+    def step():
+        with tf.GradientTape() as tape:
+            tape.watch([x, y])
+            z = tf.tanh(x * y + 1.5) * tf.sigmoid(x) + tf.exp(-y * y)
+            loss = tf.reduce_sum(z)
+        return tape.gradient(loss, [x, y])
+
+    return step
+
+
+def chain_value(gradients):
+    by_x, by_y = gradients
+    return total([by_x]) + total_size([by_y])
+
+
+# W14: causal attention of 2 x 8 heads, 1024 positions of 64 numbers, and its three gradients.
+
+HEADS, LENGTH, SIZE = (2, 8), 1024, 64
+
+
+def attention_numbers():
+    rs = np.random.RandomState(0)
+    return [rs.randn(*HEADS, LENGTH, SIZE).astype(np.float32) for _ in range(4)]
+
+
+def attention(torch, options):
+    *qkv, g = (torch.tensor(a) for a in attention_numbers())
+    q, k, v = (t.requires_grad_() for t in qkv)
+
+    def step():
+        attended = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return torch.autograd.grad(attended, [q, k, v], g)
+
+    return step
+
+
+def attention_tensorflow(tf, options):
+    q, k, v, g = (tf.constant(a) for a in attention_numbers())
+    mask = tf.constant(np.where(np.tri(LENGTH, dtype=bool), 0.0, -np.inf).astype(np.float32))
+
+    def step():
+        with tf.GradientTape() as tape:
+            tape.watch([q, k, v])
+            weights = tf.nn.softmax(tf.matmul(q, k, transpose_b=True) / np.float32(np.sqrt(SIZE)) + mask)
+            attended = tf.matmul(weights, v)
+        return tape.gradient(attended, [q, k, v], output_gradients=g)
+
+    return step
+
+
+WORKLOADS = [
+    Workload(
+        "W12f32",
+        "matmul, float32",
+        {"torch": product, "tensorflow": product_tensorflow},
+        {"torch": 0.95},
+        value=total_size,
+        flops=2.0 * SIDE**3,
+    ),
+    Workload(
+        "W12bf16",
+        "matmul, bfloat16",
+        {"torch": product_bfloat16, "tensorflow": product_bfloat16_tensorflow},
+        {"torch": 0.85},
+        rtol=1e-3,
+        value=total_size,
+        flops=2.0 * SIDE**3,
+    ),
+    Workload(
+        "W13",
+        "big elementwise chain",
+        {"torch": chain, "tensorflow": chain_tensorflow},
+        {"torch": 0.6},
+        value=chain_value,
+        traffic=4.0 * 4 * ELEMENTS,  # both inputs read, both gradients written
+    ),
+    Workload(
+        "W14",
+        "attention",
+        {"torch": attention, "tensorflow": attention_tensorflow},
+        {"torch": 0.7},
+        value=total_size,
+        flops=7.0 * 16 * LENGTH * LENGTH * SIZE,  # 7 products, half of each is masked
+    ),
+]

@@ -1,0 +1,97 @@
+"""W8: an LSTM cell, 50 steps in a Python loop."""
+
+import numpy as np
+
+from workloads import tensorflow_optimizers
+from workloads.workload import Workload
+
+STEPS, INPUT, HIDDEN, BATCH = 50, 64, 128, 32
+
+
+def numbers():
+    rs = np.random.RandomState(0)
+    w_ih = rs.randn(INPUT, 4 * HIDDEN) / np.sqrt(INPUT)
+    w_hh = rs.randn(HIDDEN, 4 * HIDDEN) / np.sqrt(HIDDEN)
+    x, y = rs.randn(STEPS, BATCH, INPUT), rs.randn(BATCH, HIDDEN)
+    return [a.astype(np.float32) for a in (w_ih, w_hh, np.zeros(4 * HIDDEN), x, y)]
+
+
+def lstm(torch, options):
+    return lstm_cell(torch, options) if options.cells else lstm_formula(torch, options)
+
+
+def lstm_formula(torch, options):
+    w_ih, w_hh, b, x, y = (torch.tensor(a) for a in numbers())
+    parameters = [w.requires_grad_() for w in (w_ih, w_hh, b)]
+    optimizer = torch.optim.SGD(parameters, lr=0.01, **options.optimizer)
+
+    def step():
+        optimizer.zero_grad()
+        h = c = torch.zeros(BATCH, HIDDEN)
+        for t in range(STEPS):
+            gates = x[t] @ w_ih + h @ w_hh + b
+            i, f, g, o = gates.chunk(4, 1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+        loss = ((h - y) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def lstm_cell(torch, options):
+    w_ih, w_hh, b, x, y = (torch.tensor(a) for a in numbers())
+    cell = torch.nn.LSTMCell(INPUT, HIDDEN)
+    cell.load_state_dict(
+        {"weight_ih": w_ih.T, "weight_hh": w_hh.T, "bias_ih": b, "bias_hh": torch.zeros_like(b)}
+    )
+    cell.bias_hh.requires_grad_(False)  # the workload has one bias
+    trained = [p for p in cell.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(trained, lr=0.01, **options.optimizer)
+
+    def step():
+        optimizer.zero_grad()
+        h = c = torch.zeros(BATCH, HIDDEN)
+        for t in range(STEPS):
+            h, c = cell(x[t], (h, c))
+        loss = ((h - y) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def lstm_tensorflow(tf, options):
+    w_ih, w_hh, b, x, y = numbers()
+    w_ih, w_hh, b = parameters = [tf.Variable(a) for a in (w_ih, w_hh, b)]
+    x, y = tf.constant(x), tf.constant(y)
+    update = tensorflow_optimizers.sgd(tf, parameters, 0.01)
+
+    def step():
+        with tf.GradientTape() as tape:
+            h = c = tf.zeros([BATCH, HIDDEN])
+            for t in range(STEPS):
+                gates = tf.matmul(x[t], w_ih) + tf.matmul(h, w_hh) + b
+                i, f, g, o = tf.split(gates, 4, 1)
+                c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+                h = tf.sigmoid(o) * tf.tanh(c)
+            loss = tf.reduce_mean(tf.square(h - y))
+        update(tape.gradient(loss, parameters))
+        return loss
+
+    return step
+
+
+WORKLOADS = [
+    Workload(
+        "W8",
+        "lstm",
+        {"torch": lstm, "tensorflow": lstm_tensorflow},
+        {"torch": 0.5},
+        reads=frozenset({"optimizer", "cells"}),
+        flops=2.0 * STEPS * BATCH * 4 * HIDDEN * (2 * INPUT + 3 * HIDDEN),
+    ),
+]

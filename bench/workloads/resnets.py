@@ -1,0 +1,173 @@
+"""W10 and W11: a training step of a ResNet-18 on small images, and inference by a ResNet-50."""
+
+import contextlib
+
+import numpy as np
+
+from workloads.workload import Workload, total_size
+
+
+class Numbers:
+    """Draws weights in the order in which layers are made."""
+
+    def __init__(self):
+        self.rs = np.random.RandomState(0)
+
+    def conv(self, inputs, outputs, size):
+        scale = np.sqrt(2 / (inputs * size * size))
+        return (self.rs.randn(outputs, inputs, size, size) * scale).astype(np.float32)
+
+    def linear(self, inputs, outputs):
+        return (self.rs.randn(inputs, outputs) / np.sqrt(inputs)).astype(np.float32)
+
+
+def layers(torch, numbers):
+    """Makers of layers whose weights come from `numbers`."""
+    nn = torch.nn
+
+    def conv(inputs, outputs, size, stride=1):
+        layer = nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
+        layer.load_state_dict({"weight": torch.tensor(numbers.conv(inputs, outputs, size))})
+        return layer
+
+    def linear(inputs, outputs):
+        layer = nn.Linear(inputs, outputs)
+        weight = torch.tensor(numbers.linear(inputs, outputs).T)
+        layer.load_state_dict({"weight": weight, "bias": torch.zeros(outputs)})
+        return layer
+
+    return conv, linear
+
+
+def resnet18(torch):
+    nn = torch.nn
+    conv, linear = layers(torch, Numbers())
+
+    class Block(nn.Module):
+        def __init__(self, inputs, outputs, stride):
+            super().__init__()
+            self.conv1, self.norm1 = conv(inputs, outputs, 3, stride), nn.BatchNorm2d(outputs)
+            self.conv2, self.norm2 = conv(outputs, outputs, 3), nn.BatchNorm2d(outputs)
+            self.shortcut = nn.Sequential()
+            if stride != 1 or inputs != outputs:
+                self.shortcut = nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+            self.relu = nn.ReLU(inplace=True)
+
+        def forward(self, x):
+            h = self.relu(self.norm1(self.conv1(x)))
+            return self.relu(self.norm2(self.conv2(h)) + self.shortcut(x))
+
+    stem = nn.Sequential(conv(3, 64, 3), nn.BatchNorm2d(64), nn.ReLU(inplace=True))
+    blocks, inputs = [], 64
+    for outputs, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+        blocks += [Block(inputs, outputs, stride), Block(outputs, outputs, 1)]
+        inputs = outputs
+    return nn.Sequential(stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear(512, 10))
+
+
+def resnet50(torch):
+    nn = torch.nn
+    conv, linear = layers(torch, Numbers())
+
+    class Bottleneck(nn.Module):
+        def __init__(self, inputs, width, stride):
+            super().__init__()
+            outputs = 4 * width
+            self.conv1, self.norm1 = conv(inputs, width, 1), nn.BatchNorm2d(width)
+            self.conv2, self.norm2 = conv(width, width, 3, stride), nn.BatchNorm2d(width)
+            self.conv3, self.norm3 = conv(width, outputs, 1), nn.BatchNorm2d(outputs)
+            self.shortcut = nn.Sequential()
+            if stride != 1 or inputs != outputs:
+                self.shortcut = nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+            self.relu = nn.ReLU(inplace=True)
+
+        def forward(self, x):
+            h = self.relu(self.norm1(self.conv1(x)))
+            h = self.relu(self.norm2(self.conv2(h)))
+            return self.relu(self.norm3(self.conv3(h)) + self.shortcut(x))
+
+    stem = [conv(3, 64, 7, 2), nn.BatchNorm2d(64), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)]
+    blocks, inputs = [], 64
+    for width, count, stride in ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)):
+        for i in range(count):
+            blocks.append(Bottleneck(inputs, width, stride if i == 0 else 1))
+            inputs = 4 * width
+    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear(2048, 1000))
+
+
+def training(torch, options, autocast=contextlib.nullcontext):
+    model = resnet18(torch)
+    rs = np.random.RandomState(1)
+    x, y = torch.tensor(rs.randn(32, 3, 32, 32).astype(np.float32)), torch.tensor(rs.randint(0, 10, 32))
+    if options.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+        x = x.contiguous(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, **options.optimizer)
+
+    def step():
+        optimizer.zero_grad()
+        with autocast():
+            loss = torch.nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step
+
+
+def training_bfloat16(torch, options):
+    return training(torch, options, lambda: torch.autocast("cpu", dtype=torch.bfloat16))
+
+
+def inference(torch, options):
+    model = resnet50(torch).eval()
+    x = torch.tensor(np.random.RandomState(1).randn(4, 3, 224, 224).astype(np.float32))
+    if options.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+        x = x.contiguous(memory_format=torch.channels_last)
+
+    def step():
+        with torch.inference_mode():
+            return model(x)
+
+    return step
+
+
+# Multiply-adds of the forward pass, counted over the layers; backward has twice as many, less the gradient
+# of the images.
+RESNET18 = 555_422_720 * 32.0
+RESNET18_STEM = 1_769_472 * 32.0
+RESNET50 = 4_089_184_256 * 4.0
+RESNET18_PARAMETERS = 11_173_962
+
+WORKLOADS = [
+    Workload(
+        "W10",
+        "resnet18",
+        {"torch": training},
+        {"torch": 0.8},
+        reads=frozenset({"optimizer", "channels_last"}),
+        rtol=1e-3,  # six steps of SGD magnify the rounding of the first losses
+        flops=2 * (3 * RESNET18 - RESNET18_STEM),
+        traffic=20.0 * RESNET18_PARAMETERS,
+    ),
+    Workload(
+        "W10bf16",
+        "resnet18, autocast",
+        {"torch": training_bfloat16},
+        reads=frozenset({"optimizer", "channels_last"}),
+        rtol=0.1,  # bfloat16 keeps 8 bits, and six steps of SGD magnify the rounding
+        flops=2 * (3 * RESNET18 - RESNET18_STEM),
+        traffic=20.0 * RESNET18_PARAMETERS,
+        narrow="W10",
+    ),
+    Workload(
+        "W11",
+        "resnet50 inference",
+        {"torch": inference},
+        {"torch": 0.85},
+        reads=frozenset({"channels_last"}),
+        value=total_size,
+        flops=2 * RESNET50,
+    ),
+]
