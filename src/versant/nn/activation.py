@@ -6,6 +6,8 @@ from versant.nn import functional as F
 from versant.nn.checks import one_of
 from versant.nn.module import Module
 
+__all__ = ["GELU", "LeakyReLU", "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax", "Tanh"]
+
 
 class ReLU(Module):
     """max(x, 0); with inplace=True the input itself is changed."""

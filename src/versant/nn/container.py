@@ -9,6 +9,8 @@ from versant.nn.module import Module, _bracketed
 from versant.nn.parameter import Parameter
 from versant.nn.registry import Kind, Registered
 
+__all__ = ["ModuleDict", "ModuleList", "ParameterList", "Sequential"]
+
 _MODULE = Kind.MODULE  # read once: an enum's members are slow to reach
 
 

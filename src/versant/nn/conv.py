@@ -11,6 +11,8 @@ from versant.nn.checks import expect_dtype, one_of, pair, positive
 from versant.nn.module import Module
 from versant.nn.parameter import Parameter
 
+__all__ = ["Conv2d"]
+
 
 class Conv2d(Module):
     """Cross-correlation with learned kernels.  x: (N, C, H, W) or (C, H, W) -> (N, out_channels, H', W')

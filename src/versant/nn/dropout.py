@@ -5,6 +5,8 @@ from versant.nn import functional as F
 from versant.nn.checks import probability
 from versant.nn.module import Module
 
+__all__ = ["Dropout"]
+
 
 class Dropout(Module):
     """In training mode sets each value to 0 with probability p and scales the others by 1 / (1 - p)."""

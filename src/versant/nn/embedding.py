@@ -10,6 +10,8 @@ from versant.nn.checks import positive
 from versant.nn.module import Module
 from versant.nn.parameter import Parameter
 
+__all__ = ["Embedding"]
+
 
 class Embedding(Module):
     """Row x of a learned table.  x: (...) of ints below num_embeddings -> (..., embedding_dim)

@@ -11,6 +11,8 @@ from versant.nn.checks import expect_dtype, positive
 from versant.nn.module import Module
 from versant.nn.parameter import Parameter
 
+__all__ = ["Identity", "Linear"]
+
 
 class Identity(Module):
     """Returns its input; takes and ignores any arguments, to stand in for another layer."""

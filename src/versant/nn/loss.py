@@ -5,6 +5,17 @@ from versant.nn import functional as F
 from versant.nn.checks import one_of
 from versant.nn.module import Module
 
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "HuberLoss",
+    "L1Loss",
+    "MSELoss",
+    "NLLLoss",
+    "SmoothL1Loss",
+]
+
 
 class _Loss(Module):
     def __init__(self, reduction: str) -> None:

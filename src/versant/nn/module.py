@@ -10,6 +10,8 @@ from versant.nn.parameter import Parameter, clear_grad
 from versant.nn.registry import Kind, Registered, alike
 from versant.nn.state import IncompatibleKeys, load_into
 
+__all__ = ["Module"]
+
 
 class Module:
     """The base of all layers and models: assign parameters and modules to attributes, define `forward`.

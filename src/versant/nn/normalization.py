@@ -10,6 +10,8 @@ from versant.nn.checks import positive
 from versant.nn.module import Module
 from versant.nn.parameter import Parameter
 
+__all__ = ["BatchNorm2d", "LayerNorm"]
+
 
 class BatchNorm2d(Module):
     """(x - mean) / sqrt(var + eps) * weight + bias in each channel.  x: (N, C, H, W) -> the same shape

@@ -5,6 +5,8 @@ from typing import Any, Self
 import versant
 from versant import Tensor
 
+__all__ = ["Parameter"]
+
 
 class Parameter(Tensor):
     """A tensor that becomes a parameter of the Module it is assigned to.

@@ -7,6 +7,8 @@ from versant.nn import functional as F
 from versant.nn.checks import pair
 from versant.nn.module import Module
 
+__all__ = ["AdaptiveAvgPool2d", "AvgPool2d", "MaxPool2d"]
+
 
 class _Pool2d(Module):
     """What pools over windows share: their size, step and padding.  x: (N, C, H, W) or (C, H, W)"""

@@ -3,6 +3,8 @@
 from versant import Tensor
 from versant.nn.module import Module
 
+__all__ = ["Flatten", "Unflatten"]
+
 
 class Flatten(Module):
     """Joins the axes start_dim to end_dim.  x: (N, C, H, W) -> (N, C*H*W) as it stands"""
