@@ -157,8 +157,23 @@ def draw(array: Array, dtype: str, rng: np.random.Generator) -> Any:
     if dtype in INTEGERS:
         sign = rng.choice([-1, 1], array.shape) if low < 0 and dtype != "uint8" else 1
         return np.asarray(sign * rng.integers(1, 6, array.shape)).astype(dtype)
-    values = rng.uniform(low, high, array.shape)
+    values = formed(rng.uniform(low, high, array.shape), array.form)
     return np.asarray(values, "float32" if dtype in HALVES else dtype)
+
+
+def formed(values: Any, form: str) -> Any:
+    """Matrices of a form (`Array.form`), made from any."""
+    if not form:
+        return values
+    if form == "regular":
+        return values + 3.0 * np.sqrt(values.shape[-1]) * np.eye(*values.shape[-2:])
+    if form == "definite":
+        return values @ values.swapaxes(-1, -2) / values.shape[-1] + 2.0 * np.eye(values.shape[-1])
+    return symmetric(values)
+
+
+def symmetric(values: Any) -> Any:
+    return (values + values.swapaxes(-1, -2)) / 2
 
 
 def replace(value: Any, of_array: Callable[[Any], Any]) -> Any:
@@ -359,9 +374,13 @@ def check_record_gradients(record: Record, order: int = 2) -> None:
         arguments, leaves = differentiable_inputs(call, rng)
         if not leaves or any(leaf.numel() > 100 for leaf in leaves):
             continue
+        forms = [a.form for a in arrays_of(call) if a.domain.kind == "float" and not a.fixed]
 
-        def at(*values: Tensor, arguments: Any = arguments, leaves: Any = leaves) -> Any:
-            by_id = {id(leaf): value for leaf, value in zip(leaves, values, strict=True)}
+        def at(*values: Tensor, arguments: Any = arguments, leaves: Any = leaves, forms: Any = forms) -> Any:
+            by_id = {
+                id(leaf): symmetric(value) if form in ("symmetric", "definite") else value
+                for leaf, value, form in zip(leaves, values, forms, strict=True)
+            }
             args, kwargs = replace(arguments, lambda t: by_id.get(id(t), t))
             return record.call(*args, **kwargs)
 

@@ -10,7 +10,6 @@ import pytest
 import versant as vs
 from versant import testing
 from versant.ops import table
-from versant.ops.samples import Array
 
 RECORDS = list(table.values())
 ENOUGH = 70_000  # elements of the largest input
@@ -19,7 +18,7 @@ MOST = 300_000  # elements of a result, about
 
 def grown(call, factor):
     def grow(array):
-        return Array(tuple(n * factor if n > 1 else n for n in array.shape), array.domain, array.fixed)
+        return array._replace(shape=tuple(n * factor if n > 1 else n for n in array.shape))
 
     return testing.replace(tuple(call), grow)
 

@@ -80,6 +80,12 @@ def missing_facets(record):
         yield "doc"
     if record.ref is None:
         yield "ref"
+    if record.kind == "host":
+        if not record.samples:
+            yield "samples"
+        if not record.differentiable:
+            yield "vjp"
+        return  # exported as a call of the host, or not at all
     if record.kind == "elementwise":
         formula = record.formula
         if not record.settings and not testing.all_defaults(record):

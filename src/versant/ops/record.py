@@ -2,9 +2,9 @@
 
     tanh = elementwise("tanh", m.tanh, "Hyperbolic tangent.", d=lambda x, y: 1 - y * y, ref=np.tanh, ...)
 
-Three kinds of records: `elementwise` (an expression over micro-ops), `primitive` (a function of the machine)
-and `composite` (a Python function over other ops). The methods of Tensor, the functions, their stubs, pages
-and tests are all made from `table`; there is no other list of ops.
+Four kinds of records: `elementwise` (an expression over micro-ops), `primitive` (a function of the machine),
+`host` (a function of numpy, in host.py) and `composite` (a Python function over other ops). The methods of
+Tensor, the functions, their stubs, pages and tests are all made from `table`; there is no other list of ops.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Record(NamedTuple):
     """One op. Facets that an op lacks are named in `without`, with the reason."""
 
     name: str
-    kind: str  # "elementwise", "primitive" or "composite"
+    kind: str  # "elementwise", "primitive", "host" or "composite"
     family: str  # the module that it stands in
     doc: str
     call: Callable[..., Any]

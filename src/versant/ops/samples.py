@@ -37,6 +37,9 @@ class Array(NamedTuple):
     shape: tuple[int, ...]
     domain: Domain = normal
     fixed: bool = False  # the op gives it no gradient
+    # Of matrices: "regular" ones are far from singular, of "symmetric" and "definite" (also positive) ones
+    # the op looks at one triangle only.
+    form: str = ""
 
 
 class Call(NamedTuple):
@@ -46,8 +49,8 @@ class Call(NamedTuple):
     kwargs: dict[str, Any]
 
 
-def array(*shape: int, domain: Domain = normal) -> Array:
-    return Array(shape, domain)
+def array(*shape: int, domain: Domain = normal, form: str = "") -> Array:
+    return Array(shape, domain, form=form)
 
 
 def fixed(*shape: int, domain: Domain = normal) -> Array:
