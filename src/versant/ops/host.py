@@ -80,7 +80,7 @@ class HostOp:
 
 
 class OnTape(Function):
-    """One call of a host op, and its node on the tape; each op has a subclass, after which nodes are named."""
+    """One call of a host op and its node on the tape, which is named after the subclass of the op."""
 
     op: HostOp
     parameters: dict[str, Any]
