@@ -1,7 +1,7 @@
 """Inverses, solvers and determinants of LAPACK, through numpy; linalg's functions build on them.
 
-All work matrix by matrix over the last two axes. Derivatives (Giles, Collected Matrix Derivative Results, 2008)
-are written with adjoints, `.mH`: they hold for complex matrices.
+All work matrix by matrix over the last two axes. Derivatives (Giles, Collected Matrix Derivative Results,
+2008) are written with adjoints, `.mH`: they hold for complex matrices.
 """
 
 from __future__ import annotations
