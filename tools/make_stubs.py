@@ -73,6 +73,15 @@ def declared(record: Record, place: str, in_place: bool) -> tuple[list[str], str
     return arguments, record.result
 
 
+def with_out(arguments: list[str]) -> list[str]:
+    """The arguments of a function that is not elementwise, and out= behind them."""
+    if any(argument.startswith("out:") for argument in arguments):
+        return arguments
+    star = [] if any(re.match(r"\*(?!\*)", argument) for argument in arguments) else ["*"]
+    rest = [argument for argument in arguments if argument.startswith("**")]
+    return [*arguments[: len(arguments) - len(rest)], *star, "out: Any = None", *rest]
+
+
 def declared_argument(record: Record, position: int, argument: Argument) -> str:
     kind = argument.kind.rstrip("?")
     type_ = TYPES[kind] + (" | None" if argument.kind.endswith("?") else "")
@@ -103,7 +112,13 @@ def split(arguments: str) -> list[str]:
 
 
 def signature_of(record: Record, place: str, in_place: bool = False) -> tuple[list[str], str]:
-    return written(record.call) if record.signature is None else declared(record, place, in_place)
+    if record.signature is None:
+        assert record.definition is not None
+        arguments, result = written(record.definition)
+    else:
+        arguments, result = declared(record, place, in_place)
+    plain = record.kind == "elementwise" or place == "Tensor" or in_place
+    return (arguments if plain else with_out(arguments)), result
 
 
 def function(name: str, arguments: list[str], result: str) -> str:
@@ -114,9 +129,9 @@ def function(name: str, arguments: list[str], result: str) -> str:
 
 def functions(place: str) -> Iterator[str]:
     for record in ops.table.values():
-        for where, name, _ in ops.names(record):
+        for where, name, form in ops.names(record):
             if where == place:
-                yield function(name, *signature_of(record, place))
+                yield function(name, *signature_of(record, place, form is record.in_place))
 
 
 def method(name: str, arguments: list[str], result: str) -> str:

@@ -144,15 +144,31 @@ PyObject* to_list(const Array& array);
 extern PyMethodDef convert_functions[];
 extern PyMethodDef dlpack_functions[];
 
-// --- callables of the op table (op_object.cc, function_object.cc)
+// --- callables of the op table (op_object.cc, function_object.cc, composite_object.cc)
 // -----------------------------------------------------
 
+// __reduce__ of a callable: pickles and copies are the function that its module has by its name.
+inline PyObject* pickle_by_name(PyObject* self, PyObject*) {
+  return PyObject_GetAttrString(self, "__qualname__");
+}
 bool init_ops(PyObject* module);
 bool init_functions(PyObject* module);
+bool init_composites(PyObject* module);
 extern PyMethodDef op_functions[];
 extern PyMethodDef function_functions[];
+extern PyMethodDef composite_functions[];
 // Python's operators: which op of the table serves each (operators.cc).
 bool set_operator(const char* name, ElementwiseOp* op, PyObject* callable);
+
+// --- out= (out.cc)
+// -----------------------------------------------------------------------------------------------------------
+
+// Raises unless `out` is a tensor, or a tuple or list of tensors, that may be written now.
+void check_out(const char* op, PyObject* out);
+// Writes a result into `out`: gives it the result's shape, keeps its dtype. The result must not be recorded.
+void write_out(const char* op, const TensorRef& result, Tensor& out);
+// The same for what a Python caller gets: a tensor, or a tuple of them. Returns what stands in its place.
+PyObject* write_out(const char* op, Object result, PyObject* out);
 
 // --- autograd (autograd.cc, hooks.cc, custom_function.cc)
 // ----------------------------------------------------------------

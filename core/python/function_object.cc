@@ -47,6 +47,7 @@ struct Signature {
   std::string name;
   std::vector<Parameter> parameters;
   int positional = 0;
+  bool takes_out = true;  // in-place forms do not
 };
 
 struct FunctionObject {
@@ -250,6 +251,19 @@ int find_parameter(const Signature& signature, PyObject* name) {
   return -1;
 }
 
+// A call with out=. What has an argument dtype computes in that of `out`, unless it is given.
+PyObject* run_into(PyObject* out, const FunctionObject& self, Args& call, const bool* given, Values& values) {
+  const Signature& signature = *self.signature;
+  const char* op = signature.name.c_str();
+  check_out(op, out);
+  for (size_t i = 0; is_tensor(out) && i < signature.parameters.size(); ++i) {
+    if (signature.parameters[i].kind != Kind::DType || given[i]) continue;
+    values[static_cast<int>(i)].kind = Value::Kind::DType;
+    values[static_cast<int>(i)].dtype = as_tensor(out)->dtype;
+  }
+  return write_out(op, Object(checked(to_python(self.target->body(call), signature.name))), out);
+}
+
 PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   FunctionObject* self = as_function(callable);
   const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
@@ -261,6 +275,7 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
     bool given[kMost] = {};
     Py_ssize_t taken = n;
     Object rest;
+    PyObject* out = nullptr;
     if (n > signature.positional || (n >= signature.positional && n > 0 && signature.positional > 0 &&
                                      takes_rest(signature.parameters[signature.positional - 1]))) {
       // view(2, 3) is view((2, 3)): the last positional parameter takes what is left.
@@ -286,6 +301,10 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
       for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(kwnames); ++k) {
         PyObject* name = PyTuple_GET_ITEM(kwnames, k);
         const int at = find_parameter(signature, name);
+        if (at < 0 && signature.takes_out && PyUnicode_CompareWithASCIIString(name, "out") == 0) {
+          out = args[n + k] == Py_None ? nullptr : args[n + k];
+          continue;
+        }
         if (at < 0)
           fail(ErrorKind::Type, "[", signature.name, "] got an unexpected keyword argument '",
                PyUnicode_AsUTF8(name), "'");
@@ -308,6 +327,7 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
       if (parameter.fallback.kind != Value::Kind::None) values[i] = parameter.fallback;
     }
     Args call(signature.name.c_str(), values.span());
+    if (out) return run_into(out, *self, call, given, values);
     return to_python(self->target->body(call), signature.name);
   };
   return guarded(run, nullptr, signature.name.c_str());
@@ -352,6 +372,7 @@ int function_set_doc(PyObject* self, PyObject* value, void*) {
 
 PyMethodDef methods[] = {
     {"operator", function_operator, METH_VARARGS, "operator(name): serve Python's operator of that name."},
+    {"__reduce__", pickle_by_name, METH_NOARGS, nullptr},
     {},
 };
 PyGetSetDef getset[] = {
@@ -408,6 +429,7 @@ PyObject* define_function(PyObject*, PyObject* args) {
     if (!target) fail(ErrorKind::Value, "[", name, "] the machine has no function '", target_name, "'");
     auto signature = std::make_unique<Signature>();
     signature->name = name;
+    signature->takes_out = signature->name.back() != '_';
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(signature_list); ++i) {
       const char *argument, *kind;
       PyObject* fallback;

@@ -75,33 +75,29 @@ struct Call {
       return object;
     }
     if (out && out != Py_None) {
-      if (!is_tensor(out))
-        fail(ErrorKind::Type, "[", op.name, "] out must be a tensor, got ", Py_TYPE(out)->tp_name);
-      write_out(op, span, *as_tensor(out));
+      check_out(op.name.c_str(), out);
+      if (!is_tensor(out)) fail(ErrorKind::Type, "[", op.name, "] has one result, got several out=");
+      write_into(op, span, *as_tensor(out));
       Py_INCREF(out);
       return out;
     }
     return wrap(apply(op, span));
   }
 
-  // out=: takes the result's shape when it is empty, as PyTorch does; otherwise the shapes must agree.
-  static void write_out(ElementwiseOp& op, std::span<const Input> inputs, Tensor& out) {
-    if (modes.grad && needs_grad(out))
-      fail(ErrorKind::Runtime, "[", op.name,
-           "] out= arguments don't support automatic differentiation, but out requires grad");
+  // Straight into `out` where it has the result's shape.
+  static void write_into(ElementwiseOp& op, std::span<const Input> inputs, Tensor& out) {
     if (modes.grad)
       for (const Input& input : inputs)
         if (input.tensor && needs_grad(*input.tensor))
           fail(ErrorKind::Runtime, "[", op.name,
                "] out= arguments don't support automatic differentiation, but an input requires grad");
-    if (out.numel == 0) {
-      TensorRef result = apply(op, inputs);
-      if (result->numel != 0) {
-        adopt(out, result->to_dtype(out.dtype));
-        return;
-      }
-    }
-    apply_in_place(op, inputs, out, true);
+    Dims sizes;
+    for (const Input& input : inputs)
+      if (input.tensor) sizes = broadcast_sizes(sizes, input.tensor->sizes, op.name.c_str());
+    if (sizes == out.sizes)
+      apply_in_place(op, inputs, out, true);
+    else
+      write_out(op.name.c_str(), apply(op, inputs), out);
   }
 };
 
@@ -265,6 +261,7 @@ PyMethodDef op_methods[] = {
      "variant(keyword, op): call `op`, with the same arguments, when that keyword is given."},
     {"on_bool", op_on_bool, METH_O, "on_bool(op): use `op` where the inputs promote to bool."},
     {"operator", op_operator, METH_VARARGS, "operator(name): serve Python's operator of that name."},
+    {"__reduce__", pickle_by_name, METH_NOARGS, nullptr},
     {},
 };
 PyGetSetDef op_getset[] = {

@@ -7,6 +7,7 @@ over the whole table.
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -416,15 +417,48 @@ def check_in_place(record: Record) -> None:
 
 
 def check_out(record: Record) -> None:
-    """out= takes the result, in any layout."""
+    """out= takes the result, in any layout, also where it is an input; it refuses what it cannot hold."""
     rng = np.random.default_rng(seed_of(record))
     dtype = dtypes_of(record)[0]
     for call in samples_of(record)[:2]:
         args, kwargs = replace(tuple(call), lambda a: to_tensor(draw(a, dtype, rng)))
+        versant.manual_seed(0)
         expected = record.call(*args, **kwargs)
-        for _, out in [("plain", versant.zeros_like(expected)), *layouts(versant.zeros_like(expected))]:
-            assert record.call(*args, out=out, **kwargs) is out
-            assert_same(out, expected, f"{record.name}(out=)")
+        results = list(expected) if isinstance(expected, (tuple, list)) else [expected]
+        if not all(isinstance(r, Tensor) for r in results):
+            with raises(TypeError, record):
+                record.call(*args, out=versant.zeros(()), **kwargs)
+            continue
+        several = results is not expected and isinstance(expected, (tuple, list))
+        rooms = [("plain", [versant.zeros_like(r) for r in results]), ("empty", [r.new_empty(0) for r in results])]
+        if not several:
+            rooms += [(name, [out]) for name, out in layouts(versant.zeros_like(expected))]
+        for name, room in rooms:
+            out = tuple(room) if several else room[0]
+            versant.manual_seed(0)
+            returned = record.call(*args, out=out, **kwargs)
+            for a, b in zip(returned if several else [returned], room, strict=True):
+                assert a is b, f"{record.name}(out=) does not return out"
+            assert_same(room, results, f"{record.name}(out={name})")
+        own_dtype = record.signature and not any(a.kind.startswith("dtype") for a in record.signature)
+        if own_dtype and all(r.is_floating_point() for r in results):
+            with raises(RuntimeError, record):
+                wrong = [versant.zeros(r.shape, dtype=versant.bool) for r in results]
+                record.call(*args, out=tuple(wrong) if several else wrong[0], **kwargs)
+        if isinstance(args[0] if args else None, Tensor) and not several:
+            same = args[0].shape == expected.shape and args[0].dtype is expected.dtype
+            if same and record.family != "versant.ops.random":
+                assert_same(record.call(*args, out=args[0], **kwargs), expected, f"{record.name}(x, out=x)")
+
+
+@contextmanager
+def raises(error: type[Exception], record: Record) -> Iterator[None]:
+    """The body raises that error."""
+    try:
+        yield
+    except error:
+        return
+    raise AssertionError(f"{record.name} does not refuse a wrong out=")
 
 
 def check_definition(record: Record) -> None:
@@ -460,7 +494,7 @@ def check_record(record: Record) -> None:
         for dtype in FLOATS:
             check_corners(record, dtype)
         check_dtypes(record)
-        check_out(record)
+    check_out(record)
     if record.differentiable:
         check_record_gradients(record)
     if record.in_place is not None:

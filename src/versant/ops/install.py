@@ -39,6 +39,11 @@ def namespace(place: str) -> dict[str, Callable[..., Any]]:
 
 
 def install() -> None:
-    """Gives Tensor its methods."""
-    for name, function in namespace("Tensor").items():
-        setattr(_core.Tensor, name, function)
+    """Gives Tensor its methods, and functions the names by which pickles find them."""
+    for record in table.values():
+        for place, name, function in names(record):
+            if place == "Tensor":
+                setattr(_core.Tensor, name, function)
+            elif function is record.call:
+                function.__module__ = "versant" if place == "versant" else f"versant.{place}"
+                function.__qualname__ = name

@@ -9,7 +9,6 @@ Tensor, the functions, their stubs, pages and tests are all made from `table`; t
 
 from __future__ import annotations
 
-import functools
 import sys
 
 from versant import _core
@@ -254,7 +253,7 @@ def composite(
             kind="composite",
             family=function.__module__,
             doc=function.__doc__ or "",
-            call=function,
+            call=_core.define_composite(name or function.__name__, function),
             signature=None,
             result="",
             places=tuple(places.split()),
@@ -278,20 +277,6 @@ def composite(
         return function
 
     return add
-
-
-def numpy_names(function: AnyFunction) -> AnyFunction:
-    """The function, which also takes numpy's names of its arguments: axis for dim, keepdims for keepdim."""
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if "axis" in kwargs:
-            kwargs["dim"] = kwargs.pop("axis")
-        if "keepdims" in kwargs:
-            kwargs["keepdim"] = kwargs.pop("keepdims")
-        return function(*args, **kwargs)
-
-    return call  # type: ignore[return-value]
 
 
 class Choice:

@@ -12,7 +12,7 @@ from versant.ops.comparison import choose, isinf, isnan, ne
 from versant.ops.expression import m
 from versant.ops.lazy import np
 from versant.ops.powers import exp, log, square
-from versant.ops.record import composite, elementwise, numpy_names, primitive
+from versant.ops.record import composite, elementwise, primitive
 from versant.ops.rounding import maximum, minimum
 from versant.ops.samples import array, booleans, call, integers, positive
 
@@ -102,7 +102,6 @@ cumprod = primitive(
     ref=lambda x, dim=None, keepdim=False: np.nansum(x, axis=dim, keepdims=keepdim),
     samples=[call(array(3, 4)), call(array(2, 3, 4), dim=(0, 2), keepdim=True)],
 )
-@numpy_names
 def nansum(input: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum over axes; NaN counts as 0."""
     return sum(choose(isnan(input), 0, input), dim, keepdim, dtype=dtype)
@@ -112,7 +111,6 @@ def nansum(input: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: Any
     ref=lambda x, dim=None, keepdim=False: np.nanmean(x, axis=dim, keepdims=keepdim),
     samples=[call(array(3, 4)), call(array(2, 3, 4), dim=(0, 2), keepdim=True)],
 )
-@numpy_names
 def nanmean(input: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The mean over axes of what is not NaN."""
     numbers = sum(isnan(input).logical_not(), dim, keepdim)
@@ -124,7 +122,6 @@ def nanmean(input: Tensor, dim: Axes = None, keepdim: bool = False, *, dtype: An
     ref=lambda x, dim=None: np.count_nonzero(x, axis=dim),
     samples=[call(integers(3, 4, below=2)), call(integers(2, 3, 4, below=2), dim=(0, 2))],
 )
-@numpy_names
 def count_nonzero(input: Tensor, dim: Axes = None) -> Tensor:
     """How many elements are not zero."""
     return sum(ne(input, 0), dim)
@@ -239,7 +236,6 @@ min_dim = primitive(
     ),
     samples=[call(array(3, 4)), call(array(3, 4), 0), call(array(3, 4), dim=-1, keepdim=True)],
 )
-@numpy_names
 def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The largest element; with dim, (values, indices) along that axis; of two tensors, the larger ones."""
     if isinstance(dim, Tensor) or other is not None:
@@ -255,7 +251,6 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = N
     ),
     samples=[call(array(3, 4)), call(array(3, 4), 0), call(array(3, 4), dim=-1, keepdim=True)],
 )
-@numpy_names
 def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The smallest element; with dim, (values, indices) along that axis; of two tensors, the smaller ones."""
     if isinstance(dim, Tensor) or other is not None:
@@ -297,7 +292,6 @@ cummin = primitive(
     ),
     samples=[call(array(3, 4)), call(array(3, 4), dim=0, keepdim=True)],
 )
-@numpy_names
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """The smallest and the largest element."""
     return amin(input, dim, keepdim), amax(input, dim, keepdim)
@@ -404,7 +398,6 @@ def spread_arguments(dim: Any, unbiased: bool | None, correction: float | None) 
     ),
     samples=[*reduction_samples()[:3], call(array(3, 4), correction=0), call(array(3, 4), 0, correction=2)],
 )
-@numpy_names
 def var(
     input: Tensor,
     dim: Any = None,
@@ -424,7 +417,6 @@ def var(
     ),
     samples=[*reduction_samples()[:3], call(array(3, 4), correction=0)],
 )
-@numpy_names
 def std(
     input: Tensor,
     dim: Any = None,
@@ -445,7 +437,6 @@ def std(
     samples=[call(array(3, 4)), call(array(3, 4), 0, correction=0, keepdim=True)],
     places="versant",
 )
-@numpy_names
 def var_mean(
     input: Tensor,
     dim: Any = None,
@@ -467,7 +458,6 @@ def var_mean(
     samples=[call(array(3, 4)), call(array(3, 4), 0, correction=0, keepdim=True)],
     places="versant",
 )
-@numpy_names
 def std_mean(
     input: Tensor,
     dim: Any = None,
