@@ -18,7 +18,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference" / "ops.md"
 INTRODUCTION = """# Ops
 
 Every op, by family; made from the op table by `tools/make_op_docs.py`. `x.name_` is an in-place form. Every
-function takes `out=`: a tensor, or a tuple of them where there are several results, that receives the result in its own dtype and is returned.
+function takes `out=`: a tensor, or a tuple of them where there are several results, that receives the result
+in its own dtype and is returned.
 """
 
 

@@ -430,7 +430,10 @@ def check_out(record: Record) -> None:
                 record.call(*args, out=versant.zeros(()), **kwargs)
             continue
         several = results is not expected and isinstance(expected, (tuple, list))
-        rooms = [("plain", [versant.zeros_like(r) for r in results]), ("empty", [r.new_empty(0) for r in results])]
+        rooms = [
+            ("plain", [versant.zeros_like(r) for r in results]),
+            ("empty", [r.new_empty(0) for r in results]),
+        ]
         if not several:
             rooms += [(name, [out]) for name, out in layouts(versant.zeros_like(expected))]
         for name, room in rooms:
