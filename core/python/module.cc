@@ -91,9 +91,10 @@ int fill(PyObject* module) {
     if (PyModule_AddFunctions(module, list) < 0) return -1;
   lock_hooks = {release_lock, acquire_lock};
   const bool ready = init_errors(module) && init_dtypes(module) && init_tensor_type(module) &&
-                     add_backward(module) && init_ops(module) && init_functions(module) && init_composites(module) &&
-                     init_autograd(module) && init_hooks(module) && init_custom_function(module) &&
-                     init_generator(module) && init_frames(module) && init_module_call(module);
+                     add_backward(module) && init_ops(module) && init_functions(module) &&
+                     init_composites(module) && init_autograd(module) && init_hooks(module) &&
+                     init_custom_function(module) && init_generator(module) && init_frames(module) &&
+                     init_module_call(module);
   return ready ? 0 : -1;
 }
 

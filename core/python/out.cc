@@ -1,8 +1,8 @@
 // out=: results written into tensors of the caller.
 //
-// The op computes as it always does; its result is then put into `out`. So memory that overlaps inputs is safe,
-// nothing is changed when the op raises, and calls without out= pay nothing. Elementwise ops, whose tiles can
-// store anywhere, write straight into an `out` of the right shape (op_object.cc).
+// The op computes as it always does; its result is then put into `out`. So memory that overlaps inputs is
+// safe, nothing is changed when the op raises, and calls without out= pay nothing. Elementwise ops, whose
+// tiles can store anywhere, write straight into an `out` of the right shape (op_object.cc).
 #include "face.h"
 #include "machine/inplace.h"
 #include "machine/promote.h"
@@ -77,8 +77,8 @@ PyObject* write_out(const char* op, Object result, PyObject* out) {
   }
   const bool several = PyTuple_Check(result.get()) || PyList_Check(result.get());
   if (!several || is_tensor(out))
-    fail(ErrorKind::Type, "[", op, "] has ", several ? "several results" : "one result", ", which out=",
-         Py_TYPE(out)->tp_name, " cannot take");
+    fail(ErrorKind::Type, "[", op, "] has ", several ? "several results" : "one result",
+         ", which out=", Py_TYPE(out)->tp_name, " cannot take");
   Object targets = checked(PySequence_Tuple(out));
   const Py_ssize_t n = PyTuple_GET_SIZE(targets.get());
   if (n != PySequence_Fast_GET_SIZE(result.get()))
@@ -87,8 +87,7 @@ PyObject* write_out(const char* op, Object result, PyObject* out) {
   const auto each = [&](auto&& visit) {
     for (Py_ssize_t i = 0; i < n; ++i) {
       PyObject* item = PySequence_Fast_GET_ITEM(result.get(), i);
-      if (!is_tensor(item))
-        fail(ErrorKind::Type, "[", op, "] out= cannot take a ", Py_TYPE(item)->tp_name);
+      if (!is_tensor(item)) fail(ErrorKind::Type, "[", op, "] out= cannot take a ", Py_TYPE(item)->tp_name);
       visit(*as_tensor(item), *as_tensor(PyTuple_GET_ITEM(targets.get(), i)));
     }
   };
