@@ -214,6 +214,13 @@ struct LinesJob {
 };
 using LinesKernel = void (*)(const LinesJob& job);
 
+// --- attention: see Note [Attention by tiles] in attention.h
+
+struct AttentionJob;
+// Tasks [begin, end) of a job. `scratch` is 64-byte aligned, of the job's own number of elements.
+using AttentionKernel = void (*)(const AttentionJob& job, std::ptrdiff_t begin, std::ptrdiff_t end,
+                                 void* scratch);
+
 struct Kernels {
   const char* isa;  // "v2", "v3" or "v4"
 
@@ -236,6 +243,7 @@ struct Kernels {
   FilterGradientKernel filter_gradient_f32, filter_gradient_f64;
   SgdKernel sgd_f32, sgd_f64;
   AdamKernel adam_f32, adam_f64;
+  AttentionKernel attention_forward[2], attention_backward[2], attention_join[2];  // F32, F64
 
   MicroKernel micro_of(Micro op, Compute compute) const {
     return micro[static_cast<std::size_t>(op)][static_cast<std::size_t>(compute)];

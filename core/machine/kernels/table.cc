@@ -15,6 +15,7 @@ void fill_reduce(Kernels&);
 void fill_random(Kernels&);
 void fill_optimizer(Kernels&);
 void fill_lines(Kernels&);
+void fill_attention(Kernels&);
 
 #define VERSANT_STRING(x) #x
 #define VERSANT_NAME(x) VERSANT_STRING(x)
@@ -35,6 +36,7 @@ const Kernels& table() {
     fill_random(k);
     fill_optimizer(k);
     fill_lines(k);
+    fill_attention(k);
     return k;
   }();
   return filled;
