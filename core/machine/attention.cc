@@ -126,7 +126,7 @@ struct AttentionBackward final : Primitive {
     const Compute compute = compute_of(q.dtype);
     run.n_outputs = 3;
     for (int i = 0; i < 3; ++i) run.out[i] = heads_inside(run.in[i + 1]->sizes, q.dtype);
-    if (q.numel == 0 || k.numel == 0) {
+    if (run.in[5]->numel == 0 || k.sizes[2] == 0) {
       for (int i = 0; i < 3; ++i) fill(run.out[i], Scalar::of_int(0));
       return;
     }

@@ -1,4 +1,7 @@
-"""Attention: how much of each value every query takes."""
+"""Attention: how much of each value every query takes.
+
+Defined here over ordinary ops; the machine has a form that never holds the matrix of scores.
+"""
 
 from __future__ import annotations
 
@@ -7,51 +10,45 @@ import math
 from versant._core import DTypeError, ShapeError, Tensor
 from versant.ops.lazy import np
 from versant.ops.random import dropout
-from versant.ops.record import composite
-from versant.ops.samples import array, call
+from versant.ops.record import composite, primitive
+from versant.ops.samples import array, booleans, call, fixed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 
-def attention_reference(q: Any, k: Any, v: Any, mask: Any = None, *, is_causal: bool = False) -> Any:
-    scores = q @ np.swapaxes(k, -1, -2) / np.sqrt(q.shape[-1])
+def attention_reference(
+    q: Any,
+    k: Any,
+    v: Any,
+    mask: Any = None,
+    p: float = 0.0,
+    is_causal: bool = False,
+    scale: Any = None,
+    enable_gqa: bool = False,
+) -> Any:
+    if enable_gqa:
+        k, v = (np.repeat(x, q.shape[-3] // x.shape[-3], -3) for x in (k, v))
+    scores = q @ np.swapaxes(k, -1, -2) * (1 / np.sqrt(q.shape[-1]) if scale is None else scale)
     if is_causal:
-        scores = np.where(np.tril(np.ones(scores.shape[-2:], bool)), scores, -1e30)
-    scores = scores if mask is None else scores + mask
+        scores = np.where(np.tril(np.ones(scores.shape[-2:], bool)), scores, -math.inf)
+    if mask is not None:
+        scores = np.where(mask, scores, -math.inf) if mask.dtype.kind == "b" else scores + mask
     e = np.exp(scores - np.max(scores, -1, keepdims=True, initial=-1e30))
-    return e / np.sum(e, -1, keepdims=True) @ v
+    return e / np.maximum(np.sum(e, -1, keepdims=True), 1e-300) @ v
 
 
-@composite(
-    ref=attention_reference,
-    samples=[
-        call(array(2, 3, 4), array(2, 5, 4), array(2, 5, 6)),
-        call(array(3, 4), array(3, 4), array(3, 2), is_causal=True),
-        call(array(2, 2, 3, 4), array(2, 2, 5, 4), array(2, 2, 5, 4), array(3, 5)),
-    ],
-    places="nn.functional",
-)
-def scaled_dot_product_attention(
+def attention_composite(
     query: Tensor,
     key: Tensor,
     value: Tensor,
     attn_mask: Any = None,
     dropout_p: float = 0.0,
     is_causal: bool = False,
-    *,
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """softmax(query @ key^T * scale + mask) @ value (Vaswani et al. 2017).
-
-    query: (..., L, E); key: (..., S, E); value: (..., S, V); the result: (..., L, V).
-    attn_mask: bool, where True takes part, or numbers to add; its shape broadcasts to (..., L, S).
-    is_causal: position i sees the positions up to i. scale: by default 1 / sqrt(E).
-    enable_gqa: the heads (axis -3) of key and value may be fewer, each serving as many heads of query.
-    A query that sees nothing gives zeros. Dropout applies whenever dropout_p is above 0.
-    """
     name = "[scaled_dot_product_attention]"
     for label, x in (("query", query), ("key", key), ("value", value)):
         if x.ndim < 2:
@@ -109,3 +106,58 @@ def scaled_dot_product_attention(
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p)
     return weights @ value
+
+
+attention_by_tiles = primitive(
+    "scaled_dot_product_attention.by_tiles",
+    "query, key, value, attn_mask: tensor? = None, dropout_p: number = 0.0, is_causal: bool = False, "
+    "scale: number? = None, enable_gqa: bool = False, generator: generator? = None",
+    "scaled_dot_product_attention, with memory linear in the number of queries and keys.",
+    target="scaled_dot_product_attention",
+    definition=attention_composite,
+    ref=attention_reference,
+    samples=[
+        call(array(2, 3, 4), array(2, 5, 4), array(2, 5, 6)),
+        call(array(3, 4), array(3, 4), array(3, 2), is_causal=True),
+        call(array(2, 2, 70, 3), array(2, 1, 67, 3), array(67, 5), is_causal=True, scale=0.7),
+        call(array(2, 5, 4), array(2, 3, 4), array(2, 3, 4), booleans(2, 5, 3)),
+        call(array(1, 4, 9, 4), array(1, 2, 70, 4), array(1, 2, 70, 4), enable_gqa=True),
+        call(array(2, 2, 3, 4), array(2, 2, 5, 4), array(2, 2, 5, 4), fixed(3, 5)),
+    ],
+    onnx="Attention",
+)
+
+
+@composite(
+    ref=attention_reference,
+    samples=[
+        call(array(2, 3, 4), array(2, 5, 4), array(2, 5, 6)),
+        call(array(3, 4), array(3, 4), array(3, 2), is_causal=True),
+        call(array(2, 2, 3, 4), array(2, 2, 5, 4), array(2, 2, 5, 4), array(3, 5)),
+    ],
+    places="nn.functional",
+)
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """softmax(query @ key^T * scale + mask) @ value (Vaswani et al. 2017).
+
+    query: (..., L, E); key: (..., S, E); value: (..., S, V); the result: (..., L, V).
+    attn_mask: bool, where True takes part, or numbers to add; its shape broadcasts to (..., L, S).
+    is_causal: position i sees the positions up to i. scale: by default 1 / sqrt(E).
+    enable_gqa: the heads (axis -3) of key and value may be fewer, each serving as many heads of query.
+    A query that sees nothing gives zeros. Dropout applies whenever dropout_p is above 0.
+
+    Memory is linear in L and S, unless attn_mask itself requires a gradient.
+    """
+    of_mask = attn_mask is not None and attn_mask.requires_grad
+    form = attention_composite if of_mask else attention_by_tiles
+    return form(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
