@@ -141,9 +141,9 @@ struct AttentionBackward final : Primitive {
     if (const int64_t units = job.backward_tasks(); units < kFewTasks) {
       job.parts = std::min<int64_t>(job.key_blocks(), (kFewTasks + units - 1) / units);
       if (job.parts > 1) {
-        partial = Array::empty(
-            Dims{job.batch, job.heads, job.parts, job.queries, AttentionJob::padded(job.width)},
-            stored_dtype(compute));
+        partial =
+            Array::empty(Dims{job.batch, job.heads, job.parts, job.queries, AttentionJob::padded(job.width)},
+                         stored_dtype(compute));
         job.partial = partial.data;
       }
     }
@@ -171,7 +171,8 @@ TensorRef kept(const Attributes& a, const Dims& sizes, DType dtype) {
                     keys ? wide.numel / keys * line : 0, kGroupWords};
   draws.for_tiles([&](int64_t begin, int64_t count, const uint32_t* words) {
     for (int64_t i = begin; i < begin + count; ++i)
-      if (i % line < keys) wide.as<double>()[i / line * keys + i % line] = words[i - begin] >= threshold ? scale : 0;
+      if (i % line < keys)
+        wide.as<double>()[i / line * keys + i % line] = words[i - begin] >= threshold ? scale : 0;
   });
   copy_into(*factors, wide);
   return factors;
@@ -266,8 +267,8 @@ TensorRef with_heads(Tensor& x, int64_t heads) {
 
 void check_groups(const Tensor& q, const Tensor& k, const Tensor& v) {
   if (q.rank() < 3 || k.rank() < 3 || v.rank() < 3)
-    fail(ErrorKind::Shape, "[", kName, "] enable_gqa expects (..., heads, length, width), got query ", q.sizes,
-         ", key ", k.sizes, ", value ", v.sizes);
+    fail(ErrorKind::Shape, "[", kName, "] enable_gqa expects (..., heads, length, width), got query ",
+         q.sizes, ", key ", k.sizes, ", value ", v.sizes);
   const int64_t heads = q.sizes[q.rank() - 3];
   for (const Tensor* x : {&k, &v}) {
     const int64_t own = x->sizes[x->rank() - 3];
@@ -302,8 +303,7 @@ Result attention(Args& args) {
   check(*q, *k, *v);
   if (!(p >= 0 && p <= 1))
     fail(ErrorKind::Value, "[", kName, "] dropout_p has to be between 0 and 1, got ", p);
-  if (mask && causal)
-    fail(ErrorKind::Runtime, "[", kName, "] expected no attn_mask where is_causal is set");
+  if (mask && causal) fail(ErrorKind::Runtime, "[", kName, "] expected no attn_mask where is_causal is set");
   if (mask && mask->dtype != DType::Bool && mask->dtype != q->dtype && !is_floating(mask->dtype))
     fail(ErrorKind::DType, "[", kName, "] expected attn_mask of bool or ", versant::name(q->dtype), ", got ",
          versant::name(mask->dtype));

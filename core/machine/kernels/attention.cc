@@ -180,8 +180,8 @@ class Head {
   // x[i] = kept ? x[i] / (1 - p) : 0 for the probabilities of query `row` from key `first` on.
   void drop(T* x, Size row, Size first, Size n) const {
     alignas(64) std::uint32_t words[AttentionJob::kForwardKeys];
-    const auto group =
-        static_cast<std::uint64_t>(((b_ * job_.heads + h_) * job_.queries + row) * job_.draw_groups() + first / 64);
+    const auto group = static_cast<std::uint64_t>(
+        ((b_ * job_.heads + h_) * job_.queries + row) * job_.draw_groups() + first / 64);
     philox(words, job_.seed, job_.first + group * 16, (n + 63) / 64);
     const T scale = static_cast<T>(job_.keep_scale);
     const std::uint32_t threshold = job_.threshold;
@@ -255,8 +255,8 @@ void forward(const AttentionJob& job, Size begin, Size end, void* scratch) {
         if (columns == 0) return;
         const Size padded = up_to(columns, kPanel<T>);
         T* const tile = scores + r0 * kKeys;
-        multiply<T, false>(n, padded, width, queries + r0 * width, width,
-                           panels_of(keys + k0 * width, width), tile, kKeys, false);
+        multiply<T, false>(n, padded, width, queries + r0 * width, width, panels_of(keys + k0 * width, width),
+                           tile, kKeys, false);
         for (Size r = r0; r < r0 + n; ++r) {
           T* const x = scores + r * kKeys;
           head.mask_row(x, q0 + r, k0, head.seen(q0 + r, k0, count), padded, line);
@@ -344,7 +344,7 @@ void backward(const AttentionJob& job, Size begin, Size end, void* scratch) {
       std::memset(value_sums, 0, static_cast<std::size_t>(count * value_wide) * sizeof(T));
       for (Size g = 0; g < job.group; ++g) {
         const Head<T> head(job, b, first_head + g);
-            const T* const lse = head.lse();
+        const T* const lse = head.lse();
         for (Size q0 = job.causal ? k0 / kQueries * kQueries : 0; q0 < job.queries; q0 += kQueries) {
           const Size rows = std::min(kQueries, job.queries - q0), at = g * job.queries + q0;
           for_tiles(rows, [&](Size r0, Size n) {
@@ -370,8 +370,8 @@ void backward(const AttentionJob& job, Size begin, Size end, void* scratch) {
               for (Size i = visible; i < kKeys; ++i) y[i] = 0;
               for (Size i = padded; i < kKeys; ++i) x[i] = 0;
             }
-            multiply<T, false>(n, wide, columns, ds, kKeys, rows_of(keys, wide), sums_of(g) + (q0 + r0) * wide,
-                               wide, true);
+            multiply<T, false>(n, wide, columns, ds, kKeys, rows_of(keys, wide),
+                               sums_of(g) + (q0 + r0) * wide, wide, true);
           });
           for_tiles(count, [&](Size c0, Size n) {
             // The queries that see any of these keys.
