@@ -1,223 +1,329 @@
-// conv2d and its gradients. Each of the three is bilinear, and their gradients are one another.
+// Convolutions in one to three dimensions and their gradients. Each of the three is bilinear, and their
+// gradients are one another. A transposed convolution is the input's gradient of a convolution.
 #include "machine/conv.h"
 
 #include "machine/call.h"
+#include "machine/memory_format.h"
 #include "machine/ops.h"
+#include "machine/visit_dtype.h"
 
 namespace versant::ops {
 
 namespace {
 
-// ints of all three primitives: stride, padding and dilation (two each), groups; then two sizes, of the input
-// or of the kernel, for those that make an input's or a weight's gradient.
-enum At { kStride = 0, kPadding = 2, kDilation = 4, kGroups = 6, kSizes = 7 };
+// What all three share. Fewer than three axes stand last; the leading ones are neutral.
+struct Form {
+  Dims stride = Dims(3, 1), padding = Dims(3, 0), dilation = Dims(3, 1);
+  int64_t groups = 1;
+  bool weight_last = false;  // the weight is channels-last, so its gradient should be
+  Dims sizes;                // of the result: always known of gradients, else the usual where empty
 
-ConvShape shape_of(const Dims& ints, const Dims& x, const Dims& weight) {
-  ConvShape s;
-  s.batch = x[0];
-  s.in = x[1];
-  s.out = weight[0];
-  s.groups = ints[kGroups];
-  ConvAxis* const axes[] = {&s.y, &s.x};
-  for (int d = 0; d < 2; ++d) {
-    ConvAxis& a = *axes[d];
-    a.in = x[2 + d];
-    a.kernel = weight[2 + d];
-    a.stride = ints[kStride + d];
-    a.pad = ints[kPadding + d];
-    a.dilation = ints[kDilation + d];
-    a.out = (a.in + 2 * a.pad - a.dilation * (a.kernel - 1) - 1) / a.stride + 1;
+  Attributes pack() const {
+    Attributes a;
+    for (const Dims* numbers : {&stride, &padding, &dilation})
+      for (const int64_t value : *numbers) a.ints.push_back(value);
+    a.ints.push_back(groups);
+    a.ints.push_back(weight_last);
+    for (const int64_t value : sizes) a.ints.push_back(value);
+    return a;
   }
+  static Form unpack(const Attributes& a) {
+    Form f;
+    for (int d = 0; d < 3; ++d) {
+      f.stride[d] = a.ints[d];
+      f.padding[d] = a.ints[3 + d];
+      f.dilation[d] = a.ints[6 + d];
+    }
+    f.groups = a.ints[9];
+    f.weight_last = a.ints[10] != 0;
+    for (int d = 11; d < a.ints.size(); ++d) f.sizes.push_back(a.ints[d]);
+    return f;
+  }
+};
+
+// The spatial sizes of (N, C, ...).
+Dims spatial(const Dims& sizes) { return Dims(std::span<const int64_t>(sizes.begin() + 2, sizes.end())); }
+
+Attributes with_sizes(const Attributes& attributes, const Dims& of) {
+  Form form = Form::unpack(attributes);
+  form.sizes = spatial(of);
+  return form.pack();
+}
+
+// The same array with five axes.
+Array five(const Array& x) {
+  Dims sizes = {x.sizes[0], x.sizes[1]}, strides = {x.strides[0], x.strides[1]};
+  for (int d = x.rank(); d < 5; ++d) {
+    sizes.push_back(1);
+    strides.push_back(1);
+  }
+  for (int d = 2; d < x.rank(); ++d) {
+    sizes.push_back(x.sizes[d]);
+    strides.push_back(x.strides[d]);
+  }
+  return x.view(std::move(sizes), std::move(strides));
+}
+
+int64_t out_size(const Form& form, int axis, int64_t in, int64_t kernel) {
+  const int64_t span = form.dilation[axis] * (kernel - 1) + 1;
+  return (in + 2 * form.padding[axis] - span) / form.stride[axis] + 1;
+}
+
+// From five-axes arrays' sizes.
+ConvShape shape_of(const Form& form, const Array& x, const Array& weight, const Array& y) {
+  ConvShape s;
+  s.batch = x.sizes[0];
+  s.in = x.sizes[1];
+  s.out = weight.sizes[0];
+  s.groups = form.groups;
+  for (int d = 0; d < 3; ++d)
+    s.axes[static_cast<size_t>(d)] = {x.sizes[2 + d],  y.sizes[2 + d],  weight.sizes[2 + d],
+                                      form.stride[d], form.padding[d], form.dilation[d]};
   return s;
 }
 
-Attributes with_sizes(const Attributes& attributes, int64_t y, int64_t x) {
-  Attributes a;
-  a.ints = attributes.ints;
-  a.ints.resize(kSizes);
-  a.ints.push_back(y);
-  a.ints.push_back(x);
-  return a;
+Array empty_as(const Dims& sizes, DType dtype, bool last) {
+  return last && sizes.size() > 3 ? empty_channels_last(sizes, dtype) : Array::empty(sizes, dtype);
 }
 
-// The 16-bit types are computed in float32.
-Array ready(const Array& x) {
-  const bool half = x.dtype == DType::Float16 || x.dtype == DType::BFloat16;
-  return (half ? x.to_dtype(DType::Float32) : x).to_contiguous();
-}
+Saves factors(uint32_t needing) { return {(needing & 1 ? 2u : 0u) | (needing & 2 ? 1u : 0u), 0}; }
 
-// Fills the output of `run`: as it is, or by way of float32.
-template <typename Body>
-void compute(Run& run, const Dims& sizes, DType dtype, Body&& body) {
-  run.out[0] = Array::empty(sizes, dtype);
-  if (dtype == DType::Float32 || dtype == DType::Float64) return body(run.out[0]);
-  const Array wide = Array::empty(sizes, DType::Float32);
-  body(wide);
-  copy_into(run.out[0], wide);
-}
-
-struct Conv2d final : Primitive {
-  const char* name() const override { return "conv2d"; }
+struct Convolution final : Primitive {
+  const char* name() const override { return "convolution"; }
   void run(Run& run) const override {
-    const Array x = ready(*run.in[0]), weight = ready(*run.in[1]);
-    const ConvShape s = shape_of(run.attributes.ints, x.sizes, weight.sizes);
-    const bool biased = run.in.size() > 2;
-    const Array bias = biased ? ready(*run.in[2]) : Array();
-    compute(run, Dims{s.batch, s.out, s.y.out, s.x.out}, run.in[0]->dtype,
-            [&](const Array& y) { convolve(s, x, weight, biased ? &bias : nullptr, y); });
+    const Array &x = *run.in[0], &weight = *run.in[1];
+    const Form form = Form::unpack(run.attributes);
+    Dims sizes = {x.sizes[0], weight.sizes[0]};
+    for (int d = 2; d < x.rank(); ++d)
+      sizes.push_back(form.sizes.empty() ? out_size(form, d + 3 - x.rank(), x.sizes[d], weight.sizes[d])
+                                         : form.sizes[d - 2]);
+    run.out[0] = empty_as(sizes, x.dtype, is_channels_last(x) || is_channels_last(weight));
+    const Array from = five(x), filters = five(weight), to = five(run.out[0]);
+    convolve(shape_of(form, from, filters, to), from, filters, run.in.size() > 2 ? run.in[2] : nullptr, to);
   }
-  Saves saves(const Attributes&, uint32_t needing) const override {
-    return {(needing & 1 ? 2u : 0u) | (needing & 2 ? 1u : 0u), 0};
-  }
+  Saves saves(const Attributes&, uint32_t needing) const override { return factors(needing); }
   void vjp(Vjp& vjp) const override;
 };
 
 // The gradient of the input from those of the output and the weight.
-struct Conv2dInput final : Primitive {
-  const char* name() const override { return "conv2d_input"; }
+struct ConvolutionInput final : Primitive {
+  const char* name() const override { return "convolution_input"; }
   void run(Run& run) const override {
-    const Array grad = ready(*run.in[0]), weight = ready(*run.in[1]);
-    const Dims& ints = run.attributes.ints;
-    const Dims sizes = {grad.sizes[0], weight.sizes[1] * ints[kGroups], ints[kSizes], ints[kSizes + 1]};
-    const ConvShape s = shape_of(ints, sizes, weight.sizes);
-    compute(run, sizes, run.in[0]->dtype,
-            [&](const Array& x) { convolve_input_gradient(s, grad, weight, x); });
+    const Array &grad = *run.in[0], &weight = *run.in[1];
+    const Form form = Form::unpack(run.attributes);
+    Dims sizes = {grad.sizes[0], weight.sizes[1] * form.groups};
+    for (const int64_t size : form.sizes) sizes.push_back(size);
+    run.out[0] = empty_as(sizes, grad.dtype, is_channels_last(grad) || is_channels_last(weight));
+    const Array from = five(grad), filters = five(weight), to = five(run.out[0]);
+    convolve_input_gradient(shape_of(form, to, filters, from), from, filters, to);
   }
-  Saves saves(const Attributes&, uint32_t needing) const override {
-    return {(needing & 1 ? 2u : 0u) | (needing & 2 ? 1u : 0u), 0};
-  }
+  Saves saves(const Attributes&, uint32_t needing) const override { return factors(needing); }
   void vjp(Vjp& vjp) const override;
 };
 
 // The gradient of the weight from those of the output and the input.
-struct Conv2dWeight final : Primitive {
-  const char* name() const override { return "conv2d_weight"; }
+struct ConvolutionWeight final : Primitive {
+  const char* name() const override { return "convolution_weight"; }
   void run(Run& run) const override {
-    const Array grad = ready(*run.in[0]), x = ready(*run.in[1]);
-    const Dims& ints = run.attributes.ints;
-    const Dims sizes = {grad.sizes[1], x.sizes[1] / ints[kGroups], ints[kSizes], ints[kSizes + 1]};
-    const ConvShape s = shape_of(ints, x.sizes, sizes);
-    compute(run, sizes, run.in[0]->dtype,
-            [&](const Array& weight) { convolve_weight_gradient(s, x, grad, weight); });
+    const Array &grad = *run.in[0], &x = *run.in[1];
+    const Form form = Form::unpack(run.attributes);
+    Dims sizes = {grad.sizes[1], x.sizes[1] / form.groups};
+    for (const int64_t size : form.sizes) sizes.push_back(size);
+    run.out[0] = empty_as(sizes, grad.dtype, form.weight_last);
+    const Array along = five(grad), from = five(x), to = five(run.out[0]);
+    convolve_weight_gradient(shape_of(form, from, to, along), from, along, to);
   }
-  Saves saves(const Attributes&, uint32_t needing) const override {
-    return {(needing & 1 ? 2u : 0u) | (needing & 2 ? 1u : 0u), 0};
-  }
+  Saves saves(const Attributes&, uint32_t needing) const override { return factors(needing); }
   void vjp(Vjp& vjp) const override;
 };
 
-const Conv2d kConv2d;
-const Conv2dInput kConv2dInput;
-const Conv2dWeight kConv2dWeight;
+const Convolution kConvolution;
+const ConvolutionInput kConvolutionInput;
+const ConvolutionWeight kConvolutionWeight;
 
-Attributes without_sizes(const Attributes& attributes) {
-  Attributes a;
-  a.ints = attributes.ints;
-  a.ints.resize(kSizes);
-  return a;
+Dims all_but_channels(int rank) {
+  Dims axes = {0};
+  for (int d = 2; d < rank; ++d) axes.push_back(d);
+  return axes;
 }
 
-void Conv2d::vjp(Vjp& vjp) const {
+void Convolution::vjp(Vjp& vjp) const {
   Tensor& grad = *vjp.grad();
   if (vjp.needs(0)) {
-    const Dims& x = vjp.input_sizes(0);
     TensorRef weight = vjp.input(1);
-    vjp.set(0, apply(kConv2dInput, {&grad, weight.get()}, with_sizes(vjp.attributes(), x[2], x[3])));
+    vjp.set(0, apply(kConvolutionInput, {&grad, weight.get()},
+                     with_sizes(vjp.attributes(), vjp.input_sizes(0))));
   }
   if (vjp.needs(1)) {
-    const Dims& weight = vjp.input_sizes(1);
     TensorRef x = vjp.input(0);
-    vjp.set(1, apply(kConv2dWeight, {&grad, x.get()}, with_sizes(vjp.attributes(), weight[2], weight[3])));
+    vjp.set(1,
+            apply(kConvolutionWeight, {&grad, x.get()}, with_sizes(vjp.attributes(), vjp.input_sizes(1))));
   }
-  if (vjp.n_inputs() > 2 && vjp.needs(2)) vjp.set(2, sum(grad, Dims{0, 2, 3}, false));
+  if (vjp.n_inputs() > 2 && vjp.needs(2)) vjp.set(2, sum(grad, all_but_channels(grad.rank()), false));
 }
 
-void Conv2dInput::vjp(Vjp& vjp) const {
+void ConvolutionInput::vjp(Vjp& vjp) const {
   Tensor& grad = *vjp.grad();  // of the shape of the convolution's input
   if (vjp.needs(0)) {
     TensorRef weight = vjp.input(1);
-    vjp.set(0, apply(kConv2d, {&grad, weight.get()}, without_sizes(vjp.attributes())));
+    vjp.set(0,
+            apply(kConvolution, {&grad, weight.get()}, with_sizes(vjp.attributes(), vjp.input_sizes(0))));
   }
   if (vjp.needs(1)) {
-    const Dims& weight = vjp.input_sizes(1);
     TensorRef output = vjp.input(0);
-    vjp.set(1,
-            apply(kConv2dWeight, {output.get(), &grad}, with_sizes(vjp.attributes(), weight[2], weight[3])));
+    vjp.set(1, apply(kConvolutionWeight, {output.get(), &grad},
+                     with_sizes(vjp.attributes(), vjp.input_sizes(1))));
   }
 }
 
-void Conv2dWeight::vjp(Vjp& vjp) const {
+void ConvolutionWeight::vjp(Vjp& vjp) const {
   Tensor& grad = *vjp.grad();  // of the shape of the weight
   if (vjp.needs(0)) {
     TensorRef x = vjp.input(1);
-    vjp.set(0, apply(kConv2d, {x.get(), &grad}, without_sizes(vjp.attributes())));
+    vjp.set(0, apply(kConvolution, {x.get(), &grad}, with_sizes(vjp.attributes(), vjp.input_sizes(0))));
   }
   if (vjp.needs(1)) {
-    const Dims& x = vjp.input_sizes(1);
     TensorRef output = vjp.input(0);
-    vjp.set(1, apply(kConv2dInput, {output.get(), &grad}, with_sizes(vjp.attributes(), x[2], x[3])));
+    vjp.set(1, apply(kConvolutionInput, {output.get(), &grad},
+                     with_sizes(vjp.attributes(), vjp.input_sizes(1))));
   }
 }
 
-// One number for both axes, or one for each; all at least `least`.
-Dims pair(const Dims& given, const char* what, int64_t least) {
-  if (given.size() != 1 && given.size() != 2)
-    fail(ErrorKind::Value, "[conv2d] expected one or two numbers for ", what, ", got ", given);
+// --- arguments
+
+// One number for all axes, or one for each; all at least `least`. They fill the last axes of `to`.
+void per_axis(Dims& to, const Dims& given, int axes, const char* op, const char* what, int64_t least) {
+  if (given.size() != 1 && given.size() != axes)
+    fail(ErrorKind::Shape, "[", op, "] expected one number or ", axes, " for ", what, ", got ", given);
   for (const int64_t value : given)
     if (value < least || value > INT32_MAX)
-      fail(ErrorKind::Value, "[conv2d] ", what, " must be at least ", least, ", got ", given);
-  return {given[0], given.back()};
+      fail(ErrorKind::Shape, "[", op, "] ", what, " must be at least ", least, ", got ", given);
+  for (int d = 0; d < axes; ++d) to[3 - axes + d] = given[given.size() == 1 ? 0 : d];
+}
+
+const char* axes_of(int axes) { return axes == 1 ? "L" : axes == 2 ? "H, W" : "D, H, W"; }
+
+// What convolutions and transposed ones check alike. `channels`: of the input; `outputs`: of the result.
+void check(Tensor& x, Tensor& weight, Tensor* bias, int axes, int64_t channels, int64_t outputs,
+           const char* op) {
+  const bool batched = x.rank() == axes + 2;
+  if ((!batched && x.rank() != axes + 1) || x.sizes[x.rank() - axes - 1] != channels)
+    fail(ErrorKind::Shape, "[", op, "] expected ", axes + 2, "-D input (N, C, ", axes_of(axes),
+         ") with C = ", channels, ", got ", x.sizes);
+  if (bias && (bias->rank() != 1 || bias->sizes[0] != outputs))
+    fail(ErrorKind::Shape, "[", op, "] expected a bias of shape (", outputs, ",), got ", bias->sizes);
+  if (x.dtype == DType::Bool)
+    fail(ErrorKind::DType, "[", op, "] expected numbers, got a tensor of ", versant::name(x.dtype));
+  if (weight.dtype != x.dtype || (bias && bias->dtype != x.dtype))
+    fail(ErrorKind::DType, "[", op, "] input, weight and bias must have the same dtype, got ",
+         versant::name(x.dtype), ", ", versant::name(weight.dtype), bias ? ", " : "",
+         bias ? versant::name(bias->dtype) : "");
+}
+
+Form checked_form(Tensor& weight, const Dims& stride, const Dims& padding, const Dims& dilation,
+                  int64_t groups, bool transposed, int axes, const char* op) {
+  Form form;
+  per_axis(form.stride, stride, axes, op, "stride", 1);
+  per_axis(form.padding, padding, axes, op, "padding", 0);
+  per_axis(form.dilation, dilation, axes, op, "dilation", 1);
+  form.groups = groups;
+  form.weight_last = is_channels_last(weight);
+  bool fits = weight.rank() == axes + 2;
+  for (int d = 2; fits && d < weight.rank(); ++d) fits = weight.sizes[d] > 0;
+  if (!fits)
+    fail(ErrorKind::Shape, "[", op, "] expected a ", axes + 2, "-D weight ",
+         transposed ? "(in, out / groups" : "(out, in / groups", ", kernel sizes), got ", weight.sizes);
+  if (groups < 1 || weight.sizes[0] % groups != 0)
+    fail(ErrorKind::Shape, "[", op, "] groups = ", groups, " must divide the ", weight.sizes[0],
+         transposed ? " input channels" : " output channels");
+  return form;
+}
+
+template <typename Body>
+TensorRef batchwise(Tensor& x, int axes, Body&& body) {
+  if (x.rank() == axes + 2) return body(x);
+  TensorRef one = unsqueeze(x, 0);
+  TensorRef y = body(*one);
+  return squeeze(*y, Dims{0});
 }
 
 }  // namespace
 
-TensorRef conv2d(Tensor& x, Tensor& weight, Tensor* bias, const Dims& stride, const Dims& padding,
-                 const Dims& dilation, int64_t groups) {
-  Attributes attributes;
-  attributes.ints = pair(stride, "stride", 1);
-  for (const Dims& more : {pair(padding, "padding", 0), pair(dilation, "dilation", 1)})
-    for (const int64_t value : more) attributes.ints.push_back(value);
-  attributes.ints.push_back(groups);
-
-  if (weight.rank() != 4 || weight.sizes[2] < 1 || weight.sizes[3] < 1)
-    fail(ErrorKind::Shape, "[conv2d] expected a 4-D weight (out, in / groups, height, width), got ",
-         weight.sizes);
-  if (groups < 1 || weight.sizes[0] % groups != 0)
-    fail(ErrorKind::Value, "[conv2d] groups = ", groups, " must divide the ", weight.sizes[0],
-         " output channels");
-  const int64_t channels = weight.sizes[1] * groups;
-  const bool batched = x.rank() == 4;
-  if ((!batched && x.rank() != 3) || x.sizes[x.rank() - 3] != channels)
-    fail(ErrorKind::Shape, "[conv2d] expected 4-D input (N, C, H, W) with C = ", channels, ", got ", x.sizes);
-  if (bias && (bias->rank() != 1 || bias->sizes[0] != weight.sizes[0]))
-    fail(ErrorKind::Shape, "[conv2d] expected a bias of shape (", weight.sizes[0], ",), got ", bias->sizes);
-  if (!x.is_floating())
-    fail(ErrorKind::DType, "[conv2d] expected floating-point tensors, got ", versant::name(x.dtype));
-  if (weight.dtype != x.dtype || (bias && bias->dtype != x.dtype))
-    fail(ErrorKind::DType, "[conv2d] input, weight and bias must have the same dtype, got ",
-         versant::name(x.dtype), ", ", versant::name(weight.dtype), bias ? ", " : "",
-         bias ? versant::name(bias->dtype) : "");
-  for (int d = 0; d < 2; ++d) {
-    const int64_t size = x.sizes[x.rank() - 2 + d] + 2 * attributes.ints[kPadding + d];
-    const int64_t span = attributes.ints[kDilation + d] * (weight.sizes[2 + d] - 1) + 1;
+TensorRef conv(Tensor& x, Tensor& weight, Tensor* bias, const Dims& stride, const Dims& padding,
+               const Dims& dilation, int64_t groups, int axes, const char* op) {
+  const Form form = checked_form(weight, stride, padding, dilation, groups, false, axes, op);
+  check(x, weight, bias, axes, weight.sizes[1] * groups, weight.sizes[0], op);
+  for (int d = 0; d < axes; ++d) {
+    const int64_t size = x.sizes[x.rank() - axes + d] + 2 * form.padding[3 - axes + d];
+    const int64_t span = form.dilation[3 - axes + d] * (weight.sizes[2 + d] - 1) + 1;
     if (span > size)
-      fail(ErrorKind::Shape, "[conv2d] a kernel of ", weight.sizes[2], " x ", weight.sizes[3],
-           " does not fit the padded input of shape ", x.sizes, " along axis ", d - 2, ": it spans ", span,
+      fail(ErrorKind::Shape, "[", op, "] a kernel of ", spatial(weight.sizes),
+           " does not fit the padded input of shape ", x.sizes, " along axis ", d - axes, ": it spans ", span,
            " of ", size);
   }
-  TensorRef input = batched ? TensorRef(&x) : unsqueeze(x, 0);
-  TensorRef y = bias ? apply(kConv2d, {input.get(), &weight, bias}, attributes)
-                     : apply(kConv2d, {input.get(), &weight}, attributes);
-  return batched ? y : squeeze(*y, Dims{0});
+  return batchwise(x, axes, [&](Tensor& input) -> TensorRef {
+    if (bias) return apply(kConvolution, {&input, &weight, bias}, form.pack());
+    return apply(kConvolution, {&input, &weight}, form.pack());
+  });
+}
+
+TensorRef conv_transpose(Tensor& x, Tensor& weight, Tensor* bias, const Dims& stride, const Dims& padding,
+                         const Dims& output_padding, int64_t groups, const Dims& dilation, int axes,
+                         const char* op) {
+  Form form = checked_form(weight, stride, padding, dilation, groups, true, axes, op);
+  check(x, weight, bias, axes, weight.sizes[0], weight.sizes[1] * groups, op);
+  Dims more(3, 0);
+  per_axis(more, output_padding, axes, op, "output_padding", 0);
+  for (int d = 3 - axes; d < 3; ++d) {
+    if (more[d] >= std::max(form.stride[d], form.dilation[d]))
+      fail(ErrorKind::Shape, "[", op, "] output_padding must be smaller than stride or dilation, got ",
+           output_padding, " with stride ", stride, " and dilation ", dilation);
+    const int64_t in = x.sizes[x.rank() - 3 + d];
+    const int64_t size = (in - 1) * form.stride[d] - 2 * form.padding[d] +
+                         form.dilation[d] * (weight.sizes[weight.rank() - 3 + d] - 1) + more[d] + 1;
+    if (in < 1 || size < 1)
+      fail(ErrorKind::Shape, "[", op, "] the output of input of shape ", x.sizes,
+           " would be empty along axis ", d - 3);
+    form.sizes.push_back(size);
+  }
+  if (bias && is_half(x.dtype)) {  // rounded once, with the bias
+    TensorRef wide_x = cast(x, DType::Float32), wide_weight = cast(weight, DType::Float32);
+    TensorRef wide_bias = cast(*bias, DType::Float32);
+    TensorRef y = conv_transpose(*wide_x, *wide_weight, wide_bias.get(), stride, padding, output_padding,
+                                 groups, dilation, axes, op);
+    return cast(*y, x.dtype);
+  }
+  TensorRef y = batchwise(x, axes, [&](Tensor& input) -> TensorRef {
+    return apply(kConvolutionInput, {&input, &weight}, form.pack());
+  });
+  if (!bias) return y;
+  Dims along(axes + 1, 1);
+  along[0] = bias->sizes[0];
+  TensorRef shift = reshape(*bias, along);
+  return add(y, shift);
 }
 
 }  // namespace versant::ops
 
 namespace versant {
 namespace {
-const Function kConv2d("conv2d", [](Args& a) {
-  return Result(ops::conv2d(a.tensor(0), a.tensor(1), a.optional_tensor(2), a.ints(3), a.ints(4), a.ints(5),
-                            a.integer(6)));
-});
+
+// conv(input, weight, bias, stride, padding, dilation, groups)
+template <int axes>
+Result conv(Args& a) {
+  return Result(ops::conv(a.tensor(0), a.tensor(1), a.optional_tensor(2), a.ints(3), a.ints(4), a.ints(5),
+                          a.integer(6), axes, a.name()));
 }
+// conv_transpose(input, weight, bias, stride, padding, output_padding, groups, dilation)
+template <int axes>
+Result conv_transpose(Args& a) {
+  return Result(ops::conv_transpose(a.tensor(0), a.tensor(1), a.optional_tensor(2), a.ints(3), a.ints(4),
+                                    a.ints(5), a.integer(6), a.ints(7), axes, a.name()));
+}
+
+const Function kConv1d("conv1d", conv<1>), kConv2d("conv2d", conv<2>), kConv3d("conv3d", conv<3>);
+const Function kTranspose1d("conv_transpose1d", conv_transpose<1>),
+    kTranspose2d("conv_transpose2d", conv_transpose<2>), kTranspose3d("conv_transpose3d", conv_transpose<3>);
+
+}  // namespace
 }  // namespace versant

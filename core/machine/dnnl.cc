@@ -1,10 +1,10 @@
 #include "machine/dnnl.h"
 
 #include <array>
-#include <dnnl.hpp>
 #include <map>
 #include <memory>
 
+#include "machine/dnnl_engine.h"
 #include "machine/lock.h"
 #include "machine/memory.h"
 #include "machine/parallel.h"
@@ -18,11 +18,6 @@ using ::dnnl::memory;
 
 constexpr double kUnlockedWork = 4e6;    // multiply-adds from which a product gives the lock up
 constexpr size_t kMostPrimitives = 512;  // kept; making one takes up to a millisecond
-
-const ::dnnl::engine& engine() {
-  static const ::dnnl::engine cpu(::dnnl::engine::kind::cpu, 0);
-  return cpu;
-}
 
 struct Entry {
   memory::desc a, b, c, scratchpad;
@@ -64,13 +59,12 @@ void multiply_bfloat16(const Product& x) {
   const Scratch scratch(entry->scratchpad.get_size());
   Unlocked unlocked(static_cast<double>(x.m) * static_cast<double>(x.n) * static_cast<double>(x.k) >=
                     kUnlockedWork);
-  thread_local ::dnnl::stream stream(engine());
-  entry->primitive.execute(stream,
+  entry->primitive.execute(stream(),
                            {{DNNL_ARG_SRC, memory(entry->a, engine(), const_cast<void*>(x.a))},
                             {DNNL_ARG_WEIGHTS, memory(entry->b, engine(), const_cast<void*>(x.b))},
                             {DNNL_ARG_DST, memory(entry->c, engine(), x.c)},
                             {DNNL_ARG_SCRATCHPAD, memory(entry->scratchpad, engine(), scratch.data())}});
-  stream.wait();
+  stream().wait();
 }
 
 }  // namespace versant::dnnl

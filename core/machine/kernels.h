@@ -126,7 +126,7 @@ using NormalKernel = void (*)(float* out, const std::uint32_t* words, std::ptrdi
 using DropoutKernel = void (*)(float* out, const float* x, const std::uint32_t* words, std::ptrdiff_t n,
                                std::uint32_t threshold, float scale);
 
-// --- convolutions: see Note [Planes] in conv_run.cc
+// --- convolutions: see Note [Planes] in conv_planes.cc
 
 // out[o, y, x] = bias[o] + sum over taps t and channels c of
 //                filters[o * filter + filter_taps[t] + c] * planes[c * plane + plane_taps[t] + y * width + x]

@@ -152,8 +152,11 @@ TensorRef linear(Tensor& x, Tensor& weight, Tensor* bias);
 
 // --- networks
 // ---------------------------------------------------------------------------------------------------
-// stride, padding and dilation: one number, or one for each axis (conv.cc).
-TensorRef conv2d(Tensor& x, Tensor& weight, Tensor* bias, const Dims& stride, const Dims& padding,
-                 const Dims& dilation, int64_t groups);
+// stride, padding and dilation: one number, or one for each of the `axes` (conv.cc). `op` names the caller.
+TensorRef conv(Tensor& x, Tensor& weight, Tensor* bias, const Dims& stride, const Dims& padding,
+               const Dims& dilation, int64_t groups, int axes, const char* op);
+TensorRef conv_transpose(Tensor& x, Tensor& weight, Tensor* bias, const Dims& stride, const Dims& padding,
+                         const Dims& output_padding, int64_t groups, const Dims& dilation, int axes,
+                         const char* op);
 
 }  // namespace versant::ops

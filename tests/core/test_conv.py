@@ -145,6 +145,31 @@ def test_memory_layout_changes_no_bit():
     np.testing.assert_array_equal(conv2d(*turned).numpy(), plain.numpy())
 
 
+def test_results_are_channels_last_where_input_or_weight_is():
+    plain = [random(2, 5, 9, 8), random(4, 5, 3, 3, seed=1)]
+    turned = [np.ascontiguousarray(a.transpose(0, 2, 3, 1)) for a in plain]
+    for last in ((0,), (1,), (0, 1)):
+        x, weight = (
+            vs.tensor(turned[i]).permute(0, 3, 1, 2) if i in last else vs.tensor(plain[i]) for i in range(2)
+        )
+        x.requires_grad_(), weight.requires_grad_()
+        y = conv2d(x, weight)
+        assert y.stride() == (7 * 6 * 4, 1, 6 * 4, 4)
+        y.backward(vs.ones(*y.shape))
+        assert x.grad.stride() == x.stride()
+        assert weight.grad.stride() == weight.stride()
+    assert conv2d(vs.tensor(plain[0]), vs.tensor(plain[1])).is_contiguous()
+
+
+def test_integers_are_exact():
+    x = np.arange(2 * 3 * 5 * 5).reshape(2, 3, 5, 5)
+    weight = np.arange(4 * 3 * 2 * 2).reshape(4, 3, 2, 2) - 20
+    y = conv2d(vs.tensor(x), vs.tensor(weight), padding=1)
+    expected = reference(x, weight, None, (1, 1), (1, 1), (1, 1), 1)
+    assert y.dtype is vs.int64
+    np.testing.assert_array_equal(y.numpy(), expected.astype("int64"))
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision(dtype):
     x, weight, bias = (
@@ -194,7 +219,7 @@ def test_nan_stays_where_it_reaches():
         (
             lambda: conv2d(vs.zeros(1, 3, 2, 2), vs.zeros(4, 3, 3, 3)),
             vs.ShapeError,
-            "[conv2d] a kernel of 3 x 3 does not fit the padded input of shape (1, 3, 2, 2)",
+            "[conv2d] a kernel of (3, 3) does not fit the padded input of shape (1, 3, 2, 2)",
         ),
         (
             lambda: conv2d(vs.zeros(1, 3, 8, 8), vs.zeros(4, 1, 3, 3), groups=3),
@@ -217,9 +242,9 @@ def test_nan_stays_where_it_reaches():
             "[conv2d] input, weight and bias must have the same dtype, got float32, float64",
         ),
         (
-            lambda: conv2d(vs.zeros(1, 3, 8, 8, dtype=vs.int64), vs.zeros(4, 3, 3, 3, dtype=vs.int64)),
+            lambda: conv2d(vs.zeros(1, 3, 8, 8, dtype=vs.bool), vs.zeros(4, 3, 3, 3, dtype=vs.bool)),
             vs.DTypeError,
-            "[conv2d] expected floating-point tensors, got int64",
+            "[conv2d] expected numbers, got a tensor of bool",
         ),
     ],
 )

@@ -1,78 +1,17 @@
-"""Convolution and pooling of images, (N, C, H, W)."""
+"""Pooling of images, (N, C, H, W)."""
 
 from __future__ import annotations
 
 from versant._core import Tensor
 from versant.ops.axes import Pair, pair
-from versant.ops.joining import pad_constant
 from versant.ops.lazy import np
 from versant.ops.record import composite, primitive
-from versant.ops.references import adaptive_windows, convolve, pool, pooled_argmax
+from versant.ops.references import adaptive_windows, pool, pooled_argmax
 from versant.ops.samples import array, call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-conv2d_whole = primitive(
-    "conv2d.padded",
-    "input, weight, bias: tensor?, stride: ints, padding: ints, dilation: ints, groups: int",
-    "conv2d, with all arguments.",
-    target="conv2d",
-    ref=convolve,
-    samples=[
-        call(array(2, 3, 6, 5), array(4, 3, 3, 2), array(4), (1, 1), (0, 0), (1, 1), 1),
-        call(array(2, 4, 7, 7), array(6, 2, 3, 3), None, (2, 1), (1, 2), (1, 2), 2),
-    ],
-    places="",
-    onnx="Conv",
-    stablehlo="convolution",
-)
-
-
-@composite(
-    ref=lambda x, w, b=None, stride=1, padding=0, dilation=1, groups=1: convolve(
-        x, w, b, pair(stride), pair(padding), pair(dilation), groups
-    ),
-    samples=[
-        call(array(2, 3, 6, 5), array(4, 3, 3, 2)),
-        call(array(3, 5, 5), array(2, 3, 3, 3), array(2), padding=1),
-        call(array(1, 4, 6, 6), array(4, 1, 3, 3), stride=2, groups=4),
-    ],
-    places="versant nn.functional",
-)
-def conv2d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Pair = 1,
-    padding: Pair | str = 0,
-    dilation: Pair = 1,
-    groups: int = 1,
-) -> Tensor:
-    """The cross-correlation of images with filters, plus bias.
-
-    input: (N, C, H, W) or (C, H, W); weight: (O, C / groups, h, w); bias: (O,).
-    padding: zeros on both sides of each axis, "valid" for none, "same" to keep the size (stride 1).
-    """
-    if input.ndim == 3:
-        return conv2d(input.unsqueeze(0), weight, bias, stride, padding, dilation, groups).squeeze(0)
-    strides, dilations = pair(stride, "conv2d"), pair(dilation, "conv2d")
-    if isinstance(padding, str):
-        if padding not in ("same", "valid") or (padding == "same" and strides != (1, 1)):
-            raise ValueError(
-                f'[conv2d] padding is "valid", or "same" with stride 1, got {padding!r}, {strides}'
-            )
-        total = [
-            d * (k - 1) if padding == "same" else 0 for d, k in zip(dilations, weight.shape[2:], strict=True)
-        ]
-        if any(n % 2 for n in total):  # one more at the end
-            (top, left) = (n // 2 for n in total)
-            input = pad_constant(input, (left, total[1] - left, top, total[0] - top))
-            total = [0, 0]
-        padding = [n // 2 for n in total]
-    return conv2d_whole(input, weight, bias, strides, pair(padding, "conv2d"), dilations, groups)
-
 
 # --- pooling ----------------------------------------------------------------------------------------------
 

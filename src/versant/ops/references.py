@@ -84,30 +84,6 @@ def polygamma_reference(n: float, x: float) -> float:
 # --- images -----------------------------------------------------------------------------------------------
 
 
-def convolve(x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
-    """Cross-correlation, one filter tap at a time."""
-    x = np.pad(x, [(0, 0)] * (x.ndim - 2) + [(p, p) for p in padding])
-    single, x = x.ndim == 3, x.reshape(-1, *x.shape[-3:])
-    out_channels, in_channels, *kernel = w.shape
-    height, width = (
-        (n - d * (k - 1) - 1) // s + 1
-        for n, d, k, s in zip(x.shape[2:], dilation, kernel, stride, strict=True)
-    )
-    x = x.reshape(x.shape[0], groups, in_channels, *x.shape[2:])
-    w = w.reshape(groups, out_channels // groups, in_channels, *kernel)
-    y = np.zeros((x.shape[0], groups, out_channels // groups, height, width), x.dtype)
-    for i in range(kernel[0]):
-        for j in range(kernel[1]):
-            top, left = i * dilation[0], j * dilation[1]
-            taps = x[
-                ..., top : top + height * stride[0] : stride[0], left : left + width * stride[1] : stride[1]
-            ]
-            y += np.einsum("ngchw,goc->ngohw", taps[..., :height, :width], w[..., i, j])
-    y = y.reshape(x.shape[0], out_channels, height, width)
-    y = y if b is None else y + b[:, None, None]
-    return y[0] if single else y
-
-
 def windows(n: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool) -> list[list[int]]:
     """For each output place, the input places of its window; some lie in the margin."""
     room = n + 2 * padding - dilation * (kernel - 1) - 1
