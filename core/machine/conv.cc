@@ -77,7 +77,7 @@ ConvShape shape_of(const Form& form, const Array& x, const Array& weight, const 
   s.out = weight.sizes[0];
   s.groups = form.groups;
   for (int d = 0; d < 3; ++d)
-    s.axes[static_cast<size_t>(d)] = {x.sizes[2 + d],  y.sizes[2 + d],  weight.sizes[2 + d],
+    s.axes[static_cast<size_t>(d)] = {x.sizes[2 + d], y.sizes[2 + d],  weight.sizes[2 + d],
                                       form.stride[d], form.padding[d], form.dilation[d]};
   return s;
 }
@@ -151,13 +151,12 @@ void Convolution::vjp(Vjp& vjp) const {
   Tensor& grad = *vjp.grad();
   if (vjp.needs(0)) {
     TensorRef weight = vjp.input(1);
-    vjp.set(0, apply(kConvolutionInput, {&grad, weight.get()},
-                     with_sizes(vjp.attributes(), vjp.input_sizes(0))));
+    vjp.set(
+        0, apply(kConvolutionInput, {&grad, weight.get()}, with_sizes(vjp.attributes(), vjp.input_sizes(0))));
   }
   if (vjp.needs(1)) {
     TensorRef x = vjp.input(0);
-    vjp.set(1,
-            apply(kConvolutionWeight, {&grad, x.get()}, with_sizes(vjp.attributes(), vjp.input_sizes(1))));
+    vjp.set(1, apply(kConvolutionWeight, {&grad, x.get()}, with_sizes(vjp.attributes(), vjp.input_sizes(1))));
   }
   if (vjp.n_inputs() > 2 && vjp.needs(2)) vjp.set(2, sum(grad, all_but_channels(grad.rank()), false));
 }
@@ -166,8 +165,7 @@ void ConvolutionInput::vjp(Vjp& vjp) const {
   Tensor& grad = *vjp.grad();  // of the shape of the convolution's input
   if (vjp.needs(0)) {
     TensorRef weight = vjp.input(1);
-    vjp.set(0,
-            apply(kConvolution, {&grad, weight.get()}, with_sizes(vjp.attributes(), vjp.input_sizes(0))));
+    vjp.set(0, apply(kConvolution, {&grad, weight.get()}, with_sizes(vjp.attributes(), vjp.input_sizes(0))));
   }
   if (vjp.needs(1)) {
     TensorRef output = vjp.input(0);
@@ -184,8 +182,8 @@ void ConvolutionWeight::vjp(Vjp& vjp) const {
   }
   if (vjp.needs(1)) {
     TensorRef output = vjp.input(0);
-    vjp.set(1, apply(kConvolutionInput, {output.get(), &grad},
-                     with_sizes(vjp.attributes(), vjp.input_sizes(1))));
+    vjp.set(
+        1, apply(kConvolutionInput, {output.get(), &grad}, with_sizes(vjp.attributes(), vjp.input_sizes(1))));
   }
 }
 

@@ -205,8 +205,8 @@ Planes input_planes(const ConvShape& s) {
   p.plane_width = s.x().out + (s.x().kernel - 1) * s.x().dilation / s.x().stride;
   for (int64_t ty = 0; ty < s.y().kernel; ++ty) {
     for (int64_t tx = 0; tx < s.x().kernel; ++tx) {
-      const auto phase =
-          static_cast<int>(ty * s.y().dilation % s.y().stride * s.x().stride + tx * s.x().dilation % s.x().stride);
+      const auto phase = static_cast<int>(ty * s.y().dilation % s.y().stride * s.x().stride +
+                                          tx * s.x().dilation % s.x().stride);
       if (std::find(p.used.begin(), p.used.end(), phase) == p.used.end()) p.used.push_back(phase);
     }
   }

@@ -104,8 +104,7 @@ void convolve_slices(const ConvShape& s, const Array& x, const Array& weight, co
     planes::convolve(flat, met, filters, t == 0 ? bias : nullptr, t == 0 ? total : part);
     if (t > 0) add_slices(total, part);
   }
-  for (int64_t o = 0; o < s.z().out; ++o)
-    copy_into(slice_of(y, o), slice_among_samples(total, s.z().out, o));
+  for (int64_t o = 0; o < s.z().out; ++o) copy_into(slice_of(y, o), slice_among_samples(total, s.z().out, o));
 }
 
 void input_gradient_slices(const ConvShape& s, const Array& grad, const Array& weight, const Array& x_grad) {
@@ -138,7 +137,9 @@ void convolve(const ConvShape& shape, const Array& x, const Array& weight, const
   if (y.numel == 0) return;
   if (x.numel == 0 || weight.numel == 0) {
     fill(y, Scalar::of_int(0));
-    if (bias) copy_into(y, bias->view(Dims{1, shape.out, 1, 1, 1}, Dims{0, bias->strides[0], 0, 0, 0}).expand(y.sizes));
+    if (bias)
+      copy_into(y,
+                bias->view(Dims{1, shape.out, 1, 1, 1}, Dims{0, bias->strides[0], 0, 0, 0}).expand(y.sizes));
     return;
   }
   if (direct(y.dtype) && dnnl::convolve(shape, x, weight, bias, y)) return;

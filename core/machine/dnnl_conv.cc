@@ -64,9 +64,7 @@ struct Plan {
   ::dnnl::primitive primitive;
   std::vector<std::unique_ptr<Names>> idle;
 
-  Place result() const {
-    return pass == Pass::Forward ? kResults : pass == Pass::Input ? kImages : kFilters;
-  }
+  Place result() const { return pass == Pass::Forward ? kResults : pass == Pass::Input ? kImages : kFilters; }
   int places() const { return biased ? 4 : 3; }
   std::unique_ptr<Names> take() {
     if (!idle.empty()) {
@@ -184,9 +182,9 @@ void describe(Plan& plan, Pass pass, const ConvShape& s, const Arrays& a) {
   ::dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(::dnnl::scratchpad_mode::user);
   const auto how = algorithm::convolution_direct;
-  ::dnnl::convolution_forward::primitive_desc forward(
-      engine(), ::dnnl::prop_kind::forward_training, how, x, weight, bias, y, stride, dilation, before, after,
-      attributes);
+  ::dnnl::convolution_forward::primitive_desc forward(engine(), ::dnnl::prop_kind::forward_training, how, x,
+                                                      weight, bias, y, stride, dilation, before, after,
+                                                      attributes);
   const auto adopt = [&](const auto& description, const memory::desc& filters) {
     plan.inner[kFilters] = filters;
     plan.scratchpad = description.scratchpad_desc();
@@ -372,8 +370,7 @@ bool weight_gradient(const ConvShape& s, const Array& x, const Array& grad, cons
   const Scratch scratch(working_each * static_cast<size_t>(lanes) + sum_bytes * static_cast<size_t>(n));
   std::vector<float*> inner(static_cast<size_t>(n));
   std::byte* const sums_start = scratch.data() + working_each * static_cast<size_t>(lanes);
-  for (size_t p = 0; p < parts.size(); ++p)
-    inner[p] = reinterpret_cast<float*>(sums_start + p * sum_bytes);
+  for (size_t p = 0; p < parts.size(); ++p) inner[p] = reinterpret_cast<float*>(sums_start + p * sum_bytes);
   const Plan& first = *parts[0].plan;
   {
     const Unlocked unlocked(s.work() >= kUnlockedWork);

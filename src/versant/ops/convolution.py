@@ -180,7 +180,7 @@ TRANSPOSED = (
 SHAPES = """ (Zeiler et al. 2010): what conv{0}d does to a gradient, plus bias.
 
     input: (N, C, {1}) or (C, {1}); weight: (C, O / groups, {2}); bias: (O,).
-    padding: what the convolution would add, so it is cut off here; output_padding: added to one end of the result.
+    padding: what the convolution would add, so it is cut off here; output_padding: added to one end.
 """
 conv_transpose1d = primitive(
     "conv_transpose1d",
