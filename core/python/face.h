@@ -157,6 +157,8 @@ bool init_composites(PyObject* module);
 extern PyMethodDef op_functions[];
 extern PyMethodDef function_functions[];
 extern PyMethodDef composite_functions[];
+// A program from what expression.lower gives; throws.
+Program parse_program(PyObject* parts, int n_inputs);
 // Python's operators: which op of the table serves each (operators.cc).
 bool set_operator(const char* name, ElementwiseOp* op, PyObject* callable);
 
@@ -182,6 +184,7 @@ bool init_module_call(PyObject* module);
 extern PyMethodDef autograd_functions[];
 extern PyMethodDef memory_functions[];
 extern PyMethodDef optimizer_functions[];  // gradient_pattern.cc
+extern PyMethodDef update_functions[];     // update_rule.cc
 PyObject* node_object(Node* node);         // new reference; None for null
 // The context of a custom function's node, or null; borrowed.
 PyObject* context_of(Node* node);

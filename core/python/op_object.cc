@@ -290,6 +290,8 @@ PyType_Spec op_spec = {"versant._core.Op", sizeof(OpObject), 0,
                            Py_TPFLAGS_DISALLOW_INSTANTIATION,
                        op_slots};
 
+}  // namespace
+
 // --- programs from the record
 // ---------------------------------------------------------------------------------------------
 
@@ -326,6 +328,8 @@ Program parse_program(PyObject* parts, int n_inputs) {
   program.finish();
   return program;
 }
+
+namespace {
 
 PyObject* record_of(ElementwiseOp& op) { return static_cast<PyObject*>(op.host); }
 

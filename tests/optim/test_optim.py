@@ -305,7 +305,7 @@ BAD = [
     (lambda: optim.SGD(parameter(), lr=0.1), TypeError, "must be an ordered collection, got a Tensor"),
     (lambda: optim.SGD({parameter()}, lr=0.1), TypeError, "must be an ordered collection, got a set"),
     (lambda: optim.Adam([1.0]), TypeError, "parameter 0 must be a Tensor, got float"),
-    (lambda: optim.Adam(nn.Linear(1, 1).named_parameters()), TypeError, r"pass model.parameters\(\)"),
+    (lambda: optim.Adam([("a", parameter()), parameter()]), ValueError, "parameters of a group with names"),
     (lambda: optim.Adam([parameter() * 2]), ValueError, "only leaf tensors can be optimized"),
     (lambda: optim.Adam([vs.tensor([1])]), TypeError, "must be of a floating-point dtype"),
     (lambda: optim.Adam([parameter()] * 2), ValueError, "parameter 1 is given twice"),

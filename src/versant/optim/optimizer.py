@@ -1,22 +1,24 @@
 """What all optimizers share: groups of parameters, their state, and one call that updates a whole group."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from copy import deepcopy
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import versant
 from versant import Tensor
 from versant.nn.parameter import clear_grad
+from versant.optim.hooks import Hook, Hooks, RemovableHandle
 from versant.optim.plan import Batch, Plan
+from versant.optim.rule import Rule
 
 Group = dict[str, Any]  # "params": a list of tensors; every option of the optimizer by name
+Params = Iterable[Any]  # tensors, (name, tensor) pairs, or dicts: the groups
 
 
 class Optimizer:
     """The base of all optimizers.
 
-    params: tensors, or dicts that each hold tensors under "params" beside options of their own.
+    params: tensors, (name, tensor) pairs, or dicts that each hold these under "params" beside options.
     defaults: the options of a group that does not name its own.
 
     `param_groups` is a list of dicts; an option changed there counts from the next step on.
@@ -25,9 +27,12 @@ class Optimizer:
     A subclass overrides `step`, or gives `_buffer_names` and `_update` and leaves the gathering to `step`.
     """
 
-    _counts_steps = True  # whether state["step"] is kept
+    # The numbers kept in each parameter's state beside the buffers, with their initial values.
+    _counters: Mapping[str, float] = {"step": 0.0}
+    # All names of state that the optimizer may keep; None leaves the question open.
+    _state_names: frozenset[str] | None = None
 
-    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+    def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         name = type(self).__name__
         if isinstance(params, Tensor | dict | set | frozenset | str):
             raise TypeError(f"[{name}] params must be an ordered collection, got a {type(params).__name__}")
@@ -40,6 +45,7 @@ class Optimizer:
         self.param_groups: list[Group] = []
         self._state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self._plans: dict[int, Plan] = {}  # by the identity of the group
+        self._hooks: Hooks | None = None
         for group in groups:
             self.add_param_group(group)
 
@@ -48,9 +54,24 @@ class Optimizer:
     def _check_options(self, group: Group) -> None:
         """Raise ValueError for options that make no sense."""
 
+    def _check_parameter(self, where: str, parameter: Tensor) -> None:
+        """Raise for a parameter that this optimizer cannot update."""
+
+    def _first_counters(self, group: Group) -> dict[str, float]:
+        """The numbers that a parameter's state begins with."""
+        return dict(self._counters)
+
     def _buffer_names(self, group: Group) -> tuple[str, ...]:
         """The tensors to remember for each parameter under the group's present options."""
         return ()
+
+    def _new_buffer(self, name: str, parameter: Tensor, group: Group) -> Tensor:
+        """What a buffer begins with."""
+        return versant.zeros_like(parameter, requires_grad=False)
+
+    def _expected_shape(self, name: str, parameter: Tensor) -> tuple[int, ...] | None:
+        """The shape of a tensor in the parameter's state; None takes any."""
+        return tuple(parameter.shape)
 
     def _update(self, group: Group, batch: Batch, step: int) -> None:
         """Change the parameters and buffers of one batch in place by its gradients; `step` counts from 1."""
@@ -70,14 +91,30 @@ class Optimizer:
             with versant.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            names = self._buffer_names(group)
-            plan = self._plans.get(id(group))
-            if plan is None or not plan.holds(group["params"], names):
-                plan = self._replan(group, names)
-            for batch in plan.batches:
-                self._update(group, batch, batch.step + 1)
-                batch.step += 1
+            self._step_group(group)
         return loss
+
+    def _step_group(self, group: Group) -> None:
+        names = self._buffer_names(group)
+        plan = self._plans.get(id(group))
+        if plan is None or not plan.holds(group["params"], names):
+            plan = self._replan(group, names)
+        for batch in plan.batches:
+            step = int(batch.counters.get("step", 0)) + 1
+            self._update(group, batch, step)
+            batch.fresh = False
+            if "step" in batch.counters:
+                batch.counters["step"] = step
+
+    def _apply(self, rule: Rule, group: Group, batch: Batch, numbers: Mapping[str, Any], *flags: Any) -> None:
+        """One step of a rule: by the machine, or by recorded ops where gradients are to pass through it."""
+        if not group.get("differentiable"):
+            rule(batch, numbers, *flags)
+            return
+        rule.recorded(batch, numbers, *flags)
+        for name, buffers in batch.buffers.items():
+            for parameter, buffer in zip(batch.params, buffers, strict=True):
+                self._state[parameter][name] = buffer
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or set them to zeros."""
@@ -89,37 +126,45 @@ class Optimizer:
                     clear_grad(parameter)
 
     def _replan(self, group: Group, names: tuple[str, ...]) -> Plan:
-        """A plan for the parameters that now have gradients; their missing buffers are made as zeros."""
+        """A plan for the parameters that now have gradients; their missing buffers are made."""
         self._settle()
-        batches: dict[int, Batch] = {}
+        batches: dict[Any, Batch] = {}
         idle = []
+        first = self._first_counters(group)
         for parameter in group["params"]:
             if parameter.grad is None:
                 idle.append(parameter)
                 continue
             state = self._state[parameter]
-            step = self._steps_done(state)
-            batch = batches.setdefault(step, Batch(step, {name: [] for name in names}))
+            fresh = not any(state.get(name) is not None for name in (*first, *names))
+            counters = {name: float(state.get(name, value)) for name, value in first.items()}
+            key = (fresh, *counters.values())
+            batch = batches.get(key)
+            if batch is None:
+                batch = batches[key] = Batch(fresh, counters, {name: [] for name in names})
             batch.params.append(parameter)
+            if fresh and first:
+                self._write_counters(state, batch)  # stand before the buffers, as in PyTorch
             for name in names:
-                if name not in state:
-                    state[name] = versant.zeros_like(parameter)
+                if state.get(name) is None:
+                    state[name] = self._new_buffer(name, parameter, group)
                 batch.buffers[name].append(state[name])
         plan = Plan(group["params"], names, list(batches.values()), idle)
         self._plans[id(group)] = plan
         return plan
 
-    def _steps_done(self, state: dict[str, Any]) -> int:
-        return int(state.get("step", 0)) if self._counts_steps else int(bool(state))
-
     def _settle(self) -> None:
         """Write the counters that the plans keep into the state, and drop the plans."""
-        if self._counts_steps:
-            for plan in self._plans.values():
-                for batch in plan.batches:
-                    for parameter in batch.params:
-                        self._state[parameter]["step"] = batch.step
+        for plan in self._plans.values():
+            for batch in plan.batches:
+                for parameter in batch.params:
+                    self._write_counters(self._state[parameter], batch)
         self._plans.clear()
+
+    @staticmethod
+    def _write_counters(state: dict[str, Any], batch: Batch) -> None:
+        for name, value in batch.counters.items():
+            state[name] = versant.tensor(float(value))
 
     # Groups and state ---------------------------------------------------------------------------------------
 
@@ -138,70 +183,106 @@ class Optimizer:
         if isinstance(params, set | frozenset):
             raise TypeError(f"[{name}] params must be an ordered collection, got a {type(params).__name__}")
         params = [params] if isinstance(params, Tensor) else list(params)
-        seen = {id(parameter) for group in self.param_groups for parameter in group["params"]}
+        names = [parameter[0] for parameter in params if isinstance(parameter, tuple)]
+        if names and len(names) != len(params):
+            raise ValueError(f"[{name}] give all parameters of a group with names, or none")
+        if names:
+            params = [parameter for _, parameter in params]
+        if self.param_groups and bool(names) != ("param_names" in self.param_groups[0]):
+            raise ValueError(f"[{name}] give all groups of parameters with names, or none")
+        group = {**param_group, "params": params}
+        if names:
+            group["param_names"] = names
+        group |= {key: value for key, value in self.defaults.items() if key not in group}
+        seen = {id(parameter) for other in self.param_groups for parameter in other["params"]}
         for i, parameter in enumerate(params):
-            _check_parameter(name, i, parameter)
+            _check_parameter(name, i, parameter, leaf=not group.get("differentiable"))
+            self._check_parameter(f"[{name}] parameter {i}", parameter)
             if id(parameter) in seen:
                 raise ValueError(f"[{name}] parameter {i} is given twice")
             seen.add(id(parameter))
-        group = {**self.defaults, **param_group, "params": params}
+        _check_ways(name, group)
         self._check_options(group)
         self.param_groups.append(group)
 
     def state_dict(self) -> dict[str, Any]:
         """Options and state in PyTorch's layout: parameters appear as their numbers in order."""
+        for hook in self._hooks_at("before state_dict"):
+            hook(self)
         numbers: dict[Tensor, int] = {}
         groups = []
         for group in self.param_groups:
             for parameter in group["params"]:
                 numbers.setdefault(parameter, len(numbers))
-            groups.append({**group, "params": [numbers[parameter] for parameter in group["params"]]})
-        state = {}
+            options = {key: value for key, value in group.items() if key != "params"}
+            groups.append({**options, "params": [numbers[parameter] for parameter in group["params"]]})
+        state: dict[Any, Any] = {}
         for parameter, values in self.state.items():
             if parameter in numbers and values:
-                state[numbers[parameter]] = values = dict(values)
-                if "step" in values:
-                    values["step"] = versant.tensor(float(values["step"]))
-        return {"state": state, "param_groups": groups}
+                state[numbers[parameter]] = dict(values)
+        result = {"state": state, "param_groups": groups}
+        for hook in self._hooks_at("after state_dict"):
+            changed = hook(self, result)
+            result = result if changed is None else changed
+        return result
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over options and state; tensors are copied to the dtype of their parameter.
 
-        ValueError, and nothing changed, when groups, parameters or shapes do not fit.
+        ValueError, and nothing changed, when groups, parameters, names or shapes do not fit.
         """
-        name = f"[{type(self).__name__}.load_state_dict]"
-        if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= state_dict.keys():
-            raise ValueError(f"{name} expected a dict with 'state' and 'param_groups'")
-        theirs, ours = state_dict["param_groups"], self.param_groups
-        sizes, own_sizes = ([len(group["params"]) for group in groups] for groups in (theirs, ours))
-        if sizes != own_sizes:
-            raise ValueError(f"{name} the groups hold {sizes} parameters, this optimizer's {own_sizes}")
-        places = {
-            number: parameter
-            for their, our in zip(theirs, ours, strict=True)
-            for number, parameter in zip(their["params"], our["params"], strict=True)
-        }
-        state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
-        for number, values in state_dict["state"].items():
-            if number not in places:
-                raise ValueError(f"{name} state for parameter {number}, which is in no group")
-            state[places[number]] = {
-                key: _taken_over(f"{name} state {key!r} of parameter {number}", key, value, places[number])
-                for key, value in values.items()
-                if value is not None
-            }
-        groups = []
-        for their, our in zip(theirs, ours, strict=True):
-            options = {key: deepcopy(value) for key, value in their.items() if key != "params"}
-            groups.append({**self.defaults, **options, "params": our["params"]})
-        for group in groups:
-            self._check_options(group)
+        if isinstance(state_dict, dict):
+            state_dict = dict(state_dict)
+            for hook in self._hooks_at("before load_state_dict"):
+                changed = hook(self, state_dict)
+                state_dict = state_dict if changed is None else changed
+        from versant.optim.loading import loaded
+
+        self._state, self.param_groups = loaded(self, state_dict)
         self._plans.clear()
-        self._state = state
-        self.param_groups = groups
+        for hook in self._hooks_at("after load_state_dict"):
+            hook(self)
+
+    # Hooks --------------------------------------------------------------------------------------------------
+
+    def _hooks_at(self, moment: str) -> list[Hook]:
+        return [] if self._hooks is None else self._hooks.at(moment)
+
+    def _add_hook(self, moment: str, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        if self._hooks is None:
+            self._hooks = Hooks(self)
+        return self._hooks.add(moment, hook, prepend)
+
+    def register_step_pre_hook(self, hook: Hook) -> RemovableHandle:
+        """Call hook(optimizer, args, kwargs) before each step; (args, kwargs) returned replace them."""
+        return self._add_hook("before step", hook)
+
+    def register_step_post_hook(self, hook: Hook) -> RemovableHandle:
+        """Call hook(optimizer, args, kwargs) after each step."""
+        return self._add_hook("after step", hook)
+
+    def register_state_dict_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        """Call hook(optimizer) before state_dict."""
+        return self._add_hook("before state_dict", hook, prepend)
+
+    def register_state_dict_post_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        """Call hook(optimizer, state_dict) after state_dict; what it returns takes the dict's place."""
+        return self._add_hook("after state_dict", hook, prepend)
+
+    def register_load_state_dict_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        """Call hook(optimizer, state_dict) before load_state_dict; what it returns takes the dict's place."""
+        return self._add_hook("before load_state_dict", hook, prepend)
+
+    def register_load_state_dict_post_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
+        """Call hook(optimizer) after load_state_dict."""
+        return self._add_hook("after load_state_dict", hook, prepend)
+
+    # Copies and text ----------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_state": self.state, "_plans": {}}
+        """Everything but the hooks, which belong to this object."""
+        kept = {key: value for key, value in self.__dict__.items() if key != "step"}
+        return {**kept, "_state": self.state, "_plans": {}, "_hooks": None}
 
     def __repr__(self) -> str:
         lines = []
@@ -211,33 +292,39 @@ class Optimizer:
         return f"{type(self).__name__} (\n" + "\n".join(lines) + "\n)"
 
 
-def _check_parameter(name: str, i: int, parameter: Any) -> None:
+def _check_parameter(name: str, i: int, parameter: Any, leaf: bool) -> None:
     if not isinstance(parameter, Tensor):
-        repair = ": pass model.parameters()" if isinstance(parameter, tuple) else ""
-        raise TypeError(f"[{name}] parameter {i} must be a Tensor, got {type(parameter).__name__}{repair}")
-    if not parameter.is_leaf:
+        raise TypeError(f"[{name}] parameter {i} must be a Tensor, got {type(parameter).__name__}")
+    if leaf and not (parameter.is_leaf or parameter.retains_grad):
         raise ValueError(
             f"[{name}] parameter {i} is the result of an operation; only leaf tensors can be optimized"
         )
-    if not parameter.is_floating_point():
+    if not (parameter.dtype.is_floating_point or parameter.dtype.is_complex):
         raise TypeError(f"[{name}] parameter {i} must be of a floating-point dtype, got {parameter.dtype}")
 
 
-def _taken_over(where: str, key: str, value: Any, parameter: Tensor) -> Any:
-    """One value of a loaded state: a counter as int, a tensor as a copy in the parameter's dtype."""
-    if key == "step":
-        return int(value)
-    if not isinstance(value, Tensor):
-        return deepcopy(value)
-    if value.shape != parameter.shape:
-        raise ValueError(f"{where} has shape {tuple(value.shape)}, expected {tuple(parameter.shape)}")
-    return value.detach().to(parameter.dtype, copy=True)
+def _check_ways(name: str, group: Group) -> None:
+    """The ways to run a step that PyTorch knows. Ours is always one pass; gradients through it are by ops."""
+    if group.get("fused") and group.get("differentiable"):
+        raise RuntimeError(f"[{name}] fused steps cannot be differentiated: give fused or differentiable")
+    if group.get("fused") and group.get("foreach"):
+        raise RuntimeError(f"[{name}] fused and foreach cannot both be True")
 
 
 def at_least_zero(optimizer: str, group: Group, *names: str) -> None:
     """Raise TypeError for an option that is not a number, ValueError for one that is negative or NaN."""
     for name in names:
-        if not hasattr(group[name], "__float__"):
-            raise TypeError(f"[{optimizer}] {name} must be a number, got {type(group[name]).__name__}")
-        if not group[name] >= 0.0:
-            raise ValueError(f"[{optimizer}] {name} must be at least 0, got {group[name]}")
+        value = group[name]
+        if not hasattr(value, "__float__"):
+            raise TypeError(f"[{optimizer}] {name} must be a number, got {type(value).__name__}")
+        if isinstance(value, Tensor) and value.numel() != 1:
+            raise ValueError(f"[{optimizer}] {name} must be one number, got shape {tuple(value.shape)}")
+        if not value >= 0.0:
+            raise ValueError(f"[{optimizer}] {name} must be at least 0, got {value}")
+
+
+def check_betas(optimizer: str, group: Group) -> None:
+    """Raise ValueError unless the group's betas are two numbers in [0, 1)."""
+    betas = group["betas"]
+    if len(betas) != 2 or not all(0.0 <= beta < 1.0 for beta in betas):
+        raise ValueError(f"[{optimizer}] betas must be two numbers in [0, 1), got {betas}")

@@ -4,17 +4,20 @@ from versant import Tensor, _core
 
 
 class Batch:
-    """Parameters that have taken the same number of steps: the machine updates them in one call.
+    """Parameters that have come the same way so far: the machine updates them in one call.
 
+    counters: the numbers that each of them keeps in its state, "step" before all; they are the same for all.
     buffers: under each name of state, one tensor for each parameter.
+    fresh: whether nothing was remembered of these parameters before.
     """
 
-    __slots__ = ("buffers", "params", "step")
+    __slots__ = ("buffers", "counters", "fresh", "params")
 
-    def __init__(self, step: int, buffers: dict[str, list[Tensor]]) -> None:
+    def __init__(self, fresh: bool, counters: dict[str, float], buffers: dict[str, list[Tensor]]) -> None:
         self.params: list[Tensor] = []
+        self.fresh = fresh
+        self.counters = counters
         self.buffers = buffers
-        self.step = step
 
 
 class Plan:

@@ -1,11 +1,23 @@
 """Stochastic gradient descent, with momentum."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
-from versant.optim.optimizer import Group, Optimizer, at_least_zero
+from versant.optim.optimizer import Group, Optimizer, Params, at_least_zero
 from versant.optim.plan import Batch
+from versant.optim.rule import Terms, gradient, rule
 from versant.optim.steps import sgd_step
+
+
+@rule
+def sgd(t: Terms, maximize: bool, decays: bool, momentum: bool, nesterov: bool, first: bool) -> Any:
+    """The step that the machine's sgd_step takes: a test holds one against the other."""
+    g = gradient(t, maximize, decays)
+    if not momentum:
+        return {"param": t.param + t.rate * g}
+    velocity = g if first else t.momentum_buffer * t.momentum + t.share * g
+    direction = g + t.momentum * velocity if nesterov else velocity
+    return {"param": t.param + t.rate * direction, "momentum_buffer": velocity}
 
 
 class SGD(Optimizer):
@@ -14,13 +26,15 @@ class SGD(Optimizer):
     weight_decay: adds weight_decay * p to the gradient; nesterov: steps along g + momentum * v;
     maximize: climbs instead.
     `foreach` and `fused` are taken and change nothing: an update is always one fused call.
+    differentiable: runs the step as recorded ops, so that gradients pass through it.
     """
 
-    _counts_steps = False
+    _counters: Mapping[str, float] = {}
+    _state_names: frozenset[str] | None = frozenset({"momentum_buffer"})
 
     def __init__(
         self,
-        params: Iterable[Any],
+        params: Params,
         lr: float = 1e-3,
         momentum: float = 0.0,
         dampening: float = 0.0,
@@ -29,6 +43,7 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
         foreach: bool | None = None,
+        differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
         defaults = {
@@ -38,6 +53,9 @@ class SGD(Optimizer):
             "weight_decay": weight_decay,
             "nesterov": nesterov,
             "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
         }
         super().__init__(params, defaults)
 
@@ -50,6 +68,9 @@ class SGD(Optimizer):
         return ("momentum_buffer",) if group["momentum"] != 0 else ()
 
     def _update(self, group: Group, batch: Batch, step: int) -> None:
+        if group["differentiable"]:
+            numbers, flags = sgd_terms(group, batch.fresh)
+            return self._apply(sgd, group, batch, numbers, *flags)
         sgd_step(
             batch.params,
             None,
@@ -60,5 +81,17 @@ class SGD(Optimizer):
             group["weight_decay"],
             group["nesterov"],
             group["maximize"],
-            step == 1,
+            batch.fresh,
         )
+        return None
+
+
+def sgd_terms(group: Group, first: bool) -> tuple[dict[str, Any], tuple[bool, ...]]:
+    """Numbers and flags of a step of `sgd`."""
+    momentum, decay = group["momentum"], group["weight_decay"]
+    numbers = {"rate": -group["lr"]}
+    if decay != 0:
+        numbers["weight_decay"] = decay
+    if momentum != 0:
+        numbers |= {"momentum": momentum, "share": 1 - group["dampening"]}
+    return numbers, (bool(group["maximize"]), decay != 0, momentum != 0, bool(group["nesterov"]), first)

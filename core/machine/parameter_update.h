@@ -1,0 +1,127 @@
+// What optimizers share: a pass over all parameters of a group, with their gradients and buffers, in place.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "machine/call.h"
+#include "machine/lock.h"
+#include "machine/parallel.h"
+#include "machine/tensor.h"
+
+namespace versant {
+
+// The tensors that belong to one parameter, contiguous and of one dtype, float32 or float64.
+struct Item {
+  static constexpr int kLists = 5;  // parameter, gradient and up to three buffers
+
+  bool wide = false;  // float64
+  int64_t count = 0;
+  void* data[kLists] = {};
+
+  // Where an element of a list lies; null for a list that is not there.
+  void* at(int list, int64_t element) const {
+    return data[list] ? static_cast<char*>(data[list]) + element * (wide ? 8 : 4) : nullptr;
+  }
+};
+
+// An array that was changed in a contiguous float copy.
+struct WriteBack {
+  const Tensor* to;
+  Array from;
+};
+
+class Update {
+ public:
+  static constexpr int64_t kGrain = 16384;           // elements that one thread takes at least
+  static constexpr int64_t kUnlockedCount = 200000;  // elements from which an update gives the lock up
+
+  // `lists[0]` are the parameters, `lists[1]` the gradients; an empty list stands for none.
+  Update(const char* op, std::span<const std::span<Tensor* const>> lists) {
+    const size_t n = lists[0].size();
+    for (const auto& list : lists)
+      if (list.size() != n && !(list.empty() && &list > &lists[1]))
+        fail(ErrorKind::Value, "[", op, "] expected ", n, " tensors in each list, got ", list.size());
+    items_.reserve(n);
+    for (size_t i = 0; i < n; ++i) add(op, lists, i);
+  }
+
+  // Over all parts of all parameters: each thread makes a part of its own, `auto part = body()`, and calls
+  // part(item, first element, number of elements).
+  template <typename Body>
+  void run(Body&& body) {
+    {
+      Unlocked unlocked(total_ >= kUnlockedCount);
+      parallel_for(total_, kGrain, [&](int64_t begin, int64_t end) {
+        auto part = body();
+        int64_t start = 0;
+        for (const Item& item : items_) {
+          const int64_t from = std::max(begin, start), to = std::min(end, start + item.count);
+          if (from < to) part(item, from - start, to - from);
+          start += item.count;
+          if (start >= end) break;
+        }
+      });
+    }
+    for (const WriteBack& changed : changed_) copy_into(*changed.to, changed.from);
+  }
+
+ private:
+  void add(const char* op, std::span<const std::span<Tensor* const>> lists, size_t i) {
+    Tensor& param = *lists[0][i];
+    if (!param.is_floating())
+      fail(ErrorKind::DType, "[", op, "] expected floating-point parameters, got ", name(param.dtype));
+    const bool plain = (param.dtype == DType::Float32 || param.dtype == DType::Float64) && param.is_dense();
+    const DType compute = param.dtype == DType::Float64 ? DType::Float64 : DType::Float32;
+    Item item;
+    item.wide = compute == DType::Float64;
+    item.count = param.numel;
+    for (size_t k = 0; k < lists.size(); ++k) {
+      if (lists[k].empty()) continue;
+      if (!lists[k][i]) fail(ErrorKind::Value, "[", op, "] tensor ", i, " of list ", k, " is missing");
+      Tensor& tensor = *lists[k][i];
+      if (tensor.sizes != param.sizes)
+        fail(ErrorKind::Shape, "[", op, "] parameter ", i, " has shape ", param.sizes, ", its ",
+             k == 1 ? "gradient " : "buffer ", tensor.sizes);
+      if (k != 1) {
+        begin_write(tensor, op);
+        bump_version(tensor);
+      }
+      const bool fits = plain && tensor.dtype == compute &&
+                        ((tensor.contiguous && param.contiguous) || tensor.strides == param.strides);
+      if (fits) {
+        item.data[k] = tensor.data;
+        continue;
+      }
+      Array copy = plain ? Array::empty_like_layout(param, compute) : Array::empty(param.sizes, compute);
+      copy_into(copy, tensor);
+      item.data[k] = copy.data;
+      (k == 1 ? kept_ : changed_).push_back({&tensor, std::move(copy)});
+    }
+    total_ += item.count;
+    items_.push_back(item);
+  }
+
+  std::vector<Item> items_;
+  std::vector<WriteBack> kept_, changed_;
+  int64_t total_ = 0;
+};
+
+// The gradients of the parameters. Holds them: another thread may drop one.
+struct Gradients {
+  explicit Gradients(std::span<Tensor* const> params) {
+    for (Tensor* param : params) {
+      held.push_back(param ? param->grad : TensorRef());
+      own.push_back(held.back().get());
+    }
+    tensors = own;
+  }
+  Gradients(const Gradients&) = delete;
+  std::span<Tensor* const> tensors;
+
+ private:
+  std::vector<TensorRef> held;
+  std::vector<Tensor*> own;
+};
+
+}  // namespace versant
