@@ -73,7 +73,7 @@ def test_nothing_is_recorded_without_need(halved):
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
-        (([1.0],), TypeError, r"\[test.halved\] expected a tensor as a, got list"),
+        (([1.0],), TypeError, r"\[halved\] expected a tensor as a, got list"),
         ((vs.ones(2, dtype=vs.int64),), vs.DTypeError, "expected float32, float64, .* got int64"),
         ((vs.ones(2, dtype=vs.float16),), vs.DTypeError, "got float16"),
         ((vs.ones(2), 1, 2), TypeError, "at most 2 arguments, got 3"),
@@ -98,7 +98,7 @@ def test_a_wrong_shape_from_the_host_is_found(halved):
 
 
 def test_numpys_refusal_names_the_op():
-    with pytest.raises(LinAlgError, match=r"\[lapack.inv\] singular matrix"):
+    with pytest.raises(LinAlgError, match=r"\[inv\] singular matrix"):
         table["lapack.inv"].call(vs.zeros(2, 2))
 
 
@@ -130,7 +130,9 @@ def test_numpy_waits_for_the_first_call():
 
 
 @pytest.mark.parametrize(
-    "record", [r for r in table.values() if r.family.endswith("lapack")], ids=lambda r: r.name
+    "record",
+    [r for r in table.values() if r.name.startswith("lapack.") and r.differentiable],
+    ids=lambda r: r.name,
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_matrix_gives_the_same_bits_in_any_batch(record, dtype):

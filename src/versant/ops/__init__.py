@@ -2,9 +2,10 @@
 
 # Each family adds its records to the table when it is imported; families build on those before them.
 from versant.ops import arithmetic, powers, trigonometric, rounding, comparison, activations, special  # isort: skip
-from versant.ops import reductions, shape, joining, creation, indexing, linear, lapack  # isort: skip
+from versant.ops import reductions, shape, joining, creation, indexing, linear  # isort: skip
 from versant.ops import convolution, images  # isort: skip
 from versant.ops import normalization, losses, random, attention  # isort: skip
+from versant.ops import lapack, factors, solvers, decompositions  # isort: skip
 from versant.ops.install import install, names, namespace
 from versant.ops.record import Record, table
 
@@ -22,13 +23,16 @@ FAMILIES = (
     creation,
     indexing,
     linear,
-    lapack,
     convolution,
     images,
     normalization,
     losses,
     random,
     attention,
+    lapack,
+    factors,
+    solvers,
+    decompositions,
 )
 
 __all__ = ["FAMILIES", "Record", "install", "names", "namespace", "table"]

@@ -53,8 +53,9 @@ class HostOp:
         run: Callable[..., Any],
         result: Callable[..., Any],
         vjp: Callable[..., Any] | None,
+        takes: Sequence[str],
     ) -> None:
-        self.__name__ = name
+        self.__name__ = name.rpartition(".")[2]
         self.__doc__ = doc
         self.arguments = parse(signature)
         self.inputs = [a.name for a in self.arguments if a.kind == "tensor"]
@@ -63,7 +64,8 @@ class HostOp:
         self.result = result
         self.vjp = vjp
         self.wants = names_of(vjp) if vjp is not None else ()
-        self.on_tape: Any = type(name.rpartition(".")[2].title().replace("_", ""), (OnTape,), {"op": self})
+        self.takes = takes
+        self.on_tape: Any = type(self.__name__.title().replace("_", ""), (OnTape,), {"op": self})
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         values = bind(self.__name__, self.arguments, args, kwargs)
@@ -71,8 +73,8 @@ class HostOp:
         for name, x in zip(self.inputs, inputs, strict=True):
             if not isinstance(x, Tensor):
                 raise TypeError(f"[{self.__name__}] expected a tensor as {name}, got {type(x).__name__}")
-            if x.dtype.name not in DTYPES:
-                raise DTypeError(f"[{self.__name__}] expected {', '.join(DTYPES)}, got {x.dtype.name}")
+            if x.dtype.name not in self.takes:
+                raise DTypeError(f"[{self.__name__}] expected {', '.join(self.takes)}, got {x.dtype.name}")
         return self.on_tape.apply(values, *inputs)
 
     def __repr__(self) -> str:
@@ -173,6 +175,7 @@ def host(
     samples: Sequence[Call] = (),
     places: str = "",
     also: str = "",
+    takes: Sequence[str] = DTYPES,
     without: Mapping[str, str] | None = None,
 ) -> HostOp:
     """Adds a function of numpy to the table.
@@ -185,8 +188,9 @@ def host(
         parameters, results by their names (a single one is `y`), and `needs`, which tells for each input
         whether its gradient is wanted. Left out, the op has no gradient.
     ref: in numpy; by default `run`.
+    takes: the dtypes of tensors, of which numpy has all but bfloat16.
     """
-    op = HostOp(name, signature, doc, run, result, vjp)
+    op = HostOp(name, signature, doc, run, result, vjp, takes)
     table[name] = Record(
         name=name,
         kind="host",

@@ -12,7 +12,7 @@ from versant.ops.comparison import eq, where
 from versant.ops.creation import eye
 from versant.ops.host import HostOp, host
 from versant.ops.lazy import np
-from versant.ops.samples import array, call
+from versant.ops.samples import array, call, integers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -160,6 +160,59 @@ pinv = host(
         call(array(2, 2, 3), 0.0, 1e-6, False),
         call(definite, 0.0, 1e-6, True),
     ],
+)
+
+
+def run_lstsq(a: Any, b: Any, rcond: float) -> Any:
+    import numpy as np
+
+    u, s, vh = np.linalg.svd(a, full_matrices=False)
+    kept = s > rcond * s.max(-1, keepdims=True, initial=0.0)
+    inverse = np.divide(1.0, s, out=np.zeros_like(s), where=kept)
+    x = vh.swapaxes(-1, -2).conj() @ (inverse[..., None] * (u.swapaxes(-1, -2).conj() @ b))
+    return x, kept.sum(-1)
+
+
+def lstsq_results(a: Tensor, b: Tensor, rcond: float) -> Any:
+    *lead, _, n = a.shape
+    return ((*lead, n, b.shape[-1]), b.dtype), (lead, _core.int64)
+
+
+def lstsq_vjp(g: Any, a: Tensor, b: Tensor, rcond: float, needs: Any) -> Any:
+    if g[0] is None:
+        return None, None
+    inverse = pinv(a, 0.0, rcond, False)
+    return pinv_vjp(g[0] @ b.mH, a, inverse) if needs[0] else None, inverse.mH @ g[0]
+
+
+lstsq = host(
+    "lapack.lstsq",
+    "a, b, rcond: float -> x, rank",
+    "The x of least norm among those that minimize the norm of a @ x - b; the rank of a.",
+    run=run_lstsq,
+    result=lstsq_results,
+    vjp=lstsq_vjp,
+    samples=[call(array(4, 3), array(4, 2), 1e-6), call(array(2, 2, 3), array(2, 2, 1), 1e-6)],
+    without={"ref": "numpy's has no batches; linalg.lstsq is held against it"},
+)
+
+
+def run_row_order(pivots: Any, rows: int) -> Any:
+    from versant.ops.triangular import row_order
+
+    return row_order(pivots, rows)
+
+
+row_order = host(
+    "lapack.row_order",
+    "pivots, rows: int",
+    "The order of rows that exchanges lead to.  pivots: (..., k), counted from 1 -> (..., rows)",
+    run=run_row_order,
+    result=lambda pivots, rows: ((*pivots.shape[:-1], rows), _core.int64),
+    ref=lambda pivots, rows: np.stack([pivots[..., 0] - 1, 1 - (pivots[..., 0] - 1)], -1),
+    samples=[call(integers(5, 1, start=1, below=3), 2)],
+    takes=("int32", "int64"),
+    without={"vjp": "integers"},
 )
 
 # --- determinants -----------------------------------------------------------------------------------------

@@ -62,3 +62,15 @@ def lu(a: Any) -> tuple[Any, Any, Any]:
         right[...] = substitute(work[:, start:stop, start:stop], right, False, True)
         work[:, stop:, stop:] -= work[:, stop:, start:stop] @ right
     return work.reshape(a.shape), pivots.reshape(*lead, k), order.reshape(*lead, m)
+
+
+def row_order(pivots: Any, rows: int) -> Any:
+    """The order of rows that row exchanges, counted from 1, lead to.  pivots: (..., k) -> (..., rows)"""
+    exchanges = pivots.reshape(math.prod(pivots.shape[:-1]), pivots.shape[-1]) - 1
+    order = np.tile(np.arange(rows), (len(exchanges), 1))
+    matrices = np.arange(len(exchanges))
+    for j in range(exchanges.shape[-1]):
+        held = order[matrices, exchanges[:, j]].copy()
+        order[matrices, exchanges[:, j]] = order[:, j]
+        order[:, j] = held
+    return order.reshape(*pivots.shape[:-1], rows)

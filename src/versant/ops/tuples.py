@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections import namedtuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class _FromAnnotations(type):
     """Makes a class body with annotations and defaults a named tuple, as typing.NamedTuple does."""
@@ -20,3 +24,18 @@ class _FromAnnotations(type):
 
 class NamedTuple(metaclass=_FromAnnotations):
     """Base of classes whose body lists fields; they have no methods of their own."""
+
+
+_kinds: dict[str, Any] = {}
+
+
+def named(op: str, **values: Any) -> Any:
+    """The results of an op as a named tuple, whose class is made by the op's first call.
+
+    As the machine's, the class is called with one sequence.
+    """
+    kind = _kinds.get(op)
+    if kind is None:
+        body = {"__slots__": (), "__new__": tuple.__new__, "__module__": "versant.return_types"}
+        kind = _kinds[op] = type(op, (namedtuple(op, values),), body)
+    return kind(values.values())
