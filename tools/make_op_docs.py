@@ -68,6 +68,8 @@ def family(module: Any) -> str:
         for record in ops.table.values()
         if record.family == module.__name__ and main_name(record)
     }
+    if not entries:  # records that others are built on
+        return ""
     shown = [
         entry(record, name) for name, record in sorted(entries.items(), key=lambda e: e[0].split(".")[-1])
     ]
@@ -75,7 +77,7 @@ def family(module: Any) -> str:
 
 
 def page() -> str:
-    return "\n".join([INTRODUCTION, *(family(module) for module in ops.FAMILIES)])
+    return "\n".join([INTRODUCTION, *filter(None, map(family, ops.FAMILIES))])
 
 
 def main() -> int:
