@@ -194,6 +194,10 @@ struct AdamStep {
 // `largest` is null unless the largest v so far counts.
 using AdamKernel = void (*)(const AdamStep& step, void* param, const void* grad, void* m, void* v,
                             void* largest, std::ptrdiff_t n);
+
+// x[i] *= factor; returns whether all x[i] were finite before.
+using ScaleKernel = bool (*)(void* x, std::ptrdiff_t n, double factor);
+
 // --- lines: rows of equal length with one or two numbers per row (softmax and its like)
 
 enum class LinesOp : std::uint8_t {
@@ -244,6 +248,7 @@ struct Kernels {
   SgdKernel sgd_f32, sgd_f64;
   AdamKernel adam_f32, adam_f64;
   AttentionKernel attention_forward[2], attention_backward[2], attention_join[2];  // F32, F64
+  ScaleKernel scale_f32, scale_f64;
 
   MicroKernel micro_of(Micro op, Compute compute) const {
     return micro[static_cast<std::size_t>(op)][static_cast<std::size_t>(compute)];

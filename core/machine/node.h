@@ -137,6 +137,7 @@ struct Saved {
 struct Modes {
   bool grad = true;
   bool inference = false;
+  bool autocast = false;  // autocast.h
 };
 // Initial-exec: a fixed offset from the thread pointer instead of a call at every op.
 extern thread_local Modes modes __attribute__((tls_model("initial-exec")));

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "face.h"
+#include "machine/node.h"
 #include "structmember.h"
 
 namespace versant::face {
@@ -22,6 +23,7 @@ struct CompositeObject {
   bool takes_out;
   bool aliases[kAliasCount];
   PyObject* dict;
+  CastPolicy casts;
 };
 
 PyTypeObject* composite_type = nullptr;
@@ -74,6 +76,8 @@ PyObject* call_renamed(CompositeObject* self, PyObject* const* args, Py_ssize_t 
 
 PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   CompositeObject* self = as_composite(callable);
+  if (modes.autocast && self->casts != CastPolicy::None) [[unlikely]]
+    return call_with_casts(vectorcall, self->casts, callable, args, nargsf, kwnames);
   for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k)
     if (PyObject* name = PyTuple_GET_ITEM(kwnames, k); own_name(*self, name) != name)
       return guarded([&] { return call_renamed(self, args, PyVectorcall_NARGS(nargsf), kwnames); });
@@ -136,8 +140,10 @@ Py_ssize_t position_of(PyObject* names, Py_ssize_t positional, Py_ssize_t all, P
 
 PyObject* define_composite(PyObject*, PyObject* args) {
   PyObject *name, *function;
-  if (!PyArg_ParseTuple(args, "UO!", &name, &PyFunction_Type, &function)) return nullptr;
+  const char* casts = "";
+  if (!PyArg_ParseTuple(args, "UO!|s", &name, &PyFunction_Type, &function, &casts)) return nullptr;
   return guarded([&]() -> PyObject* {
+    const CastPolicy policy = cast_policy(casts);
     Object code = checked(PyObject_GetAttrString(function, "__code__"));
     Object names = checked(PyObject_GetAttrString(code.get(), "co_varnames"));
     const auto count = [&](const char* what) {
@@ -151,6 +157,7 @@ PyObject* define_composite(PyObject*, PyObject* args) {
     auto* self = PyObject_New(CompositeObject, composite_type);
     if (!self) throw HostError{};
     self->call = vectorcall;
+    self->casts = policy;
     self->function = Py_NewRef(function);
     self->name = Py_NewRef(name);
     self->dtype_position = static_cast<int>(position_of(names.get(), positional, all, dtype_name));

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "machine/autocast.h"
 #include "machine/call.h"
 #include "machine/elementwise.h"
 #include "machine/lock.h"
@@ -171,6 +172,16 @@ void check_out(const char* op, PyObject* out);
 void write_out(const char* op, const TensorRef& result, Tensor& out);
 // The same for what a Python caller gets: a tensor, or a tuple of them. Returns what stands in its place.
 PyObject* write_out(const char* op, Object result, PyObject* out);
+
+// --- mixed precision (autocast.cc)
+// ----------------------------------------------------------------------------------------------------------------
+
+extern PyMethodDef autocast_functions[];
+// The policy of that name ("", "lower", "float32", "promote"); throws for others.
+CastPolicy cast_policy(const char* name);
+// Calls `call` with its tensors cast as the policy says, and no further casts inside.
+PyObject* call_with_casts(vectorcallfunc call, CastPolicy policy, PyObject* callable, PyObject* const* args,
+                          size_t nargsf, PyObject* kwnames);
 
 // --- autograd (autograd.cc, hooks.cc, custom_function.cc)
 // ----------------------------------------------------------------

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "face.h"
+#include "machine/node.h"
 #include "structmember.h"
 
 namespace versant::face {
@@ -55,6 +56,7 @@ struct FunctionObject {
   const Function* target;
   Signature* signature;
   PyObject* dict;
+  CastPolicy casts;
 };
 
 PyTypeObject* function_type = nullptr;
@@ -266,6 +268,8 @@ PyObject* run_into(PyObject* out, const FunctionObject& self, Args& call, const 
 
 PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   FunctionObject* self = as_function(callable);
+  if (modes.autocast && self->casts != CastPolicy::None) [[unlikely]]
+    return call_with_casts(vectorcall, self->casts, callable, args, nargsf, kwnames);
   const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
   const Signature& signature = *self->signature;
   const auto run = [&]() -> PyObject* {
@@ -420,13 +424,14 @@ Kind parse_kind(const std::string& text) {
 }
 
 PyObject* define_function(PyObject*, PyObject* args) {
-  const char *name, *target_name;
+  const char *name, *target_name, *casts = "";
   PyObject *signature_list, *doc;
-  if (!PyArg_ParseTuple(args, "ssO!O", &name, &target_name, &PyList_Type, &signature_list, &doc))
+  if (!PyArg_ParseTuple(args, "ssO!O|s", &name, &target_name, &PyList_Type, &signature_list, &doc, &casts))
     return nullptr;
   return guarded([&]() -> PyObject* {
     const Function* target = find_function(target_name);
     if (!target) fail(ErrorKind::Value, "[", name, "] the machine has no function '", target_name, "'");
+    const CastPolicy policy = cast_policy(casts);
     auto signature = std::make_unique<Signature>();
     signature->name = name;
     signature->takes_out = signature->name.back() != '_';
@@ -459,6 +464,7 @@ PyObject* define_function(PyObject*, PyObject* args) {
     auto* self = PyObject_New(FunctionObject, function_type);
     if (!self) throw HostError{};
     self->call = vectorcall;
+    self->casts = policy;
     self->target = target;
     self->signature = signature.release();
     self->dict = PyDict_New();
@@ -480,7 +486,7 @@ PyObject* has_function(PyObject*, PyObject* name) {
 
 PyMethodDef function_functions[] = {
     {"define_function", define_function, METH_VARARGS,
-     "define_function(name, target, signature, doc) -> Function"},
+     "define_function(name, target, signature, doc, autocast='') -> Function"},
     {"has_function", has_function, METH_O, "Whether the machine implements a function of that name."},
     {},
 };

@@ -19,6 +19,7 @@ struct OpObject {
   PyObject* defaults;   // tuple: of the last parameters
   PyObject* variants;   // dict keyword -> Op, or null
   PyObject* dict;
+  CastPolicy casts;
 };
 
 PyTypeObject* op_type = nullptr;
@@ -111,6 +112,8 @@ PyObject* call_variant(OpObject* self, PyObject* variant, PyObject* const* args,
 
 PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   OpObject* self = as_op(callable);
+  if (modes.autocast && self->casts != CastPolicy::None) [[unlikely]]
+    return call_with_casts(vectorcall, self->casts, callable, args, nargsf, kwnames);
   const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
   ElementwiseOp& op = *self->op;
   const int total = op.n_inputs + op.n_parameters;
@@ -171,6 +174,7 @@ PyObject* make_op(ElementwiseOp* op, bool in_place, PyObject* arguments, PyObjec
   self->call = vectorcall;
   self->op = op;
   self->in_place = in_place;
+  self->casts = CastPolicy::None;
   self->arguments = Py_NewRef(arguments);
   self->defaults = Py_NewRef(defaults);
   self->variants = nullptr;
@@ -236,6 +240,15 @@ PyObject* op_on_bool(PyObject* object, PyObject* other) {
   Py_RETURN_NONE;
 }
 
+PyObject* op_autocast(PyObject* object, PyObject* name) {
+  const char* text = PyUnicode_AsUTF8(name);
+  if (!text) return nullptr;
+  return guarded([&]() -> PyObject* {
+    as_op(object)->casts = cast_policy(text);
+    Py_RETURN_NONE;
+  });
+}
+
 PyObject* op_operator(PyObject* object, PyObject* args) {
   const char* name;
   if (!PyArg_ParseTuple(args, "s", &name)) return nullptr;
@@ -260,6 +273,7 @@ PyMethodDef op_methods[] = {
     {"variant", op_variant, METH_VARARGS,
      "variant(keyword, op): call `op`, with the same arguments, when that keyword is given."},
     {"on_bool", op_on_bool, METH_O, "on_bool(op): use `op` where the inputs promote to bool."},
+    {"autocast", op_autocast, METH_O, "autocast(policy): how its arguments are cast under autocast."},
     {"operator", op_operator, METH_VARARGS, "operator(name): serve Python's operator of that name."},
     {"__reduce__", pickle_by_name, METH_NOARGS, nullptr},
     {},

@@ -14,6 +14,7 @@ void fill_conv(Kernels&);
 void fill_reduce(Kernels&);
 void fill_random(Kernels&);
 void fill_optimizer(Kernels&);
+void fill_scale(Kernels&);
 void fill_lines(Kernels&);
 void fill_attention(Kernels&);
 
@@ -35,6 +36,7 @@ const Kernels& table() {
     fill_reduce(k);
     fill_random(k);
     fill_optimizer(k);
+    fill_scale(k);
     fill_lines(k);
     fill_attention(k);
     return k;

@@ -90,7 +90,7 @@ def convolution(
     return whole(input, weight, bias, stride, padding, dilation, groups)
 
 
-@composite(
+@composite(autocast="lower", 
     ref=lambda x, w, b=None, stride=1, padding=0, dilation=1, groups=1: convolve(
         x, w, b, stride, padding, dilation, groups
     ),
@@ -117,7 +117,7 @@ def conv1d(
     return convolution(conv1d_whole, input, weight, bias, stride, padding, dilation, groups)  # type: ignore[no-any-return]
 
 
-@composite(
+@composite(autocast="lower", 
     ref=lambda x, w, b=None, stride=1, padding=0, dilation=1, groups=1: convolve(
         x, w, b, stride, padding, dilation, groups
     ),
@@ -146,7 +146,7 @@ def conv2d(
     return convolution(conv2d_whole, input, weight, bias, stride, padding, dilation, groups)  # type: ignore[no-any-return]
 
 
-@composite(
+@composite(autocast="lower", 
     ref=lambda x, w, b=None, stride=1, padding=0, dilation=1, groups=1: convolve(
         x, w, b, stride, padding, dilation, groups
     ),
@@ -186,6 +186,7 @@ conv_transpose1d = primitive(
     "conv_transpose1d",
     TRANSPOSED,
     "The transposed convolution of sequences" + SHAPES.format(1, "L", "l"),
+    autocast="lower",
     ref=convolve_transposed,
     samples=[
         call(array(2, 3, 4), array(3, 2, 3)),
@@ -199,6 +200,7 @@ conv_transpose2d = primitive(
     "conv_transpose2d",
     TRANSPOSED,
     "The transposed convolution of images" + SHAPES.format(2, "H, W", "h, w"),
+    autocast="lower",
     ref=convolve_transposed,
     samples=[
         call(array(2, 3, 4, 3), array(3, 2, 3, 2)),
@@ -212,6 +214,7 @@ conv_transpose3d = primitive(
     "conv_transpose3d",
     TRANSPOSED,
     "The transposed convolution of volumes" + SHAPES.format(3, "D, H, W", "d, h, w"),
+    autocast="lower",
     ref=convolve_transposed,
     samples=[
         call(array(1, 2, 2, 3, 2), array(2, 2, 2, 2, 3)),

@@ -208,6 +208,7 @@ def host(
         formula=None,
         definition=None,
         differentiable=vjp is not None,
+        autocast="",
         ref=None if without and "ref" in without else ref or run,
         sample=(),
         corners=(),

@@ -202,6 +202,7 @@ index_copy = primitive(
     "index_copy",
     "input, dim: int, index, source",
     "A copy of input with source written to the slices of an axis at index.",
+    autocast="promote",
     ref=written,
     samples=[call(array(5, 3), 0, integers(1, below=5), array(1, 3))],
     in_place=True,

@@ -22,6 +22,7 @@ cat = primitive(
     "cat",
     "tensors: tensors, dim: int = 0",
     "The tensors one after the other along an axis.",
+    autocast="promote",
     ref=lambda x, dim=0: np.concatenate(x, dim),
     samples=[
         call([array(2, 3), array(1, 3)]),
@@ -37,6 +38,7 @@ stack = primitive(
     "stack",
     "tensors: tensors, dim: int = 0",
     "The tensors along a new axis.",
+    autocast="promote",
     ref=lambda x, dim=0: np.stack(x, dim),
     samples=[
         call([array(2, 3), array(2, 3)]),

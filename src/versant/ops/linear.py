@@ -20,6 +20,7 @@ matmul = primitive(
     "input, other",
     "The matrix product of the last two axes; the axes before them broadcast. A vector is a row on the left, "
     "a column on the right, and its axis goes away.",
+    autocast="lower",
     ref=np.matmul,
     samples=[
         call(array(3, 4), array(4, 5)),
@@ -44,14 +45,14 @@ def expect(name: str, *shapes: tuple[Tensor, int]) -> None:
             raise ShapeError(f"[{name}] expected {rank} axes, got shape {tuple(tensor.shape)}")
 
 
-@composite(ref=np.matmul, samples=[call(array(3, 4), array(4, 2))])
+@composite(autocast="lower", ref=np.matmul, samples=[call(array(3, 4), array(4, 2))])
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices.  input: (n, k), mat2: (k, m) -> (n, m)"""
     expect("mm", (input, 2), (mat2, 2))
     return matmul(input, mat2)
 
 
-@composite(ref=np.matmul, samples=[call(array(2, 3, 4), array(2, 4, 2))])
+@composite(autocast="lower", ref=np.matmul, samples=[call(array(2, 3, 4), array(2, 4, 2))])
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """The products of two batches of matrices.  input: (b, n, k), mat2: (b, k, m) -> (b, n, m)"""
     expect("bmm", (input, 3), (mat2, 3))
@@ -92,6 +93,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 
 @composite(
+    autocast="lower",
     ref=lambda x, a, b, beta=1, alpha=1: beta * x + alpha * (a @ b),
     samples=[
         call(array(3, 2), array(3, 4), array(4, 2)),
@@ -115,6 +117,7 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: fl
 
 
 @composite(
+    autocast="lower",
     ref=lambda x, a, b, beta=1, alpha=1: beta * x + alpha * (a @ b),
     samples=[call(array(2, 3, 2), array(2, 3, 4), array(2, 4, 2), beta=2)],
     in_place=True,
@@ -153,6 +156,7 @@ linear = primitive(
     "linear",
     "input, weight, bias: tensor? = None",
     "input @ weight.T + bias over the last axis.  weight: (out, in) or (in,); bias: (out,)",
+    autocast="lower",
     definition=linear_composite,
     ref=lambda x, w, b=None: x @ w.T if b is None else x @ w.T + b,
     samples=[
@@ -252,7 +256,7 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
     return (spread * blocks).reshape([m * n for m, n in zip(a, b, strict=True)])
 
 
-@composite(ref=np.trace, samples=[call(array(3, 3)), call(array(2, 4))])
+@composite(autocast="float32", ref=np.trace, samples=[call(array(3, 3)), call(array(2, 4))])
 def trace(input: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix."""
     expect("trace", (input, 2))

@@ -50,6 +50,7 @@ def average(loss: Tensor, weight: Tensor | None, reduction: str, who: str) -> Te
 
 
 @composite(
+    autocast="float32",
     ref=lambda x, y, reduction="mean": reduce_reference((x - y) ** 2, reduction),
     samples=[call(array(3, 4), array(3, 4)), call(array(5), array(5), reduction="none")],
     places="nn.functional",
@@ -62,6 +63,7 @@ def mse_loss(
 
 
 @composite(
+    autocast="float32",
     ref=lambda x, y, reduction="mean": reduce_reference(np.abs(x - y), reduction),
     samples=[call(array(3, 4), array(3, 4)), call(array(5), array(5), reduction="sum")],
     places="nn.functional",
@@ -85,6 +87,7 @@ huber = elementwise(
 
 
 @composite(
+    autocast="float32",
     ref=lambda x, y, reduction="mean", delta=1.0: reduce_reference(
         np.where(np.abs(x - y) <= delta, 0.5 * (x - y) ** 2, delta * (np.abs(x - y) - 0.5 * delta)), reduction
     ),
@@ -106,6 +109,7 @@ def huber_loss(
 
 
 @composite(
+    autocast="float32",
     ref=lambda x, y, reduction="mean", beta=1.0: reduce_reference(
         np.where(np.abs(x - y) < beta, 0.5 * (x - y) ** 2 / beta, np.abs(x - y) - 0.5 * beta), reduction
     ),
@@ -139,6 +143,7 @@ binary = elementwise(
 
 
 @composite(
+    autocast="float32",
     ref=lambda p, t, reduction="mean": reduce_reference(
         -(t * np.log(p) + (1 - t) * np.log(1 - p)), reduction
     ),
@@ -168,6 +173,7 @@ def binary_cross_entropy(
 
 
 @composite(
+    autocast="float32",
     ref=lambda x, t, weight=None, reduction="mean", pos_weight=None: reduce_reference(
         (1 - t) * x + (1 + ((1 if pos_weight is None else pos_weight) - 1) * t) * np.logaddexp(0, -x),
         reduction,
@@ -200,6 +206,7 @@ def binary_cross_entropy_with_logits(
 
 
 @composite(
+    autocast="float32",
     ref=lambda x, t, reduction="mean", log_target=False: (
         reduce_reference(np.exp(t) * (t - x) if log_target else t * (np.log(t) - x), reduction)
         if reduction != "batchmean"
@@ -273,6 +280,7 @@ nll = primitive(
 
 
 @composite(
+    autocast="float32",
     ref=lambda x, t, weight=None, ignore_index=-100, reduction="mean": nll_reference(
         x, t, weight, ignore_index, reduction
     ),
@@ -371,6 +379,7 @@ cross_entropy_whole = primitive(
 
 
 @composite(
+    autocast="float32",
     ref=lambda x, t, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0: (
         cross_entropy_reference(x, t, weight, reduction, ignore_index, label_smoothing)
     ),
@@ -402,6 +411,7 @@ def cross_entropy(
 
 
 @composite(
+    autocast="float32",
     ref=lambda x, t: np.mean(np.exp(x) - t * x),
     samples=[call(array(3, 4), array(3, 4))],
     places="nn.functional",
@@ -452,6 +462,7 @@ def gaussian_nll_loss(
 
 
 @composite(
+    autocast="float32",
     ref=lambda x, t, margin=1.0: np.mean(np.where(t == 1, x, np.maximum(0, margin - x))),
     samples=[
         call(array(6), integers(6, start=1, below=2)),
@@ -468,6 +479,7 @@ def hinge_embedding_loss(
 
 
 @composite(
+    autocast="float32",
     ref=lambda a, b, t, margin=0.0: np.mean(np.maximum(0, -t * (a - b) + margin)),
     samples=[call(array(6), array(6), array(6), margin=0.3)],
     places="nn.functional",
@@ -480,6 +492,7 @@ def margin_ranking_loss(
 
 
 @composite(
+    autocast="float32",
     ref=lambda a, b, t, margin=0.0: np.mean(
         1 - np.sum(a * b, 1) / np.sqrt(np.sum(a * a, 1) * np.sum(b * b, 1))
     ),
@@ -496,6 +509,7 @@ def cosine_embedding_loss(
 
 
 @composite(
+    autocast="float32",
     ref=lambda x, t: np.mean(np.logaddexp(0, -t * x)),
     samples=[call(array(6), array(6))],
     places="nn.functional",

@@ -54,6 +54,7 @@ class Record(NamedTuple):
         Callable[..., Any] | None
     )  # in Python: of a composite, or of a primitive that is a faster composite
     differentiable: bool
+    autocast: str  # how amp.autocast casts its arguments: "lower", "float32", "promote"; "" leaves them
 
     # How it is tested.
     ref: Callable[..., Any] | None  # the same in numpy
@@ -88,6 +89,7 @@ def elementwise(
     promotes: int = -1,
     refuses: str = "",
     differentiable: bool = True,
+    autocast: str = "",
     ref: Callable[..., Any] | None = None,
     sample: Domain | tuple[Domain, ...] = normal,
     corners: Sequence[float] = (),
@@ -130,6 +132,8 @@ def elementwise(
         formula,
     )
     op.__doc__ = doc
+    if autocast:
+        op.autocast(autocast)
     for value, cheaper in (specials or {}).items():
         op.special(value, cheaper)
     for keyword, variant in (variants or {}).items():
@@ -155,6 +159,7 @@ def elementwise(
         formula=formula,
         definition=None,
         differentiable=differentiable,
+        autocast=autocast,
         ref=ref,
         sample=(sample,) * n_inputs if isinstance(sample, Domain) else sample,
         corners=tuple(corners),
@@ -175,6 +180,7 @@ def primitive(
     target: str = "",
     definition: Callable[..., Any] | None = None,
     differentiable: bool = True,
+    autocast: str = "",
     ref: Callable[..., Any] | None = None,
     samples: Sequence[Call] = (),
     onnx: Lowering = None,
@@ -193,7 +199,7 @@ def primitive(
     """
     arguments, results = parse(signature), results_of(signature)
     target = target or name
-    function = _core.define_function(name, target, arguments, doc)
+    function = _core.define_function(name, target, arguments, doc, autocast)
     changing: Callable[..., Any] | None = None
     if in_place:
         own = _core.has_function(f"{target}_")
@@ -219,6 +225,7 @@ def primitive(
         formula=None,
         definition=definition,
         differentiable=differentiable,
+        autocast=autocast,
         ref=ref,
         sample=(),
         corners=(),
@@ -235,6 +242,7 @@ def composite(
     *,
     name: str = "",
     differentiable: bool = True,
+    autocast: str = "",
     ref: Callable[..., Any] | None = None,
     samples: Sequence[Call] = (),
     places: str = "versant Tensor",
@@ -245,6 +253,7 @@ def composite(
     """Adds the decorated Python function over other ops to the table; its docstring is the op's.
 
     in_place: its in-place form; True for one that computes the result and copies it back.
+    autocast: how its arguments are cast under `amp.autocast` (Record.autocast).
     """
 
     def add(function: AnyFunction) -> AnyFunction:
@@ -253,7 +262,7 @@ def composite(
             kind="composite",
             family=function.__module__,
             doc=function.__doc__ or "",
-            call=_core.define_composite(name or function.__name__, function),
+            call=_core.define_composite(name or function.__name__, function, autocast),
             signature=None,
             result="",
             places=tuple(places.split()),
@@ -265,6 +274,7 @@ def composite(
             formula=None,
             definition=function,
             differentiable=differentiable,
+            autocast=autocast,
             ref=ref,
             sample=(),
             corners=(),

@@ -60,6 +60,7 @@ prod = primitive(
     "prod",
     typed,
     "The product over axes. Integers and bool multiply as int64.",
+    autocast="float32",
     ref=lambda x, dim=None, keepdim=False: np.prod(x, axis=dim, keepdims=keepdim),
     samples=[
         call(array(3, 4)),
