@@ -13,7 +13,7 @@ namespace {
 template <class T>
 bool scale(void* data, std::ptrdiff_t n, double factor) {
   using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-  constexpr Bits exponent = sizeof(T) == 4 ? Bits{0x7f800000u} : Bits{0x7ff0000000000000u};
+  constexpr auto exponent = static_cast<Bits>(sizeof(T) == 4 ? 0x7f800000u : 0x7ff0000000000000u);
   T* const x = static_cast<T*>(data);
   const T by = static_cast<T>(factor);
   Bits found = 0;

@@ -52,7 +52,7 @@ class autocast(_Mode):
     ) -> None:
         super().__init__()
         if isinstance(device_type, _core.dtype):
-            device_type, dtype = "cpu", device_type
+            device_type, dtype = "cpu", device_type  # type: ignore[assignment]
         check_device(device_type, "autocast")
         now = _core.get_autocast()
         self.device = device_type
@@ -66,7 +66,8 @@ class autocast(_Mode):
     def _enter(self) -> Any:
         before = _core.get_autocast()
         if self.device == "cpu":
-            _core.set_autocast(self._enabled, self.fast_dtype if self._enabled else before[1], self._cache_enabled)
+            lower = self.fast_dtype if self._enabled else before[1]
+            _core.set_autocast(self._enabled, lower, self._cache_enabled)
         _core.nest_autocast(1)
         return before
 
@@ -212,5 +213,5 @@ def autocast_increment_nesting() -> int:
 
 
 def autocast_decrement_nesting() -> int:
-    """Leaves a region by hand; returns the depth of regions. Weights that were cast are kept until cleared."""
+    """Leaves a region by hand; returns the depth of regions. Cast weights are kept."""
     return _core.nest_autocast(-1)

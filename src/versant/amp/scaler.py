@@ -11,9 +11,9 @@ from versant import _core
 from versant._core import Tensor
 from versant.amp.regions import check_device
 
-_unscale = _core.define_function(
-    "unscale_", "amp_unscale_", [("gradients", "tensors", _core.REQUIRED, False), ("factor", "float", _core.REQUIRED, False)], ""
-)
+_KINDS = {"gradients": "tensors", "factor": "float"}
+_ARGUMENTS = [(name, kind, _core.REQUIRED, False) for name, kind in _KINDS.items()]
+_unscale = _core.define_function("unscale_", "amp_unscale_", _ARGUMENTS, "see core/machine/unscale.cc")
 
 
 class Stage(Enum):
@@ -78,7 +78,7 @@ class GradScaler:
         self._states: WeakKeyDictionary[Any, _State] = WeakKeyDictionary()
 
     def scale(self, outputs: Any) -> Any:
-        """The tensor times the factor, or all tensors of an iterable; a list stays a list, a tuple a tuple."""
+        """The tensor times the factor, or all tensors of an iterable; lists stay lists, tuples tuples."""
         if not self._enabled:
             return outputs
         if isinstance(outputs, Tensor):
@@ -106,14 +106,15 @@ class GradScaler:
             raise RuntimeError("[GradScaler] unscale_() was called on this optimizer since the last update()")
         if state.stage is Stage.STEPPED:
             raise RuntimeError("[GradScaler] unscale_() is called after step()")
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        params = [p for group in optimizer.param_groups for p in group["params"]]
+        gradients = [p.grad for p in params if p.grad is not None]
         if any(g.dtype == _core.float16 for g in gradients):
-            raise ValueError("[GradScaler] expected float32 gradients, got float16: keep parameters in float32")
+            raise ValueError("[GradScaler] expected float32 gradients, got float16: keep float32 parameters")
         state.found_inf = bool(_unscale(gradients, 1.0 / scale))
         state.stage = Stage.UNSCALED
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
-        """optimizer.step(*args, **kwargs), unless a gradient is infinite or NaN; unscales before if needed."""
+        """optimizer.step(*args, **kwargs), unless a gradient is infinite or NaN; unscales if needed."""
         if not self._enabled:
             return optimizer.step(*args, **kwargs)
         if "closure" in kwargs:
@@ -244,4 +245,3 @@ class CpuGradScaler(GradScaler):
         enabled: bool = True,
     ) -> None:
         super().__init__("cpu", init_scale, growth_factor, backoff_factor, growth_interval, enabled)
-
