@@ -128,7 +128,8 @@ attention_by_tiles = primitive(
 )
 
 
-@composite(autocast="lower", 
+@composite(
+    autocast="lower",
     ref=attention_reference,
     samples=[
         call(array(2, 3, 4), array(2, 5, 4), array(2, 5, 6)),

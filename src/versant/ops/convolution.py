@@ -90,7 +90,8 @@ def convolution(
     return whole(input, weight, bias, stride, padding, dilation, groups)
 
 
-@composite(autocast="lower", 
+@composite(
+    autocast="lower",
     ref=lambda x, w, b=None, stride=1, padding=0, dilation=1, groups=1: convolve(
         x, w, b, stride, padding, dilation, groups
     ),
@@ -117,7 +118,8 @@ def conv1d(
     return convolution(conv1d_whole, input, weight, bias, stride, padding, dilation, groups)  # type: ignore[no-any-return]
 
 
-@composite(autocast="lower", 
+@composite(
+    autocast="lower",
     ref=lambda x, w, b=None, stride=1, padding=0, dilation=1, groups=1: convolve(
         x, w, b, stride, padding, dilation, groups
     ),
@@ -146,7 +148,8 @@ def conv2d(
     return convolution(conv2d_whole, input, weight, bias, stride, padding, dilation, groups)  # type: ignore[no-any-return]
 
 
-@composite(autocast="lower", 
+@composite(
+    autocast="lower",
     ref=lambda x, w, b=None, stride=1, padding=0, dilation=1, groups=1: convolve(
         x, w, b, stride, padding, dilation, groups
     ),
