@@ -243,6 +243,10 @@ void check_refusals(const ElementwiseOp& op, std::span<const Input> inputs, DTyp
              name(tensor->dtype));
     }
   }
+  const bool number_first = op.refuses & kRefusesNumberFirst && !inputs[0].tensor;
+  if (number_first || (op.refuses & kRefusesNumberSecond && !inputs[1].tensor))
+    fail(ErrorKind::Type, "[", op.name, "] expected a tensor as ", number_first ? "first" : "second",
+         " argument, got a number");
   if (is_floating(common)) return;
   if (op.refuses & kRefusesFraction) {
     for (size_t i = op.n_inputs; i < inputs.size(); ++i)
@@ -334,6 +338,8 @@ TensorRef apply_single(const ElementwiseOp& op, std::span<const Input> inputs) {
     if (const Tensor* tensor = inputs[i].tensor) {
       if (tensor->dtype != dtype || !tensor->contiguous || tensor->sizes != first->sizes) return {};
       data[i] = tensor->data;
+    } else if (op.refuses & (kRefusesNumberFirst | kRefusesNumberSecond)) {
+      return {};
     } else {
       data[i] = numbers[n_numbers];
       fill_tile(numbers[n_numbers++], inputs[i].scalar, compute, first->numel);
@@ -398,6 +404,9 @@ DType result_dtype(const ElementwiseOp& op, std::span<const Input> inputs, DType
     case DTypeRule::Integral:
       if (is_floating(dtype))
         fail(ErrorKind::DType, "[", op.name, "] expected integer or bool tensors, got ", name(dtype));
+      break;
+    case DTypeRule::Number:
+      if (dtype == DType::Bool) dtype = DType::Int64;
       break;
     case DTypeRule::First:
       dtype = inputs[0].tensor ? inputs[0].tensor->dtype : dtype;

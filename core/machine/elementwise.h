@@ -21,6 +21,7 @@ enum class DTypeRule : uint8_t {
   Bool,      // computed in the promoted dtype, stored as bool
   Integral,  // promoted; floating-point inputs are an error
   First,     // the dtype of the first input
+  Number,    // promoted; bool becomes int64
 };
 
 // What an op does not take.
@@ -30,6 +31,8 @@ enum Refusal : uint8_t {
   kRefusesNegative = 4,  // among integers, a negative number as the second input
   kRefusesOverflow = 8,  // a number that the integer dtype of the tensors cannot hold (it would wrap around)
   kRefusesNumbers = 16,  // among inputs that take no part in promotion, other than bool: they are conditions
+  kRefusesNumberFirst = 32,   // a Python number as the first input
+  kRefusesNumberSecond = 64,  // a Python number as the second input
 };
 
 struct ElementwiseOp;

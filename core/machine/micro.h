@@ -51,8 +51,13 @@ enum class Micro : std::uint8_t {
   Erf,
   Erfc,
   Erfinv,
+  Erfcx,
   Lgamma,
   Digamma,
+  I0,
+  I0e,
+  I1,
+  I1e,
   Isnan,
   Isinf,
   Isfinite,
@@ -90,7 +95,9 @@ enum class Micro : std::uint8_t {
   LogicalAnd,
   LogicalOr,
   LogicalXor,
+  Gcd,
   Polygamma,
+  Zeta,
   // three operands
   Select,
 };
@@ -142,8 +149,13 @@ inline constexpr std::array<MicroInfo, kMicroCount> kMicro = {{
     {Micro::Erf, "erf", 1, true, false},
     {Micro::Erfc, "erfc", 1, true, false},
     {Micro::Erfinv, "erfinv", 1, true, false},
+    {Micro::Erfcx, "erfcx", 1, true, false},    // exp(x^2) erfc(x)
     {Micro::Lgamma, "lgamma", 1, true, false},  // log |gamma(x)|
     {Micro::Digamma, "digamma", 1, true, false},
+    {Micro::I0, "i0", 1, true, false},    // modified Bessel functions of the first kind
+    {Micro::I0e, "i0e", 1, true, false},  // i0(x) exp(-|x|)
+    {Micro::I1, "i1", 1, true, false},
+    {Micro::I1e, "i1e", 1, true, false},
     {Micro::Isnan, "isnan", 1, true, true},
     {Micro::Isinf, "isinf", 1, true, true},
     {Micro::Isfinite, "isfinite", 1, true, true},
@@ -180,7 +192,9 @@ inline constexpr std::array<MicroInfo, kMicroCount> kMicro = {{
     {Micro::LogicalAnd, "logical_and", 2, true, true},
     {Micro::LogicalOr, "logical_or", 2, true, true},
     {Micro::LogicalXor, "logical_xor", 2, true, true},
+    {Micro::Gcd, "gcd", 2, false, true},
     {Micro::Polygamma, "polygamma", 2, true, false},  // (order, x)
+    {Micro::Zeta, "zeta", 2, true, false},            // (exponent, first term)
     {Micro::Select, "select", 3, true, true},         // a != 0 ? b : c
 }};
 

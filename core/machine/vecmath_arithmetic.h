@@ -112,6 +112,17 @@ inline std::int64_t pow(std::int64_t x, std::int64_t n) {
   return wrapped(result);
 }
 
+// The greatest common divisor, by Euclid's algorithm; that of 0 and 0 is 0.
+inline std::int64_t gcd(std::int64_t x, std::int64_t y) {
+  std::uint64_t a = raw(abs(x)), b = raw(abs(y));
+  while (b != 0) {
+    const std::uint64_t rest = a % b;
+    a = b;
+    b = rest;
+  }
+  return wrapped(a);
+}
+
 inline std::int64_t shift_left(std::int64_t x, std::int64_t by) {
   return raw(by) > 63 ? 0 : wrapped(raw(x) << (raw(by) & 63));
 }

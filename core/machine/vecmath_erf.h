@@ -1,6 +1,6 @@
-// Vector math, error functions: erf, erfc, erfinv.
+// Vector math, error functions: erf, erfc, erfcx, erfinv.
 //
-// float32: erf in float arithmetic, erfc and erfinv in double.
+// float32: erf in float arithmetic, the others in double.
 #pragma once
 
 #include "machine/vecmath_exp.h"
@@ -43,9 +43,8 @@ inline double square_error(double x, double square) {
   return high * high - square + 2 * high * low + low * low;
 }
 
-// The same to the accuracy of double, q = (x - 4) / (x + 4); for x >= 0, 0 from 27.3 on. Within 3.5 ulp.
-inline double erfc_of_positive(double x) {
-  x = at_most(x, 27.3);
+// exp(x^2) erfc(x) to the accuracy of double for 0 <= x <= 27.3: p(q) / (1 + 2x), q = (x - 4) / (x + 4).
+inline double erfcx_inner(double x) {
   const double q = (x - 4) / (x + 4);
   const double p =
       horner(q, 1.2329951186255526, -0.13962111684056286, 0.015379652102620139, 0.06809705425473354,
@@ -54,8 +53,14 @@ inline double erfc_of_positive(double x) {
              0.00015062229014900524, -2.440295372828673e-05, -1.1224821433502813e-05, 5.717498310979025e-06,
              3.012732136063244e-07, -8.347659080538906e-07, 6.288830965587697e-08, 1.1516021260063787e-07,
              -7.842016816903977e-09, -1.3649985196502374e-08, -1.8001701599338184e-09);
+  return p / fused(x, 2.0, 1.0);
+}
+
+// For x >= 0: 0 from 27.3 on. Within 3.5 ulp.
+inline double erfc_of_positive(double x) {
+  x = at_most(x, 27.3);
   const double square = x * x;
-  const double scaled = p / fused(x, 2.0, 1.0);
+  const double scaled = erfcx_inner(x);
   return exp(-square) * fused(-scaled, square_error(x, square), scaled);
 }
 
@@ -81,6 +86,22 @@ inline double erfc(double x) {
   const double outer = x < 0 ? 2 - right : right;
   return size < 0.75 ? 1 - inner : outer;
 }
+
+// exp(x^2) erfc(x): from 27.3 on its asymptotic series (Abramowitz and Stegun 7.1.23); below 0 by
+// 2 exp(x^2) - erfcx(-x).
+inline double erfcx(double x) {
+  constexpr double inverse_root_pi = 0.5641895835477563;
+  const double size = abs(x);
+  const double z = 1 / (size * size);
+  const double far =
+      inverse_root_pi / size * horner(z, 1.0, -0.5, 0.75, -1.875, 6.5625, -29.53125, 162.421875);
+  const double right = size < 27.3 ? erfcx_inner(size) : far;
+  const double square = x * x;
+  const double twice = 2 * exp(square);
+  const double left = twice < kInf<double> ? fused(twice, square_error(x, square), twice) - right : twice;
+  return x < 0 ? left : right;
+}
+inline float erfcx(float x) { return static_cast<float>(erfcx(static_cast<double>(x))); }
 
 // The inverse of erf for |x| < 1 to the accuracy of float, as far as 1 - 2^-24: x times a polynomial in
 // w = -log(1 - x^2) below 5, in sqrt(w) above (the shape of Giles 2010).

@@ -1,4 +1,4 @@
-// Vector math, gamma functions: lgamma, digamma, polygamma, in double.
+// Vector math, gamma functions: lgamma, digamma, polygamma, zeta, in double.
 //
 // Accuracy of the double functions: a few 1e-15 relative, for digamma and polygamma away from their zeros
 // (near a zero the error is a few 1e-16 absolute times the size of the terms that cancel).
@@ -38,7 +38,7 @@ inline double digamma(double x) {
 
 // x^-s; small whole powers by products.
 inline double inverse_power(double x, double s) {
-  if (s > 8) return std::pow(x, -s);
+  if (s > 8 || s != floor(s)) return std::pow(x, -s);
   double product = x;
   for (int i = 1; i < s; ++i) product *= x;
   return 1 / product;
@@ -82,29 +82,34 @@ inline double hurwitz_zeta(double s, double q) {
   return sum;
 }
 
+// The same for any q: infinite where a term is, NaN for s < 1 and, below 0, for a fraction as s. Below 0 it is
+// zeta's terms over all integers, which depend on the fraction of q alone, less those that lie beyond q.
+inline double zeta(double s, double q) {
+  if (s != s || q != q || s < 1) return kNaN<double>;
+  if (s == 1) return kInf<double>;
+  if (q > 0) return hurwitz_zeta(s, q);
+  const double part = q - round(q);
+  if (part == 0 || q == -kInf<double>) return kInf<double>;
+  if (s != floor(s)) return kNaN<double>;
+  const double parity = std::fmod(s, 2) == 0 ? 1 : -1;  // (-1)^s
+  const double up = part < 0 ? 1 + part : part;
+  const double down = part < 0 ? -part : 1 - part;
+  return hurwitz_zeta(s, up) + parity * (hurwitz_zeta(s, down) - hurwitz_zeta(s, 1 - q));
+}
+
 // The n-th derivative of digamma for a whole n >= 0; NaN for other n. For n >= 1 it is
-// (-1)^(n+1) n! zeta(n + 1, x). Below 0, zeta's terms over all integers, which depend on the fraction of x
-// alone, less those that lie beyond x.
+// (-1)^(n+1) n! zeta(n + 1, x); at a pole the limit from above.
 inline double polygamma(double n, double x) {
   if (!(n >= 0) || n != floor(n) || x != x) return kNaN<double>;
   if (n == 0) return digamma(x);
+  if (n == 1 && x == -kInf<double>) return kNaN<double>;
   const double s = n + 1;
   const double parity = std::fmod(s, 2) == 0 ? 1 : -1;  // (-1)^s
-  double zeta = 0;
-  if (x > 0) {
-    zeta = hurwitz_zeta(s, x);
-  } else {
-    const double part = x - round(x);
-    if (x == -kInf<double>) return kNaN<double>;
-    if (part == 0) return parity > 0 ? kInf<double> : kNaN<double>;
-    const double up = part < 0 ? 1 + part : part;
-    const double down = part < 0 ? -part : 1 - part;
-    zeta = hurwitz_zeta(s, up) + parity * (hurwitz_zeta(s, down) - hurwitz_zeta(s, 1 - x));
-  }
+  const double sum = zeta(s, x);
   // n! zeta by logarithms where n! alone would overflow
-  const double size = abs(zeta);
+  const double size = abs(sum);
   const double value = n <= 170 ? std::tgamma(s) * size : std::exp(lgamma(s) + std::log(size));
-  return parity * copysign(value, zeta);
+  return parity * copysign(value, sum);
 }
 
 }  // namespace versant::isa::VERSANT_ISA

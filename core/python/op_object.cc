@@ -392,9 +392,9 @@ PyObject* define_elementwise(PyObject*, PyObject* args) {
                         &PyTuple_Type, &arguments, &PyTuple_Type, &defaults, &record))
     return nullptr;
   return guarded([&]() -> PyObject* {
-    const char* rules[] = {"promote", "float", "bool", "integral", "first"};
+    const char* rules[] = {"promote", "float", "bool", "integral", "first", "number"};
     int found = -1;
-    for (int i = 0; i < 5; ++i)
+    for (int i = 0; i < 6; ++i)
       if (std::strcmp(rules[i], rule) == 0) found = i;
     if (found < 0) fail(ErrorKind::Value, "[", name, "] unknown dtype rule '", rule, "'");
     const int total = n_inputs + n_parameters;

@@ -346,6 +346,8 @@ def check_dtypes(record: Record) -> None:
 def dtype_by_rule(record: Record, tensors: Sequence[Tensor], promoted: Any) -> Any:
     if record.rule == "bool":
         return versant.bool
+    if record.rule == "number":
+        return versant.int64 if promoted is versant.bool else promoted
     if record.rule == "first":
         return tensors[0].dtype
     if record.rule == "float" and not promoted.is_floating_point:

@@ -8,7 +8,8 @@ corner values.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ import pytest
 
 import versant as vs
 from versant import _core
+from versant.ops.references import bessel_reference, erfcx_reference
+from versant.ops.references import each as guarded
 
 Array = np.ndarray[Any, np.dtype[Any]]
 INF, NAN = math.inf, math.nan
@@ -132,6 +135,11 @@ UNARY = [
     Function("erfinv", each(erfinv), 1.0, 6.0, low=-1, high=1),
     Function("lgamma", each(lgamma), 1.0),
     Function("digamma", each(digamma), 1.0),
+    Function("special.erfcx", guarded(erfcx_reference), 1.0),
+    Function("i0", guarded(partial(bessel_reference, 0)), 1.0),
+    Function("special.i0e", guarded(partial(bessel_reference, 0, scaled=True)), 1.0),
+    Function("special.i1", guarded(partial(bessel_reference, 1)), 1.0),
+    Function("special.i1e", guarded(partial(bessel_reference, 1, scaled=True)), 1.0),
 ]
 
 BINARY = [
@@ -169,7 +177,7 @@ def arguments(dtype: type, low: float, high: float, seed: int = 0) -> Array:
 
 
 def apply(name: str, *arrays: Array) -> Array:
-    result: Array = getattr(vs, name)(*(vs.tensor(array) for array in arrays)).numpy()
+    result: Array = attrgetter(name)(vs)(*(vs.tensor(array) for array in arrays)).numpy()
     return result
 
 
@@ -310,7 +318,7 @@ def test_an_element_does_not_depend_on_its_neighbours(function: Function, dtype:
     whole = apply(function.name, x)
     for start, n in [(0, 1), (0, 7), (3, 15), (5, 17), (9, 33), (300, 100)]:
         np.testing.assert_array_equal(apply(function.name, x[start : start + n]), whole[start : start + n])
-    strided = getattr(vs, function.name)(vs.tensor(x)[::3]).numpy()
+    strided = attrgetter(function.name)(vs)(vs.tensor(x)[::3]).numpy()
     np.testing.assert_array_equal(strided, whole[::3])
 
 
@@ -362,6 +370,16 @@ def test_integers_wrap_and_divide_like_python() -> None:
     np.testing.assert_array_equal(apply("floor_divide", x, y), np.array(wrapped, np.int64))
     np.testing.assert_array_equal(apply("remainder", x, y), np.array([a % b for a, b in python], np.int64))
     np.testing.assert_array_equal(apply("abs", x[:1]), x[:1])
+
+
+def test_divisors_of_all_integers() -> None:
+    low, high = -(2**63), 2**63 - 1
+    x = np.array([0, 0, 12, -18, low, low, high, 2**62], np.int64)
+    y = np.array([0, -5, 18, 12, 6, 0, high, 3 * 2**40], np.int64)
+    expected = [math.gcd(a, b) for a, b in zip(x.tolist(), y.tolist(), strict=True)]
+    wrapped = [(g + 2**63) % 2**64 - 2**63 for g in expected]
+    assert apply("gcd", x, y).tolist() == wrapped
+    assert apply("lcm", x[:4], y[:4]).tolist() == [0, 0, 36, 36]
 
 
 def test_shifts_beyond_the_width() -> None:

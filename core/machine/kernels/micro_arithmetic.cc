@@ -66,6 +66,7 @@ void fill_arithmetic(Kernels& k) {
   ints(k, Micro::BitwiseXor, [](auto x, auto y) { return x ^ y; });
   ints(k, Micro::ShiftLeft, [](auto x, auto y) { return shift_left(x, y); });
   ints(k, Micro::ShiftRight, [](auto x, auto y) { return shift_right(x, y); });
+  ints(k, Micro::Gcd, [](auto x, auto y) { return gcd(x, y); });
   ints(k, Micro::Pow, [](auto x, auto y) { return pow(x, y); });
 }
 

@@ -1,5 +1,7 @@
 """Arithmetic: sums, products, quotients, remainders, signs."""
 
+from functools import partial
+
 from versant.ops.expression import m
 from versant.ops.lazy import np
 from versant.ops.record import Choice, add_variant, elementwise
@@ -61,7 +63,7 @@ rsub = elementwise(
     "rsub",
     lambda x, y: y - x,
     "other - alpha * input.  alpha: a number, 1 by default",
-    refuses="bool",
+    refuses="bool number_first",
     ref=lambda x, y: y - x,
     variants={"alpha": rsub_scaled},
     in_place=False,
@@ -133,15 +135,22 @@ floor_divide = elementwise(
     onnx=lambda x, y: m.floor(x / y),
     stablehlo=lambda x, y: m.floor(x / y),
 )
-trunc_divide = elementwise(
+div_floor = elementwise(
+    "div.floor",
+    lambda x, y: m.floordiv(x, y),
+    "The quotient rounded down.",
+    d=lambda x, y, z: (0, 0),
+    ref=np.floor_divide,
+)
+div_trunc = elementwise(
     "div.trunc",
     lambda x, y: m.trunc(x / y),
     "The quotient rounded toward zero.",
-    differentiable=False,
+    d=lambda x, y, z: (0, 0),
     ref=lambda x, y: np.trunc(x / y).astype(x.dtype),
 )
 add_variant(
-    "div", "rounding_mode", Choice("rounding_mode", {None: div, "floor": floor_divide, "trunc": trunc_divide})
+    "div", "rounding_mode", Choice("rounding_mode", {None: div, "floor": div_floor, "trunc": div_trunc})
 )
 remainder = elementwise(
     "remainder",
@@ -157,6 +166,7 @@ fmod = elementwise(
     "fmod",
     m.fmod,
     "What truncated division leaves, with the sign of the dividend, like C's fmod.",
+    refuses="number_first",
     d=lambda x, y, z: (1, -m.trunc(x / y)),
     ref=np.fmod,
     onnx="Mod",
@@ -171,6 +181,26 @@ reciprocal = elementwise(
     ref=lambda x: 1 / x,
     onnx="Reciprocal",
     stablehlo=lambda x: 1 / x,
+)
+
+# --- divisors -----------------------------------------------------------------------------------------
+
+whole = partial(elementwise, rule="integral", refuses="bool number_first number_second", differentiable=False)
+
+gcd = whole(
+    "gcd",
+    m.gcd,
+    "The greatest common divisor of integers; that of 0 and 0 is 0.",
+    ref=np.gcd,
+    corners=[0, 12, -18],
+    without={"onnx": "ONNX has no loops over elements", "stablehlo": "it takes a loop"},
+)
+lcm = whole(
+    "lcm",
+    lambda x, y: m.abs(x / m.max(m.gcd(x, y), 1) * y),
+    "The least common multiple of integers; that of 0 and any number is 0.",
+    ref=np.lcm,
+    corners=[0, 12, -18],
 )
 
 # --- signs --------------------------------------------------------------------------------------------

@@ -97,6 +97,9 @@ def isclose(
     input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> Tensor:
     """Where |input - other| <= atol + rtol * |other|.  equal_nan: whether NaN is close to NaN"""
+    for name, value in (("input", input), ("other", other)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"[isclose] expected a tensor as {name}, got {type(value).__name__}")
     if rtol < 0 or atol < 0:
         raise ValueError(f"[isclose] expected tolerances of at least 0, got rtol {rtol} and atol {atol}")
     if not input.dtype.is_floating_point and (rtol or atol):
@@ -163,6 +166,7 @@ heaviside = elementwise(
     "heaviside",
     lambda x, values: m.select(m.eq(x, 0), values, x > 0),
     "1 above zero, `values` at zero, 0 elsewhere",
+    refuses="number_first number_second",
     differentiable=False,
     signature="input, values",
     ref=lambda x, values: np.where(x == 0, values, x > 0),

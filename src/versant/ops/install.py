@@ -23,8 +23,8 @@ def names(record: Record) -> Iterator[tuple[str, str, Callable[..., Any]]]:
         for place in (namespace,) if namespace else record.places:
             if place in NAMESPACES:
                 yield place, short, record.call
-        if record.in_place is not None and not namespace:
-            for place in record.places or ("Tensor",):
+        if record.in_place is not None and namespace in ("", "Tensor"):
+            for place in ("Tensor",) if namespace else record.places or ("Tensor",):
                 yield place, f"{short}_", record.in_place
 
 

@@ -1,14 +1,21 @@
 """Powers, roots, exponentials and logarithms."""
 
+from __future__ import annotations
+
 import math
 from functools import partial
 
+from versant._core import DTypeError, Tensor
 from versant.ops.arithmetic import positive as unchanged
 from versant.ops.arithmetic import reciprocal
 from versant.ops.expression import m
 from versant.ops.lazy import np
-from versant.ops.record import elementwise
-from versant.ops.samples import Domain, normal, positive
+from versant.ops.record import composite, elementwise
+from versant.ops.samples import Domain, array, call, normal, positive
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 smooth = partial(elementwise, rule="float")
 
@@ -19,6 +26,7 @@ square = elementwise(
     m.square,
     "input * input",
     d=lambda x, y: 2 * x,
+    rule="number",
     ref=np.square,
     onnx=lambda x: x * x,
     stablehlo=lambda x: x * x,
@@ -60,6 +68,28 @@ pow = elementwise(
     onnx="Pow",
     stablehlo="power",
 )
+
+
+def in_doubles(value: Any) -> Any:
+    return value.double() if isinstance(value, Tensor) else value
+
+
+def float_power_in_place(input: Tensor, exponent: Tensor | float) -> Tensor:
+    if input.dtype.name != "float64":
+        raise DTypeError(f"[float_power_] expected a tensor of float64, got {input.dtype}")
+    return pow.in_place()(input, in_doubles(exponent))
+
+
+@composite(
+    ref=np.power,
+    samples=[call(array(3, 4, domain=positive), array(4)), call(array(3, domain=positive), 2.5)],
+    in_place=float_power_in_place,
+)
+def float_power(input: Tensor | float, exponent: Tensor | float) -> Tensor:
+    """input to the power of exponent, in float64 whatever their dtypes are."""
+    return pow(in_doubles(input), in_doubles(exponent))
+
+
 hypot = elementwise(
     "hypot",
     m.hypot,
@@ -108,6 +138,7 @@ ldexp = smooth(
     "ldexp",
     lambda x, n: x * m.exp2(n),
     "input * 2**other",
+    refuses="number_first number_second",
     ref=lambda x, n: x * np.exp2(n),
 )
 

@@ -73,9 +73,18 @@ class Record(NamedTuple):
 table: dict[str, Record] = {}
 
 # What an elementwise op may refuse (core/machine/elementwise.h): a tensor of bool; among integers a fraction
-# as parameter, a negative number as second input, a number that their dtype cannot hold; and as a condition
-# (an input that takes no part in promotion) anything but bool.
-REFUSALS = {"bool": 1, "fraction": 2, "negative": 4, "overflow": 8, "numbers": 16}
+# as parameter, a negative number as second input, a number that their dtype cannot hold; as a condition
+# (an input that takes no part in promotion) anything but bool; a Python number in the place of the first or
+# second input.
+REFUSALS = {
+    "bool": 1,
+    "fraction": 2,
+    "negative": 4,
+    "overflow": 8,
+    "numbers": 16,
+    "number_first": 32,
+    "number_second": 64,
+}
 
 
 def elementwise(

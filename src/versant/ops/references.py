@@ -62,12 +62,12 @@ def polygamma_reference(n: float, x: float) -> float:
     """
     if n == 0:
         return digamma_reference(x)
-    if math.isnan(x) or x == -math.inf:
+    if math.isnan(x) or (x == -math.inf and n == 1):
         return math.nan
-    if x == math.inf:
-        return 0.0
-    if x <= 0 and x == math.floor(x):  # a pole: of one sign for odd n, of two for even n
-        return math.inf if n % 2 else math.nan
+    if math.isinf(x):
+        return 0.0 if x > 0 else math.inf if n % 2 else -math.inf
+    if x <= 0 and x == math.floor(x):  # a pole, approached from above
+        return math.inf if n % 2 else -math.inf
     s = int(n) + 1
     total = 0.0
     while x < 20:
@@ -79,6 +79,74 @@ def polygamma_reference(n: float, x: float) -> float:
         total += bernoulli * term
         term *= (s + 2 * j - 1) * (s + 2 * j) / x**2
     return (-1.0) ** s * math.factorial(int(n)) * total
+
+
+def zeta_reference(s: float, q: float) -> float:
+    """The sum over k >= 0 of (q + k)**-s: terms up to 20, then Euler and Maclaurin's formula."""
+    if math.isnan(s) or math.isnan(q) or s < 1:
+        return math.nan
+    if s == 1 or q == -math.inf or (q <= 0 and q == math.floor(q)):
+        return math.inf
+    if q < 0 and s != math.floor(s):
+        return math.nan
+    if math.isinf(q):
+        return 0.0 if q > 0 else math.inf
+    if math.isinf(s):
+        return 0.0 if q > 1 else 1.0 if q == 1 else math.inf
+    total = 0.0
+    while q < 20:
+        total += q**-s
+        q += 1
+    total += q ** (1 - s) / (s - 1) + 0.5 * q**-s
+    term = s * q ** (-s - 1)  # s (s+1) ... (s+2j-2) / q**(s+2j-1)
+    for j, bernoulli in ((1, 1 / 12), (2, -1 / 720), (3, 1 / 30240), (4, -1 / 1209600)):
+        total += bernoulli * term
+        term *= (s + 2 * j - 1) * (s + 2 * j) / q**2
+    return total
+
+
+def erfcx_reference(x: float) -> float:
+    """exp(x**2) * erfc(x); for large x the asymptotic series (Abramowitz and Stegun 7.1.23)."""
+    if x < 25:
+        return math.exp(x * x) * math.erfc(x)
+    term = total = 1.0
+    for k in range(1, 10):
+        term *= -(2 * k - 1) / (2 * x * x)
+        total += term
+    return total / (x * math.sqrt(math.pi))
+
+
+def log_ndtr_reference(x: float) -> float:
+    """The log of the probability that a standard normal number is below x."""
+    if x == -math.inf:
+        return x
+    if x > -1:
+        return math.log1p(-0.5 * math.erfc(x * math.sqrt(0.5)))
+    return math.log(0.5 * erfcx_reference(-x * math.sqrt(0.5))) - 0.5 * x * x
+
+
+def bessel_reference(order: int, x: float, scaled: bool = False) -> float:
+    """The modified Bessel function of the first kind, of order 0 or 1; scaled: times exp(-|x|).
+
+    The power series below 30, the asymptotic one above (Abramowitz and Stegun 9.6.10, 9.7.1).
+    """
+    size = abs(x)
+    if size == math.inf:
+        value = 0.0 if scaled else math.inf
+    elif size < 30:
+        term = total = (0.5 * size) ** order
+        for k in range(1, 120):
+            term *= 0.25 * size * size / (k * (k + order))
+            total += term
+        value = total * math.exp(-size) if scaled else total
+    else:
+        term = total = 1.0
+        for k in range(1, 30):
+            term *= ((2 * k - 1) ** 2 - 4 * order**2) / (8 * k * size)
+            total += term
+        growth = 1 if scaled else math.exp(size) if size < 700 else math.inf
+        value = growth * total / math.sqrt(2 * math.pi * size)
+    return math.copysign(value, x) if order else value
 
 
 # --- images -----------------------------------------------------------------------------------------------

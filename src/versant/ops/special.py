@@ -7,8 +7,17 @@ from versant._core import Tensor
 from versant.ops.expression import m
 from versant.ops.lazy import np
 from versant.ops.record import composite, elementwise
-from versant.ops.references import digamma_reference, each, erfinv_reference, polygamma_reference
-from versant.ops.samples import array, call, counts, inside_unit, positive, probability
+from versant.ops.references import (
+    bessel_reference,
+    digamma_reference,
+    each,
+    erfcx_reference,
+    erfinv_reference,
+    log_ndtr_reference,
+    polygamma_reference,
+    zeta_reference,
+)
+from versant.ops.samples import Domain, array, call, counts, fixed, inside_unit, positive, probability
 
 smooth = partial(elementwise, rule="float")
 
@@ -52,6 +61,29 @@ ndtr = smooth(
     "The normal distribution: the probability of a value below input.",
     d=lambda x, y: m.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi)),
     ref=each(lambda x: 0.5 * math.erfc(-x * math.sqrt(0.5))),
+)
+log_ndtr = smooth(
+    "special.log_ndtr",
+    # Below -1 by the scaled function, whose logarithm is that of no small number.
+    lambda x: m.select(
+        x < -1,
+        m.log(m.erfcx(x * -math.sqrt(0.5)) * 0.5) - 0.5 * x * x,
+        m.log1p(m.erfc(x * math.sqrt(0.5)) * -0.5),
+    ),
+    "log of the normal distribution, also where that is tiny",
+    d=lambda x, y: math.sqrt(2 / math.pi) / m.erfcx(x * -math.sqrt(0.5)),
+    ref=each(log_ndtr_reference),
+    corners=[-1.5, -20.0, 6.0],
+)
+erfcx = smooth(
+    "special.erfcx",
+    m.erfcx,
+    "exp(input**2) * erfc(input), without the overflow of the one and the underflow of the other",
+    d=lambda x, y: 2 * x * y - 2 / math.sqrt(math.pi),
+    ref=each(erfcx_reference),
+    corners=[30.0, 1e10, -5.0, -30.0],
+    onnx=lambda x: m.exp(x * x) * (1 - m.erf(x)),
+    stablehlo=lambda x: m.exp(x * x) * (1 - m.erf(x)),
 )
 ndtri = smooth(
     "special.ndtri",
@@ -102,15 +134,88 @@ polygamma = smooth(
 )
 
 
+def polygamma_in_place(input: Tensor, n: int) -> Tensor:
+    return input.copy_(polygamma(n, input.clone()))
+
+
 @composite(
     name="Tensor.polygamma",
     ref=lambda x, n: np.vectorize(polygamma_reference, otypes=[float])(n, x),
     samples=[call(array(3, 4, domain=positive), 1)],
+    in_place=polygamma_in_place,
 )
 def polygamma_method(input: Tensor, n: int) -> Tensor:
     """The derivative of order n + 1 of log gamma(input)."""
     return polygamma(n, input)
 
+
+zeta_each = smooth(
+    "special.zeta.each",
+    m.zeta,
+    "sum over k >= 0 of (other + k)**-input",
+    d=lambda s, q, y: (0, -s * m.zeta(s + 1, q)),
+    signature="input, other",
+    ref=lambda s, q: np.vectorize(zeta_reference, otypes=[float])(s, q),
+    sample=(Domain(2, 7, "int"), positive),
+    in_place=False,
+    stablehlo="chlo.zeta",
+    places="",
+    without={"onnx": "ONNX has no zeta function"},
+)
+
+
+@composite(
+    name="special.zeta",
+    ref=lambda s, q: np.vectorize(zeta_reference, otypes=[float])(s, q),
+    samples=[
+        call(fixed(3, 4, domain=Domain(1.5, 6.0)), array(4, domain=positive)),
+        call(2.0, array(3, domain=positive)),
+    ],
+)
+def zeta(input: Tensor | float, other: Tensor | float) -> Tensor:
+    """The Hurwitz zeta function, the sum over k >= 0 of (other + k)**-input; it has no derivative by input."""
+    if isinstance(input, Tensor) and input.requires_grad:
+        raise RuntimeError("[special.zeta] the derivative by the first argument is not known; detach it")
+    return zeta_each(input, other)
+
+
+# --- Bessel functions -------------------------------------------------------------------------------------
+
+bessel = partial(smooth, without={"onnx": "ONNX has no Bessel functions"}, corners=[9.0, -9.0, 80.0, 1e5])
+
+i0 = bessel(
+    "i0",
+    m.i0,
+    "The modified Bessel function of the first kind, of order 0.",
+    d=lambda x, y: m.i1(x),
+    ref=each(lambda x: bessel_reference(0, x)),
+    stablehlo=lambda x: m.i0e(x) * m.exp(m.abs(x)),
+    also="special.i0",
+)
+i0e = bessel(
+    "special.i0e",
+    m.i0e,
+    "exp(-|input|) * i0(input)",
+    d=lambda x, y: m.i1e(x) - m.sign(x) * y,
+    ref=each(lambda x: bessel_reference(0, x, scaled=True)),
+    stablehlo="chlo.bessel_i0e",
+)
+i1 = bessel(
+    "special.i1",
+    m.i1,
+    "The modified Bessel function of the first kind, of order 1.",
+    d=lambda x, y: m.i0(x) - m.select(m.eq(x, 0), 0.5, y / x),
+    ref=each(lambda x: bessel_reference(1, x)),
+    stablehlo=lambda x: m.i1e(x) * m.exp(m.abs(x)),
+)
+i1e = bessel(
+    "special.i1e",
+    m.i1e,
+    "exp(-|input|) * special.i1(input)",
+    d=lambda x, y: m.i0e(x) - m.sign(x) * y - m.select(m.eq(x, 0), 0.5, y / x),
+    ref=each(lambda x: bessel_reference(1, x, scaled=True)),
+    stablehlo="chlo.bessel_i1e",
+)
 
 # --- probabilities ----------------------------------------------------------------------------------------
 
