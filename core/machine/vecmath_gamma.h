@@ -82,8 +82,8 @@ inline double hurwitz_zeta(double s, double q) {
   return sum;
 }
 
-// The same for any q: infinite where a term is, NaN for s < 1 and, below 0, for a fraction as s. Below 0 it is
-// zeta's terms over all integers, which depend on the fraction of q alone, less those that lie beyond q.
+// The same for any q: infinite where a term is, NaN for s < 1 and, below 0, for a fraction as s. Below 0 it
+// is zeta's terms over all integers, which depend on the fraction of q alone, less those that lie beyond q.
 inline double zeta(double s, double q) {
   if (s != s || q != q || s < 1) return kNaN<double>;
   if (s == 1) return kInf<double>;

@@ -173,7 +173,7 @@ zeta_each = smooth(
     ],
 )
 def zeta(input: Tensor | float, other: Tensor | float) -> Tensor:
-    """The Hurwitz zeta function, the sum over k >= 0 of (other + k)**-input; it has no derivative by input."""
+    """The Hurwitz zeta function, sum over k >= 0 of (other + k)**-input; no derivative by input."""
     if isinstance(input, Tensor) and input.requires_grad:
         raise RuntimeError("[special.zeta] the derivative by the first argument is not known; detach it")
     return zeta_each(input, other)
