@@ -218,6 +218,23 @@ struct LinesJob {
 };
 using LinesKernel = void (*)(const LinesJob& job);
 
+// --- rows to normalise
+
+// y = (x - mean) * inverse * scale + shift over one row of n numbers of the compute type, all contiguous.
+// inverse = 1 / sqrt(var + eps); for rms the mean counts as 0. scale and shift may be null. They have an
+// element for each place, or, where `segment` is not 0, one for each stretch of so many places.
+// Forward writes y, mean and inverse. Backward reads these two and writes to y the gradient of x; those of
+// scale and shift are added to d_scale and d_shift, or written, one sum for each segment.
+struct RowNorm {
+  const void *x, *grad, *scale, *shift;
+  double* mean;
+  void *y, *inverse, *d_scale, *d_shift;
+  std::ptrdiff_t n, segment;
+  double eps;
+  bool rms;
+};
+using RowNormKernel = void (*)(const RowNorm& row);
+
 // --- attention: see Note [Attention by tiles] in attention.h
 
 struct AttentionJob;
@@ -247,6 +264,7 @@ struct Kernels {
   FilterGradientKernel filter_gradient_f32, filter_gradient_f64;
   SgdKernel sgd_f32, sgd_f64;
   AdamKernel adam_f32, adam_f64;
+  RowNormKernel row_norm[2], row_norm_backward[2];                                 // F32, F64
   AttentionKernel attention_forward[2], attention_backward[2], attention_join[2];  // F32, F64
   ScaleKernel scale_f32, scale_f64;
 

@@ -326,33 +326,6 @@ DType working_dtype(const Tensor& input, const char* op) {
   return input.dtype == DType::Float64 ? DType::Float64 : DType::Float32;
 }
 
-// layer_norm(input, normalized_shape, weight, bias, eps)
-Result layer_norm(Args& args) {
-  Tensor& input = args.tensor(0);
-  const Dims& shape = args.ints(1);
-  const DType dtype = working_dtype(input, "layer_norm");
-  const int lead = input.rank() - shape.size();
-  bool fits = lead >= 0 && shape.size() > 0;
-  int64_t width = 1;
-  for (int d = 0; fits && d < shape.size(); ++d) {
-    fits = input.sizes[lead + d] == shape[d];
-    width *= shape[d];
-  }
-  if (!fits)
-    fail(ErrorKind::Shape, "[layer_norm] expected last dimensions ", shape, ", got input of shape ",
-         input.sizes);
-  TensorRef x = ops::cast(input, dtype);
-  x = ops::contiguous(*x);
-  Affine affine(args.optional_tensor(2), args.optional_tensor(3), shape, dtype, "layer_norm");
-  Attributes a;
-  a.ints = Dims{0, width, affine.scale ? 1 : 0, 0};
-  a.floats[0] = args.number(4);
-  std::vector<Tensor*> inputs = {x.get()};
-  if (affine.scale) inputs.insert(inputs.end(), {affine.scale.get(), affine.shift.get()});
-  TensorRef y = apply(kNormalize, inputs, a).tensor[0];
-  return Result(ops::cast(*y, input.dtype));
-}
-
 // running = (1 - momentum) * running + momentum * fresh
 void update_running(Tensor* running, const double* fresh, double momentum, double correction) {
   if (!running) return;
@@ -425,7 +398,6 @@ Result batch_norm(Args& args) {
   return Result(ops::cast(*out.tensor[0], input.dtype));
 }
 
-const Function kLayerNorm("layer_norm", layer_norm);
 const Function kBatchNorm("batch_norm", batch_norm);
 
 }  // namespace

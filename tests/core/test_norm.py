@@ -194,3 +194,31 @@ def test_loss_gradients_to_order_two(kind):
 def test_refusals(call, kind, message):
     with refused(kind, message):
         call()
+
+
+@pytest.mark.parametrize("rows", [1, 70, 5000])
+@pytest.mark.parametrize(
+    "norm",
+    [
+        lambda x, w, b: F.layer_norm(x, (24,), w, b),
+        lambda x, w, b: F.rms_norm(x, (24,), w) + b,
+        lambda x, w, b: F.group_norm(x.reshape(-1, 24, 1), 6, w, b).reshape(-1, 24),
+    ],
+    ids=["layer", "rms", "group"],
+)
+def test_gradients_over_many_rows_are_those_of_float64(norm, rows):
+    arrays = [random(rows, 24, dtype="float32"), *(random(24, dtype="float32") for _ in range(2))]
+    gradients = []
+    for dtype in ("float32", "float64"):
+        leaves = [vs.tensor(a.astype(dtype), requires_grad=True) for a in arrays]
+        weights = vs.tensor(arrays[0].astype(dtype)).cos()
+        gradients.append(vs.autograd.grad(norm(*leaves), leaves, weights))
+    for narrow, wide in zip(*gradients, strict=True):
+        np.testing.assert_allclose(narrow.numpy(), wide.numpy(), rtol=1e-5, atol=1e-5 * rows**0.5)
+
+
+@pytest.mark.parametrize("dtype", [vs.bfloat16, vs.float16])
+def test_sixteen_bits_are_computed_in_float32_and_rounded_once(dtype):
+    x, w, b = vs.randn(5, 40, dtype=dtype), vs.randn(40), vs.randn(40)
+    assert vs.equal(F.layer_norm(x, (40,), w, b), F.layer_norm(x.float(), (40,), w, b).to(dtype))
+    assert F.rms_norm(x, (40,), w).dtype is dtype

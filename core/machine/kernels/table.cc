@@ -17,6 +17,7 @@ void fill_optimizer(Kernels&);
 void fill_scale(Kernels&);
 void fill_lines(Kernels&);
 void fill_attention(Kernels&);
+void fill_row_norm(Kernels&);
 
 #define VERSANT_STRING(x) #x
 #define VERSANT_NAME(x) VERSANT_STRING(x)
@@ -39,6 +40,7 @@ const Kernels& table() {
     fill_scale(k);
     fill_lines(k);
     fill_attention(k);
+    fill_row_norm(k);
     return k;
   }();
   return filled;

@@ -253,12 +253,42 @@ def batch_norm(
     return batch_norm_whole(input, weight, bias, running_mean, running_var, training, momentum, eps)
 
 
+def group_norm_composite(input: Tensor, num_groups: int, weight: Any, bias: Any, eps: float) -> Tensor:
+    grouped = input.reshape(input.shape[0], num_groups, -1)
+    result = layer_norm_composite(grouped, grouped.shape[2:], None, None, eps).reshape(input.shape)
+    along = (-1,) + (1,) * (input.ndim - 2)
+    result = result if weight is None else result * weight.view(along)
+    return result if bias is None else result + bias.view(along)
+
+
+def group_norm_reference(x: Any, groups: int, w: Any = None, b: Any = None, eps: float = 1e-5) -> Any:
+    grouped = x.reshape(x.shape[0], groups, -1)
+    centred = grouped - np.mean(grouped, -1, keepdims=True)
+    y = (centred / np.sqrt(np.mean(centred * centred, -1, keepdims=True) + eps)).reshape(x.shape)
+    along = (-1,) + (1,) * (x.ndim - 2)
+    return y * (1 if w is None else w.reshape(along)) + (0 if b is None else b.reshape(along))
+
+
+group_norm_whole = primitive(
+    "group_norm.whole",
+    "input, num_groups: int, weight: tensor?, bias: tensor?, eps: number",
+    "group_norm, with all arguments.",
+    target="group_norm",
+    definition=group_norm_composite,
+    ref=group_norm_reference,
+    samples=[
+        call(array(2, 4, 3), 2, array(4), array(4), 1e-5),
+        call(array(3, 6, 2, 2), 3, array(6), None, 1e-3),
+        call(array(2, 4), 2, None, array(4), 1e-5),
+        call(array(2, 3, 4), 1, None, None, 1e-5),
+    ],
+    onnx="GroupNormalization",
+)
+
+
 @composite(
-    ref=lambda x, groups: (
-        (x.reshape(x.shape[0], groups, -1) - np.mean(x.reshape(x.shape[0], groups, -1), -1, keepdims=True))
-        / np.sqrt(np.var(x.reshape(x.shape[0], groups, -1), -1, keepdims=True) + 1e-5)
-    ).reshape(x.shape),
-    samples=[call(array(2, 4, 3), 2)],
+    ref=group_norm_reference,
+    samples=[call(array(2, 4, 3), 2), call(array(2, 4, 3), 4, array(4), array(4))],
     places="nn.functional",
 )
 def group_norm(
@@ -268,31 +298,58 @@ def group_norm(
     bias: Tensor | None = None,
     eps: float = 1e-05,
 ) -> Tensor:
-    """Normalises over groups of channels and all of the image (Wu and He 2018).  input: (N, C, ...)"""
-    if input.shape[1] % num_groups:
-        raise ShapeError(f"[group_norm] {input.shape[1]} channels do not divide into {num_groups} groups")
-    grouped = input.reshape(input.shape[0], num_groups, -1)
-    result = layer_norm(grouped, grouped.shape[2:], eps=eps).reshape(input.shape)
-    along = (-1,) + (1,) * (input.ndim - 2)
-    result = result if weight is None else result * weight.view(along)
-    return result if bias is None else result + bias.view(along)
+    """Normalises over groups of channels and all of the image (Wu and He 2018).
+
+    input: (N, C, ...); num_groups divides C; weight, bias: (C,).
+    """
+    return group_norm_whole(input, num_groups, weight, bias, eps)
+
+
+def rms_norm_composite(input: Tensor, normalized_shape: Sequence[int], weight: Any, eps: float) -> Tensor:
+    axes = tuple(range(-len(normalized_shape), 0))
+    result = input * rsqrt(mean(square(input), axes, True) + eps)
+    return result if weight is None else result * weight
+
+
+def rms_norm_reference(x: Any, shape: Sequence[int], w: Any = None, eps: float | None = None) -> Any:
+    axes = tuple(range(-len(shape), 0))
+    eps = np.finfo(x.dtype).eps if eps is None else eps
+    return x / np.sqrt(np.mean(x * x, axes, keepdims=True) + eps) * (1 if w is None else w)
+
+
+rms_norm_whole = primitive(
+    "rms_norm.whole",
+    "input, normalized_shape: ints, weight: tensor?, eps: number",
+    "rms_norm, with all arguments.",
+    target="rms_norm",
+    definition=rms_norm_composite,
+    ref=rms_norm_reference,
+    samples=[
+        call(array(3, 4), (4,), array(4), 1e-5),
+        call(array(2, 3, 4), (3, 4), array(3, 4), 1e-3),
+        call(array(2, 3, 4), (4,), None, 1e-5),
+    ],
+    onnx="RMSNormalization",
+)
 
 
 @composite(
-    ref=lambda x, shape: x / np.sqrt(np.mean(x * x, -1, keepdims=True) + np.finfo(x.dtype).eps),
-    samples=[call(array(3, 4), (4,))],
-    places="nn.functional",
+    ref=rms_norm_reference,
+    samples=[call(array(3, 4), (4,)), call(array(3, 4), (4,), array(4), 1e-5)],
+    places="versant nn.functional",
 )
 def rms_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
-    """input / sqrt(mean(input**2) + eps) * weight over the last axes (Zhang and Sennrich 2019)."""
+    """input / sqrt(mean(input**2) + eps) * weight over the last axes (Zhang and Sennrich 2019).
+
+    normalized_shape: the sizes of these axes; weight has this shape. eps: by default that of the dtype.
+    """
     from versant.tensors.dtypes import finfo
 
-    axes = tuple(range(-len(tuple(normalized_shape)), 0))
-    eps = finfo(input.dtype).eps if eps is None else eps
-    result = input * rsqrt(mean(square(input), axes, True) + eps)
-    return result if weight is None else result * weight
+    return rms_norm_whole(
+        input, tuple(normalized_shape), weight, finfo(input.dtype).eps if eps is None else eps
+    )
 
 
 @composite(
