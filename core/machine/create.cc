@@ -141,9 +141,13 @@ int64_t arange_length(Scalar start, Scalar end, Scalar step) {
 namespace ops {
 
 TensorRef arange(Scalar start, Scalar end, Scalar step, DType dtype) {
-  if (!is_floating(dtype))
+  // Of int64, limits are cut to whole numbers before steps are counted, of narrower integers after it.
+  const bool whole = !is_floating(dtype), narrow = whole && dtype != DType::Int64;
+  int64_t length = narrow ? arange_length(start, end, step) : 0;
+  if (whole)
     for (Scalar* number : {&start, &end, &step}) *number = Scalar::of_int(number->as_int());
-  const int64_t length = arange_length(start, end, step);
+  if (whole && step.i == 0) fail(ErrorKind::Value, "[arange] step must not be zero among integers");
+  if (!narrow) length = arange_length(start, end, step);
   return apply(kArange, {},
                {Dims{static_cast<int64_t>(dtype), length, start.as_int(), step.as_int()},
                 {start.as_double(), step.as_double()}});

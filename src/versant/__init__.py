@@ -38,13 +38,14 @@ from versant.autograd.modes import (
     no_grad,
     set_grad_enabled,
 )
-from versant.tensors import dtypes, methods
+from versant.tensors import dtypes, formats, methods
 from versant.tensors.methods import as_tensor, asarray, from_dlpack, from_numpy, frombuffer, tensor
 from versant.tensors.random import get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 
 _core.set_package(_os.path.dirname(__file__) + "/")
 methods.install()
 globals().update(dtypes.NAMES)
+globals().update(formats.NAMES)
 
 from versant import ops  # noqa: E402  (the op table builds on the names above)
 

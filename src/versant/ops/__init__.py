@@ -2,8 +2,8 @@
 
 # Each family adds its records to the table when it is imported; families build on those before them.
 from versant.ops import arithmetic, powers, trigonometric, rounding, comparison, activations, special  # isort: skip
-from versant.ops import reductions, shape, joining, creation, indexing, linear  # isort: skip
-from versant.ops import convolution, images  # isort: skip
+from versant.ops import reductions, creation, sequences, copies, shape, joining, indexing  # isort: skip
+from versant.ops import linear, convolution, images  # isort: skip
 from versant.ops import normalization, losses, random, attention  # isort: skip
 from versant.ops import lapack, factors, solvers, decompositions  # isort: skip
 from versant.ops.install import install, names, namespace
@@ -18,9 +18,11 @@ FAMILIES = (
     activations,
     special,
     reductions,
+    creation,
+    sequences,
+    copies,
     shape,
     joining,
-    creation,
     indexing,
     linear,
     convolution,

@@ -1,20 +1,29 @@
-"""Making tensors: filled, in steps, like another one; copies and casts."""
+"""Making tensors of one value, or like another one."""
 
 from __future__ import annotations
-
-import math
 
 from versant import _core
 from versant._core import Tensor
 from versant.ops.axes import Size, sizes_given, sizes_of
 from versant.ops.lazy import np
-from versant.ops.record import composite, primitive
+from versant.ops.record import composite
 from versant.ops.samples import array, call
+from versant.tensors import formats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+
+def check_place(who: str, device: Any, layout: Any, pin_memory: bool | None) -> None:
+    """Raises unless the keywords ask for what there is: strided memory of the CPU."""
+    if device is not None:
+        _core.device(device)
+    if layout is not None:
+        formats.check_layout(layout, who)
+    if pin_memory:
+        formats.check_pinned(pin_memory, who)
 
 
 def new(
@@ -25,14 +34,20 @@ def new(
     device: Any = None,
     requires_grad: bool = False,
     like: Tensor | None = None,
+    layout: Any = None,
+    pin_memory: bool | None = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """A tensor of one value; of None, with whatever is in memory.
 
     who: the op that errors name; like: a tensor whose order of axes in memory it takes over.
     """
-    if device is not None:
-        _core.device(device)
-    return _core.full(size, value, dtype, requires_grad, who, like)
+    if device is not None or layout is not None or pin_memory:
+        check_place(who, device, layout, pin_memory)
+    if memory_format is None:
+        return _core.full(size, value, dtype, requires_grad, who, like)
+    result = formats.new_in(memory_format, who, size, value, dtype, like)
+    return result.requires_grad_() if requires_grad else result
 
 
 def number(value: Any, who: str) -> Any:
@@ -55,18 +70,15 @@ def zeros(
     *sizes: Size,
     size: Size | None = None,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
+    pin_memory: bool | None = False,
     requires_grad: bool = False,
 ) -> Tensor:
     """A tensor of zeros."""
-    return new(
-        "zeros",
-        sizes_given(sizes, size, "zeros"),
-        0,
-        dtype or _core.get_default_dtype(),
-        device,
-        requires_grad,
-    )
+    size = sizes_given(sizes, size, "zeros")
+    dtype = dtype or _core.get_default_dtype()
+    return new("zeros", size, 0, dtype, device, requires_grad, None, layout, pin_memory)
 
 
 @composite(
@@ -79,13 +91,15 @@ def ones(
     *sizes: Size,
     size: Size | None = None,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
+    pin_memory: bool | None = False,
     requires_grad: bool = False,
 ) -> Tensor:
     """A tensor of ones."""
-    return new(
-        "ones", sizes_given(sizes, size, "ones"), 1, dtype or _core.get_default_dtype(), device, requires_grad
-    )
+    size = sizes_given(sizes, size, "ones")
+    dtype = dtype or _core.get_default_dtype()
+    return new("ones", size, 1, dtype, device, requires_grad, None, layout, pin_memory)
 
 
 @composite(differentiable=False, places="versant", without={"ref": "its values are whatever is in memory"})
@@ -93,18 +107,16 @@ def empty(
     *sizes: Size,
     size: Size | None = None,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
+    pin_memory: bool | None = False,
     requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """A tensor with whatever is in memory."""
-    return new(
-        "empty",
-        sizes_given(sizes, size, "empty"),
-        None,
-        dtype or _core.get_default_dtype(),
-        device,
-        requires_grad,
-    )
+    size = sizes_given(sizes, size, "empty")
+    dtype = dtype or _core.get_default_dtype()
+    return new("empty", size, None, dtype, device, requires_grad, None, layout, pin_memory, memory_format)
 
 
 @composite(
@@ -114,46 +126,131 @@ def empty(
     places="versant",
 )
 def full(
-    size: Size, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    size: Size,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool | None = False,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A tensor of one value, by default in the value's dtype."""
-    return new("full", sizes_of((size,)), number(fill_value, "full"), dtype, device, requires_grad)
-
-
-@composite(differentiable=False, ref=np.zeros_like, samples=[call(array(2, 3))], places="versant")
-def zeros_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """Zeros in the shape and dtype of input."""
-    return new("zeros_like", input.shape, 0, dtype or input.dtype, device, requires_grad, input)
-
-
-@composite(differentiable=False, ref=np.ones_like, samples=[call(array(2, 3))], places="versant")
-def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones in the shape and dtype of input."""
-    return new("ones_like", input.shape, 1, dtype or input.dtype, device, requires_grad, input)
-
-
-@composite(differentiable=False, places="versant", without={"ref": "its values are whatever is in memory"})
-def empty_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """Whatever is in memory, in the shape and dtype of input."""
-    return new("empty_like", input.shape, None, dtype or input.dtype, device, requires_grad, input)
+    value = number(fill_value, "full")
+    return new("full", sizes_of((size,)), value, dtype, device, requires_grad, None, layout, pin_memory)
 
 
 @composite(
     differentiable=False,
-    ref=np.full_like,
-    samples=[call(array(2, 3), 1.5)],
     places="versant",
+    without={"ref": "its values are whatever is in memory"},
 )
+def empty_strided(
+    size: Sequence[int],
+    stride: Sequence[int],
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool | None = False,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A tensor with whatever is in memory, with these strides (in elements)."""
+    check_place("empty_strided", device, layout, pin_memory)
+    extent = 0 if 0 in size else 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
+    room = _core.full((extent,), None, dtype or _core.get_default_dtype(), False, "empty_strided")
+    result = room.set_(room.as_strided(size, stride))
+    return result.requires_grad_() if requires_grad else result
+
+
+def new_like(
+    who: str,
+    input: Tensor,
+    value: Any,
+    dtype: Any,
+    device: Any,
+    requires_grad: bool,
+    layout: Any,
+    pin_memory: bool | None,
+    memory_format: Any,
+) -> Tensor:
+    """The same, of the shape of input and, unless memory_format says otherwise, its order in memory."""
+    dtype = dtype or input.dtype
+    shape = input.shape
+    return new(who, shape, value, dtype, device, requires_grad, input, layout, pin_memory, memory_format)
+
+
+@composite(differentiable=False, ref=np.zeros_like, samples=[call(array(2, 3))], places="versant")
+def zeros_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool | None = False,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """Zeros in the shape and dtype of input."""
+    return new_like("zeros_like", input, 0, dtype, device, requires_grad, layout, pin_memory, memory_format)
+
+
+@composite(differentiable=False, ref=np.ones_like, samples=[call(array(2, 3))], places="versant")
+def ones_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool | None = False,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """Ones in the shape and dtype of input."""
+    return new_like("ones_like", input, 1, dtype, device, requires_grad, layout, pin_memory, memory_format)
+
+
+@composite(differentiable=False, places="versant", without={"ref": "its values are whatever is in memory"})
+def empty_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool | None = False,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """Whatever is in memory, in the shape and dtype of input."""
+    return new_like(
+        "empty_like", input, None, dtype, device, requires_grad, layout, pin_memory, memory_format
+    )
+
+
+@composite(differentiable=False, ref=np.full_like, samples=[call(array(2, 3), 1.5)], places="versant")
 def full_like(
-    input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool | None = False,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """One value in the shape and dtype of input."""
-    value = number(fill_value, "full_like")
-    return new("full_like", input.shape, value, dtype or input.dtype, device, requires_grad, input)
+    return new_like(
+        "full_like",
+        input,
+        number(fill_value, "full_like"),
+        dtype,
+        device,
+        requires_grad,
+        layout,
+        pin_memory,
+        memory_format,
+    )
 
 
 @composite(
@@ -163,10 +260,18 @@ def full_like(
     places="Tensor",
 )
 def new_zeros(
-    input: Tensor, *size: Size, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *sizes: Size,
+    size: Size | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool | None = False,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Zeros of this size in the dtype of the tensor."""
-    return new("new_zeros", sizes_of(size), 0, dtype or input.dtype, device, requires_grad)
+    size = sizes_given(sizes, size, "new_zeros")
+    return new("new_zeros", size, 0, dtype or input.dtype, device, requires_grad, None, layout, pin_memory)
 
 
 @composite(
@@ -176,18 +281,34 @@ def new_zeros(
     places="Tensor",
 )
 def new_ones(
-    input: Tensor, *size: Size, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *sizes: Size,
+    size: Size | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool | None = False,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Ones of this size in the dtype of the tensor."""
-    return new("new_ones", sizes_of(size), 1, dtype or input.dtype, device, requires_grad)
+    size = sizes_given(sizes, size, "new_ones")
+    return new("new_ones", size, 1, dtype or input.dtype, device, requires_grad, None, layout, pin_memory)
 
 
 @composite(differentiable=False, places="Tensor", without={"ref": "its values are whatever is in memory"})
 def new_empty(
-    input: Tensor, *size: Size, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *sizes: Size,
+    size: Size | None = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool | None = False,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Whatever is in memory, of this size in the dtype of the tensor."""
-    return new("new_empty", sizes_of(size), None, dtype or input.dtype, device, requires_grad)
+    size = sizes_given(sizes, size, "new_empty")
+    return new("new_empty", size, None, dtype or input.dtype, device, requires_grad, None, layout, pin_memory)
 
 
 @composite(
@@ -202,12 +323,42 @@ def new_full(
     fill_value: Any,
     *,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
+    pin_memory: bool | None = False,
     requires_grad: bool = False,
 ) -> Tensor:
     """One value, of this size in the dtype of the tensor."""
-    value = number(fill_value, "new_full")
-    return new("new_full", sizes_of((size,)), value, dtype or input.dtype, device, requires_grad)
+    value, dtype = number(fill_value, "new_full"), dtype or input.dtype
+    return new("new_full", sizes_of((size,)), value, dtype, device, requires_grad, None, layout, pin_memory)
+
+
+@composite(
+    differentiable=False,
+    places="Tensor",
+    without={"ref": "its values are whatever is in memory"},
+)
+def new_empty_strided(
+    input: Tensor,
+    size: Sequence[int],
+    stride: Sequence[int],
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool | None = False,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Whatever is in memory, with these strides (in elements), in the dtype of the tensor."""
+    return empty_strided(
+        size,
+        stride,
+        dtype=dtype or input.dtype,
+        layout=layout,
+        device=device,
+        pin_memory=pin_memory,
+        requires_grad=requires_grad,
+    )
 
 
 @composite(
@@ -217,203 +368,30 @@ def new_full(
     samples=[call(array(2), [1.0, 2.0])],
 )
 def new_tensor(
-    input: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    data: Any,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool | None = False,
+    requires_grad: bool = False,
 ) -> Tensor:
     """The data as a tensor in the dtype of the tensor."""
+    check_place("new_tensor", device, layout, pin_memory)
     return _core.tensor(data, dtype or input.dtype, requires_grad)
 
 
 @composite(differentiable=False, ref=np.asarray, samples=[call(1.5)], places="versant")
-def scalar_tensor(s: float, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def scalar_tensor(
+    s: float,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool | None = False,
+    requires_grad: bool = False,
+) -> Tensor:
     """A number as a tensor without axes."""
-    return new("scalar_tensor", (), s, dtype or _core.get_default_dtype(), device, requires_grad)
-
-
-# --- in steps ---------------------------------------------------------------------------------------------
-
-arange_steps = primitive(
-    "arange.steps",
-    "start: number, end: number, step: number, dtype: dtype",
-    "start, start + step ... before end.",
-    target="arange_fill",
-    differentiable=False,
-    onnx="Range",
-    stablehlo="iota",
-    without={"ref": "arange has it"},
-)
-linspace_steps = primitive(
-    "linspace.steps",
-    "start: number, end: number, steps: int, dtype: dtype",
-    "Evenly spaced from start to end.",
-    target="linspace_fill",
-    differentiable=False,
-    stablehlo="iota",
-    without={"ref": "linspace has it", "onnx": "exporters store the values"},
-)
-identity = primitive(
-    "eye.matrix",
-    "n: int, m: int, dtype: dtype",
-    "Ones on the diagonal, zeros elsewhere.",
-    target="eye",
-    differentiable=False,
-    onnx="EyeLike",
-    without={"ref": "eye has it", "stablehlo": "exporters compare two iotas"},
-)
-
-
-@composite(
-    differentiable=False,
-    ref=np.arange,
-    samples=[call(5), call(2, 9, 3), call(1.0, 2.0, 0.25), call(5, 0, -2), call(0)],
-    places="versant",
-)
-def arange(
-    start: Any = None,
-    end: Any = None,
-    step: Any = 1,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """start (0), start + step ... before end; int64 when all three are integers."""
-    if end is None:
-        start, end = 0, start
-    if end is None:
-        raise TypeError("[arange] expected an end")
-    start = 0 if start is None else start
-    limits = [v.item() if isinstance(v, Tensor) else v for v in (start, end, step)]
-    if dtype is None:
-        whole = all(hasattr(v, "__index__") for v in limits)
-        dtype = _core.int64 if whole else _core.get_default_dtype()
-    result: Tensor = arange_steps(*limits, dtype)
-    return result.requires_grad_() if requires_grad else result
-
-
-@composite(
-    differentiable=False,
-    ref=np.linspace,
-    samples=[call(0, 1, 5), call(-2.0, 3.0, 4), call(1, 2, 1), call(0, 1, 0)],
-    places="versant",
-)
-def linspace(
-    start: float,
-    end: float,
-    steps: int,
-    *,
-    dtype: Any = None,
-    device: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """`steps` numbers, evenly spaced from start to end, both included."""
-    result: Tensor = linspace_steps(start, end, steps, dtype or _core.get_default_dtype())
-    return result.requires_grad_() if requires_grad else result
-
-
-@composite(
-    differentiable=False,
-    ref=lambda start, end, steps, base=10.0: np.logspace(start, end, steps, base=base),
-    samples=[call(0, 1, 5), call(-1.0, 2.0, 4, 2.0)],
-    places="versant",
-)
-def logspace(
-    start: float,
-    end: float,
-    steps: int,
-    base: float = 10.0,
-    *,
-    dtype: Any = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """`steps` numbers from base**start to base**end, with evenly spaced exponents."""
-    exponents = linspace(start, end, steps, dtype=_core.float64)
-    result = (exponents * math.log(base)).exp().to(dtype or _core.get_default_dtype())
-    return result.requires_grad_() if requires_grad else result
-
-
-@composite(differentiable=False, ref=np.eye, samples=[call(3), call(2, 4), call(0)], places="versant")
-def eye(
-    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """The (n, m) matrix with ones on the diagonal, zeros elsewhere; n rows and columns without m."""
-    result: Tensor = identity(n, n if m is None else m, dtype or _core.get_default_dtype())
-    return result.requires_grad_() if requires_grad else result
-
-
-@composite(
-    differentiable=False,
-    ref=lambda r, c, k=0: np.stack(np.tril_indices(r, k, c)),
-    samples=[call(3, 4), call(3, 3, 1)],
-    places="versant",
-)
-def tril_indices(row: int, col: int, offset: int = 0) -> Tensor:
-    """The row and column indices of a lower triangle: (2, n)."""
-    return ones(row, col, dtype=_core.int64).tril(offset).nonzero().t().contiguous()
-
-
-@composite(
-    differentiable=False,
-    ref=lambda r, c, k=0: np.stack(np.triu_indices(r, k, c)),
-    samples=[call(3, 4), call(3, 3, 1)],
-    places="versant",
-)
-def triu_indices(row: int, col: int, offset: int = 0) -> Tensor:
-    """The row and column indices of an upper triangle: (2, n)."""
-    return ones(row, col, dtype=_core.int64).triu(offset).nonzero().t().contiguous()
-
-
-# --- copies and casts -------------------------------------------------------------------------------------
-
-clone_as_is = primitive(
-    "clone.keep",
-    "input",
-    "A copy with memory of its own.",
-    target="clone",
-    ref=np.copy,
-    samples=[call(array(2, 3)), call(array(0))],
-    onnx="Identity",
-    without={"stablehlo": "values have no memory there"},
-)
-row_major = primitive(
-    "contiguous.rows",
-    "input",
-    "The same values, row by row in memory; input itself where they are already.",
-    target="contiguous",
-    ref=np.copy,
-    samples=[call(array(2, 3)), call(array(0))],
-    onnx="Identity",
-    without={"stablehlo": "values have no memory there"},
-)
-
-
-@composite(ref=np.copy, samples=[call(array(2, 3))])
-def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
-    """A copy with memory of its own; gradients flow through."""
-    return clone_as_is(input)
-
-
-@composite(ref=np.copy, samples=[call(array(2, 3))], places="Tensor")
-def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
-    """The same values, row by row in memory; the tensor itself where they are already."""
-    return row_major(input)
-
-
-cast = primitive(
-    "cast",
-    "input, dtype: dtype",
-    "The values in another dtype, rounded to it; input itself where it has that dtype.",
-    places="Tensor",
-    onnx="Cast",
-    stablehlo="convert",
-    without={"ref": "tests of dtypes cover it"},
-)
-detach = primitive(
-    "detach",
-    "input",
-    "A view from which no gradient flows back.",
-    differentiable=False,
-    ref=np.copy,
-    samples=[call(array(2, 3))],
-    onnx="Identity",
-    without={"stablehlo": "there are no gradients to cut"},
-)
+    dtype = dtype or _core.get_default_dtype()
+    return new("scalar_tensor", (), s, dtype, device, requires_grad, None, layout, pin_memory)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from versant import _core
 from versant._core import ShapeError, Tensor
 from versant.ops.axes import Size, axis_of, sizes_of
-from versant.ops.creation import arange
 from versant.ops.lazy import np
 from versant.ops.record import composite, primitive
 from versant.ops.samples import array, call, integers
+from versant.ops.sequences import arange
 from versant.ops.shape import atleast_1d, atleast_2d
 
 TYPE_CHECKING = False

@@ -9,10 +9,10 @@ from __future__ import annotations
 from versant import _core
 from versant._core import Tensor
 from versant.ops.comparison import eq, where
-from versant.ops.creation import eye
 from versant.ops.host import HostOp, host
 from versant.ops.lazy import np
 from versant.ops.samples import array, call, integers
+from versant.ops.sequences import eye
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from versant import _core
 from versant._core import Tensor
+from versant.tensors import formats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def to(
 ) -> Tensor:
     """The tensor with another dtype: to(dtype), to("cpu"), to("cpu", dtype), to(other).
 
-    copy: always a new tensor. non_blocking and memory_format change nothing here.
+    copy: always a new tensor. memory_format: the order of axes in memory. non_blocking changes nothing here.
     """
     flags = []
     for arg in args:
@@ -43,6 +44,8 @@ def to(
     if device is not None:
         _core.device(device)
     result = self if dtype is None else self.cast(dtype)
+    if memory_format is not None:
+        result = formats.laid_out(result, memory_format, "to")
     return result.clone() if result is self and (copy or flags[1:] == [True]) else result
 
 
@@ -301,8 +304,8 @@ def retain_grad(self: Tensor) -> None:
 
 
 def is_contiguous(self: Tensor, memory_format: Any = None) -> bool:
-    """Whether elements lie in memory row by row without gaps."""
-    return bool(self._is_row_major())
+    """Whether elements lie in memory row by row without gaps; or in that memory_format."""
+    return self._is_row_major() if memory_format is None else formats.is_laid(self, memory_format)
 
 
 def is_same_size(self: Tensor, other: Tensor) -> bool:
