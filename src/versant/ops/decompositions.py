@@ -5,11 +5,12 @@ from __future__ import annotations
 from versant import _core
 from versant._core import Tensor
 from versant.ops import factors, lapack
-from versant.ops.creation import eye, zeros
+from versant.ops.creation import zeros
 from versant.ops.factors import SIGNS
 from versant.ops.lazy import np
 from versant.ops.record import composite
 from versant.ops.samples import array, call
+from versant.ops.sequences import eye
 from versant.ops.solvers import check_info, first_zero, matrices, square
 from versant.ops.tuples import named
 

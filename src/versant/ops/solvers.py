@@ -8,13 +8,14 @@ from versant import _core
 from versant._core import DTypeError, ShapeError, Tensor
 from versant.ops import lapack
 from versant.ops.comparison import eq, where
-from versant.ops.creation import eye, zeros
+from versant.ops.creation import zeros
 from versant.ops.factors import lu as lu_factors
 from versant.ops.factors import svd
 from versant.ops.host import LinAlgError
 from versant.ops.lazy import np
 from versant.ops.record import composite
 from versant.ops.samples import array, call
+from versant.ops.sequences import eye
 from versant.ops.shape import broadcast_shapes
 from versant.ops.tuples import named
 
