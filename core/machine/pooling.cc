@@ -1,182 +1,232 @@
-// Pooling over the last two axes: the largest or the mean of windows, fixed or adaptive.
-//
-// Both kinds of windows become two lists, one per axis: where each window begins and how many elements it
-// takes.
-#include <cmath>
+// Pooling: the largest or the mean of windows.
+#include "machine/pooling.h"
 
-#include "machine/call.h"
 #include "machine/lock.h"
+#include "machine/memory_format.h"
 #include "machine/ops.h"
 #include "machine/parallel.h"
+#include "machine/visit_dtype.h"
 
-namespace versant {
+namespace versant::pooling {
 
-namespace {
+Attributes Form::pack() const {
+  Attributes a;
+  a.ints = Dims{adaptive, ceil, padding_counts, last, divisor};
+  for (const auto* numbers : {&kernel, &stride, &padding, &dilation})
+    for (const int64_t value : *numbers) a.ints.push_back(value);
+  return a;
+}
 
-// One axis of a pooling. A window takes elements first, first + dilation, ... below last, those in [0, size)
-// only.
-struct Windows {
-  std::vector<int64_t> first, last;
-  std::vector<int64_t> padded;  // how many a window takes when padding counts too
-  int64_t dilation = 1;
-  int64_t count() const { return static_cast<int64_t>(first.size()); }
-};
+Form Form::unpack(const Attributes& a) {
+  Form f;
+  f.adaptive = a.ints[0] != 0;
+  f.ceil = a.ints[1] != 0;
+  f.padding_counts = a.ints[2] != 0;
+  f.last = a.ints[3] != 0;
+  f.divisor = a.ints[4];
+  int at = 5;
+  for (auto* numbers : {&f.kernel, &f.stride, &f.padding, &f.dilation})
+    for (int64_t& value : *numbers) value = a.ints[at++];
+  return f;
+}
 
-// What a pooling is: kernel, stride, padding, dilation per axis, and switches. Adaptive ones have only output
-// sizes.
-struct Form {
-  bool adaptive = false, ceil = false, padding_counts = true;
-  int64_t kernel[2] = {1, 1}, stride[2] = {1, 1}, padding[2] = {0, 0}, dilation[2] = {1, 1};
-  int64_t divisor = 0;  // 0: the number of elements
-
-  Attributes pack() const {
-    Attributes a;
-    a.ints = Dims{adaptive,  ceil,      padding_counts, divisor,    kernel[0],   kernel[1],
-                  stride[0], stride[1], padding[0],     padding[1], dilation[0], dilation[1]};
-    return a;
-  }
-  static Form unpack(const Attributes& a) {
-    Form f;
-    f.adaptive = a.ints[0], f.ceil = a.ints[1], f.padding_counts = a.ints[2], f.divisor = a.ints[3];
-    for (int k = 0; k < 2; ++k)
-      f.kernel[k] = a.ints[4 + k], f.stride[k] = a.ints[6 + k], f.padding[k] = a.ints[8 + k],
-      f.dilation[k] = a.ints[10 + k];
-    return f;
-  }
-
-  Windows windows(int axis, int64_t size) const {
-    Windows w;
-    if (adaptive) {
-      const int64_t n = kernel[axis];  // the output size
-      for (int64_t o = 0; o < n; ++o) {
-        w.first.push_back(o * size / n);
-        w.last.push_back(((o + 1) * size + n - 1) / n);
-        w.padded.push_back(w.last.back() - w.first.back());
-      }
-      return w;
-    }
-    const int64_t reach = dilation[axis] * (kernel[axis] - 1) + 1, room = size + 2 * padding[axis] - reach;
-    const int64_t steps = room + (ceil ? stride[axis] - 1 : 0);  // a part of a window counts when `ceil`
-    int64_t n = steps < 0 ? 0 : steps / stride[axis] + 1;
-    // The last window must begin inside the input or its left padding.
-    if (ceil && n > 0 && (n - 1) * stride[axis] >= size + padding[axis]) --n;
-    w.dilation = dilation[axis];
+Windows Form::windows(int axis, int64_t size) const {
+  const auto a = static_cast<size_t>(axis);
+  Windows w;
+  if (adaptive) {
+    const int64_t n = kernel[a];
     for (int64_t o = 0; o < n; ++o) {
-      int64_t begin = o * stride[axis] - padding[axis];
-      const int64_t end = begin + reach;
-      w.padded.push_back(std::min(end, size + padding[axis]) - begin);
-      while (begin < 0) begin += w.dilation;
-      w.first.push_back(begin);
-      w.last.push_back(std::min(end, size));
+      w.first.push_back(o * size / n);
+      w.last.push_back(((o + 1) * size + n - 1) / n);
+      w.padded.push_back(w.last.back() - w.first.back());
     }
     return w;
   }
-};
-
-// Images of a tensor (..., H, W) and the windows over them.
-struct Plan {
-  Plan(const Form& form, const Dims& sizes) : height(sizes[sizes.size() - 2]), width(sizes.back()) {
-    for (int d = 0; d < sizes.size() - 2; ++d) images *= sizes[d];
-    rows = form.windows(0, height);
-    columns = form.windows(1, width);
-    out_sizes = sizes;
-    out_sizes[sizes.size() - 2] = rows.count();
-    out_sizes[sizes.size() - 1] = columns.count();
+  const int64_t reach = dilation[a] * (kernel[a] - 1) + 1, room = size + 2 * padding[a] - reach;
+  const int64_t steps = room + (ceil ? stride[a] - 1 : 0);  // a part of a window counts when `ceil`
+  int64_t n = steps < 0 ? 0 : steps / stride[a] + 1;
+  // The last window must begin inside the input or its left padding.
+  if (ceil && n > 0 && (n - 1) * stride[a] >= size + padding[a]) --n;
+  w.dilation = dilation[a];
+  for (int64_t o = 0; o < n; ++o) {
+    int64_t begin = o * stride[a] - padding[a];
+    const int64_t end = begin + reach;
+    w.padded.push_back(std::min(end, size + padding[a]) - begin);
+    if (begin < 0) begin += (-begin + w.dilation - 1) / w.dilation * w.dilation;
+    w.first.push_back(begin);
+    w.last.push_back(std::min(end, size));
   }
-  double divisor(const Form& form, int64_t oh, int64_t ow) const {
-    if (form.divisor) return static_cast<double>(form.divisor);
-    if (form.padding_counts) return static_cast<double>(rows.padded[oh] * columns.padded[ow]);
-    return static_cast<double>(std::max<int64_t>(0, rows.last[oh] - rows.first[oh]) *
-                               std::max<int64_t>(0, columns.last[ow] - columns.first[ow]));
-  }
-  int64_t outputs() const { return rows.count() * columns.count(); }
-
-  int64_t images = 1, height, width;
-  Windows rows, columns;
-  Dims out_sizes;
-};
-
-template <typename Body>
-void by_dtype(DType dtype, const char* op, Body&& body) {
-  if (dtype == DType::Float64)
-    body.template operator()<double>();
-  else if (dtype == DType::Float32)
-    body.template operator()<float>();
-  else if (dtype == DType::Int64)
-    body.template operator()<int64_t>();
-  else
-    fail(ErrorKind::DType, "[", op, "] not implemented for ", name(dtype));
+  return w;
 }
 
+Plan::Plan(const Form& form, const Dims& sizes) : out_sizes(sizes) {
+  const int n = sizes.size() - 2;
+  for (int d = 0; d < 3; ++d) {
+    const auto a = static_cast<size_t>(d);
+    const bool present = d >= 3 - n;
+    in[a] = present ? sizes[sizes.size() - 3 + d] : 1;
+    axes[a] = form.windows(d, in[a]);
+    if (present) out_sizes[sizes.size() - 3 + d] = axes[a].count();
+  }
+}
+
+double Plan::divisor(const Form& form, int64_t z, int64_t y, int64_t x) const {
+  if (form.divisor) return static_cast<double>(form.divisor);
+  const int64_t at[] = {z, y, x};
+  int64_t count = 1;
+  for (size_t d = 0; d < 3; ++d) {
+    const auto o = static_cast<size_t>(at[d]);
+    count *= form.padding_counts ? axes[d].padded[o]
+                                 : std::max<int64_t>(0, axes[d].last[o] - axes[d].first[o]);
+  }
+  return static_cast<double>(count);
+}
+
+namespace {
+
+constexpr int64_t kUnlocked = 100000, kGrain = 16384;  // elements
+
+Array empty_as(const Dims& sizes, DType dtype, bool last) {
+  return last ? empty_channels_last(sizes, dtype) : Array::empty(sizes, dtype);
+}
+
+// Results keep channels-last; what lies otherwise is read as row-major.
+Array readable(const Array& x) { return is_channels_last(x) ? x : x.to_contiguous(); }
+Array laid_as(const Array& x, bool last) {
+  if (last ? lies_channels_last(x) : x.contiguous) return x;
+  const Array copy = empty_as(x.sizes, x.dtype, last);
+  copy_into(copy, x);
+  return copy;
+}
+
+// Runs body(sample, first channel, channels): one channel at a time of row-major arrays, stretches of
+// neighbouring channels of channels-last ones.
 template <typename Body>
-void each_image(const Plan& plan, Body&& body) {
-  const int64_t work = plan.height * plan.width + plan.outputs();
-  Unlocked unlocked(plan.images * work > 100000);
-  parallel_for(plan.images, std::max<int64_t>(1, 16384 / std::max<int64_t>(work, 1)),
+void each_plane(int64_t batch, int64_t channels, int64_t work, bool last, Body&& body) {
+  const Unlocked unlocked(batch * channels * work > kUnlocked);
+  const int64_t stretch = last ? std::max<int64_t>(1, std::min<int64_t>(channels, 64)) : 1;
+  const int64_t pieces = (channels + stretch - 1) / stretch;
+  parallel_for(batch * pieces, std::max<int64_t>(1, kGrain / std::max<int64_t>(work * stretch, 1)),
                [&](int64_t begin, int64_t end) {
-                 for (int64_t image = begin; image < end; ++image) body(image);
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t first = i % pieces * stretch;
+                   body(i / pieces, first, std::min(stretch, channels - first));
+                 }
                });
+}
+
+// Runs body(output place, its z, y, x) over all windows.
+template <typename Body>
+void each_window(const Plan& plan, Body&& body) {
+  int64_t place = 0;
+  for (int64_t z = 0; z < plan.axes[0].count(); ++z)
+    for (int64_t y = 0; y < plan.axes[1].count(); ++y)
+      for (int64_t x = 0; x < plan.axes[2].count(); ++x) body(place++, z, y, x);
+}
+
+// Runs body(place in the image) over the elements of one window, in row-major order.
+template <typename Body>
+void each_element(const Plan& plan, int64_t z, int64_t y, int64_t x, Body&& body) {
+  const Windows &wz = plan.axes[0], &wy = plan.axes[1], &wx = plan.axes[2];
+  const auto oz = static_cast<size_t>(z), oy = static_cast<size_t>(y), ox = static_cast<size_t>(x);
+  for (int64_t i = wz.first[oz]; i < wz.last[oz]; i += wz.dilation)
+    for (int64_t j = wy.first[oy]; j < wy.last[oy]; j += wy.dilation)
+      for (int64_t k = wx.first[ox]; k < wx.last[ox]; k += wx.dilation)
+        body((i * plan.in[1] + j) * plan.in[2] + k);
+}
+
+// From one image place to the next, and from one channel to the next, of arrays as `readable` gives them.
+struct Steps {
+  int64_t place, channel;
+  Steps(bool last, int64_t channels, int64_t places) : place(last ? channels : 1), channel(last ? 1 : places) {}
+};
+
+template <typename T>
+void largest(const Plan& plan, const Array& x, const Array& out, const Array& where, bool last) {
+  const int64_t channels = x.sizes[1], inputs = plan.inputs(), outputs = plan.outputs();
+  const Steps in(last, channels, inputs), to(last, channels, outputs);
+  each_plane(x.sizes[0], channels, inputs + outputs, last, [&](int64_t n, int64_t first, int64_t count) {
+    const T* const from = x.as<T>() + n * channels * inputs + first * in.channel;
+    T* const values = out.as<T>() + n * channels * outputs + first * to.channel;
+    int64_t* const places = where.as<int64_t>() + n * channels * outputs + first * to.channel;
+    T best[64];
+    int64_t at[64];
+    each_window(plan, [&](int64_t o, int64_t z, int64_t y, int64_t w) {
+      bool begun = false;
+      each_element(plan, z, y, w, [&](int64_t place) {
+        const T* const element = from + place * in.place;
+        if (!begun) {
+          for (int64_t c = 0; c < count; ++c) best[c] = element[c], at[c] = place;
+          begun = true;
+          return;
+        }
+        for (int64_t c = 0; c < count; ++c) {
+          const bool better = element[c] > best[c] || (element[c] != element[c] && best[c] == best[c]);
+          best[c] = better ? element[c] : best[c];
+          at[c] = better ? place : at[c];
+        }
+      });
+      for (int64_t c = 0; c < count; ++c) values[o * to.place + c] = best[c];
+      for (int64_t c = 0; c < count; ++c) places[o * to.place + c] = at[c];
+    });
+  });
 }
 
 // Outputs: the largest of each window (NaN counts as larger than all), and its place in its image.
 struct MaxPool final : Primitive {
-  const char* name() const override { return "max_pool2d"; }
+  const char* name() const override { return "max_pool"; }
   void run(Run& run) const override {
-    const Array& x = *run.in[0];
+    const Array x = readable(*run.in[0]);
+    const bool last = is_channels_last(x);
     const Plan plan(Form::unpack(run.attributes), x.sizes);
-    run.out[0] = Array::empty(plan.out_sizes, x.dtype);
-    run.out[1] = Array::empty(plan.out_sizes, DType::Int64);
+    run.out[0] = empty_as(plan.out_sizes, x.dtype, last);
+    run.out[1] = empty_as(plan.out_sizes, DType::Int64, last);
     run.n_outputs = 2;
-    by_dtype(x.dtype, name(), [&]<typename T>() {
-      each_image(plan, [&](int64_t image) {
-        const T* from = x.as<T>() + image * plan.height * plan.width;
-        T* to = run.out[0].template as<T>() + image * plan.outputs();
-        int64_t* where = run.out[1].template as<int64_t>() + image * plan.outputs();
-        for (int64_t oh = 0; oh < plan.rows.count(); ++oh) {
-          for (int64_t ow = 0; ow < plan.columns.count(); ++ow) {
-            int64_t best = plan.rows.first[oh] * plan.width + plan.columns.first[ow];
-            T top = from[best];
-            for (int64_t h = plan.rows.first[oh]; h < plan.rows.last[oh]; h += plan.rows.dilation) {
-              for (int64_t w = plan.columns.first[ow]; w < plan.columns.last[ow];
-                   w += plan.columns.dilation) {
-                const T value = from[h * plan.width + w];
-                if (value > top || (value != value && top == top)) {
-                  top = value;
-                  best = h * plan.width + w;
-                }
-              }
-            }
-            *to++ = top;
-            *where++ = best;
-          }
-        }
-      });
-    });
+    visit_number(x.dtype, [&]<typename T>() { largest<T>(plan, x, run.out[0], run.out[1], last); });
   }
   Saves saves(const Attributes&, uint32_t) const override { return {0, 2}; }
   void vjp(Vjp& vjp) const override;
 };
 
-// Spreads a gradient to the places that were chosen. Inputs: gradient, places. ints: height and width of the
-// images.
-struct MaxPoolBackward final : Primitive {
-  const char* name() const override { return "max_pool2d_backward"; }
+// What reading or writing at chosen places shares: body(image, result or gradient plane, places, count).
+template <typename T, typename Body>
+void at_places(const Array& images, const Array& planes, const Array& places, bool last, Body&& body) {
+  const int64_t channels = images.sizes[1];
+  const int64_t inputs = channels && images.sizes[0] ? images.numel / (images.sizes[0] * channels) : 0;
+  const int64_t outputs = channels && images.sizes[0] ? places.numel / (images.sizes[0] * channels) : 0;
+  const Steps in(last, channels, inputs), to(last, channels, outputs);
+  each_plane(images.sizes[0], channels, inputs + outputs, last, [&](int64_t n, int64_t first, int64_t count) {
+    T* const image = images.as<T>() + n * channels * inputs + first * in.channel;
+    T* const plane = planes.as<T>() + n * channels * outputs + first * to.channel;
+    const int64_t* const chosen = places.as<int64_t>() + n * channels * outputs + first * to.channel;
+    for (int64_t o = 0; o < outputs; ++o)
+      for (int64_t c = 0; c < count; ++c)
+        body(image[chosen[o * to.place + c] * in.place + c], plane[o * to.place + c]);
+  });
+}
+
+Dims with_spatial(const Dims& sizes, const Dims& spatial) {
+  Dims result = {sizes[0], sizes[1]};
+  for (const int64_t size : spatial) result.push_back(size);
+  return result;
+}
+
+// Spreads a gradient to the places that were chosen: adding up, or of several the last (ints[0]). Inputs:
+// gradient, places. Further ints: whether the images are channels-last, and their sizes.
+struct SpreadPlaces final : Primitive {
+  const char* name() const override { return "max_pool_spread"; }
   void run(Run& run) const override {
-    const Array &grad = *run.in[0], &places = *run.in[1];
-    Dims sizes = grad.sizes;
-    sizes[sizes.size() - 2] = run.attributes.ints[0];
-    sizes[sizes.size() - 1] = run.attributes.ints[1];
-    run.out[0] = Array::full(sizes, grad.dtype, Scalar::of_int(0));
-    const int64_t image = sizes[sizes.size() - 2] * sizes.back();
-    const int64_t outputs = grad.sizes[grad.rank() - 2] * grad.sizes.back();
-    by_dtype(grad.dtype, name(), [&]<typename T>() {
-      const int64_t images = outputs ? grad.numel / outputs : 0;
-      Unlocked unlocked(grad.numel > 100000);
-      parallel_for(
-          images, std::max<int64_t>(1, 16384 / std::max<int64_t>(image, 1)), [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin * outputs; i < end * outputs; ++i)
-              run.out[0].template as<T>()[i / outputs * image + places.as<int64_t>()[i]] += grad.as<T>()[i];
-          });
+    const bool adds = run.attributes.ints[0] != 0, last = run.attributes.ints[1] != 0;
+    const Array grad = laid_as(*run.in[0], last), places = laid_as(*run.in[1], last);
+    const Dims spatial(std::span<const int64_t>(run.attributes.ints.begin() + 2, run.attributes.ints.end()));
+    run.out[0] = empty_as(with_spatial(grad.sizes, spatial), grad.dtype, last);
+    fill(run.out[0].view(Dims{run.out[0].numel}, Dims{1}), Scalar::of_int(0));
+    if (grad.numel == 0) return;
+    visit_number(grad.dtype, [&]<typename T>() {
+      if (adds)
+        at_places<T>(run.out[0], grad, places, last, [](T& image, T& value) { image = static_cast<T>(image + value); });
+      else
+        at_places<T>(run.out[0], grad, places, last, [](T& image, T& value) { image = value; });
     });
   }
   Saves saves(const Attributes&, uint32_t) const override { return {2, 0}; }
@@ -185,15 +235,14 @@ struct MaxPoolBackward final : Primitive {
 
 // Reads images at the places that were chosen. Inputs: images, places.
 struct PickPlaces final : Primitive {
-  const char* name() const override { return "max_pool2d_pick"; }
+  const char* name() const override { return "max_pool_pick"; }
   void run(Run& run) const override {
-    const Array &x = *run.in[0], &places = *run.in[1];
-    run.out[0] = Array::empty(places.sizes, x.dtype);
-    const int64_t image = x.sizes[x.rank() - 2] * x.sizes.back();
-    const int64_t outputs = places.sizes[places.rank() - 2] * places.sizes.back();
-    by_dtype(x.dtype, name(), [&]<typename T>() {
-      for (int64_t i = 0; i < places.numel; ++i)
-        run.out[0].template as<T>()[i] = x.as<T>()[i / outputs * image + places.as<int64_t>()[i]];
+    const bool last = is_channels_last(*run.in[1]);
+    const Array x = laid_as(*run.in[0], last), places = laid_as(*run.in[1], last);
+    run.out[0] = empty_as(places.sizes, x.dtype, last);
+    if (x.numel == 0) return;
+    visit_number(x.dtype, [&]<typename T>() {
+      at_places<T>(x, run.out[0], places, last, [](T& image, T& value) { value = image; });
     });
   }
   Saves saves(const Attributes&, uint32_t) const override { return {2, 0}; }
@@ -201,76 +250,112 @@ struct PickPlaces final : Primitive {
 };
 
 const MaxPool kMaxPool;
-const MaxPoolBackward kMaxPoolBackward;
-const PickPlaces kPickPlaces;
+const SpreadPlaces kSpread;
+const PickPlaces kPick;
 
-Attributes image_sizes(const Dims& sizes) { return {Dims{sizes[sizes.size() - 2], sizes.back()}, {}}; }
+Attributes spread_to(const Dims& sizes, bool adds, bool last) {
+  Attributes a;
+  a.ints.push_back(adds);
+  a.ints.push_back(last);
+  for (int d = 2; d < sizes.size(); ++d) a.ints.push_back(sizes[d]);
+  return a;
+}
 
 void MaxPool::vjp(Vjp& vjp) const {
   if (!vjp.grad()) return;
-  TensorRef grad = ops::contiguous(*vjp.grad()), places = vjp.output(1);
-  vjp.set(0, apply(kMaxPoolBackward, {grad.get(), places.get()}, image_sizes(vjp.input_sizes(0))));
+  TensorRef places = vjp.output(1);
+  const bool last = Form::unpack(vjp.attributes()).last;
+  vjp.set(0, apply(kSpread, {vjp.grad().get(), places.get()}, spread_to(vjp.input_sizes(0), true, last)));
 }
-void MaxPoolBackward::vjp(Vjp& vjp) const {
-  TensorRef grad = ops::contiguous(*vjp.grad()), places = vjp.input(1);
-  vjp.set(0, apply(kPickPlaces, {grad.get(), places.get()}));
+void SpreadPlaces::vjp(Vjp& vjp) const {
+  TensorRef places = vjp.input(1);
+  vjp.set(0, apply(kPick, {vjp.grad().get(), places.get()}));
 }
 void PickPlaces::vjp(Vjp& vjp) const {
-  TensorRef grad = ops::contiguous(*vjp.grad()), places = vjp.input(1);
-  vjp.set(0, apply(kMaxPoolBackward, {grad.get(), places.get()}, image_sizes(vjp.input_sizes(0))));
+  TensorRef places = vjp.input(1);
+  const bool last = is_channels_last(*places);
+  vjp.set(0, apply(kSpread, {vjp.grad().get(), places.get()}, spread_to(vjp.input_sizes(0), true, last)));
+}
+
+// --- means: sums run in float64, over a window in row-major order
+
+template <typename T>
+void means(const Plan& plan, const Form& form, const Array& x, const Array& out, bool last) {
+  const int64_t channels = x.sizes[1], inputs = plan.inputs(), outputs = plan.outputs();
+  const Steps in(last, channels, inputs), to(last, channels, outputs);
+  each_plane(x.sizes[0], channels, inputs + outputs, last, [&](int64_t n, int64_t first, int64_t count) {
+    const T* const from = x.as<T>() + n * channels * inputs + first * in.channel;
+    T* const values = out.as<T>() + n * channels * outputs + first * to.channel;
+    double sum[64];
+    each_window(plan, [&](int64_t o, int64_t z, int64_t y, int64_t w) {
+      std::fill_n(sum, count, 0.0);
+      each_element(plan, z, y, w, [&](int64_t place) {
+        const T* const element = from + place * in.place;
+        for (int64_t c = 0; c < count; ++c) sum[c] += static_cast<double>(element[c]);
+      });
+      const double divisor = plan.divisor(form, z, y, w);
+      for (int64_t c = 0; c < count; ++c) values[o * to.place + c] = static_cast<T>(sum[c] / divisor);
+    });
+  });
+}
+
+template <typename T>
+void spread_means(const Plan& plan, const Form& form, const Array& grad, const Array& out, bool last) {
+  const int64_t channels = grad.sizes[1], inputs = plan.inputs(), outputs = plan.outputs();
+  const Steps in(last, channels, inputs), to(last, channels, outputs);
+  each_plane(grad.sizes[0], channels, inputs + outputs, last, [&](int64_t n, int64_t first, int64_t count) {
+    const T* const from = grad.as<T>() + n * channels * outputs + first * to.channel;
+    T* const image = out.as<T>() + n * channels * inputs + first * in.channel;
+    for (int64_t i = 0; i < inputs; ++i) std::fill_n(image + i * in.place, count, T(0));
+    T share[64];
+    each_window(plan, [&](int64_t o, int64_t z, int64_t y, int64_t w) {
+      const double divisor = plan.divisor(form, z, y, w);
+      for (int64_t c = 0; c < count; ++c)
+        share[c] = static_cast<T>(static_cast<double>(from[o * to.place + c]) / divisor);
+      each_element(plan, z, y, w, [&](int64_t place) {
+        T* const element = image + place * in.place;
+        for (int64_t c = 0; c < count; ++c) element[c] += share[c];
+      });
+    });
+  });
+}
+
+template <typename Body>
+void by_dtype(DType dtype, Body&& body) {
+  if (dtype == DType::Float64)
+    body.template operator()<double>();
+  else if (dtype == DType::Int64)
+    body.template operator()<int64_t>();
+  else
+    body.template operator()<float>();
 }
 
 struct AvgPool final : Primitive {
-  const char* name() const override { return "avg_pool2d"; }
+  const char* name() const override { return "avg_pool"; }
   void run(Run& run) const override {
-    const Array& x = *run.in[0];
+    const Array x = readable(*run.in[0]);
+    const bool last = is_channels_last(x);
     const Form form = Form::unpack(run.attributes);
     const Plan plan(form, x.sizes);
-    run.out[0] = Array::empty(plan.out_sizes, x.dtype);
-    by_dtype(x.dtype, name(), [&]<typename T>() {
-      each_image(plan, [&](int64_t image) {
-        const T* from = x.as<T>() + image * plan.height * plan.width;
-        T* to = run.out[0].template as<T>() + image * plan.outputs();
-        for (int64_t oh = 0; oh < plan.rows.count(); ++oh) {
-          for (int64_t ow = 0; ow < plan.columns.count(); ++ow) {
-            double sum = 0.0;
-            for (int64_t h = plan.rows.first[oh]; h < plan.rows.last[oh]; ++h)
-              for (int64_t w = plan.columns.first[ow]; w < plan.columns.last[ow]; ++w)
-                sum += static_cast<double>(from[h * plan.width + w]);
-            *to++ = static_cast<T>(sum / plan.divisor(form, oh, ow));
-          }
-        }
-      });
-    });
+    run.out[0] = empty_as(plan.out_sizes, x.dtype, last);
+    by_dtype(x.dtype, [&]<typename T>() { means<T>(plan, form, x, run.out[0], last); });
   }
   void vjp(Vjp& vjp) const override;
 };
 
-// ints: as AvgPool, then height and width of the images.
+// ints: as AvgPool, then the sizes of the images.
 struct AvgPoolBackward final : Primitive {
-  const char* name() const override { return "avg_pool2d_backward"; }
+  const char* name() const override { return "avg_pool_backward"; }
   void run(Run& run) const override {
-    const Array& grad = *run.in[0];
     const Form form = Form::unpack(run.attributes);
-    Dims sizes = grad.sizes;
-    sizes[sizes.size() - 2] = run.attributes.ints[12];
-    sizes[sizes.size() - 1] = run.attributes.ints[13];
+    const bool last = form.last;
+    const Array grad = laid_as(*run.in[0], last);
+    const Dims spatial(
+        std::span<const int64_t>(run.attributes.ints.begin() + Form::kInts, run.attributes.ints.end()));
+    const Dims sizes = with_spatial(grad.sizes, spatial);
     const Plan plan(form, sizes);
-    run.out[0] = Array::full(sizes, grad.dtype, Scalar::of_int(0));
-    by_dtype(grad.dtype, name(), [&]<typename T>() {
-      each_image(plan, [&](int64_t image) {
-        const T* from = grad.as<T>() + image * plan.outputs();
-        T* to = run.out[0].template as<T>() + image * plan.height * plan.width;
-        for (int64_t oh = 0; oh < plan.rows.count(); ++oh) {
-          for (int64_t ow = 0; ow < plan.columns.count(); ++ow) {
-            const T share = static_cast<T>(static_cast<double>(*from++) / plan.divisor(form, oh, ow));
-            for (int64_t h = plan.rows.first[oh]; h < plan.rows.last[oh]; ++h)
-              for (int64_t w = plan.columns.first[ow]; w < plan.columns.last[ow]; ++w)
-                to[h * plan.width + w] += share;
-          }
-        }
-      });
-    });
+    run.out[0] = empty_as(sizes, grad.dtype, last);
+    by_dtype(grad.dtype, [&]<typename T>() { spread_means<T>(plan, form, grad, run.out[0], last); });
   }
   void vjp(Vjp& vjp) const override;
 };
@@ -281,123 +366,29 @@ const AvgPoolBackward kAvgPoolBackward;
 void AvgPool::vjp(Vjp& vjp) const {
   Attributes a = vjp.attributes();
   const Dims& sizes = vjp.input_sizes(0);
-  a.ints.push_back(sizes[sizes.size() - 2]);
-  a.ints.push_back(sizes.back());
-  TensorRef grad = ops::contiguous(*vjp.grad());
-  vjp.set(0, apply(kAvgPoolBackward, {grad.get()}, a));
+  for (int d = 2; d < sizes.size(); ++d) a.ints.push_back(sizes[d]);
+  vjp.set(0, apply(kAvgPoolBackward, {vjp.grad().get()}, a));
 }
 void AvgPoolBackward::vjp(Vjp& vjp) const {
   Attributes a = vjp.attributes();
-  a.ints.resize(12);
-  TensorRef grad = ops::contiguous(*vjp.grad());
-  vjp.set(0, apply(kAvgPool, {grad.get()}, a));
+  a.ints.resize(Form::kInts);
+  vjp.set(0, apply(kAvgPool, {vjp.grad().get()}, a));
 }
-
-// --- arguments
-// ------------------------------------------------------------------------------------------------------------
-
-void pair(const Dims& given, int64_t (&to)[2], const char* op, const char* what, int64_t least) {
-  if (given.size() != 1 && given.size() != 2)
-    fail(ErrorKind::Value, "[", op, "] ", what, " must be one number or two, got ", given);
-  to[0] = given[0];
-  to[1] = given[given.size() - 1];
-  if (to[0] < least || to[1] < least)
-    fail(ErrorKind::Value, "[", op, "] ", what, " must be at least ", least, ", got ", given);
-}
-
-TensorRef checked_input(Tensor& input, const char* op) {
-  if (input.rank() != 3 && input.rank() != 4)
-    fail(ErrorKind::Shape, "[", op, "] expected 4-D input (N, C, H, W) or 3-D input (C, H, W), got ",
-         input.sizes);
-  TensorRef x =
-      ops::cast(input, itemsize(input.dtype) == 2 && is_floating(input.dtype) ? DType::Float32 : input.dtype);
-  return ops::contiguous(*x);
-}
-
-Form checked_form(const Dims& kernel, const Dims& stride, const Dims& padding, const char* op) {
-  Form form;
-  pair(kernel, form.kernel, op, "kernel_size", 1);
-  pair(stride.empty() ? kernel : stride, form.stride, op, "stride", 1);
-  pair(padding, form.padding, op, "padding", 0);
-  for (int k = 0; k < 2; ++k) {
-    if (form.padding[k] * 2 > form.kernel[k])
-      fail(ErrorKind::Runtime, "[", op, "] padding should be at most half of the kernel size, got padding ",
-           padding, " and kernel_size ", kernel);
-  }
-  return form;
-}
-
-void check_output(const Form& form, const Tensor& x, const char* op) {
-  const Plan plan(form, x.sizes);
-  if (plan.rows.count() < 1 || plan.columns.count() < 1)
-    fail(ErrorKind::Shape, "[", op, "] input of shape ", x.sizes,
-         " is smaller than the window: the output would be empty");
-  // A dilated window may begin before a small input and step over it.
-  for (const Windows* windows : {&plan.rows, &plan.columns})
-    for (int64_t o = 0; o < windows->count(); ++o)
-      if (windows->first[o] >= windows->last[o])
-        fail(ErrorKind::Shape, "[", op, "] a window of input of shape ", x.sizes,
-             " lies in the padding alone");
-}
-
-Result max_result(Tensor& input, Tensor& x, const Form& form) {
-  Outputs out = apply(kMaxPool, {&x}, form.pack());
-  std::vector<TensorRef> both = {ops::cast(*out.tensor[0], input.dtype), std::move(out.tensor[1])};
-  return Result(std::move(both));
-}
-
-Result max_pool2d(Args& args) {
-  Tensor& input = args.tensor(0);
-  TensorRef x = checked_input(input, "max_pool2d");
-  Form form = checked_form(args.ints(1), args.ints(2), args.ints(3), "max_pool2d");
-  pair(args.ints(4), form.dilation, "max_pool2d", "dilation", 1);
-  form.ceil = args.flag(5);
-  check_output(form, *x, "max_pool2d");
-  return max_result(input, *x, form);
-}
-
-Result avg_pool2d(Args& args) {
-  Tensor& input = args.tensor(0);
-  TensorRef x = checked_input(input, "avg_pool2d");
-  Form form = checked_form(args.ints(1), args.ints(2), args.ints(3), "avg_pool2d");
-  form.ceil = args.flag(4);
-  form.padding_counts = args.flag(5);
-  if (auto divisor = args.optional_integer(6)) {
-    if (*divisor == 0) fail(ErrorKind::Runtime, "[avg_pool2d] divisor_override must not be zero");
-    form.divisor = *divisor;
-  }
-  check_output(form, *x, "avg_pool2d");
-  TensorRef y = apply(kAvgPool, {x.get()}, form.pack());
-  return Result(ops::cast(*y, input.dtype));
-}
-
-Form adaptive_form(const Tensor& x, const Dims& sizes, const char* op) {
-  Form form;
-  form.adaptive = true;
-  pair(sizes, form.kernel, op, "output_size", 0);
-  if (x.sizes[x.rank() - 1] == 0 || x.sizes[x.rank() - 2] == 0)
-    fail(ErrorKind::Shape, "[", op, "] expected images with at least one element, got ", x.sizes);
-  return form;
-}
-
-Result adaptive_avg_pool2d(Args& args) {
-  Tensor& input = args.tensor(0);
-  TensorRef x = checked_input(input, "adaptive_avg_pool2d");
-  TensorRef y = apply(kAvgPool, {x.get()}, adaptive_form(*x, args.ints(1), "adaptive_avg_pool2d").pack());
-  return Result(ops::cast(*y, input.dtype));
-}
-
-Result adaptive_max_pool2d(Args& args) {
-  Tensor& input = args.tensor(0);
-  TensorRef x = checked_input(input, "adaptive_max_pool2d");
-  return max_result(input, *x, adaptive_form(*x, args.ints(1), "adaptive_max_pool2d"));
-}
-
-const Function kMaxPoolFunction("max_pool2d", max_pool2d);
-const Function kAvgPoolFunction("avg_pool2d", avg_pool2d);
-const Function kAdaptiveAvgFunction("adaptive_avg_pool2d", adaptive_avg_pool2d);
-const Function kAdaptiveMaxFunction("adaptive_max_pool2d", adaptive_max_pool2d);
 
 }  // namespace
 
-}  // namespace versant
+namespace {
+Attributes packed(const Form& form, const Tensor& x) {
+  Form known = form;
+  known.last = is_channels_last(x);
+  return known.pack();
+}
+}  // namespace
+
+Outputs max_pool(Tensor& x, const Form& form) { return apply(kMaxPool, {&x}, packed(form, x)); }
+TensorRef avg_pool(Tensor& x, const Form& form) { return apply(kAvgPool, {&x}, packed(form, x)); }
+TensorRef unpool(Tensor& x, Tensor& places, const Dims& sizes) {
+  return apply(kSpread, {&x, &places}, spread_to(sizes, false, is_channels_last(x)));
+}
+
+}  // namespace versant::pooling

@@ -23,6 +23,16 @@ def pair(layer: str, name: str, value: Any, *, least: int = 1) -> tuple[int, int
     return positive(layer, name, values[0], least=least), positive(layer, name, values[1], least=least)
 
 
+def numbers(layer: str, name: str, value: Any, axes: int, *, least: int = 1) -> tuple[int, ...]:
+    """An int for every axis, or one for each."""
+    values = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
+    if len(values) == 1:
+        values *= axes
+    if len(values) != axes:
+        raise ValueError(f"[{layer}] {name} must be an int or {axes} of them, got {value!r}")
+    return tuple(positive(layer, name, number, least=least) for number in values)
+
+
 def one_of(layer: str, name: str, value: Any, allowed: tuple[str, ...]) -> str:
     """One of the allowed words."""
     if value not in allowed:

@@ -3,7 +3,7 @@
 # Each family adds its records to the table when it is imported; families build on those before them.
 from versant.ops import arithmetic, powers, trigonometric, rounding, comparison, activations, special  # isort: skip
 from versant.ops import reductions, creation, sequences, copies, shape, joining, indexing  # isort: skip
-from versant.ops import linear, convolution, images  # isort: skip
+from versant.ops import linear, convolution, pooling, pooling_variants  # isort: skip
 from versant.ops import normalization, losses, random, attention  # isort: skip
 from versant.ops import lapack, factors, solvers, decompositions  # isort: skip
 from versant.ops.install import install, names, namespace
@@ -26,7 +26,8 @@ FAMILIES = (
     indexing,
     linear,
     convolution,
-    images,
+    pooling,
+    pooling_variants,
     normalization,
     losses,
     random,
