@@ -388,7 +388,8 @@ Attributes packed(const Form& form, const Tensor& x) {
 Outputs max_pool(Tensor& x, const Form& form) { return apply(kMaxPool, {&x}, packed(form, x)); }
 TensorRef avg_pool(Tensor& x, const Form& form) { return apply(kAvgPool, {&x}, packed(form, x)); }
 TensorRef unpool(Tensor& x, Tensor& places, const Dims& sizes) {
-  return apply(kSpread, {&x, &places}, spread_to(sizes, false, is_channels_last(x)));
+  return apply(kSpread, {&x, &places},
+               spread_to(with_spatial(x.sizes, sizes), false, is_channels_last(x)));
 }
 
 }  // namespace versant::pooling

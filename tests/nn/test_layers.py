@@ -395,7 +395,7 @@ BAD_OPTIONS = [
     (lambda: nn.Linear(-1, 2), ValueError, r"\[Linear\] in_features must be at least 0, got -1"),
     (lambda: nn.Linear(2.5, 2), TypeError, r"\[Linear\] in_features must be an int, got float"),
     (lambda: nn.Conv2d(3, 4, 3, groups=2), ValueError, "divisible by groups 2"),
-    (lambda: nn.Conv2d(3, 4, (1, 2, 3)), ValueError, "kernel_size must be an int or a pair"),
+    (lambda: nn.Conv2d(3, 4, (1, 2, 3)), ValueError, "kernel_size must be an int or 2 of them"),
     (lambda: nn.Conv2d(3, 4, 3, stride=2, padding="same"), ValueError, "padding='same' needs stride 1"),
     (lambda: nn.Conv2d(3, 4, 3, padding="full"), ValueError, "must be one of 'valid', 'same'"),
     (lambda: nn.MaxPool2d(2, padding=2), ValueError, "more than half of kernel_size"),

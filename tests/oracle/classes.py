@@ -91,11 +91,9 @@ def module_agrees(case: tuple[ModuleInfo, ModuleInput, bool]) -> str | None:
     expected = reference(theirs, *inputs, **named)
     result = mine(*our_inputs, **our_named)
     if entry.name.removeprefix("nn.") in DRAWN:
-        return (
-            None
-            if tuple(result.shape) == tuple(expected.shape)
-            else f"result has shape {tuple(result.shape)}"
-        )
+        pairs = zip(result, expected, strict=True) if isinstance(expected, tuple) else [(result, expected)]
+        wrong = [tuple(a.shape) for a, b in pairs if tuple(a.shape) != tuple(b.shape)]
+        return f"results have shapes {wrong}" if wrong else None
     if text := difference(result, expected):
         return text
     if text := difference(dict(mine.named_buffers()), dict(theirs.named_buffers()), "buffers"):

@@ -63,7 +63,7 @@ class _Pool(Module):
         padding = numbers(name, "padding", self.padding, axes, least=0)
         if any(size + 2 * p < k for size, p, k in zip(x.shape[-axes:], padding, kernel, strict=True)):
             raise ShapeError(
-                f"[{name}] the window {self.kernel_size} is larger than the input of shape {tuple(x.shape)} "
+                f"[{name}] the window {kernel} is larger than the input of shape {tuple(x.shape)} "
                 f"with padding {self.padding}"
             ) from None
 
