@@ -76,8 +76,8 @@ double Plan::divisor(const Form& form, int64_t z, int64_t y, int64_t x) const {
   int64_t count = 1;
   for (size_t d = 0; d < 3; ++d) {
     const auto o = static_cast<size_t>(at[d]);
-    count *= form.padding_counts ? axes[d].padded[o]
-                                 : std::max<int64_t>(0, axes[d].last[o] - axes[d].first[o]);
+    count *=
+        form.padding_counts ? axes[d].padded[o] : std::max<int64_t>(0, axes[d].last[o] - axes[d].first[o]);
   }
   return static_cast<double>(count);
 }
@@ -138,7 +138,8 @@ void each_element(const Plan& plan, int64_t z, int64_t y, int64_t x, Body&& body
 // From one image place to the next, and from one channel to the next, of arrays as `readable` gives them.
 struct Steps {
   int64_t place, channel;
-  Steps(bool last, int64_t channels, int64_t places) : place(last ? channels : 1), channel(last ? 1 : places) {}
+  Steps(bool last, int64_t channels, int64_t places)
+      : place(last ? channels : 1), channel(last ? 1 : places) {}
 };
 
 template <typename T>
@@ -224,7 +225,8 @@ struct SpreadPlaces final : Primitive {
     if (grad.numel == 0) return;
     visit_number(grad.dtype, [&]<typename T>() {
       if (adds)
-        at_places<T>(run.out[0], grad, places, last, [](T& image, T& value) { image = static_cast<T>(image + value); });
+        at_places<T>(run.out[0], grad, places, last,
+                     [](T& image, T& value) { image = static_cast<T>(image + value); });
       else
         at_places<T>(run.out[0], grad, places, last, [](T& image, T& value) { image = value; });
     });
@@ -388,8 +390,7 @@ Attributes packed(const Form& form, const Tensor& x) {
 Outputs max_pool(Tensor& x, const Form& form) { return apply(kMaxPool, {&x}, packed(form, x)); }
 TensorRef avg_pool(Tensor& x, const Form& form) { return apply(kAvgPool, {&x}, packed(form, x)); }
 TensorRef unpool(Tensor& x, Tensor& places, const Dims& sizes) {
-  return apply(kSpread, {&x, &places},
-               spread_to(with_spatial(x.sizes, sizes), false, is_channels_last(x)));
+  return apply(kSpread, {&x, &places}, spread_to(with_spatial(x.sizes, sizes), false, is_channels_last(x)));
 }
 
 }  // namespace versant::pooling

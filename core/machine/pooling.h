@@ -46,8 +46,8 @@ struct Plan {
 };
 
 // The functions of the machine over it, for any rank from 3 to 5; x is (N, C, ...).
-Outputs max_pool(Tensor& x, const Form& form);                       // values and places in their image
+Outputs max_pool(Tensor& x, const Form& form);  // values and places in their image
 TensorRef avg_pool(Tensor& x, const Form& form);
-TensorRef unpool(Tensor& x, Tensor& places, const Dims& sizes);      // sizes: of the result's images
+TensorRef unpool(Tensor& x, Tensor& places, const Dims& sizes);  // sizes: of the result's images
 
 }  // namespace versant::pooling

@@ -207,7 +207,7 @@ class Conv2d(_Conv):
 
 
 class Conv3d(_Conv):
-    """Cross-correlation with learned kernels.  x: (N, C, D, H, W) or (C, D, H, W) -> (N, out_channels, D', H', W')
+    """Cross-correlation with learned kernels.  x: (N, C, D, H, W) -> (N, out_channels, D', H', W')
 
     The arguments are those of Conv2d, for depth, height and width.
     """

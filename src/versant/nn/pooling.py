@@ -252,7 +252,7 @@ class AvgPool3d(_AvgPool):
     axes = 3
 
 
-# --- adaptive -------------------------------------------------------------------------------------------------
+# --- adaptive -----------------------------------------------------------------------------------------------
 
 
 class _AdaptivePool(Module):
@@ -333,7 +333,7 @@ class AdaptiveMaxPool3d(_AdaptiveMaxPool):
     axes = 3
 
 
-# --- rarer ones -----------------------------------------------------------------------------------------------
+# --- rarer ones ---------------------------------------------------------------------------------------------
 
 
 class _FractionalMaxPool(Module):
@@ -343,6 +343,7 @@ class _FractionalMaxPool(Module):
     """
 
     axes: int
+    _random_samples: Tensor | None
 
     def __init__(
         self,

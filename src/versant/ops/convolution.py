@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from versant._core import Tensor
+from versant.ops.axes import Size
 from versant.ops.joining import pad_constant
 from versant.ops.record import composite, primitive
 from versant.ops.samples import array, call
@@ -13,8 +12,6 @@ from versant.ops.spatial_references import convolve, convolve_transposed
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-Numbers = int | Sequence[int]
 
 WHOLE = "input, weight, bias: tensor?, stride: ints, padding: ints, dilation: ints, groups: int"
 conv1d_whole = primitive(
@@ -63,9 +60,9 @@ def convolution(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None,
-    stride: Numbers,
-    padding: Numbers | str,
-    dilation: Numbers,
+    stride: Size,
+    padding: Size | str,
+    dilation: Size,
     groups: int,
 ) -> Any:
     """The convolution `whole`, after what padding "same" adds on one side only."""
@@ -105,9 +102,9 @@ def conv1d(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
-    stride: Numbers = 1,
-    padding: Numbers | str = 0,
-    dilation: Numbers = 1,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
     groups: int = 1,
 ) -> Tensor:
     """The cross-correlation of sequences with filters, plus bias.
@@ -115,7 +112,7 @@ def conv1d(
     input: (N, C, L) or (C, L); weight: (O, C / groups, l); bias: (O,).
     padding: zeros on both sides, "valid" for none, "same" to keep the size (stride 1).
     """
-    return convolution(conv1d_whole, input, weight, bias, stride, padding, dilation, groups)  # type: ignore[no-any-return]
+    return convolution(conv1d_whole, input, weight, bias, stride, padding, dilation, groups)
 
 
 @composite(
@@ -134,9 +131,9 @@ def conv2d(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
-    stride: Numbers = 1,
-    padding: Numbers | str = 0,
-    dilation: Numbers = 1,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
     groups: int = 1,
 ) -> Tensor:
     """The cross-correlation of images with filters, plus bias.
@@ -145,7 +142,7 @@ def conv2d(
     padding: zeros on both sides of each axis, "valid" for none, "same" to keep the size (stride 1).
     The result is channels-last where input or weight is.
     """
-    return convolution(conv2d_whole, input, weight, bias, stride, padding, dilation, groups)  # type: ignore[no-any-return]
+    return convolution(conv2d_whole, input, weight, bias, stride, padding, dilation, groups)
 
 
 @composite(
@@ -163,9 +160,9 @@ def conv3d(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
-    stride: Numbers = 1,
-    padding: Numbers | str = 0,
-    dilation: Numbers = 1,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
     groups: int = 1,
 ) -> Tensor:
     """The cross-correlation of volumes with filters, plus bias.
@@ -173,7 +170,7 @@ def conv3d(
     input: (N, C, D, H, W) or (C, D, H, W); weight: (O, C / groups, d, h, w); bias: (O,).
     padding: zeros on both sides of each axis, "valid" for none, "same" to keep the size (stride 1).
     """
-    return convolution(conv3d_whole, input, weight, bias, stride, padding, dilation, groups)  # type: ignore[no-any-return]
+    return convolution(conv3d_whole, input, weight, bias, stride, padding, dilation, groups)
 
 
 TRANSPOSED = (

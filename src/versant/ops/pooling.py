@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from versant._core import ShapeError, Tensor
+from versant.ops.axes import Size
 from versant.ops.lazy import np
 from versant.ops.record import composite, primitive
-from versant.ops.rounding import clamp_min
 from versant.ops.samples import Call, array, call
 from versant.ops.spatial_references import adaptive, pool, pooled_argmax, unpool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-Numbers = int | Sequence[int]
 
 # --- the machine's functions: one for each number of axes ---------------------------------------------------
 
@@ -133,7 +131,7 @@ unpool_whole = each(
 # --- what users call ----------------------------------------------------------------------------------------
 
 
-def step(kernel: Numbers, stride: Numbers | None) -> Numbers:
+def step(kernel: Size, stride: Size | None) -> Size:
     """The stride of a pooling: that of its kernel by default."""
     return kernel if stride is None or (isinstance(stride, list | tuple) and not stride) else stride
 
@@ -162,10 +160,10 @@ def avg_reference(axes: int) -> Any:
 )
 def max_pool1d(
     input: Tensor,
-    kernel_size: Numbers,
-    stride: Numbers | None = None,
-    padding: Numbers = 0,
-    dilation: Numbers = 1,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
@@ -181,10 +179,10 @@ def max_pool1d(
 )
 def max_pool2d(
     input: Tensor,
-    kernel_size: Numbers,
-    stride: Numbers | None = None,
-    padding: Numbers = 0,
-    dilation: Numbers = 1,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
@@ -200,10 +198,10 @@ def max_pool2d(
 )
 def max_pool3d(
     input: Tensor,
-    kernel_size: Numbers,
-    stride: Numbers | None = None,
-    padding: Numbers = 0,
-    dilation: Numbers = 1,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
@@ -219,15 +217,15 @@ def max_pool3d(
 )
 def avg_pool1d(
     input: Tensor,
-    kernel_size: Numbers,
-    stride: Numbers | None = None,
-    padding: Numbers = 0,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:
     """The mean of each window.  input: (N, C, L) or (C, L); stride: kernel_size by default"""
     how = (kernel_size, step(kernel_size, stride), padding, ceil_mode, count_include_pad, None)
-    return avg_whole[0](input, *how)  # type: ignore[no-any-return]
+    return avg_whole[0](input, *how)
 
 
 @composite(
@@ -237,16 +235,16 @@ def avg_pool1d(
 )
 def avg_pool2d(
     input: Tensor,
-    kernel_size: Numbers,
-    stride: Numbers | None = None,
-    padding: Numbers = 0,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Tensor:
     """The mean of each window.  input: (N, C, H, W) or (C, H, W); stride: kernel_size by default"""
     how = (kernel_size, step(kernel_size, stride), padding, ceil_mode, count_include_pad, divisor_override)
-    return avg_whole[1](input, *how)  # type: ignore[no-any-return]
+    return avg_whole[1](input, *how)
 
 
 @composite(
@@ -256,16 +254,16 @@ def avg_pool2d(
 )
 def avg_pool3d(
     input: Tensor,
-    kernel_size: Numbers,
-    stride: Numbers | None = None,
-    padding: Numbers = 0,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Tensor:
     """The mean of each window.  input: (N, C, D, H, W) or (C, D, H, W); stride: kernel_size by default"""
     how = (kernel_size, step(kernel_size, stride), padding, ceil_mode, count_include_pad, divisor_override)
-    return avg_whole[2](input, *how)  # type: ignore[no-any-return]
+    return avg_whole[2](input, *how)
 
 
 # --- adaptive windows ---------------------------------------------------------------------------------------
@@ -298,7 +296,7 @@ def adaptive_max_reference(axes: int) -> Any:
 )
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
     """The means of windows that divide each sequence into output_size parts."""
-    return adaptive_avg[0](input, parts(input, output_size, 1, "adaptive_avg_pool1d"))  # type: ignore[no-any-return]
+    return adaptive_avg[0](input, parts(input, output_size, 1, "adaptive_avg_pool1d"))
 
 
 @composite(
@@ -308,7 +306,7 @@ def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
 )
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """The means of windows that divide each image into output_size parts."""
-    return adaptive_avg[1](input, parts(input, output_size, 2, "adaptive_avg_pool2d"))  # type: ignore[no-any-return]
+    return adaptive_avg[1](input, parts(input, output_size, 2, "adaptive_avg_pool2d"))
 
 
 @composite(
@@ -318,7 +316,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
 )
 def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Tensor:
     """The means of windows that divide each volume into output_size parts."""
-    return adaptive_avg[2](input, parts(input, output_size, 3, "adaptive_avg_pool3d"))  # type: ignore[no-any-return]
+    return adaptive_avg[2](input, parts(input, output_size, 3, "adaptive_avg_pool3d"))
 
 
 def adaptive_largest(axes: int, input: Tensor, size: Any, return_indices: bool) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from versant._core import ShapeError, Tensor
+from versant.ops.axes import Size
 from versant.ops.lazy import np
-from versant.ops.pooling import Numbers, avg_pool1d, avg_pool2d, avg_pool3d, step, unpool_whole
+from versant.ops.pooling import avg_pool1d, avg_pool2d, avg_pool3d, step, unpool_whole
 from versant.ops.record import composite
 from versant.ops.samples import array, call, integers, positive
 from versant.ops.spatial_references import pool, unpool
@@ -27,9 +28,9 @@ def unpooled(
     axes: int,
     input: Tensor,
     indices: Tensor,
-    kernel_size: Numbers,
-    stride: Numbers | None,
-    padding: Numbers,
+    kernel_size: Size,
+    stride: Size | None,
+    padding: Size,
     output_size: Sequence[int] | None,
 ) -> Tensor:
     who = f"max_unpool{axes}d"
@@ -46,7 +47,7 @@ def unpooled(
                 raise ShapeError(
                     f"[{who}] output_size {tuple(output_size)} is not within a stride of {tuple(usual)}"
                 )
-    return unpool_whole[axes - 1](input, indices, sizes)  # type: ignore[no-any-return]
+    return unpool_whole[axes - 1](input, indices, sizes)
 
 
 def unpool_reference(axes: int) -> Any:
@@ -61,9 +62,9 @@ def unpool_reference(axes: int) -> Any:
 def max_unpool1d(
     input: Tensor,
     indices: Tensor,
-    kernel_size: Numbers,
-    stride: Numbers | None = None,
-    padding: Numbers = 0,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
     output_size: Sequence[int] | None = None,
 ) -> Tensor:
     """Undoes max_pool1d as far as it can: the elements at their places, among zeros."""
@@ -78,9 +79,9 @@ def max_unpool1d(
 def max_unpool2d(
     input: Tensor,
     indices: Tensor,
-    kernel_size: Numbers,
-    stride: Numbers | None = None,
-    padding: Numbers = 0,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
     output_size: Sequence[int] | None = None,
 ) -> Tensor:
     """Undoes max_pool2d as far as it can: the elements at their places, among zeros (Zeiler et al. 2011)."""
@@ -95,9 +96,9 @@ def max_unpool2d(
 def max_unpool3d(
     input: Tensor,
     indices: Tensor,
-    kernel_size: Numbers,
-    stride: Numbers | None = None,
-    padding: Numbers = 0,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
     output_size: Sequence[int] | None = None,
 ) -> Tensor:
     """Undoes max_pool3d as far as it can: the elements at their places, among zeros."""
@@ -128,7 +129,7 @@ def lp_pool1d(
     input: Tensor,
     norm_type: float,
     kernel_size: int,
-    stride: Numbers | None = None,
+    stride: Size | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
     """The p-norm of each window: sum(x**p) ** (1 / p)."""
@@ -141,8 +142,8 @@ def lp_pool1d(
 def lp_pool2d(
     input: Tensor,
     norm_type: float,
-    kernel_size: Numbers,
-    stride: Numbers | None = None,
+    kernel_size: Size,
+    stride: Size | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
     """The p-norm of each window: sum(x**p) ** (1 / p)."""
@@ -157,8 +158,8 @@ def lp_pool2d(
 def lp_pool3d(
     input: Tensor,
     norm_type: float,
-    kernel_size: Numbers,
-    stride: Numbers | None = None,
+    kernel_size: Size,
+    stride: Size | None = None,
     ceil_mode: bool = False,
 ) -> Tensor:
     """The p-norm of each window: sum(x**p) ** (1 / p)."""
@@ -184,7 +185,7 @@ def begins(samples: Tensor, size: int, window: int, count: int) -> Tensor:
 def fractional(
     axes: int,
     input: Tensor,
-    kernel_size: Numbers,
+    kernel_size: Size,
     output_size: Any,
     output_ratio: Any,
     return_indices: bool,
@@ -215,7 +216,7 @@ def fractional(
     batch, channels = input.shape[:2]
     if samples is None:
         samples = rand(batch, channels, axes, dtype=input.dtype)
-    # Sample d belongs to axis axes - 1 - d. Places in the flat image, window by window: (N, C, outputs, elements).
+    # Places in the flat image, window by window: (N, C, outputs, elements). Samples count axes from the last.
     places: Any = 0
     for d, (n, k, count) in enumerate(zip(images, kernel, counts, strict=True)):
         start = begins(samples[:, :, axes - 1 - d], n, k, count)
@@ -240,7 +241,7 @@ def fractional(
 )
 def fractional_max_pool2d(
     input: Tensor,
-    kernel_size: Numbers,
+    kernel_size: Size,
     output_size: Any = None,
     output_ratio: Any = None,
     return_indices: bool = False,
@@ -259,13 +260,13 @@ def fractional_max_pool2d(
 )
 def fractional_max_pool3d(
     input: Tensor,
-    kernel_size: Numbers,
+    kernel_size: Size,
     output_size: Any = None,
     output_ratio: Any = None,
     return_indices: bool = False,
     _random_samples: Tensor | None = None,
 ) -> Any:
-    """The largest of windows that begin at random places (Graham 2014).  input: (N, C, D, H, W) or (C, D, H, W)
+    """The largest of windows that begin at random places (Graham 2014).  input: (N, C, D, H, W)
 
     output_size: how many windows; output_ratio: the same as a share of the volume's size.
     """

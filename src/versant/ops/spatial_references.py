@@ -106,7 +106,7 @@ def elements(x: Any, axes: int, chosen: Any) -> Any:
 
 def sides_of(sizes: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool) -> list[Any]:
     numbers = (each_axis(v, len(sizes)) for v in (kernel, stride, padding, dilation))
-    return [windows(*each, ceil) for each in zip(sizes, *numbers, strict=True)]
+    return [windows(n, k, s, p, d, ceil) for n, k, s, p, d in zip(sizes, *numbers, strict=True)]
 
 
 def pool(
