@@ -24,6 +24,7 @@ definite, symmetric = array(3, 3, form="definite"), array(2, 3, 3, form="symmetr
 
 
 @composite(
+    autocast="float32",
     ref=lambda a, *, upper=False: np.linalg.cholesky(a, upper=upper),
     samples=[call(definite), call(definite, upper=True), call(array(2, 2, 2, form="definite"))],
     places="linalg",
@@ -50,6 +51,7 @@ def cholesky_of(input: Tensor, upper: bool = False) -> Tensor:
 
 
 @composite(
+    autocast="float32",
     ref=lambda a: (np.linalg.cholesky(a), np.zeros(a.shape[:-2], "int32")),
     samples=[call(definite)],
     places="linalg",
@@ -146,7 +148,9 @@ def lu_unpack(
 # --- QR ---------------------------------------------------------------------------------------------------
 
 
-@composite(samples=[call(array(3, 3)), call(array(2, 4, 3))], places="linalg", without=SIGNS)
+@composite(
+    autocast="float32", samples=[call(array(3, 3)), call(array(2, 4, 3))], places="linalg", without=SIGNS
+)
 def qr(A: Tensor, mode: str = "reduced") -> Any:
     """(Q, R) with A = Q @ R: orthonormal columns, and an upper triangular matrix.  A: (..., m, n)
 
@@ -181,6 +185,7 @@ def no_driver(name: str, driver: str | None) -> None:
 
 
 @composite(
+    autocast="float32",
     samples=[call(array(3, 3)), call(array(2, 4, 3), False), call(array(2, 3), False)],
     places="linalg",
     without=SIGNS,
@@ -219,6 +224,7 @@ def svd_of(input: Tensor, some: bool = True, compute_uv: bool = True) -> Any:
 
 
 @composite(
+    autocast="float32",
     ref=lambda a: np.linalg.svd(a, compute_uv=False),
     samples=[call(array(3, 3)), call(array(2, 4, 3))],
     places="linalg",
@@ -241,7 +247,9 @@ def hermitian_eigenvalues(name: str, A: Tensor, UPLO: str) -> Any:
     return factors.eigh(A if UPLO.upper() == "L" else A.mH)
 
 
-@composite(samples=[call(symmetric), call(symmetric, "U")], places="linalg", without=SIGNS)
+@composite(
+    autocast="float32", samples=[call(symmetric), call(symmetric, "U")], places="linalg", without=SIGNS
+)
 def eigh(A: Tensor, UPLO: str = "L") -> Any:
     """(eigenvalues, eigenvectors) of symmetric or Hermitian matrices: ascending, and as columns.
 
@@ -253,6 +261,7 @@ def eigh(A: Tensor, UPLO: str = "L") -> Any:
 
 
 @composite(
+    autocast="float32",
     ref=lambda a, UPLO="L": np.linalg.eigvalsh(a, UPLO),
     samples=[call(symmetric), call(symmetric, "U")],
     places="linalg",

@@ -192,6 +192,7 @@ def max_pool2d(
 
 
 @composite(
+    autocast="float32",
     ref=max_reference(3),
     samples=[call(array(2, 3, 4, 5, 3), 2), call(array(3, 4, 5, 5), 3, 2, padding=1, ceil_mode=True)],
     places="versant nn.functional",
@@ -248,6 +249,7 @@ def avg_pool2d(
 
 
 @composite(
+    autocast="float32",
     ref=avg_reference(3),
     samples=[call(array(2, 3, 4, 5, 3), 2), call(array(3, 4, 5, 5), 3, 2, padding=1)],
     places="nn.functional",
@@ -310,6 +312,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
 
 
 @composite(
+    autocast="float32",
     ref=adaptive_avg_reference(3),
     samples=[call(array(2, 3, 4, 6, 5), 2), call(array(3, 3, 7, 7), (1, 3, 2))],
     places="nn.functional",
@@ -345,6 +348,7 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
 
 
 @composite(
+    autocast="float32",
     ref=adaptive_max_reference(3),
     samples=[call(array(2, 3, 4, 6, 5), 2), call(array(3, 3, 7, 7), (1, 3, 2))],
     places="nn.functional",

@@ -72,6 +72,7 @@ def max_unpool1d(
 
 
 @composite(
+    autocast="float32",
     ref=unpool_reference(2),
     samples=[call(array(2, 3, 1, 1), integers(2, 3, 1, 1, below=4), 2)],
     places="nn.functional",
@@ -89,6 +90,7 @@ def max_unpool2d(
 
 
 @composite(
+    autocast="float32",
     ref=unpool_reference(3),
     samples=[call(array(1, 3, 1, 1, 1), integers(1, 3, 1, 1, 1, below=8), 2)],
     places="nn.functional",
@@ -236,6 +238,7 @@ def fractional(
 
 
 @composite(
+    autocast="float32",
     places="nn.functional",
     without={"ref": "its windows are drawn", "samples": "its windows are drawn"},
 )
@@ -255,6 +258,7 @@ def fractional_max_pool2d(
 
 
 @composite(
+    autocast="float32",
     places="nn.functional",
     without={"ref": "its windows are drawn", "samples": "its windows are drawn"},
 )

@@ -109,6 +109,7 @@ regular = array(3, 3, form="regular")
 
 
 @composite(
+    autocast="float32",
     ref=np.linalg.inv,
     samples=[call(regular), call(array(2, 2, 2, form="regular")), call(array(0, 0))],
     places="linalg",
@@ -121,6 +122,7 @@ def inv(A: Tensor) -> Tensor:
 
 
 @composite(
+    autocast="float32",
     ref=lambda a: (np.linalg.inv(a), np.zeros(a.shape[:-2], "int32")),
     samples=[call(regular)],
     places="linalg",
@@ -187,7 +189,7 @@ def pinv(
     return lapack.pinv(A, tolerance(absolute), tolerance(relative), hermitian)
 
 
-@composite(ref=np.linalg.pinv, samples=[call(array(4, 3))])
+@composite(autocast="float32", ref=np.linalg.pinv, samples=[call(array(4, 3))])
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     """The pseudo-inverse of each matrix: linalg.pinv(input, rcond)."""
     return pinv(input, rcond)
@@ -203,6 +205,7 @@ def solve_reference(a: Any, b: Any, *, left: bool = True) -> Any:
 
 
 @composite(
+    autocast="float32",
     ref=solve_reference,
     samples=[
         call(regular, array(3)),
@@ -275,6 +278,7 @@ def solve_triangular(
 
 
 @composite(
+    autocast="float32",
     ref=lambda b, factor, upper=False: np.linalg.solve(
         np.triu(factor).T @ np.triu(factor) if upper else np.tril(factor) @ np.tril(factor).T, b
     ),
@@ -292,6 +296,7 @@ def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
 
 
 @composite(
+    autocast="float32",
     ref=lambda factor, upper=False: np.linalg.inv(
         np.triu(factor).T @ np.triu(factor) if upper else np.tril(factor) @ np.tril(factor).T
     ),
@@ -304,6 +309,7 @@ def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
 
 
 @composite(
+    autocast="float32",
     ref=lambda factors, pivots, b: np.linalg.solve(
         (np.tril(factors, -1) + np.eye(factors.shape[-1])) @ np.triu(factors), b
     ),
@@ -347,6 +353,7 @@ def lu_solve_of(b: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
 
 
 @composite(
+    autocast="float32",
     ref=lambda a, b, dims=None: np.linalg.tensorsolve(a, b, dims),
     samples=[
         call(array(2, 3, 6), array(2, 3)),
@@ -369,6 +376,7 @@ def tensorsolve(A: Tensor, B: Tensor, dims: Sequence[int] | None = None) -> Tens
 
 
 @composite(
+    autocast="float32",
     ref=np.linalg.tensorinv,
     samples=[call(array(2, 3, 6)), call(array(4, 2, 2), ind=1)],
     places="linalg",
@@ -391,6 +399,7 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
 
 
 @composite(
+    autocast="float32",
     ref=lambda a, b: (
         np.linalg.lstsq(a, b, None)[0],
         np.zeros(0),
