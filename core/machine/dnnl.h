@@ -1,4 +1,4 @@
-// oneDNN: matrix products of bfloat16, for which some processors have instructions of their own.
+// oneDNN: matrix products of bfloat16 on processors that multiply whole tiles.
 #pragma once
 
 #include "machine/kernels.h"
@@ -7,6 +7,8 @@ namespace versant::dnnl {
 
 // Whether the processor multiplies bfloat16 faster than float32.
 bool fast_bfloat16();
+// Whether the processor multiplies tiles of bfloat16 (AMX). Where it does not, kernels->product_bf16 may.
+bool has_tiles();
 
 // c = a @ b, all bfloat16, summed in float32. In a, b and c one of the two strides is 1 and the other at
 // least as long as what it steps over. Called with the bookkeeping lock held; long products give it up

@@ -43,6 +43,8 @@ struct Product {
   std::ptrdiff_t b_row = 0, b_col = 0;
   void* c = nullptr;
   std::ptrdiff_t c_row = 0, c_col = 0;
+  // bfloat16 only: float32, one for each column and 128 more, added before c is rounded.
+  const void* bias = nullptr;
 };
 
 // Computes a product on the calling thread. `scratch` is 64-byte aligned, of product_scratch() bytes.
@@ -55,6 +57,15 @@ constexpr std::size_t product_scratch(std::ptrdiff_t n, std::ptrdiff_t k, std::s
   const std::size_t columns = (static_cast<std::size_t>(n) * itemsize + 511) / 512 * 512;
   const std::size_t limit = static_cast<std::size_t>(kProductColumnBytes);
   return depth * ((columns < limit ? columns : limit) + 16 * itemsize) + 8192;
+}
+
+// Products of bfloat16: blocks of k of at most this many steps, and blocks of b of about this many bytes.
+inline constexpr std::ptrdiff_t kPairDepth = 2048, kPairBlockBytes = std::ptrdiff_t{1} << 19;
+constexpr std::size_t pair_scratch(std::ptrdiff_t m, std::ptrdiff_t n, std::ptrdiff_t k) {
+  const std::ptrdiff_t depth = (k < kPairDepth ? k : kPairDepth) + 64;
+  const std::ptrdiff_t most = kPairBlockBytes / depth + 128, columns = (n < most ? n : most) + 256;
+  const std::ptrdiff_t sums = k > kPairDepth ? (m + 16) * columns * 4 : 0;
+  return static_cast<std::size_t>(depth * 2 * (columns + 32) + sums + 8192);
 }
 
 // --- reductions: see Note [Order of reductions] in reduce.h
@@ -251,6 +262,7 @@ struct Kernels {
   StoreKernel store[kDTypeCount][kComputeCount];
 
   ProductKernel product_f32, product_f64;
+  ProductKernel product_bf16;  // null where the processor has no instruction for it
   ReduceRows reduce_rows[kReductionCount][kComputeCount];  // null: Deviation of integers
   ReduceColumns reduce_columns[kReductionCount][kComputeCount];
   FindKernel find[kComputeCount];

@@ -78,8 +78,7 @@ struct Linear final : Primitive {
     Dims sizes = x.sizes;
     sizes[x.rank() - 1] = weight.sizes[0];
     run.out[0] = Array::empty(sizes, x.dtype);
-    multiply(x, false, weight, true, run.out[0]);
-    if (run.in.size() > 2) add_to_rows(run.out[0], *run.in[2]);
+    multiply(x, false, weight, true, run.out[0], run.in.size() > 2 ? run.in[2] : nullptr);
   }
   Saves saves(const Attributes&, uint32_t needing) const override {
     return {(needing & 1 ? 2u : 0u) | (needing & 2 ? 1u : 0u), 0};
@@ -105,22 +104,6 @@ struct Linear final : Primitive {
       vjp.set(2, sum(g, axes, false));
     }
   }
-
- private:
-  static void add_to_rows(const Array& y, const Array& bias) {
-    const Array shift = bias.to_contiguous();
-    const MicroKernel add =
-        kernels->micro_of(Micro::Add, y.dtype == DType::Float64 ? Compute::F64 : Compute::F32);
-    const int64_t width = y.sizes[y.rank() - 1], rows = width ? y.numel / width : 0;
-    const auto bytes = width * static_cast<int64_t>(itemsize(y.dtype));
-    parallel_for(rows, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, width)),
-                 [&](int64_t begin, int64_t end) {
-                   for (int64_t r = begin; r < end; ++r) {
-                     char* const row = y.as<char>() + r * bytes;
-                     add(row, row, shift.data, nullptr, width);
-                   }
-                 });
-  }
 };
 
 const Linear kLinear;
@@ -128,8 +111,7 @@ const Linear kLinear;
 }  // namespace
 
 TensorRef linear(Tensor& x, Tensor& weight, Tensor* bias) {
-  const bool single = x.dtype == DType::Float32 || x.dtype == DType::Float64;
-  if (x.rank() >= 2 && weight.rank() == 2 && single && weight.dtype == x.dtype) {
+  if (x.rank() >= 2 && weight.rank() == 2 && x.is_floating() && weight.dtype == x.dtype) {
     if (x.sizes.back() != weight.sizes[1])
       fail(ErrorKind::Shape, "[linear] expected last dimension ", weight.sizes[1], ", got input of shape ",
            x.sizes);

@@ -23,7 +23,7 @@ constexpr double kUnlockedWork = 1e6;  // ... and from which it gives the lock u
 
 // Vectors lie along n: a product with few columns is computed transposed.
 void orient(Product& x) {
-  if (x.n >= 8 || x.m <= x.n) return;
+  if (x.n >= 8 || x.m <= x.n || x.bias) return;
   std::swap(x.m, x.n);
   std::swap(x.a, x.b);
   std::swap(x.a_row, x.b_col);
@@ -69,13 +69,17 @@ Product part_of(const Product& x, int64_t i, int64_t m, int64_t j, int64_t n) {
   y.a = static_cast<const T*>(x.a) + i * x.a_row;
   y.b = static_cast<const T*>(x.b) + j * x.b_col;
   y.c = static_cast<T*>(x.c) + i * x.c_row + j * x.c_col;
+  if (x.bias) y.bias = static_cast<const float*>(x.bias) + j;
   return y;
 }
 
 // A number of products of one shape; a, b and c of each lie at offsets in elements.
 template <typename T>
 void run_products(const Product& shape, std::span<const std::array<int64_t, 3>> offsets) {
-  const ProductKernel kernel = std::is_same_v<T, float> ? kernels->product_f32 : kernels->product_f64;
+  constexpr bool halves = std::is_same_v<T, BFloat16>;
+  const ProductKernel kernel = halves                      ? kernels->product_bf16
+                               : std::is_same_v<T, float> ? kernels->product_f32
+                                                           : kernels->product_f64;
   auto at = [&](Product x, size_t index) {
     x.a = static_cast<const T*>(x.a) + offsets[index][0];
     x.b = static_cast<const T*>(x.b) + offsets[index][1];
@@ -89,7 +93,9 @@ void run_products(const Product& shape, std::span<const std::array<int64_t, 3>> 
   const int64_t threads = num_threads();
   const bool shared = threads > 1 && work * static_cast<double>(count) >= kParallelWork;
   const Product first = at(shape, 0);
-  const size_t each = (product_scratch(first.n, first.k, sizeof(T)) + 63) / 64 * 64;
+  const size_t bytes = halves ? pair_scratch(first.m, first.n, first.k)
+                              : product_scratch(first.n, first.k, sizeof(T));
+  const size_t each = (bytes + 63) / 64 * 64;
   if (!shared) {
     Scratch scratch(each);
     for (size_t i = 0; i < offsets.size(); ++i) kernel(at(shape, i), scratch.data());
@@ -156,6 +162,7 @@ void run_integer_products(const Product& shape, std::span<const std::array<int64
 }
 
 void run_bfloat16_products(const Product& shape, std::span<const std::array<int64_t, 3>> offsets) {
+  if (!dnnl::has_tiles()) return run_products<BFloat16>(shape, offsets);
   for (const auto& offset : offsets) {
     Product x = shape;
     x.a = static_cast<const BFloat16*>(shape.a) + offset[0];
@@ -213,7 +220,8 @@ Array plain_matrix(const Array& x) {
   return copy;
 }
 
-void run_batch(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c) {
+void run_batch(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c,
+               const float* bias = nullptr) {
   const int ra = a.rank(), rb = b.rank(), rc = c.rank();
   Product x;
   x.m = c.sizes[rc - 2];
@@ -228,6 +236,7 @@ void run_batch(const Array& a, bool a_turned, const Array& b, bool b_turned, con
   x.b_col = b.strides[b_turned ? rb - 2 : rb - 1];
   x.c_row = c.strides[rc - 2];
   x.c_col = c.strides[rc - 1];
+  x.bias = bias;
   const std::array<int64_t, 3> none{};
   if (rc == 2) return run_any(c.dtype, x, {&none, 1});
   if (rb == 2 && !a_turned) {
@@ -263,18 +272,48 @@ void run_batch(const Array& a, bool a_turned, const Array& b, bool b_turned, con
   run_any(c.dtype, x, offsets);
 }
 
+// y[..., j] += bias[j]; y is contiguous.
+void add_to_rows(const Array& y, const Array& bias) {
+  const Array shift = bias.to_contiguous();
+  const MicroKernel add =
+      kernels->micro_of(Micro::Add, y.dtype == DType::Float64 ? Compute::F64 : Compute::F32);
+  const int64_t width = y.sizes[y.rank() - 1], rows = width ? y.numel / width : 0;
+  const auto bytes = width * static_cast<int64_t>(itemsize(y.dtype));
+  parallel_for(rows, std::max<int64_t>(1, 65536 / std::max<int64_t>(1, width)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t r = begin; r < end; ++r) {
+                   char* const row = y.as<char>() + r * bytes;
+                   add(row, row, shift.data, nullptr, width);
+                 }
+               });
+}
+
 }  // namespace
 
-void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c) {
+void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c,
+              const Array* bias) {
   if (c.numel == 0) return;
-  if (c.dtype == DType::BFloat16 && dnnl::fast_bfloat16() && a.numel > 0) {
-    run_batch(plain_matrix(a), a_turned, plain_matrix(b), b_turned, c);
+  if (c.dtype == DType::BFloat16 && (dnnl::has_tiles() || kernels->product_bf16) && a.numel > 0) {
+    Array wide;
+    if (bias) {
+      // Kernels read whole vectors of it.
+      wide = Array::empty(Dims{bias->numel + 128}, DType::Float32);
+      std::fill_n(wide.as<float>(), wide.numel, 0.0f);
+      copy_into(wide.view(Dims{bias->numel}, Dims{1}), *bias);
+    }
+    const float* const row = bias ? wide.as<float>() : nullptr;
+    if (dnnl::has_tiles())
+      run_batch(plain_matrix(a), a_turned, plain_matrix(b), b_turned, c, row);
+    else
+      run_batch(a, a_turned, b, b_turned, c, row);
   } else if (c.dtype == DType::Float16 || c.dtype == DType::BFloat16) {
     const Array wide = Array::empty(c.sizes, DType::Float32);
     run_batch(a.to_dtype(DType::Float32), a_turned, b.to_dtype(DType::Float32), b_turned, wide);
+    if (bias) add_to_rows(wide, bias->to_dtype(DType::Float32));
     copy_into(c, wide);
   } else {
     run_batch(a, a_turned, b, b_turned, c);
+    if (bias) add_to_rows(c, *bias);
   }
 }
 

@@ -116,6 +116,44 @@ def test_rows_and_columns_do_not_depend_on_the_others(rows, first, columns, k):
     np.testing.assert_array_equal(part.numpy(), whole[:rows, first : first + columns])
 
 
+@settings(max_examples=60)
+@given(
+    st.sampled_from(["float32", "float64", "bfloat16", "float16", "int32"]),
+    *[st.integers(1, 7) | st.sampled_from([8, 14, 15, 33, 64, 130])] * 2,
+    st.integers(1, 5) | st.sampled_from([33, 64, 300, 784, 1751, 2049, 4500]),
+    st.sampled_from([1, 2, 4]),
+    st.data(),
+)
+def test_no_bit_depends_on_rows_columns_layout_or_threads(dtype, m, n, k, count, data):
+    dtype = getattr(vs, dtype)
+    a, b = vs.tensor(random(m, k) * 9).to(dtype), vs.tensor(random(k, n, seed=1) * 9).to(dtype)
+    before = vs.get_num_threads()
+    try:
+        vs.set_num_threads(1)
+        whole = (a @ b).double().numpy()
+        vs.set_num_threads(count)
+        rows, columns = ([*sorted(data.draw(st.integers(0, size - 1)) for _ in range(2))] for size in (m, n))
+        rows[1], columns[1] = rows[1] + 1, columns[1] + 1
+        for x in (a, a.T.contiguous().T):
+            for y in (b, b.T.contiguous().T):
+                part = x[slice(*rows)] @ y[:, slice(*columns)]
+                np.testing.assert_array_equal(part.double().numpy(), whole[slice(*rows), slice(*columns)])
+    finally:
+        vs.set_num_threads(before)
+
+
+@given(st.sampled_from(["float16", "bfloat16"]), SIZES, SIZES, SIZES | st.just(2500), LAYOUTS, LAYOUTS)
+def test_sixteen_bits_are_summed_in_float32_and_rounded_once(dtype, m, n, k, of_a, of_b):
+    dtype = getattr(vs, dtype)
+    a, b, bias = random(m, k), random(n, k, seed=1), random(n, seed=2)
+    x, weight, shift = laid_out(a, of_a).to(dtype), laid_out(b, of_b).to(dtype), vs.tensor(bias).to(dtype)
+    got = nn.functional.linear(x, weight, shift)
+    exact = x.double().numpy() @ weight.double().numpy().T + shift.double().numpy()
+    unit = 2.0**-11 if dtype == vs.float16 else 2.0**-8
+    assert got.dtype == dtype
+    np.testing.assert_allclose(got.double().numpy(), exact, rtol=unit, atol=1e-5 * (1 + k**0.5))
+
+
 # --- gradients --------------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ void fill_exponential(Kernels&);
 void fill_trigonometric(Kernels&);
 void fill_special(Kernels&);
 void fill_gemm(Kernels&);
+void fill_gemm_bf16(Kernels&);
 void fill_conv(Kernels&);
 void fill_reduce(Kernels&);
 void fill_random(Kernels&);
@@ -33,6 +34,7 @@ const Kernels& table() {
     fill_trigonometric(k);
     fill_special(k);
     fill_gemm(k);
+    fill_gemm_bf16(k);
     fill_conv(k);
     fill_reduce(k);
     fill_random(k);
