@@ -29,7 +29,7 @@ using Key = std::array<int64_t, 11>;
 
 std::shared_ptr<const Entry> entry_of(const Product& x) {
   static std::map<Key, std::shared_ptr<const Entry>> entries;
-  const Key key = {x.m,     x.n,     x.k,     x.a_row, x.a_col,      x.b_row,
+  const Key key = {x.m,     x.n,     x.k,     x.a_row,           x.a_col,      x.b_row,
                    x.b_col, x.c_row, x.c_col, x.bias != nullptr, num_threads()};
   if (const auto found = entries.find(key); found != entries.end()) return found->second;
   const auto type = memory::data_type::bf16;

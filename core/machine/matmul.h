@@ -6,8 +6,8 @@
 namespace versant {
 
 // c = a @ b over the last two axes, of which those of `a` or `b` are read exchanged where `turned`; leading
-// axes broadcast to those of `c`. All have one dtype. Any strides. A bias, one number for each column, needs a
-// contiguous `c`; in 16-bit dtypes it is added in float32, before the one rounding of the result. Holds the
+// axes broadcast to those of `c`. All have one dtype. Any strides. A bias, one number for each column, needs
+// a contiguous `c`; in 16-bit dtypes it is added in float32, before the one rounding of the result. Holds the
 // bookkeeping lock when called.
 void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c,
               const Array* bias = nullptr);

@@ -77,9 +77,9 @@ Product part_of(const Product& x, int64_t i, int64_t m, int64_t j, int64_t n) {
 template <typename T>
 void run_products(const Product& shape, std::span<const std::array<int64_t, 3>> offsets) {
   constexpr bool halves = std::is_same_v<T, BFloat16>;
-  const ProductKernel kernel = halves                      ? kernels->product_bf16
+  const ProductKernel kernel = halves                     ? kernels->product_bf16
                                : std::is_same_v<T, float> ? kernels->product_f32
-                                                           : kernels->product_f64;
+                                                          : kernels->product_f64;
   auto at = [&](Product x, size_t index) {
     x.a = static_cast<const T*>(x.a) + offsets[index][0];
     x.b = static_cast<const T*>(x.b) + offsets[index][1];
@@ -93,8 +93,8 @@ void run_products(const Product& shape, std::span<const std::array<int64_t, 3>> 
   const int64_t threads = num_threads();
   const bool shared = threads > 1 && work * static_cast<double>(count) >= kParallelWork;
   const Product first = at(shape, 0);
-  const size_t bytes = halves ? pair_scratch(first.m, first.n, first.k)
-                              : product_scratch(first.n, first.k, sizeof(T));
+  const size_t bytes =
+      halves ? pair_scratch(first.m, first.n, first.k) : product_scratch(first.n, first.k, sizeof(T));
   const size_t each = (bytes + 63) / 64 * 64;
   if (!shared) {
     Scratch scratch(each);

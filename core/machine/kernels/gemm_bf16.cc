@@ -178,8 +178,8 @@ void product_bf16(const Product& x, void* scratch) {
     do {
       const Size k = std::min(blocks.k, x.k - p0), pairs = (k + 1) / 2;
       for (Size j = 0; j < n; j += width)
-        pack_pairs(panels + j * pairs, b + p0 * x.b_row + (j0 + j) * x.b_col, k, std::min(width, n - j), width,
-                   x.b_row, x.b_col);
+        pack_pairs(panels + j * pairs, b + p0 * x.b_row + (j0 + j) * x.b_col, k, std::min(width, n - j),
+                   width, x.b_row, x.b_col);
       const bool packs = x.a_col != 1 || k % 2 || n > 4 * width;
       PairJob job;
       job.pairs = pairs;
@@ -220,7 +220,8 @@ void product_bf16(const Product& x, void* scratch) {
           job.sums = one_block ? nullptr : sums + i * job.sums_row + j;
           job.bias = x.bias ? static_cast<const float*>(x.bias) + j0 + j : nullptr;
           Half* const at = c + i * x.c_row + (j0 + j) * x.c_col;
-          const PairTile tile = k_major ? find_pair_tile<true>(rows, vectors) : find_pair_tile<false>(rows, vectors);
+          const PairTile tile =
+              k_major ? find_pair_tile<true>(rows, vectors) : find_pair_tile<false>(rows, vectors);
           if (x.c_col == 1 && past > 0) {
             job.c = at;
             job.c_row = x.c_row;
