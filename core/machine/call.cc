@@ -11,7 +11,10 @@ std::map<std::string_view, const Function*>& registry() {
 }
 }  // namespace
 
-Function::Function(const char* name, Body body) : name(name), body(body) { registry()[name] = this; }
+Function::Function(const char* name, Body body, Quick quick, int least)
+    : name(name), body(body), quick(quick), least(least) {
+  registry()[name] = this;
+}
 
 const Function* find_function(std::string_view name) {
   auto found = registry().find(name);

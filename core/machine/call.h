@@ -80,9 +80,13 @@ struct Result {
 
 struct Function {
   using Body = Result (*)(Args&);
-  Function(const char* name, Body body);
+  // The same for calls in which plain tensors stand in at least `least` places and all others are left out.
+  using Quick = TensorRef (*)(std::span<Tensor* const>);
+  Function(const char* name, Body body, Quick quick = nullptr, int least = 0);
   const char* name;
   Body body;
+  Quick quick;
+  int least;
 };
 
 const Function* find_function(std::string_view name);

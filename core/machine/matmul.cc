@@ -45,6 +45,13 @@ struct MatMul final : Primitive {
 const MatMul kMatMul;
 
 TensorRef product(Tensor& a, bool ta, Tensor& b, bool tb) {
+  // Two matrices, the common case, go the short way.
+  if (a.rank() == 2 && b.rank() == 2 && a.sizes[ta ? 0 : 1] == b.sizes[tb ? 1 : 0]) {
+    Array result = Array::empty(Dims{a.sizes[ta ? 1 : 0], b.sizes[tb ? 0 : 1]}, a.dtype);
+    multiply(a, ta, b, tb, result);
+    Tensor* const inputs[] = {&a, &b};
+    return record_result(kMatMul, inputs, {Dims{ta, tb}, {}}, std::move(result));
+  }
   return apply(kMatMul, {&a, &b}, {Dims{ta, tb}, {}});
 }
 
@@ -148,10 +155,13 @@ TensorRef matmul(Tensor& a, Tensor& b) {
 }  // namespace ops
 
 namespace {
-const Function kMatmul("matmul", [](Args& a) { return Result(ops::matmul(a.tensor(0), a.tensor(1))); });
-const Function kLinear("linear", [](Args& a) {
-  return Result(ops::linear(a.tensor(0), a.tensor(1), a.optional_tensor(2)));
-});
+const Function kMatmul(
+    "matmul", [](Args& a) { return Result(ops::matmul(a.tensor(0), a.tensor(1))); },
+    [](std::span<Tensor* const> t) { return ops::matmul(*t[0], *t[1]); }, 2);
+const Function kLinear(
+    "linear",
+    [](Args& a) { return Result(ops::linear(a.tensor(0), a.tensor(1), a.optional_tensor(2))); },
+    [](std::span<Tensor* const> t) { return ops::linear(*t[0], *t[1], t.size() > 2 ? t[2] : nullptr); }, 2);
 }  // namespace
 
 }  // namespace versant

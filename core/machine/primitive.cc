@@ -170,6 +170,19 @@ Outputs apply(const Primitive& primitive, std::span<Tensor* const> inputs, const
   return result;
 }
 
+TensorRef record_result(const Primitive& primitive, std::span<Tensor* const> inputs,
+                        const Attributes& attributes, Array result) {
+  Ref<Node> node;
+  if (modes.grad) node = Ref<Node>::steal(record(primitive, inputs, attributes, &result, 1, false));
+  TensorRef tensor = Tensor::make(std::move(result));
+  tensor->inference = modes.inference;
+  if (node) {
+    tensor->node = std::move(node);
+    tensor->output_nr = 0;
+  }
+  return tensor;
+}
+
 void apply_in_place(const Primitive& primitive, std::span<Tensor* const> inputs,
                     const Attributes& attributes) {
   Tensor& self = *inputs[0];

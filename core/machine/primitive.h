@@ -90,6 +90,9 @@ inline Outputs apply(const Primitive& primitive, std::initializer_list<Tensor*> 
                      const Attributes& attributes = {}) {
   return apply(primitive, std::span<Tensor* const>(inputs.begin(), inputs.size()), attributes);
 }
+// The same for a primitive of one output, not a view, that was computed already.
+TensorRef record_result(const Primitive& primitive, std::span<Tensor* const> inputs,
+                        const Attributes& attributes, Array result);
 // Writes output 0 into input 0.
 void apply_in_place(const Primitive& primitive, std::span<Tensor* const> inputs,
                     const Attributes& attributes);

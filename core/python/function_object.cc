@@ -272,6 +272,17 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
     return call_with_casts(vectorcall, self->casts, callable, args, nargsf, kwnames);
   const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
   const Signature& signature = *self->signature;
+  if (self->target->quick && !kwnames && n >= self->target->least && n <= signature.positional) {
+    Tensor* tensors[kMost];
+    Py_ssize_t found = 0;
+    while (found < n && is_tensor(args[found])) tensors[found] = as_tensor(args[found]), ++found;
+    if (found == n)
+      return guarded(
+          [&] {
+            return wrap(self->target->quick({tensors, static_cast<size_t>(n)}));
+          },
+          nullptr, signature.name.c_str());
+  }
   const auto run = [&]() -> PyObject* {
     const int total = static_cast<int>(signature.parameters.size());
     Values values(total);
