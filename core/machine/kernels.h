@@ -43,7 +43,8 @@ struct Product {
   std::ptrdiff_t b_row = 0, b_col = 0;
   void* c = nullptr;
   std::ptrdiff_t c_row = 0, c_col = 0;
-  // bfloat16 only: float32, one for each column and 128 more, added before c is rounded.
+  // One for each column, added last; null for none. Of bfloat16 products in float32, with room to read 128
+  // more, added before c is rounded.
   const void* bias = nullptr;
 };
 

@@ -81,11 +81,14 @@ void MatMul::vjp(Vjp& vjp) const {
 struct Linear final : Primitive {
   const char* name() const override { return "linear"; }
   void run(Run& run) const override {
-    const Array &x = *run.in[0], &weight = *run.in[1];
+    run.out[0] = value(*run.in[0], *run.in[1], run.in.size() > 2 ? run.in[2] : nullptr);
+  }
+  static Array value(const Array& x, const Array& weight, const Array* bias) {
     Dims sizes = x.sizes;
     sizes[x.rank() - 1] = weight.sizes[0];
-    run.out[0] = Array::empty(sizes, x.dtype);
-    multiply(x, false, weight, true, run.out[0], run.in.size() > 2 ? run.in[2] : nullptr);
+    Array y = Array::empty(sizes, x.dtype);
+    multiply(x, false, weight, true, y, bias);
+    return y;
   }
   Saves saves(const Attributes&, uint32_t needing) const override {
     return {(needing & 1 ? 2u : 0u) | (needing & 2 ? 1u : 0u), 0};
@@ -122,9 +125,11 @@ TensorRef linear(Tensor& x, Tensor& weight, Tensor* bias) {
     if (x.sizes.back() != weight.sizes[1])
       fail(ErrorKind::Shape, "[linear] expected last dimension ", weight.sizes[1], ", got input of shape ",
            x.sizes);
-    if (!bias) return apply(kLinear, {&x, &weight});
-    if (bias->dtype == x.dtype && bias->rank() == 1 && bias->sizes[0] == weight.sizes[0])
-      return apply(kLinear, {&x, &weight, bias});
+    if (!bias || (bias->dtype == x.dtype && bias->rank() == 1 && bias->sizes[0] == weight.sizes[0])) {
+      Tensor* const inputs[] = {&x, &weight, bias};
+      const std::span<Tensor* const> given(inputs, bias ? 3 : 2);
+      return record_result(kLinear, given, {}, Linear::value(x, weight, bias));
+    }
   }
   TensorRef columns = weight.rank() == 2 ? transpose(weight, 0, 1) : TensorRef(&weight);
   TensorRef y = matmul(x, *columns);
@@ -159,8 +164,7 @@ const Function kMatmul(
     "matmul", [](Args& a) { return Result(ops::matmul(a.tensor(0), a.tensor(1))); },
     [](std::span<Tensor* const> t) { return ops::matmul(*t[0], *t[1]); }, 2);
 const Function kLinear(
-    "linear",
-    [](Args& a) { return Result(ops::linear(a.tensor(0), a.tensor(1), a.optional_tensor(2))); },
+    "linear", [](Args& a) { return Result(ops::linear(a.tensor(0), a.tensor(1), a.optional_tensor(2))); },
     [](std::span<Tensor* const> t) { return ops::linear(*t[0], *t[1], t.size() > 2 ? t[2] : nullptr); }, 2);
 }  // namespace
 

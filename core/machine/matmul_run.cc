@@ -69,7 +69,8 @@ Product part_of(const Product& x, int64_t i, int64_t m, int64_t j, int64_t n) {
   y.a = static_cast<const T*>(x.a) + i * x.a_row;
   y.b = static_cast<const T*>(x.b) + j * x.b_col;
   y.c = static_cast<T*>(x.c) + i * x.c_row + j * x.c_col;
-  if (x.bias) y.bias = static_cast<const float*>(x.bias) + j;
+  constexpr int64_t bias_bytes = sizeof(T) == 2 ? sizeof(float) : sizeof(T);
+  if (x.bias) y.bias = static_cast<const char*>(x.bias) + j * bias_bytes;
   return y;
 }
 
@@ -221,7 +222,7 @@ Array plain_matrix(const Array& x) {
 }
 
 void run_batch(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c,
-               const float* bias = nullptr) {
+               const void* bias = nullptr) {
   const int ra = a.rank(), rb = b.rank(), rc = c.rank();
   Product x;
   x.m = c.sizes[rc - 2];
@@ -312,8 +313,10 @@ void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, cons
     if (bias) add_to_rows(wide, bias->to_dtype(DType::Float32));
     copy_into(c, wide);
   } else {
-    run_batch(a, a_turned, b, b_turned, c);
-    if (bias) add_to_rows(c, *bias);
+    // Products with few columns are computed transposed.
+    const bool joins = bias && is_floating(c.dtype) && bias->contiguous && bias->numel >= 8;
+    run_batch(a, a_turned, b, b_turned, c, joins ? bias->data : nullptr);
+    if (bias && !joins) add_to_rows(c, *bias);
   }
 }
 

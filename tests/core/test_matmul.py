@@ -178,6 +178,14 @@ def test_gradients_to_order_two(shapes):
     check_gradients(vs.matmul, (a, b))
 
 
+@given(st.sampled_from(sorted(FLOATS)), SIZES, SIZES, SIZES | st.just(700), LAYOUTS, LAYOUTS)
+def test_a_bias_that_joins_the_product_changes_no_bit(dtype, m, n, k, of_x, of_weight):
+    x, weight = laid_out(random(m, k, dtype=dtype), of_x), laid_out(random(n, k, dtype=dtype), of_weight)
+    bias = vs.tensor(random(n, dtype=dtype, seed=2))
+    got, apart = nn.functional.linear(x, weight, bias), x @ weight.T + bias
+    np.testing.assert_array_equal(got.numpy(), apart.numpy())
+
+
 @pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (4,), (2, 0, 4)])
 @pytest.mark.parametrize("with_bias", [True, False])
 def test_linear_is_a_product_and_a_sum(shape, with_bias):

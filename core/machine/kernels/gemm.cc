@@ -26,9 +26,10 @@ Size part(Size total, Size limit) {
   return (total + parts - 1) / parts;
 }
 
-// A product over one block of k and one of n; `add` adds it to what c holds.
+// A product over one block of k and one of n; `add` adds it to what c holds, `bias` is added last.
 template <class T>
-void block(const Product& x, const T* a, const T* b, T* c, Size n, Size k, bool add, T* scratch) {
+void block(const Product& x, const T* a, const T* b, T* c, const T* bias, Size n, Size k, bool add,
+           T* scratch) {
   constexpr int lanes = kLanes<T>;
   const int widest = tile_vectors(x.m);
   const Size width = Size{widest} * lanes;
@@ -81,6 +82,7 @@ void block(const Product& x, const T* a, const T* b, T* c, Size n, Size k, bool 
       if (x.c_col == 1 && (kMasked || columns == vectors * lanes)) {
         job.c = at;
         job.c_row = x.c_row;
+        job.bias = bias ? bias + j : nullptr;
         tile(job);
         continue;
       }
@@ -88,12 +90,14 @@ void block(const Product& x, const T* a, const T* b, T* c, Size n, Size k, bool 
       job.c = held;
       job.c_row = vectors * lanes;
       job.add = false;
+      job.bias = nullptr;
       tile(job);
       job.add = add;
       for (Size r = 0; r < rows; ++r) {
         for (Size s = 0; s < columns; ++s) {
           T& to = at[r * x.c_row + s * x.c_col];
           to = add ? to + held[r * job.c_row + s] : held[r * job.c_row + s];
+          if (bias) to = to + bias[j + s];
         }
       }
     }
@@ -112,7 +116,8 @@ void product(const Product& x, void* scratch) {
     Size p = 0;
     do {
       const Size k = std::min(depth, x.k - p);
-      block(x, a + p * x.a_col, b + p * x.b_row + j * x.b_col, c + j * x.c_col, n, k, p > 0,
+      const T* const bias = x.bias && p + k >= x.k ? static_cast<const T*>(x.bias) + j : nullptr;
+      block(x, a + p * x.a_col, b + p * x.b_row + j * x.b_col, c + j * x.c_col, bias, n, k, p > 0,
             static_cast<T*>(scratch));
       p += k;
     } while (p < x.k);

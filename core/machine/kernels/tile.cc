@@ -56,6 +56,11 @@ void tile(const TileJob<T>& job) {
       for (int v = 0; v < last; ++v) sum[i][v] += Simd<T>::load(c + v * lanes);
       sum[i][last] += load_first(c + last * lanes, tail);
     }
+    if (job.bias) {
+#pragma GCC unroll 8
+      for (int v = 0; v < last; ++v) sum[i][v] += Simd<T>::load(job.bias + v * lanes);
+      sum[i][last] += load_first(job.bias + last * lanes, tail);
+    }
 #pragma GCC unroll 8
     for (int v = 0; v < last; ++v) Simd<T>::store(c + v * lanes, sum[i][v]);
     store_first(c + last * lanes, sum[i][last], tail);

@@ -69,7 +69,8 @@ struct TileJob {
   Size c_row;
   // Columns of the last vector; without masks the tile reads and writes whole vectors whatever this says.
   int tail;
-  bool add;  // c += the sum; else c = the sum
+  bool add;                 // c += the sum; else c = the sum
+  const T* bias = nullptr;  // one for each column, added last; may be null
 };
 
 template <class T>
