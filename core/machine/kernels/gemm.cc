@@ -37,9 +37,14 @@ void block(const Product& x, const T* a, const T* b, T* c, const T* bias, Size n
   const Size tiles_down = (x.m + height - 1) / height;
   const bool k_major = x.a_row == 1 && x.a_col != 1;
   const bool pack_a = !k_major && (x.a_col != 1 || n > 4 * width);
+  // Steps side by side are read faster than rows; to turn rows costs a little, and reads whole vectors of
+  // them.
+  const bool turn_a = pack_a && x.a_col == 1 && n > 6 * width && height <= lanes;
   const Size depth = k + 16;
   T* const packed_rows = scratch;
-  T* const panels = scratch + (pack_a ? (height * depth + lanes - 1) / lanes * lanes : 0);
+  T* const panels =
+      scratch +
+      (pack_a ? (std::max(height, Size{turn_a ? lanes : 0}) * depth + lanes - 1) / lanes * lanes : 0);
   // Columns of b that are read where they lie: when its rows are contiguous and few tiles read them.
   const bool direct = x.b_col == 1 && tiles_down <= 4;
   const Size in_place = !direct ? 0 : kMasked ? n : n / lanes * lanes;
@@ -60,7 +65,12 @@ void block(const Product& x, const T* a, const T* b, T* c, const T* bias, Size n
   for (Size i = 0; i < x.m; i += height) {
     const Size rows = std::min(height, x.m - i);
     job.a = a + i * x.a_row;
-    if (pack_a) {
+    const bool turned = turn_a && i + lanes <= x.m;
+    job.a_step = turned ? lanes : x.a_col;
+    if (turned) {
+      pack_panel(packed_rows, job.a, k, Size{lanes}, Size{lanes}, Size{1}, x.a_row);
+      job.a = packed_rows;
+    } else if (pack_a) {
       pack_rows(packed_rows, job.a, rows, k, depth, x.a_row, x.a_col);
       job.a = packed_rows;
     }
@@ -77,7 +87,7 @@ void block(const Product& x, const T* a, const T* b, T* c, const T* bias, Size n
       const Size packed = j - in_place;
       job.b = placed ? b + j : panels + packed / width * width * k + packed % width;
       job.b_step = placed ? x.b_row : width;
-      const Tile<T> tile = tile_of<T>(k_major, rows, vectors);
+      const Tile<T> tile = tile_of<T>(k_major || turned, rows, vectors);
       T* const at = c + i * x.c_row + j * x.c_col;
       if (x.c_col == 1 && (kMasked || columns == vectors * lanes)) {
         job.c = at;
