@@ -4,6 +4,10 @@
 #include <type_traits>
 #include <utility>
 
+#if defined(__AVX512BW__)
+#include <immintrin.h>
+#endif
+
 #include "machine/kernels.h"
 
 namespace versant::isa::VERSANT_ISA {
@@ -89,6 +93,74 @@ template <DType dtype, Compute compute>
   }
 }
 
+// --- 16-bit floats side by side, by the processor's own conversions
+
+#if defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+
+constexpr __mmask16 kAll = 0xffff;  // GCC takes the undefined operand of forms without a mask for a mistake
+constexpr auto kToNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+
+template <DType dtype>
+void load_halves(void* out, const void* src, std::ptrdiff_t stride, std::ptrdiff_t n) {
+  if (stride != 1) return load<dtype, Compute::F32>(out, src, stride, n);
+  float* const y = static_cast<float*>(out);
+  const auto* const x = static_cast<const std::uint16_t*>(src);
+  for (std::ptrdiff_t i = 0; i < n; i += 16) {
+    const auto lanes = static_cast<__mmask16>(n - i >= 16 ? 0xffff : (1u << (n - i)) - 1);
+    const __m256i halves = _mm256_maskz_loadu_epi16(lanes, x + i);
+    const __m512 floats = dtype == DType::Float16 ? _mm512_maskz_cvtph_ps(kAll, halves)
+                                                  : (__m512)_mm512_maskz_slli_epi32(
+                                                        kAll, _mm512_maskz_cvtepu16_epi32(kAll, halves), 16);
+    _mm512_mask_storeu_ps(y + i, lanes, floats);
+  }
+}
+
+void store_float16(void* dst, std::ptrdiff_t stride, const void* src, std::ptrdiff_t n) {
+  if (stride != 1) return store<DType::Float16, Compute::F32>(dst, stride, src, n);
+  auto* const y = static_cast<std::uint16_t*>(dst);
+  const float* const x = static_cast<const float*>(src);
+  for (std::ptrdiff_t i = 0; i < n; i += 16) {
+    const auto lanes = static_cast<__mmask16>(n - i >= 16 ? 0xffff : (1u << (n - i)) - 1);
+    const __m512 floats = _mm512_maskz_loadu_ps(lanes, x + i);
+    _mm256_mask_storeu_epi16(y + i, lanes, _mm512_maskz_cvtps_ph(kAll, floats, kToNearest));
+  }
+}
+
+// The instruction takes subnormal numbers for zeros: they go the plain way.
+__attribute__((target("avx512bf16"))) void store_bfloat16(void* dst, std::ptrdiff_t stride, const void* src,
+                                                          std::ptrdiff_t n) {
+  if (stride != 1) return store<DType::BFloat16, Compute::F32>(dst, stride, src, n);
+  auto* const y = static_cast<BFloat16*>(dst);
+  const float* const x = static_cast<const float*>(src);
+  constexpr int subnormal = 0x20;
+  for (std::ptrdiff_t i = 0; i < n; i += 16) {
+    const auto lanes = static_cast<__mmask16>(n - i >= 16 ? 0xffff : (1u << (n - i)) - 1);
+    const __m512 floats = _mm512_maskz_loadu_ps(lanes, x + i);
+    if (_mm512_fpclass_ps_mask(floats, subnormal)) [[unlikely]] {
+      for (std::ptrdiff_t l = i; l < i + 16 && l < n; ++l) y[l] = BFloat16::from(x[l]);
+      continue;
+    }
+    _mm256_mask_storeu_epi16(y + i, lanes, (__m256i)_mm512_cvtneps_pbh(floats));
+  }
+}
+
+void fill_halves(Kernels& k) {
+  constexpr auto float16 = static_cast<std::size_t>(DType::Float16);
+  constexpr auto bfloat16 = static_cast<std::size_t>(DType::BFloat16);
+  constexpr auto f32 = static_cast<std::size_t>(Compute::F32);
+  k.load[float16][f32] = load_halves<DType::Float16>;
+  k.load[bfloat16][f32] = load_halves<DType::BFloat16>;
+  k.store[float16][f32] = store_float16;
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512bf16")) k.store[bfloat16][f32] = store_bfloat16;
+}
+
+#else
+
+void fill_halves(Kernels&) {}
+
+#endif
+
 template <std::size_t d, std::size_t c>
 void fill_pair(Kernels& k) {
   k.load[d][c] = load<static_cast<DType>(d), static_cast<Compute>(c)>;
@@ -100,6 +172,7 @@ void fill_convert(Kernels& k) {
     (fill_pair<pair / kComputeCount, pair % kComputeCount>(k), ...);
   }
   (std::make_index_sequence<kDTypeCount * kComputeCount>{});
+  fill_halves(k);
 }
 
 }  // namespace versant::isa::VERSANT_ISA
