@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from oracle import schedulers as schedules
 from oracle.bridge import Bridge, Untranslatable, difference, to_versant
 from oracle.functions import Comparison, NotComparable, differentiable, reference
 from torch.testing._internal.common_modules import ModuleInfo, ModuleInput, module_db
@@ -121,6 +122,11 @@ def optimizers(name: str) -> Comparison:
         inputs = entry.optim_inputs_func(device="cpu", dtype=torch.float64)
         cases += [(entry, case.kwargs) for case in inputs]
     return counted(f"optim.{name}", "optimizer", cases, optimizer_agrees)
+
+
+def schedulers(name: str) -> Comparison:
+    cases = [(kind, make) for make in schedules.CASES[name] for kind in ("SGD", "Adam")]
+    return counted(f"optim.lr_scheduler.{name}", "schedule", cases, schedules.agrees)
 
 
 def optimizer_agrees(case: tuple[OptimizerInfo, dict[str, Any]]) -> str | None:

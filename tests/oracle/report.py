@@ -39,6 +39,8 @@ class Unit:
             return classes.modules(self.name, self.check)
         if self.group == "optim":
             return classes.optimizers(self.name)
+        if self.group == "optim.lr_scheduler":
+            return classes.schedulers(self.name)
         op = functions.variants(self.name)[self.entry]
         dtype = next(d for d in functions.dtypes(op, self.check) if str(d) == self.dtype)
         return functions.compare(op, self.check, dtype)
@@ -53,7 +55,9 @@ def units(group: str, name: str) -> Iterator[Unit]:
             yield from (Unit(group, name, check) for check in ("module", "module text"))
     elif group == "optim":
         yield Unit(group, name, "optimizer")
-    elif group != "optim.lr_scheduler":
+    elif group == "optim.lr_scheduler":
+        yield Unit(group, name, "schedule")
+    else:
         for i, op in enumerate(functions.variants(name)):
             for check in functions.CHECKS:
                 yield from (Unit(group, name, check, str(d), i) for d in functions.dtypes(op, check))
