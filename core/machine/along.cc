@@ -65,6 +65,7 @@ struct TakeAlong final : Primitive {
 
 // ints: axis, size.
 struct PutAlong final : Primitive {
+  bool by_parts() const override { return true; }
   const char* name() const override { return "put_along"; }
   void run(Run& run) const override {
     const int axis = static_cast<int>(run.attributes.ints[0]);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "machine/complex.h"
 #include "machine/element_copy.h"
 #include "machine/kernels.h"
 #include "machine/program.h"
@@ -215,6 +216,7 @@ void copy_into(const Array& dst, const Array& src) {
     return;
   }
   if (dst.dtype == src.dtype) return copy_elements(dst, src);
+  if (is_complex(dst.dtype) || is_complex(src.dtype)) return copy_complex(dst, src);
   Operand operand;
   operand.array = &src;
   const Array* outputs[1] = {&dst};
@@ -222,23 +224,31 @@ void copy_into(const Array& dst, const Array& src) {
               src.dtype, "copy");
 }
 
+namespace {
+bool is_plain_zero(double x) { return x == 0.0 && !std::signbit(x); }
+}  // namespace
+
 void fill(const Array& dst, Scalar value) {
   if (dst.numel == 0) return;
   if (dst.contiguous &&
-      (value.kind == Scalar::Kind::Float ? value.f == 0.0 && !std::signbit(value.f) : value.i == 0)) {
+      (value.is_whole() ? value.i == 0 : is_plain_zero(value.f) && is_plain_zero(value.imaginary_part().f)))
     return zero_bytes(dst);
+  if (is_complex(dst.dtype)) {
+    fill(part_of(dst, 0), value.real_part());
+    return fill(part_of(dst, 1), value.imaginary_part());
   }
   Operand operand;
   operand.scalar = value;
   const Array* outputs[1] = {&dst};
-  const Compute compute =
-      is_floating(dst.dtype) || value.kind != Scalar::Kind::Float ? compute_of(dst.dtype) : Compute::F64;
+  const Compute compute = is_floating(dst.dtype) || value.is_whole() ? compute_of(dst.dtype) : Compute::F64;
   run_program(identity_program(), compute, {&operand, 1}, outputs, dst.sizes, dst.dtype, "fill");
 }
 
 Scalar item(const Array& array) {
   if (array.numel != 1)
     fail(ErrorKind::Shape, "[item] a tensor of shape ", array.sizes, " is no single number");
+  if (is_complex(array.dtype))
+    return Scalar::of_complex(item(part_of(array, 0)).f, item(part_of(array, 1)).f);
   if (is_floating(array.dtype)) {
     double value;
     kernels->load_of(array.dtype, Compute::F64)(&value, array.data, 0, 1);

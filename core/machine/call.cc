@@ -50,6 +50,8 @@ std::optional<int64_t> Args::optional_integer(int i) const {
 
 double Args::number(int i) const {
   if (none(i)) fail(ErrorKind::Type, "[", name_, "] argument ", i + 1, " must be a number");
+  if (values_[i].scalar.is_complex())
+    fail(ErrorKind::Type, "[", name_, "] argument ", i + 1, " must be a real number");
   return values_[i].scalar.as_double();
 }
 

@@ -113,8 +113,7 @@ const OneHot kOneHot;
 
 // How many steps lie in [start, end). Counts of integers are exact.
 int64_t arange_length(Scalar start, Scalar end, Scalar step) {
-  const bool whole = start.kind != Scalar::Kind::Float && end.kind != Scalar::Kind::Float &&
-                     step.kind != Scalar::Kind::Float;
+  const bool whole = start.is_whole() && end.is_whole() && step.is_whole();
   const double by = step.as_double(), from = start.as_double(), to = end.as_double();
   if (by == 0.0) fail(ErrorKind::Value, "[arange] step must not be zero");
   if (!std::isfinite(from) || !std::isfinite(to) || !std::isfinite(by))

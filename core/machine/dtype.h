@@ -19,11 +19,15 @@ enum class DType : std::uint8_t {
   Float16,
   BFloat16,
   Float32,
-  Float64
+  Float64,
+  Complex64,
+  Complex128
 };
-inline constexpr std::size_t kDTypeCount = 10;
+inline constexpr std::size_t kDTypeCount = 12;
+// Those before the complex ones: what kernels know. A complex array is two real ones to them (complex.h).
+inline constexpr std::size_t kRealDTypeCount = 10;
 
-enum class DTypeKind : std::uint8_t { Bool, Unsigned, Signed, Floating };
+enum class DTypeKind : std::uint8_t { Bool, Unsigned, Signed, Floating, Complex };
 
 struct DTypeInfo {
   DType dtype;
@@ -43,6 +47,8 @@ inline constexpr std::array<DTypeInfo, kDTypeCount> kDTypes = {{
     {DType::BFloat16, "bfloat16", 2, DTypeKind::Floating},
     {DType::Float32, "float32", 4, DTypeKind::Floating},
     {DType::Float64, "float64", 8, DTypeKind::Floating},
+    {DType::Complex64, "complex64", 8, DTypeKind::Complex},
+    {DType::Complex128, "complex128", 16, DTypeKind::Complex},
 }};
 
 static_assert(
@@ -58,6 +64,20 @@ constexpr const DTypeInfo& info(DType dtype) { return kDTypes[static_cast<std::s
 constexpr std::size_t itemsize(DType dtype) { return info(dtype).itemsize; }
 constexpr std::string_view name(DType dtype) { return info(dtype).name; }
 constexpr bool is_floating(DType dtype) { return info(dtype).kind == DTypeKind::Floating; }
+constexpr bool is_complex(DType dtype) { return dtype >= DType::Complex64; }
+// Whether gradients flow through values of this type.
+constexpr bool is_differentiable(DType dtype) { return info(dtype).kind >= DTypeKind::Floating; }
+
+// The type of the real and imaginary parts; of real types themselves.
+constexpr DType real_dtype(DType dtype) {
+  return dtype == DType::Complex64 ? DType::Float32 : dtype == DType::Complex128 ? DType::Float64 : dtype;
+}
+// Where an element may lie: at multiples of so many bytes.
+constexpr std::size_t alignment(DType dtype) { return info(real_dtype(dtype)).itemsize; }
+// The complex type with parts of that type; of narrower ones complex64.
+constexpr DType complex_dtype(DType dtype) {
+  return dtype == DType::Float64 || dtype == DType::Complex128 ? DType::Complex128 : DType::Complex64;
+}
 
 // True for the integers, signed and unsigned; false for bool.
 constexpr bool is_integral(DType dtype) {

@@ -4,6 +4,7 @@
 #include <new>
 #include <unordered_map>
 
+#include "machine/complex.h"
 #include "machine/inplace.h"
 #include "machine/kernels.h"
 #include "machine/ops.h"
@@ -31,6 +32,12 @@ class Uninitialised {
 Derivative& derivative(ElementwiseOp& op, int input) {
   if (op.derivatives[input].kind == Derivative::Kind::Unknown) elementwise_hooks.build_derivative(op, input);
   return op.derivatives[input];
+}
+
+ElementwiseOp& complex_form(ElementwiseOp& op, DType dtype) {
+  if (!op.complex_known) elementwise_hooks.build_complex(op);
+  if (!op.complex) fail(ErrorKind::DType, "[", op.name, "] not implemented for ", name(dtype));
+  return *op.complex;
 }
 
 const Program& backward_program(ElementwiseOp& op, uint32_t wanted) {
@@ -115,10 +122,14 @@ struct ElementwiseNode final : Node {
     int n_results = 0;
     for (int i = 0; i < n_edges; ++i) {
       if (!(wanted >> i & 1)) continue;
-      inputs[i] = grad.contiguous ? Tensor::make_like(grad, grad.dtype)
-                                  : Tensor::make(Array::empty_like_layout(grad, grad.dtype));
+      const DType dtype = op.pairs() ? complex_dtype(grad.dtype) : grad.dtype;
+      inputs[i] = grad.contiguous ? Tensor::make_like(grad, dtype)
+                                  : Tensor::make(Array::empty_like_layout(grad, dtype));
       results[n_results++] = inputs[i].get();
     }
+    if (op.pairs())
+      return run_pairs(program, grad.dtype, operands.first(n_sources),
+                       {results, static_cast<size_t>(n_results)}, grad.sizes, op.name.c_str());
     run_program(program, compute_of(grad.dtype), operands.first(n_sources),
                 {results, static_cast<size_t>(n_results)}, grad.sizes, grad.dtype, op.name.c_str());
   }
@@ -162,7 +173,7 @@ ElementwiseNode* record(ElementwiseOp& op, std::span<const Input> inputs, Tensor
   uint32_t needing = 0;
   for (int i = 0; i < op.n_inputs; ++i)
     if (inputs[i].tensor && needs_grad(*inputs[i].tensor)) needing |= 1u << i;
-  if (!needing || !is_floating(result.dtype)) return nullptr;
+  if (!needing || !is_differentiable(result.dtype)) return nullptr;
 
   uint32_t uses = 0;
   bool flows = false;
@@ -205,9 +216,19 @@ Scalar among_integers(const Scalar& number, DType common) {
 // Runs the program of `op` over the inputs into `out`.
 void compute(const ElementwiseOp& op, std::span<const Input> inputs, const Array& out, DType common) {
   Uninitialised<Operand, kMaxInputs> operands;
+  const Array* outputs[1] = {&out};
+  if (op.pairs()) {
+    for (size_t i = 0; i < inputs.size(); ++i) operands[i] = {inputs[i].tensor, inputs[i].scalar};
+    return run_pairs(op.forward, common, operands.first(inputs.size()), outputs, out.sizes, op.name.c_str());
+  }
+  Array real;  // part of the one complex input that a real op may have, the source of a copy
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Tensor* tensor = inputs[i].tensor;
     operands[i] = {tensor, inputs[i].scalar};
+    if (tensor && is_complex(tensor->dtype)) {
+      real = part_of(*tensor, 0);
+      operands[i].array = &real;
+    }
     if (!tensor && op.rule == DTypeRule::First && inputs[i].scalar.kind == Scalar::Kind::Float &&
         !is_floating(common))
       operands[i].scalar = among_integers(inputs[i].scalar, common);
@@ -216,7 +237,6 @@ void compute(const ElementwiseOp& op, std::span<const Input> inputs, const Array
         compute_of(common) == Compute::I64)
       operands[i] = {nullptr, item(tensor->to_dtype(common))};
   }
-  const Array* outputs[1] = {&out};
   run_program(op.forward, compute_of(common), operands.first(inputs.size()), outputs, out.sizes, common,
               op.name.c_str());
 }
@@ -247,10 +267,10 @@ void check_refusals(const ElementwiseOp& op, std::span<const Input> inputs, DTyp
   if (number_first || (op.refuses & kRefusesNumberSecond && !inputs[1].tensor))
     fail(ErrorKind::Type, "[", op.name, "] expected a tensor as ", number_first ? "first" : "second",
          " argument, got a number");
-  if (is_floating(common)) return;
+  if (is_differentiable(common)) return;
   if (op.refuses & kRefusesFraction) {
     for (size_t i = op.n_inputs; i < inputs.size(); ++i)
-      if (inputs[i].scalar.kind == Scalar::Kind::Float)
+      if (!inputs[i].scalar.is_whole())
         fail(ErrorKind::DType, "[", op.name, "] among integers the factor must be an integer, got ",
              inputs[i].scalar.f);
   }
@@ -264,7 +284,7 @@ void check_refusals(const ElementwiseOp& op, std::span<const Input> inputs, DTyp
 }
 
 void check_supported(const ElementwiseOp& op, std::span<const Input> inputs, DType common) {
-  if (!op.forward.supported[static_cast<int>(compute_of(common))])
+  if (!op.forward.supported[static_cast<int>(compute_of(real_dtype(common)))])
     fail(ErrorKind::DType, "[", op.name, "] not implemented for ", name(common));
   if (op.refuses) check_refusals(op, inputs, common);
 }
@@ -338,7 +358,7 @@ TensorRef apply_single(const ElementwiseOp& op, std::span<const Input> inputs) {
     if (const Tensor* tensor = inputs[i].tensor) {
       if (tensor->dtype != dtype || !tensor->contiguous || tensor->sizes != first->sizes) return {};
       data[i] = tensor->data;
-    } else if (op.refuses & (kRefusesNumberFirst | kRefusesNumberSecond)) {
+    } else if (inputs[i].scalar.is_complex() || op.refuses & (kRefusesNumberFirst | kRefusesNumberSecond)) {
       return {};
     } else {
       data[i] = numbers[n_numbers];
@@ -378,7 +398,8 @@ DType result_dtype(const ElementwiseOp& op, std::span<const Input> inputs, DType
   for (int i = 0; i < op.n_inputs; ++i) {
     if (inputs[i].tensor || !(op.promotes >> i & 1)) continue;
     const Scalar::Kind kind = inputs[i].scalar.kind;
-    weak = weak && (kind == Scalar::Kind::Bool || is_floating(dtype) ||
+    weak = weak && (kind == Scalar::Kind::Bool || is_complex(dtype) ||
+                    (kind <= Scalar::Kind::Float && is_floating(dtype)) ||
                     (kind == Scalar::Kind::Int && dtype != DType::Bool));
   }
   if (!(same && any && weak)) {
@@ -396,13 +417,13 @@ DType result_dtype(const ElementwiseOp& op, std::span<const Input> inputs, DType
     case DTypeRule::Promote:
       break;
     case DTypeRule::Float:
-      if (!is_floating(dtype)) dtype = default_float();
+      if (!is_differentiable(dtype)) dtype = default_float();
       break;
     case DTypeRule::Bool:
       *common = dtype;
       return DType::Bool;
     case DTypeRule::Integral:
-      if (is_floating(dtype))
+      if (is_differentiable(dtype))
         fail(ErrorKind::DType, "[", op.name, "] expected integer or bool tensors, got ", name(dtype));
       break;
     case DTypeRule::Number:
@@ -411,6 +432,15 @@ DType result_dtype(const ElementwiseOp& op, std::span<const Input> inputs, DType
     case DTypeRule::First:
       dtype = inputs[0].tensor ? inputs[0].tensor->dtype : dtype;
       break;
+    case DTypeRule::Complex:
+      dtype = complex_dtype(dtype);
+      break;
+    case DTypeRule::Real:
+      *common = complex_dtype(dtype);
+      return real_dtype(*common);
+    case DTypeRule::Truth:
+      *common = complex_dtype(dtype);
+      return DType::Bool;
   }
   *common = dtype;
   return dtype;
@@ -420,9 +450,9 @@ TensorRef apply(ElementwiseOp& op, std::span<const Input> inputs) {
   prepare(op, inputs);
   if (!op.specials.empty() && !inputs[1].tensor) {
     for (const auto& [value, special] : op.specials) {
-      if (inputs[1].scalar.as_double() != value) continue;
+      if (inputs[1].scalar.is_complex() || inputs[1].scalar.as_double() != value) continue;
       const DType base = inputs[0].tensor ? inputs[0].tensor->dtype : DType::Bool;
-      if (is_floating(base) ||
+      if (is_differentiable(base) ||
           (base != DType::Bool && inputs[1].scalar.kind == Scalar::Kind::Int && value > 0))
         return apply(*special, inputs.first(1));
     }
@@ -432,6 +462,7 @@ TensorRef apply(ElementwiseOp& op, std::span<const Input> inputs) {
     DType common;
     const DType dtype = result_dtype(op, inputs, &common);
     if (common == DType::Bool && op.on_bool) return apply(*op.on_bool, inputs);
+    if (is_complex(common) && !op.pairs()) return apply(complex_form(op, common), inputs);
     check_supported(op, inputs, common);
     result = apply_general(op, inputs, dtype, common);
   }
@@ -447,6 +478,9 @@ void apply_in_place(ElementwiseOp& op, std::span<const Input> inputs, Tensor& ou
   DType common;
   const DType dtype = result_dtype(op, inputs, &common);
   if (common == DType::Bool && op.on_bool) return apply_in_place(*op.on_bool, inputs, out, fresh);
+  if (is_complex(common) && !op.pairs()) return apply_in_place(complex_form(op, common), inputs, out, fresh);
+  if (op.rule == DTypeRule::Real && is_complex(out.dtype) && !fresh)
+    fail(ErrorKind::Runtime, "[", op.name, "_] in place is not supported for complex tensors");
   check_supported(op, inputs, common);
   if (!can_cast_in_place(dtype, out.dtype)) {
     fail(ErrorKind::DType, "[", op.name, "_] the result has dtype ", name(dtype),
@@ -483,7 +517,13 @@ void apply_in_place(ElementwiseOp& op, std::span<const Input> inputs, Tensor& ou
   Node* node = nullptr;
   if (modes.grad) node = record(op, read, out, true);
   Ref<Node> guard = Ref<Node>::steal(node);
-  compute(op, read, out, common);
+  if (op.pairs()) {  // the parts of `out` may be read after one of them is written
+    const Array result = Array::empty(out.sizes, dtype);
+    compute(op, read, result, common);
+    copy_into(out, result);
+  } else {
+    compute(op, read, out, common);
+  }
   bump_version(out);
   if (node) {
     const int y = op.n_inputs + op.n_parameters + 1;
@@ -501,7 +541,8 @@ std::unordered_map<std::string, ElementwiseOp*>& registry() {
 }
 }  // namespace
 
-void register_elementwise(ElementwiseOp* op) { registry()[op->name] = op; }
+// The first op of a name: its complex form bears the same one.
+void register_elementwise(ElementwiseOp* op) { registry().emplace(op->name, op); }
 
 ElementwiseOp* find_elementwise(const std::string& name) {
   auto found = registry().find(name);

@@ -22,6 +22,10 @@ enum class DTypeRule : uint8_t {
   Integral,  // promoted; floating-point inputs are an error
   First,     // the dtype of the first input
   Number,    // promoted; bool becomes int64
+  // Of complex forms, which compute on pairs of real and imaginary parts:
+  Complex,  // the promoted dtype, complex
+  Real,     // the dtype of its parts
+  Truth,    // bool
 };
 
 // What an op does not take.
@@ -63,10 +67,25 @@ struct ElementwiseOp {
   // Cheaper ops for certain numbers in the place of the second input: x ** 2 is square(x).
   std::vector<std::pair<double, ElementwiseOp*>> specials;
   ElementwiseOp* on_bool = nullptr;  // the op to use where the inputs promote to bool
+  // The op to use where they promote to complex; null when there is none, or while it is not known.
+  ElementwiseOp* complex = nullptr;
+  bool complex_known = false;
+
+  // Note [Complex forms]
+  // The complex form of an op has the same inputs. Its programs see each source as two, the real part and the
+  // imaginary part, and give the parts of each complex result, so all that runs is real arithmetic on real
+  // arrays (complex.h). The derivative is the real one by both parts: as a complex number it is PyTorch's
+  // gradient (conjugate Wirtinger). Where an input is real, the engine takes the real part.
+  bool pairs() const { return rule >= DTypeRule::Complex; }
 };
+
+// run_program where each source stands for two inputs, its parts, and each complex output for two outputs.
+void run_pairs(const Program& program, DType common, std::span<const Operand> sources,
+               std::span<const Array* const> outputs, const Dims& sizes, const char* op);
 
 struct ElementwiseHooks {
   void (*build_forward)(ElementwiseOp&) = nullptr;
+  void (*build_complex)(ElementwiseOp&) = nullptr;                // sets `complex`
   void (*build_derivative)(ElementwiseOp&, int input) = nullptr;  // sets derivatives[input]
   void (*build_backward)(ElementwiseOp&, uint32_t mask) =
       nullptr;  // adds backward[mask]: one output per wanted Program input

@@ -293,6 +293,10 @@ void start(Task& task, std::span<Tensor* const> roots, std::span<TensorRef> weig
              "[backward] grad can be implicitly created only for scalar outputs, got shape ", root.sizes,
              "; pass gradient=");
       }
+      if (is_complex(root.dtype))
+        fail(ErrorKind::Runtime,
+             "[backward] grad can be implicitly created only for real scalar outputs, got ", name(root.dtype),
+             "; pass gradient=");
       weight = ops::full(root.sizes, root.dtype, Scalar::of(1.0));
     } else if (weight->sizes != root.sizes) {
       fail(ErrorKind::Shape, "[backward] the gradient has shape ", weight->sizes, ", the output ",

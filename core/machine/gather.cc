@@ -30,6 +30,7 @@ struct Gather final : Primitive {
 struct ScatterInto final : Primitive {
   ScatterInto(const char* name, Scatter how) : name_(name), how_(how) {}
   const char* name() const override { return name_; }
+  bool by_parts() const override { return how_ == Scatter::Add; }
   void run(Run& run) const override {
     const int axis = static_cast<int>(run.attributes.ints[0]);
     const Array index = apart_from(as_positions(name_, *run.in[1]), *run.in[0]);

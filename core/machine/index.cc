@@ -70,6 +70,7 @@ struct Take final : Primitive {
 struct PutValues final : Primitive {
   PutValues(const char* name, bool wrap, Put put) : name_(name), wrap_(wrap), put_(put) {}
   const char* name() const override { return name_; }
+  bool by_parts() const override { return put_ == Put::Add; }
   void run(Run& run) const override {
     run.start_copy();
     const Array& x = run.out[0];
@@ -222,7 +223,7 @@ void along_axis_(const PutValues& primitive, Tensor& x, int64_t axis, Tensor& in
 }
 
 TensorRef scaled(Tensor& source, Scalar alpha) {
-  return alpha.as_double() == 1.0 ? TensorRef(&source) : ops::mul(source, alpha);
+  return !alpha.is_complex() && alpha.as_double() == 1.0 ? TensorRef(&source) : ops::mul(source, alpha);
 }
 
 void check_mask(const char* op, const Tensor& mask) {

@@ -11,6 +11,7 @@
 // raise. A view that was made a leaf by requires_grad_() keeps that role.
 #include "machine/inplace.h"
 
+#include "machine/complex.h"
 #include "machine/ops.h"
 #include "machine/strided.h"
 
@@ -25,16 +26,33 @@ bool overlaps_itself(const Array& array) {
   return false;
 }
 
+// Complex numbers as a last axis of two real ones.
+TensorRef in_real_parts(Tensor& x) { return is_complex(x.dtype) ? ops::as_real(x) : TensorRef(&x); }
+
+// The window's elements. Where `real_parts`, one of base and view is complex and the other real, and the
+// window is between their real parts.
+TensorRef read_window(Tensor& base, const Window& window, bool real_parts) {
+  if (!real_parts) return ops::window_read(base, window);
+  const TensorRef part = ops::window_read(*in_real_parts(base), window);
+  return is_complex(base.dtype) ? part : ops::as_complex(*part);
+}
+
+bool differ_in_parts(const Array& view, const Array& base) {
+  return is_complex(view.dtype) != is_complex(base.dtype);
+}
+
 // The node of a base after an in-place op on one of its views.
 struct CopySlicesNode final : Node {
   Window window;
+  bool real_parts;
   Ref<Node> inner;
   int self_input;
   std::vector<Edge> edges_;
 
-  CopySlicesNode(uint32_t bytes, Edge base, Window window, Ref<Node> inner, int self_input)
+  CopySlicesNode(uint32_t bytes, Edge base, Window window, bool real_parts, Ref<Node> inner, int self_input)
       : Node(bytes, static_cast<uint16_t>(1 + inner->n_edges)),
         window(std::move(window)),
+        real_parts(real_parts),
         inner(std::move(inner)),
         self_input(self_input) {
     edges_.push_back(std::move(base));
@@ -51,7 +69,8 @@ struct CopySlicesNode final : Node {
   }
   void backward(Grads outputs, Grads inputs, uint64_t wanted) override {
     if (!outputs[0]) return;
-    TensorRef part = ops::window_read(*outputs[0], window);
+    const DType dtype = outputs[0]->dtype;
+    TensorRef part = read_window(*outputs[0], window, real_parts);
     std::vector<TensorRef> inner_inputs(inner->n_edges);
     uint64_t inner_wanted = wanted >> 1;
     if (self_input >= 0) {
@@ -63,8 +82,14 @@ struct CopySlicesNode final : Node {
       if (i != self_input) inputs[1 + i] = std::move(inner_inputs[i]);
     if (!wants(0, wanted)) return;
     TensorRef self = self_input >= 0 ? std::move(inner_inputs[self_input]) : TensorRef();
-    if (!self) self = ops::zeros(window.view_sizes, outputs[0]->dtype);
-    inputs[0] = ops::window_write(*outputs[0], *self, window);
+    if (!real_parts) {
+      if (!self) self = ops::zeros(window.view_sizes, dtype);
+      inputs[0] = ops::window_write(*outputs[0], *self, window);
+      return;
+    }
+    if (!self) self = ops::zeros(inner->output.sizes, inner->output.dtype);
+    TensorRef whole = ops::window_write(*in_real_parts(*outputs[0]), *in_real_parts(*self), window);
+    inputs[0] = is_complex(dtype) ? ops::as_complex(*whole) : whole;
   }
 };
 
@@ -77,7 +102,9 @@ struct OverwriteNode final : Node {
   void backward(Grads, Grads, uint64_t) override {}
 };
 
-Window window_of(const Tensor& view, const Tensor& base) {
+Window window_of(const Array& view, const Array& base) {
+  if (differ_in_parts(view, base))
+    return is_complex(base.dtype) ? window_of(view, as_real(base)) : window_of(as_real(view), base);
   Window window;
   window.base_sizes = base.sizes;
   window.base_strides = base.strides;
@@ -153,7 +180,8 @@ void rebase_history(Tensor& tensor, Node* node, int self_input, uint32_t output_
   const Ref<Node> before = base.node;
   Edge base_edge = edge_of(base);
   base.node = Ref<Node>(new_node<CopySlicesNode>(sizeof(CopySlicesNode), std::move(base_edge),
-                                                 window_of(tensor, base), Ref<Node>(node), self_input));
+                                                 window_of(tensor, base), differ_in_parts(tensor, base),
+                                                 Ref<Node>(node), self_input));
   base.node->output.sizes = base.sizes;
   base.node->output.dtype = base.dtype;
   if (base.retains_grad) hook_table_hooks.move_retained(base, before.get());
@@ -184,7 +212,7 @@ void refresh_view(Tensor& tensor) {
   tensor.view->history = base.history;
   const Ref<Node> before = tensor.node;
   GradMode record(true);
-  TensorRef fresh = ops::window_read(base, window_of(tensor, base));
+  TensorRef fresh = read_window(base, window_of(tensor, base), differ_in_parts(tensor, base));
   tensor.node = fresh->node;
   if (tensor.retains_grad) hook_table_hooks.move_retained(tensor, before.get());
   tensor.output_nr = fresh->output_nr;

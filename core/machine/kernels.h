@@ -254,13 +254,16 @@ struct AttentionJob;
 using AttentionKernel = void (*)(const AttentionJob& job, std::ptrdiff_t begin, std::ptrdiff_t end,
                                  void* scratch);
 
+// Raises: kernels know no complex numbers. See complex.h.
+[[noreturn]] void refuse_complex(DType dtype);
+
 struct Kernels {
   const char* isa;  // "v2", "v3" or "v4"
 
   // Null where the micro-op has no kernel for the compute type (MicroInfo::floats, MicroInfo::ints).
   MicroKernel micro[kMicroCount][kComputeCount];
-  LoadKernel load[kDTypeCount][kComputeCount];
-  StoreKernel store[kDTypeCount][kComputeCount];
+  LoadKernel load[kRealDTypeCount][kComputeCount];
+  StoreKernel store[kRealDTypeCount][kComputeCount];
 
   ProductKernel product_f32, product_f64;
   ProductKernel product_bf16;  // null where the processor has no instruction for it
@@ -285,9 +288,11 @@ struct Kernels {
     return micro[static_cast<std::size_t>(op)][static_cast<std::size_t>(compute)];
   }
   LoadKernel load_of(DType dtype, Compute compute) const {
+    if (is_complex(dtype)) refuse_complex(dtype);
     return load[static_cast<std::size_t>(dtype)][static_cast<std::size_t>(compute)];
   }
   StoreKernel store_of(DType dtype, Compute compute) const {
+    if (is_complex(dtype)) refuse_complex(dtype);
     return store[static_cast<std::size_t>(dtype)][static_cast<std::size_t>(compute)];
   }
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "machine/call.h"
+#include "machine/complex.h"
 #include "machine/kernels.h"
 #include "machine/ops.h"
 #include "machine/parallel.h"
@@ -62,11 +63,11 @@ void MatMul::vjp(Vjp& vjp) const {
   const bool ta = vjp.attributes().ints[0] != 0, tb = vjp.attributes().ints[1] != 0;
   Tensor& g = *vjp.grad();
   if (vjp.needs(0)) {
-    TensorRef b = vjp.input(1);
+    TensorRef b = conj(*vjp.input(1));
     vjp.set(0, ta ? product(*b, tb, g, true) : product(g, false, *b, !tb));
   }
   if (vjp.needs(1)) {
-    TensorRef a = vjp.input(0);
+    TensorRef a = conj(*vjp.input(0));
     // Rows of a batch that one matrix b serves are summed inside one product.
     if (vjp.input_sizes(1).size() == 2 && !ta && g.rank() > 2 && g.numel > 0 && a->numel > 0) {
       TensorRef rows = flatten_rows(*a), grads = flatten_rows(g);

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "machine/complex.h"
 #include "machine/dnnl.h"
 #include "machine/kernels.h"
 #include "machine/lock.h"
@@ -289,11 +290,31 @@ void add_to_rows(const Array& y, const Array& bias) {
                });
 }
 
+// Four real products.
+void multiply_complex(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c) {
+  const Array ar = part_of(a, 0).to_contiguous(), ai = part_of(a, 1).to_contiguous();
+  const Array br = part_of(b, 0).to_contiguous(), bi = part_of(b, 1).to_contiguous();
+  const DType real = ar.dtype;
+  const Array first = Array::empty(c.sizes, real), second = Array::empty(c.sizes, real);
+  const auto join = [&](Micro micro, int part) {
+    kernels->micro_of(micro, real == DType::Float32 ? Compute::F32 : Compute::F64)(
+        first.data, first.data, second.data, nullptr, first.numel);
+    copy_into(part_of(c, part), first);
+  };
+  run_batch(ar, a_turned, br, b_turned, first);
+  run_batch(ai, a_turned, bi, b_turned, second);
+  join(Micro::Sub, 0);
+  run_batch(ar, a_turned, bi, b_turned, first);
+  run_batch(ai, a_turned, br, b_turned, second);
+  join(Micro::Add, 1);
+}
+
 }  // namespace
 
 void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c,
               const Array* bias) {
   if (c.numel == 0) return;
+  if (is_complex(c.dtype)) return multiply_complex(a, a_turned, b, b_turned, c);
   if (c.dtype == DType::BFloat16 && (dnnl::has_tiles() || kernels->product_bf16) && a.numel > 0) {
     Array wide;
     if (bias) {

@@ -125,8 +125,9 @@ void set_requires_grad(Tensor& tensor, bool on) {
     tensor.node.reset();
     return;
   }
-  if (!tensor.is_floating()) {
-    fail(ErrorKind::Runtime, "[requires_grad] only floating-point tensors can require gradients, got ",
+  if (!is_differentiable(tensor.dtype)) {
+    fail(ErrorKind::Runtime,
+         "[requires_grad] only floating-point and complex tensors can require gradients, got ",
          name(tensor.dtype));
   }
   if (tensor.inference && !modes.inference) {

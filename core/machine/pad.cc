@@ -1,4 +1,6 @@
 // Padding with a constant.
+#include <bit>
+
 #include "machine/axis_order.h"
 #include "machine/call.h"
 #include "machine/lock.h"
@@ -54,7 +56,8 @@ void pad_rows(const Array& out, const Array& x, const Amounts& pads, T value) {
   });
 }
 
-// ints: before and after for each axis, first axis first, then kind and bits of the value.
+// ints: before and after for each axis, first axis first, then kind and bits of the value, and
+// bits of its imaginary part.
 struct PadConstant final : Primitive {
   const char* name() const override { return "pad_constant"; }
   void run(Run& run) const override {
@@ -80,7 +83,7 @@ struct PadConstant final : Primitive {
   }
   void vjp(Vjp& vjp) const override {
     Dims back = vjp.attributes().ints;
-    back.resize(back.size() - 2);
+    back.resize(back.size() - 3);
     for (int64_t& amount : back) amount = -amount;
     vjp.set(0, apply(*this, {vjp.grad().get()}, pack(back, Scalar::of_int(0))));
   }
@@ -88,13 +91,15 @@ struct PadConstant final : Primitive {
   static Attributes pack(Dims amounts, Scalar value) {
     amounts.push_back(static_cast<int64_t>(value.kind));
     amounts.push_back(value.i);
+    amounts.push_back(std::bit_cast<int64_t>(value.imaginary_part().f));
     return {std::move(amounts), {}};
   }
   static Scalar value_of(const Attributes& attributes) {
     const int n = attributes.ints.size();
     Scalar value;
-    value.kind = static_cast<Scalar::Kind>(attributes.ints[n - 2]);
-    value.i = attributes.ints[n - 1];
+    value.kind = static_cast<Scalar::Kind>(attributes.ints[n - 3]);
+    value.i = attributes.ints[n - 2];
+    value.imaginary = std::bit_cast<double>(attributes.ints[n - 1]);
     return value;
   }
 };

@@ -3,6 +3,7 @@
 #include <bit>
 #include <new>
 
+#include "machine/complex.h"
 #include "machine/inplace.h"
 
 namespace versant {
@@ -99,7 +100,7 @@ PrimitiveNode* record(const Primitive& primitive, std::span<Tensor* const> input
     if (i < 32) needing |= 1u << i;
   }
   bool floating = false;
-  for (int k = 0; k < n_outputs; ++k) floating |= is_floating(outputs[k].dtype);
+  for (int k = 0; k < n_outputs; ++k) floating |= is_differentiable(outputs[k].dtype);
   if (!any || !floating || !primitive.differentiable()) return nullptr;
   const Saves saves = primitive.saves(attributes, needing);
   const int n_saved = std::popcount(saves.inputs) + std::popcount(saves.outputs);
@@ -143,12 +144,40 @@ struct ArrayList {
   std::span<const Array* const> span;
 };
 
+// Runs `primitive` on the real parts of complex inputs, then on the imaginary ones.
+void run_by_parts(const Primitive& primitive, Run& run) {
+  std::vector<Array> halves(run.in.size());
+  std::vector<const Array*> in(run.in.size());
+  for (const int part : {0, 1}) {
+    for (size_t i = 0; i < run.in.size(); ++i) {
+      in[i] = run.in[i];
+      if (!is_complex(in[i]->dtype)) continue;
+      halves[i] = part_of(*in[i], part);
+      in[i] = &halves[i];
+    }
+    Run half(in, run.attributes);
+    half.in_place = run.in_place;
+    if (run.in_place) half.out[0] = part_of(run.out[0], part);
+    primitive.run(half);
+    if (run.in_place) continue;
+    if (part == 0) run.out[0] = Array::empty_like_layout(half.out[0], complex_dtype(half.out[0].dtype));
+    copy_into(part_of(run.out[0], part), half.out[0]);
+  }
+}
+
+void run_any(const Primitive& primitive, Run& run) {
+  if (primitive.by_parts())
+    for (const Array* array : run.in)
+      if (is_complex(array->dtype)) return run_by_parts(primitive, run);
+  primitive.run(run);
+}
+
 }  // namespace
 
 Outputs apply(const Primitive& primitive, std::span<Tensor* const> inputs, const Attributes& attributes) {
   ArrayList arrays(inputs);
   Run run(arrays.span, attributes);
-  primitive.run(run);
+  run_any(primitive, run);
   Ref<Node> node;
   if (modes.grad)
     node = Ref<Node>::steal(record(primitive, inputs, attributes, run.out, run.n_outputs, false));
@@ -156,7 +185,7 @@ Outputs apply(const Primitive& primitive, std::span<Tensor* const> inputs, const
   for (int k = 0; k < run.n_outputs; ++k) {
     TensorRef tensor = Tensor::make(std::move(run.out[k]));
     tensor->inference = modes.inference;
-    if (node && is_floating(tensor->dtype)) {
+    if (node && is_differentiable(tensor->dtype)) {
       tensor->node = node;
       tensor->output_nr = static_cast<uint32_t>(k);
     }
@@ -193,7 +222,7 @@ void apply_in_place(const Primitive& primitive, std::span<Tensor* const> inputs,
   run.out[0] = self;
   Ref<Node> node;
   if (modes.grad) node = Ref<Node>::steal(record(primitive, inputs, attributes, run.out, 1, true));
-  primitive.run(run);
+  run_any(primitive, run);
   bump_version(self);
   if (node) {
     auto* recorded = static_cast<PrimitiveNode*>(node.get());

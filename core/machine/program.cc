@@ -10,6 +10,8 @@
 
 namespace versant {
 
+void refuse_complex(DType dtype) { fail(ErrorKind::DType, "not implemented for ", name(dtype)); }
+
 Compute compute_of(DType dtype) {
   switch (dtype) {
     case DType::Float16:
@@ -18,6 +20,9 @@ Compute compute_of(DType dtype) {
       return Compute::F32;
     case DType::Float64:
       return Compute::F64;
+    case DType::Complex64:
+    case DType::Complex128:
+      refuse_complex(dtype);
     default:
       return Compute::I64;
   }
@@ -372,11 +377,11 @@ class Run {
     char* tile = scratch.tile(static_cast<int>(reg));
     scratch.reg[reg] = tile;
     char* to = tile + done * compute_bytes(static_cast<Compute>(compute_));
-    kernels->load[static_cast<int>(lane.dtype)][compute_](to, from, stride, n);
+    kernels->load_of(lane.dtype, static_cast<Compute>(compute_))(to, from, stride, n);
     if (lane.rounds) kernels->micro[static_cast<int>(lane.rounding)][compute_](to, to, nullptr, nullptr, n);
   }
   void store(const Lane& lane, char* to, int64_t stride, const void* from, int64_t n) {
-    kernels->store[static_cast<int>(lane.dtype)][compute_](to, stride, from, n);
+    kernels->store_of(lane.dtype, static_cast<Compute>(compute_))(to, stride, from, n);
   }
 
   // Runs the instructions over n elements. Results go straight to `direct[k]` where given.

@@ -8,7 +8,9 @@ namespace {
 
 DType current_default = DType::Float32;
 
-int category(DType dtype) { return dtype == DType::Bool ? 0 : is_floating(dtype) ? 2 : 1; }
+int category(DType dtype) {
+  return dtype == DType::Bool ? 0 : is_complex(dtype) ? 3 : is_floating(dtype) ? 2 : 1;
+}
 
 bool is_signed(DType dtype) { return dtype != DType::UInt8 && dtype != DType::Bool; }
 
@@ -16,15 +18,19 @@ int combine(int higher, int lower) {
   if (higher < 0) return lower;
   if (lower < 0) return higher;
   const auto a = static_cast<DType>(higher), b = static_cast<DType>(lower);
-  if (category(b) > category(a))
-    return static_cast<int>(category(a) == 0 || category(b) == 2 ? promote_types(a, b) : b);
-  return higher;
+  if (category(b) <= category(a)) return higher;
+  if (category(a) == 2) return static_cast<int>(complex_dtype(a));  // keeps its precision
+  return static_cast<int>(category(a) == 0 || category(b) >= 2 ? promote_types(a, b) : b);
 }
 
 }  // namespace
 
 DType promote_types(DType a, DType b) {
   if (a == b) return a;
+  if (is_complex(a) || is_complex(b))
+    return a == DType::Complex128 || b == DType::Complex128 || a == DType::Float64 || b == DType::Float64
+               ? DType::Complex128
+               : DType::Complex64;
   if (category(a) != category(b)) return category(a) > category(b) ? a : b;
   if (category(a) == 2) {
     const bool halves = itemsize(a) == 2 && itemsize(b) == 2;
@@ -40,6 +46,20 @@ DType promote_types(DType a, DType b) {
 
 DType default_float() { return current_default; }
 
+DType dtype_of(const Scalar& number) {
+  switch (number.kind) {
+    case Scalar::Kind::Bool:
+      return DType::Bool;
+    case Scalar::Kind::Int:
+      return DType::Int64;
+    case Scalar::Kind::Complex:
+      return complex_dtype(current_default);
+    case Scalar::Kind::Float:
+      break;
+  }
+  return current_default;
+}
+
 void set_default_float(DType dtype) {
   if (!is_floating(dtype))
     fail(ErrorKind::Type, "[set_default_dtype] only floating-point dtypes, got ", name(dtype));
@@ -47,9 +67,7 @@ void set_default_float(DType dtype) {
 }
 
 void Promotion::add(const Scalar& scalar) {
-  const DType dtype = scalar.kind == Scalar::Kind::Bool  ? DType::Bool
-                      : scalar.kind == Scalar::Kind::Int ? DType::Int64
-                                                         : current_default;
+  const DType dtype = dtype_of(scalar);
   numbers_ = numbers_ < 0 ? static_cast<int>(dtype)
                           : static_cast<int>(promote_types(static_cast<DType>(numbers_), dtype));
 }
@@ -77,7 +95,10 @@ bool fits(double value, DType dtype) {
 }  // namespace
 
 void check_range(const Scalar& value, DType dtype, const char* op) {
-  const bool fraction = value.kind == Scalar::Kind::Float;
+  if (value.is_complex() && !is_complex(dtype) && value.imaginary != 0)
+    fail(ErrorKind::Runtime, "[", op, "] value ", text(value.f), " + ", text(value.imaginary),
+         "j cannot be converted to ", name(dtype), " without overflow");
+  const bool fraction = !value.is_whole();
   if (!is_integral(dtype) || (fraction ? fits(value.f, dtype) : fits(value.i, dtype))) return;
   fail(ErrorKind::Runtime, "[", op, "] value ", fraction ? text(value.f) : text(value.i),
        " cannot be converted to ", name(dtype), " without overflow");

@@ -1,5 +1,6 @@
 // Dtype promotion: the one rule, PyTorch's. Tensors with axes outrank 0-dimensional ones, those outrank
-// Python numbers; a lower rank matters only when its category (bool < integer < floating) is higher.
+// Python numbers; a lower rank matters only when its category (bool < integer < floating < complex) is
+// higher. A floating dtype of a higher rank lends its precision to a complex one of a lower rank.
 #pragma once
 
 #include "machine/dtype.h"
@@ -10,6 +11,8 @@ namespace versant {
 DType promote_types(DType a, DType b);
 
 DType default_float();
+// The dtype of a tensor made from one number.
+DType dtype_of(const Scalar& number);
 void set_default_float(DType dtype);  // throws unless floating
 
 // Collects the operands of one op.

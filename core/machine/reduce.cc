@@ -2,6 +2,7 @@
 #include "machine/reduce.h"
 
 #include "machine/call.h"
+#include "machine/complex.h"
 #include "machine/ops.h"
 #include "machine/scan.h"
 
@@ -19,7 +20,7 @@ class Reduce : public Primitive {
   void run(Run& run) const override {
     Reducer reducer;
     reducer.reduction = reduction_;
-    const auto dtype = static_cast<DType>(run.attributes.ints[2]);
+    const DType dtype = real_dtype(static_cast<DType>(run.attributes.ints[2]));
     reducer.compute = compute(run.in[0]->dtype, dtype);
     run.out[0] = reducer.run(*run.in[0], Axes::unpack(run.attributes.ints), dtype);
   }
@@ -62,6 +63,9 @@ TensorRef spread_gradient(const TensorRef& g, Axes axes, const Dims& sizes, doub
         std::fill_n(full.as<float>(), numel, *g->as<float>() / static_cast<float>(divisor));
       } else if (g->dtype == DType::Float64) {
         std::fill_n(full.as<double>(), numel, *g->as<double>() / divisor);
+      } else if (is_complex(g->dtype)) {
+        const Scalar value = item(*g);
+        fill(full, Scalar::of_complex(value.f / divisor, value.imaginary / divisor));
       } else {
         const auto value = static_cast<float>(item(*g).as_double());
         fill(full, Scalar::of(value / static_cast<float>(divisor)));
@@ -75,6 +79,7 @@ TensorRef spread_gradient(const TensorRef& g, Axes axes, const Dims& sizes, doub
 
 struct Sum final : Reduce {
   Sum() : Reduce("sum", Reduction::Sum) {}
+  bool by_parts() const override { return true; }
   void vjp(Vjp& vjp) const override {
     vjp.set(0, spread_gradient(vjp.grad(), Axes::unpack(vjp.attributes().ints), vjp.input_sizes(0), 1));
   }
@@ -82,10 +87,11 @@ struct Sum final : Reduce {
 
 struct Mean final : Reduce {
   Mean() : Reduce("mean", Reduction::Sum) {}
+  bool by_parts() const override { return true; }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     const Axes axes = Axes::unpack(run.attributes.ints);
-    const auto dtype = static_cast<DType>(run.attributes.ints[2]);
+    const DType dtype = real_dtype(static_cast<DType>(run.attributes.ints[2]));
     Reducer reducer;
     reducer.compute = compute_of(dtype);
     reducer.divisor = static_cast<double>(reduced_count(x.sizes, axes));
@@ -163,12 +169,40 @@ TensorRef reduce(const Reduce& primitive, Tensor& x, Axes axes, DType dtype) {
   return apply(primitive, {&x}, {ints, {}});
 }
 
-DType sum_dtype(DType dtype) { return is_floating(dtype) ? dtype : DType::Int64; }
+DType sum_dtype(DType dtype) { return is_differentiable(dtype) ? dtype : DType::Int64; }
 
 TensorRef reduce(const Reduce& primitive, Args& a) {
-  Tensor& x = a.tensor(0);
-  return reduce(primitive, x, parse_axes(a.ints(1), x.rank(), a.flag(2), primitive.name()),
-                a.dtype(3).value_or(sum_dtype(x.dtype)));
+  Tensor& given = a.tensor(0);
+  const DType dtype = a.dtype(3).value_or(sum_dtype(given.dtype));
+  const bool casts = is_complex(given.dtype) != is_complex(dtype);
+  const TensorRef x = casts ? cast(given, dtype) : TensorRef(&given);
+  return reduce(primitive, *x, parse_axes(a.ints(1), x->rank(), a.flag(2), primitive.name()), dtype);
+}
+
+// The product of complex numbers: halves of the factors are multiplied with each other until one is left.
+TensorRef complex_prod(Tensor& x, Axes axes) {
+  Dims order, sizes;
+  for (const bool last : {false, true})
+    for (int d = 0; d < x.rank(); ++d)
+      if (axes.reduced(d) == last) order.push_back(d);
+  for (int d = 0; d < x.rank(); ++d)
+    if (!axes.reduced(d)) sizes.push_back(x.sizes[d]);
+  int64_t count = reduced_count(x.sizes, axes);
+  sizes.push_back(count);
+  TensorRef factors = reshape(*permute(x, order), sizes);
+  while (count > 1) {
+    const int64_t half = count / 2;
+    TensorRef product = mul(slice(*factors, -1, 0, half), slice(*factors, -1, half, 2 * half));
+    if (count % 2) {
+      const TensorRef rest = slice(*factors, -1, count - 1, count);
+      Tensor* parts[] = {product.get(), rest.get()};
+      product = cat(parts, -1);
+    }
+    factors = std::move(product);
+    count = half + count % 2;
+  }
+  sizes = reduced_sizes(x.sizes, axes);
+  return count ? reshape(*factors, sizes) : full(sizes, x.dtype, Scalar::of(1.0));
 }
 
 TensorRef extreme(const Extreme& primitive, Args& a) {
@@ -182,19 +216,25 @@ TensorRef extreme(const Extreme& primitive, Args& a) {
 
 TensorRef logical(const Logical& primitive, Args& a) {
   Tensor& x = a.tensor(0);
-  return reduce(primitive, x, parse_axes(a.ints(1), x.rank(), a.flag(2), primitive.name()),
+  const TensorRef plain = is_complex(x.dtype) ? cast(x, DType::Bool) : TensorRef(&x);
+  return reduce(primitive, *plain, parse_axes(a.ints(1), x.rank(), a.flag(2), primitive.name()),
                 x.dtype == DType::UInt8 ? DType::UInt8 : DType::Bool);
 }
 
 const Function kSumFunction("sum", [](Args& a) { return Result(reduce(kSum, a)); });
 const Function kMeanFunction("mean", [](Args& a) {
   const DType dtype = a.dtype(3).value_or(a.tensor(0).dtype);
-  if (!is_floating(dtype))
-    fail(ErrorKind::DType, "[mean] expected a floating-point input or dtype, got ", name(dtype),
+  if (!is_differentiable(dtype))
+    fail(ErrorKind::DType, "[mean] expected a floating-point or complex input or dtype, got ", name(dtype),
          "; pass dtype=float32");
   return Result(reduce(kMean, a));
 });
-const Function kProdFunction("prod", [](Args& a) { return Result(reduce(kProd, a)); });
+const Function kProdFunction("prod", [](Args& a) {
+  Tensor& x = a.tensor(0);
+  const DType dtype = a.dtype(3).value_or(x.dtype);
+  if (!is_complex(dtype)) return Result(reduce(kProd, a));
+  return Result(complex_prod(*cast(x, dtype), parse_axes(a.ints(1), x.rank(), a.flag(2), "prod")));
+});
 const Function kAmaxFunction("amax", [](Args& a) { return Result(extreme(kAmax, a)); });
 const Function kAminFunction("amin", [](Args& a) { return Result(extreme(kAmin, a)); });
 const Function kAnyFunction("any", [](Args& a) { return Result(logical(kAny, a)); });

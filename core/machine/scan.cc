@@ -1,6 +1,7 @@
 #include "machine/scan.h"
 
 #include "machine/call.h"
+#include "machine/complex.h"
 #include "machine/lock.h"
 #include "machine/ops.h"
 #include "machine/parallel.h"
@@ -136,6 +137,7 @@ class Cumulate : public Primitive {
 
 struct Cumsum final : Cumulate {
   Cumsum() : Cumulate(false) {}
+  bool by_parts() const override { return true; }
   void vjp(Vjp& vjp) const override {
     const Attributes& a = vjp.attributes();
     vjp.set(0, cumsum(*vjp.grad(), axis_of(a), !a.ints[1]));
@@ -247,9 +249,22 @@ const Cumprod kCumprod;
 const Shift kShift;
 const Recurrence kRecurrence;
 
+// After the step of length s, element i holds the product of the 2 s elements up to it.
+TensorRef complex_cumprod(Tensor& x, int axis) {
+  TensorRef y(&x);
+  const int64_t n = x.rank() ? x.sizes[axis] : 1;
+  for (int64_t s = 1; s < n; s *= 2) {
+    const TensorRef kept = slice(*y, axis, 0, s);
+    const TensorRef grown = mul(slice(*y, axis, s, n), slice(*y, axis, 0, n - s));
+    Tensor* parts[] = {kept.get(), grown.get()};
+    y = cat(parts, axis);
+  }
+  return y.get() == &x ? clone(x) : y;
+}
+
 TensorRef cumulate(Args& a, Tensor& x, TensorRef (*op)(Tensor&, int, bool)) {
   const int axis = wrap_axis(a.integer(1), x.rank(), a.name());
-  return op(*cast(x, a.dtype(2).value_or(is_floating(x.dtype) ? x.dtype : DType::Int64)), axis, false);
+  return op(*cast(x, a.dtype(2).value_or(is_differentiable(x.dtype) ? x.dtype : DType::Int64)), axis, false);
 }
 
 Result cumulate_in_place(Args& a, TensorRef (*op)(Tensor&, int, bool)) {
@@ -272,6 +287,7 @@ TensorRef cumsum(Tensor& x, int axis, bool reverse) {
   return apply(kCumsum, {&x}, {Dims{axis, reverse}, {}});
 }
 TensorRef cumprod(Tensor& x, int axis, bool reverse) {
+  if (is_complex(x.dtype)) return complex_cumprod(x, axis);
   return apply(kCumprod, {&x}, {Dims{axis, reverse}, {}});
 }
 TensorRef shift(Tensor& x, int axis, bool reverse, double fill) {

@@ -67,6 +67,7 @@ struct WindowRead final : Primitive {
 };
 
 struct WindowAdd final : Primitive {
+  bool by_parts() const override { return true; }
   const char* name() const override { return "window_add"; }
   void run(Run& run) const override {
     const DType dtype = run.in[0]->dtype;

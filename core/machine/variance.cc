@@ -1,5 +1,6 @@
 // Variance: the mean first, then the squared distances from it, which stays right when the mean is large.
 #include "machine/call.h"
+#include "machine/complex.h"
 #include "machine/ops.h"
 #include "machine/reduce.h"
 
@@ -42,10 +43,14 @@ const Var kVar;
 
 const Function kVarFunction("var", [](Args& a) {
   Tensor& x = a.tensor(0);
-  if (!is_floating(x.dtype))
-    fail(ErrorKind::DType, "[var] expected a floating-point input, got ", name(x.dtype));
+  if (!is_differentiable(x.dtype))
+    fail(ErrorKind::DType, "[var] expected a floating-point or complex input, got ", name(x.dtype));
   const Axes axes = parse_axes(a.ints(1), x.rank(), a.flag(3), "var");
-  return Result(apply(kVar, {&x}, {axes.pack(), {a.number(2), 0.0}}));
+  const Attributes attributes{axes.pack(), {a.number(2), 0.0}};
+  if (!is_complex(x.dtype)) return Result(apply(kVar, {&x}, attributes));
+  const TensorRef re = apply(kVar, {part_of(x, 0).get()}, attributes);
+  const TensorRef im = apply(kVar, {part_of(x, 1).get()}, attributes);
+  return Result(add(re, im));
 });
 
 }  // namespace

@@ -6,7 +6,14 @@
 
 namespace versant {
 
-// Calls visit.operator()<T>() with an unsigned integer of the dtype's size: for ops that move elements.
+// An element of 16 bytes.
+struct Wide {
+  uint64_t low, high;
+  bool operator==(const Wide&) const = default;
+};
+
+// Calls visit.operator()<T>() with an unsigned integer (or Wide) of the dtype's size: for ops that move
+// elements.
 template <typename Visit>
 decltype(auto) visit_size(DType dtype, Visit&& visit) {
   switch (itemsize(dtype)) {
@@ -16,8 +23,10 @@ decltype(auto) visit_size(DType dtype, Visit&& visit) {
       return visit.template operator()<uint16_t>();
     case 4:
       return visit.template operator()<uint32_t>();
-    default:
+    case 8:
       return visit.template operator()<uint64_t>();
+    default:
+      return visit.template operator()<Wide>();
   }
 }
 
@@ -42,7 +51,7 @@ decltype(auto) visit_number(DType dtype, Visit&& visit) {
     case DType::Float32:
       return visit.template operator()<float>();
     default:
-      fail(ErrorKind::DType, "no arithmetic on float16 and bfloat16");
+      fail(ErrorKind::DType, "not implemented for ", name(dtype));
   }
 }
 

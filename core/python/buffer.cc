@@ -32,6 +32,10 @@ const char* format_of(DType dtype) {
       return "f";
     case DType::Float64:
       return "d";
+    case DType::Complex64:
+      return "Zf";
+    case DType::Complex128:
+      return "Zd";
     case DType::BFloat16:
       break;
   }
@@ -98,6 +102,10 @@ std::optional<DType> dtype_of_format(const char* format, Py_ssize_t itemsize) {
   if (code == '>' || code == '!')
     fail(ErrorKind::Value,
          "[from_numpy] big-endian arrays are not supported; use array.astype(array.dtype.newbyteorder('='))");
+  if (code == 'Z' && format[1] != '\0' && format[2] == '\0')
+    return format[1] == 'f'   ? std::optional(DType::Complex64)
+           : format[1] == 'd' ? std::optional(DType::Complex128)
+                              : std::nullopt;
   if (code == '\0' || format[1] != '\0') return std::nullopt;
   switch (code) {
     case '?':
@@ -148,7 +156,8 @@ TensorRef tensor_from_buffer(PyObject* object, Sharing sharing) {
   const std::optional<DType> dtype = dtype_of_format(view->format, view->itemsize);
   if (!dtype || static_cast<Py_ssize_t>(itemsize(*dtype)) != view->itemsize)
     fail(ErrorKind::Type, "[from_numpy] can't convert an array of format '", view->format ? view->format : "",
-         "'; supported are bool, uint8, int8, int16, int32, int64, float16, float32 and float64");
+         "'; supported are bool, uint8, int8, int16, int32, int64, float16, float32, "
+         "float64, complex64 and complex128");
   const int64_t item = view->itemsize;
   Array array;
   array.dtype = *dtype;
@@ -174,7 +183,7 @@ TensorRef tensor_from_buffer(PyObject* object, Sharing sharing) {
     array.strides[d] = view->strides[d] / item;
     reach += (array.sizes[d] - 1) * array.strides[d];
   }
-  if (array.numel && !obstacle && reinterpret_cast<uintptr_t>(view->buf) % item != 0)
+  if (array.numel && !obstacle && reinterpret_cast<uintptr_t>(view->buf) % alignment(*dtype) != 0)
     obstacle = "the array is not aligned to its element size";
   if (obstacle) {
     if (sharing == Sharing::Required) fail(ErrorKind::Value, "[from_numpy] ", obstacle, "; use array.copy()");
@@ -221,7 +230,10 @@ DLDataType dlpack_dtype(DType dtype) {
     case DType::BFloat16:
       return {kDLBfloat, 16, 1};
     default:
-      return {static_cast<uint8_t>(is_floating(dtype) ? kDLFloat : kDLInt), bits, 1};
+      return {static_cast<uint8_t>(is_complex(dtype)    ? kDLComplex
+                                   : is_floating(dtype) ? kDLFloat
+                                                        : kDLInt),
+              bits, 1};
   }
 }
 
@@ -312,7 +324,7 @@ Array describe(const DLTensor& dl) {
       fail(ErrorKind::Value, "[from_dlpack] negative strides are not supported; copy the array first");
   array.contiguous = is_contiguous(array.sizes, array.strides);
   array.data = static_cast<char*>(dl.data) + dl.byte_offset;
-  if (array.numel && reinterpret_cast<uintptr_t>(array.data) % itemsize(*dtype) != 0)
+  if (array.numel && reinterpret_cast<uintptr_t>(array.data) % alignment(*dtype) != 0)
     fail(ErrorKind::Value,
          "[from_dlpack] the memory is not aligned to the element size; copy the array first");
   return array;
@@ -395,7 +407,7 @@ PyObject* frombuffer(PyObject*, PyObject* args) {
       fail(ErrorKind::Value, "[frombuffer] ", count, " elements at offset ", offset,
            " reach outside a buffer of ", view->len, " bytes");
     char* data = static_cast<char*>(view->buf) + offset;
-    if (reinterpret_cast<uintptr_t>(data) % item != 0) {
+    if (reinterpret_cast<uintptr_t>(data) % alignment(dtype) != 0) {
       TensorRef copy = ops::empty(Dims{count}, dtype);
       std::memcpy(copy->data, data, count * item);
       return wrap(std::move(copy));

@@ -46,12 +46,24 @@ bool to_scalar(PyObject* object, Scalar* scalar) {
   return false;
 }
 
+bool to_number(PyObject* object, Scalar* scalar) {
+  if (to_scalar(object, scalar)) return true;
+  if (!PyComplex_Check(object) && std::strncmp(Py_TYPE(object)->tp_name, "numpy.complex", 13) != 0)
+    return false;
+  const Py_complex value = PyComplex_AsCComplex(object);
+  if (PyErr_Occurred()) throw HostError{};
+  *scalar = Scalar::of_complex(value.real, value.imag);
+  return true;
+}
+
 PyObject* from_scalar(Scalar scalar) {
   switch (scalar.kind) {
     case Scalar::Kind::Bool:
       return PyBool_FromLong(scalar.i != 0);
     case Scalar::Kind::Int:
       return PyLong_FromLongLong(scalar.i);
+    case Scalar::Kind::Complex:
+      return PyComplex_FromDoubles(scalar.f, scalar.imaginary);
     case Scalar::Kind::Float:
       break;
   }
@@ -72,7 +84,7 @@ bool to_operand(PyObject* object, Operand& operand) {
     return true;
   }
   Scalar scalar;
-  if (to_scalar(object, &scalar)) {
+  if (to_number(object, &scalar)) {
     operand.input = Input(scalar);
     return true;
   }
@@ -164,11 +176,9 @@ bool is_huge(PyObject* object) {
 }
 
 DType dtype_of_number(PyObject* object, const Scalar& scalar) {
-  if (!PyFloat_CheckExact(object) && !PyLong_Check(object))
+  if (!PyFloat_CheckExact(object) && !PyLong_Check(object) && !PyComplex_CheckExact(object))
     if (const std::optional<DType> dtype = numpy_dtype(object)) return *dtype;
-  return scalar.kind == Scalar::Kind::Bool  ? DType::Bool
-         : scalar.kind == Scalar::Kind::Int ? DType::Int64
-                                            : default_float();
+  return dtype_of(scalar);
 }
 
 // An array that offers itself through __array__; null where there is no such method.
@@ -190,12 +200,12 @@ TensorRef array_leaf(PyObject* object) {
 // Tells what `object` is, with its value. A tensor inside a list must be a number: it has one element.
 Part part_of(PyObject* object, DType target, Scalar& scalar, TensorRef& leaf) {
   if (is_list(object)) return Part::Sequence;
-  if (is_huge(object) && is_floating(target)) {
+  if (is_huge(object) && is_differentiable(target)) {
     scalar = Scalar::of(PyLong_AsDouble(object));
     if (PyErr_Occurred()) throw HostError{};
     return Part::Number;
   }
-  if (to_scalar(object, &scalar)) return Part::Number;
+  if (to_number(object, &scalar)) return Part::Number;
   if (is_tensor(object)) {
     const Tensor& tensor = *as_tensor(object);
     if (tensor.numel != 1)
@@ -287,7 +297,9 @@ struct Writer {
   void put(Scalar scalar) {
     void* to = target.as<char>() + at++ * itemsize(target.dtype);
     check_range(scalar, target.dtype, "tensor");
-    if (scalar.kind == Scalar::Kind::Float || is_floating(target.dtype)) {
+    if (is_complex(target.dtype)) {
+      fill(target.view(Dims{}, Dims{}, at - 1), scalar);
+    } else if (!scalar.is_whole() || is_floating(target.dtype)) {
       const double value = scalar.as_double();
       kernels->store_of(target.dtype, Compute::F64)(to, 1, &value, 1);
     } else {
@@ -303,7 +315,7 @@ TensorRef tensor_from_data(PyObject* data, std::optional<DType> dtype, bool copy
   TensorRef source;
   if (is_tensor(data))
     source = TensorRef(as_tensor(data));
-  else if (!is_list(data) && !is_huge(data) && !to_scalar(data, &scalar))
+  else if (!is_list(data) && !is_huge(data) && !to_number(data, &scalar))
     source = array_leaf(data);
   if (source) {
     if (!copy && (!dtype || *dtype == source->dtype)) return source;
@@ -325,6 +337,7 @@ namespace {
 
 PyObject* element(const Array& array, int64_t offset) {
   const char* at = array.as<char>() + offset * static_cast<int64_t>(itemsize(array.dtype));
+  if (is_complex(array.dtype)) return from_scalar(item(array.view(Dims{}, Dims{}, offset)));
   if (is_floating(array.dtype)) {
     double value;
     kernels->load_of(array.dtype, Compute::F64)(&value, at, 0, 1);
@@ -376,7 +389,7 @@ PyObject* full(PyObject*, PyObject* args) {
     const Dims sizes = to_dims(size, op, "a size");
     Scalar value;
     const bool fills = content != Py_None;
-    if (fills && !to_scalar(content, &value)) {
+    if (fills && !to_number(content, &value)) {
       if (!is_tensor(content))
         fail(ErrorKind::Type, "[", op, "] fill_value must be a number, got ", Py_TYPE(content)->tp_name);
       value = item(*as_tensor(content));
@@ -384,10 +397,8 @@ PyObject* full(PyObject*, PyObject* args) {
     DType dtype = default_float();
     if (dtype_given != Py_None)
       dtype = expect_dtype(dtype_given, op);
-    else if (fills && value.kind == Scalar::Kind::Int)
-      dtype = DType::Int64;
-    else if (fills && value.kind == Scalar::Kind::Bool)
-      dtype = DType::Bool;
+    else if (fills)
+      dtype = dtype_of(value);
     TensorRef result = like && is_tensor(like)
                            ? Tensor::make(Array::empty_like_layout(*as_tensor(like), dtype))
                            : ops::empty(sizes, dtype);
@@ -422,7 +433,7 @@ PyObject* result_type(PyObject*, PyObject* args) {
         promotion.add(as_tensor(object)->dtype, as_tensor(object)->rank());
       else if (auto dtype = PyType_Check(object) ? std::nullopt : dtype_of(object))
         promotion.add(*dtype, 1);
-      else if (to_scalar(object, &scalar))
+      else if (to_number(object, &scalar))
         promotion.add(scalar);
       else
         fail(ErrorKind::Type, "[result_type] expected tensors, numbers or dtypes, got ",

@@ -276,7 +276,7 @@ Object attach(PyObject* output, Ref<Node> node, ContextObject* context, PyObject
   Tensor* tensor = as_tensor(output);
   auto* function_node = static_cast<FunctionNode*>(node.get());
   function_node->infos.push_back({tensor->sizes, tensor->dtype});
-  if (!is_floating(tensor->dtype) || contains(context->non_differentiable, output))
+  if (!is_differentiable(tensor->dtype) || contains(context->non_differentiable, output))
     return Object::share(output);
   if (contains(context->dirty, output)) {
     rebase_history(*tensor, node.get(), -1, nr);

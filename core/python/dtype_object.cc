@@ -30,7 +30,13 @@ PyObject* dtype_floating(PyObject* self, void*) { return PyBool_FromLong(is_floa
 PyObject* dtype_signed(PyObject* self, void*) {
   return PyBool_FromLong(value(self) != DType::UInt8 && value(self) != DType::Bool);
 }
-PyObject* dtype_complex(PyObject*, void*) { Py_RETURN_FALSE; }
+PyObject* dtype_complex(PyObject* self, void*) { return PyBool_FromLong(is_complex(value(self))); }
+PyObject* dtype_to_real(PyObject* self, PyObject*) {
+  return Py_NewRef(dtype_object(real_dtype(value(self))));
+}
+PyObject* dtype_to_complex(PyObject* self, PyObject*) {
+  return Py_NewRef(dtype_object(complex_dtype(value(self))));
+}
 PyObject* dtype_reduce(PyObject* self, PyObject*) { return PyUnicode_FromString(name(value(self)).data()); }
 
 PyGetSetDef dtype_getset[] = {
@@ -41,7 +47,12 @@ PyGetSetDef dtype_getset[] = {
     {"is_complex", dtype_complex, nullptr, "Whether elements are complex numbers.", nullptr},
     {},
 };
-PyMethodDef dtype_methods[] = {{"__reduce__", dtype_reduce, METH_NOARGS, nullptr}, {}};
+PyMethodDef dtype_methods[] = {
+    {"__reduce__", dtype_reduce, METH_NOARGS, nullptr},
+    {"to_real", dtype_to_real, METH_NOARGS, "The dtype of the real and imaginary parts."},
+    {"to_complex", dtype_to_complex, METH_NOARGS, "The complex dtype with parts of this dtype."},
+    {},
+};
 PyType_Slot dtype_slots[] = {
     {Py_tp_doc, const_cast<char*>("The element type of a tensor.")},
     {Py_tp_repr, reinterpret_cast<void*>(dtype_repr)},
@@ -187,6 +198,7 @@ PyObject* dtype_object(DType dtype) { return dtype_objects[static_cast<int>(dtyp
 
 std::optional<DType> dtype_of(PyObject* object) {
   if (Py_TYPE(object) == dtype_type) return value(object);
+  if (object == reinterpret_cast<PyObject*>(&PyComplex_Type)) return DType::Complex128;
   if (object == reinterpret_cast<PyObject*>(&PyFloat_Type)) return DType::Float64;
   if (object == reinterpret_cast<PyObject*>(&PyLong_Type)) return DType::Int64;
   if (object == reinterpret_cast<PyObject*>(&PyBool_Type)) return DType::Bool;

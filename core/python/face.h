@@ -112,8 +112,8 @@ inline void adopt(Tensor& tensor, const Array& source) {
 // ------------------------------------------------------------------------
 
 bool init_dtypes(PyObject* module);
-PyObject* dtype_object(DType dtype);              // borrowed
-std::optional<DType> dtype_of(PyObject* object);  // of a dtype object, float, int or bool; nullopt otherwise
+PyObject* dtype_object(DType dtype);                   // borrowed
+std::optional<DType> dtype_of(PyObject* object);       // of a dtype object, complex, float, int or bool
 DType expect_dtype(PyObject* object, const char* op);  // throws
 PyObject* cpu_device();                                // borrowed
 bool is_cpu_device(PyObject* object);                  // None, "cpu", the device object
@@ -124,6 +124,8 @@ PyObject* make_size(const Dims& dims);                 // a new versant.Size
 
 // A Python number (bool, int, float, a numpy scalar, anything with __index__ or __float__ and no length).
 bool to_scalar(PyObject* object, Scalar* scalar);
+// The same, or a complex number.
+bool to_number(PyObject* object, Scalar* scalar);
 PyObject* from_scalar(Scalar scalar);
 // An operand of an elementwise op: a tensor, a number, or an array of another library, which is shared or
 // copied.

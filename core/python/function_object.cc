@@ -122,7 +122,7 @@ void parse(const Signature& signature, const Parameter& parameter, PyObject* obj
       return;
     case Kind::Float:
     case Kind::Number:
-      if (!to_scalar(object, &value.scalar)) {
+      if (!(parameter.kind == Kind::Number ? to_number : to_scalar)(object, &value.scalar)) {
         if (!is_tensor(object) || as_tensor(object)->numel != 1)
           wrong(signature, parameter, "a number", object);
         value.scalar = item(*as_tensor(object));

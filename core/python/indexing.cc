@@ -20,9 +20,9 @@ bool is_bool_value(PyObject* item) { return PyBool_Check(item); }
 TensorRef index_tensor(PyObject* item) {
   TensorRef tensor =
       is_tensor(item) ? TensorRef(as_tensor(item)) : tensor_from_data(item, std::nullopt, false);
-  if (tensor->numel == 0 && is_floating(tensor->dtype) && !is_tensor(item))
+  if (tensor->numel == 0 && is_differentiable(tensor->dtype) && !is_tensor(item))
     tensor = ops::empty(tensor->sizes, DType::Int64);
-  if (is_floating(tensor->dtype))
+  if (is_differentiable(tensor->dtype))
     fail(ErrorKind::Index, "[index] tensors used as indices must be integer or bool tensors, got ",
          name(tensor->dtype));
   if (tensor->dtype == DType::UInt8) return ops::cast(*tensor, DType::Bool);
@@ -51,7 +51,7 @@ Plan make_plan(Tensor& x, PyObject* key) {
     const bool plain = item == Py_None || item == Py_Ellipsis || PySlice_Check(item) || PyLong_Check(item) ||
                        (is_tensor(item) && as_tensor(item)->dtype != DType::UInt8 &&
                         !(as_tensor(item)->rank() == 0 && as_tensor(item)->dtype != DType::Bool &&
-                          !is_floating(as_tensor(item)->dtype)));
+                          !is_differentiable(as_tensor(item)->dtype)));
     if (plain) {
       parts.push_back(Object::share(item));
     } else if (PyFloat_Check(item) || PyUnicode_Check(item) || PyDict_Check(item) || PyAnySet_Check(item)) {
@@ -103,7 +103,7 @@ Plan make_plan(Tensor& x, PyObject* key) {
       plan.view = ops::select(*plan.view, axis, to_int(item, "index", "an index"));
     } else {
       TensorRef tensor(as_tensor(item));
-      if (is_floating(tensor->dtype)) index_tensor(item);  // raises
+      if (is_differentiable(tensor->dtype)) index_tensor(item);  // raises
       plan.advanced = true;
       const bool mask = tensor->dtype == DType::Bool;
       if (mask && tensor->rank() == 0) {
@@ -141,7 +141,7 @@ std::vector<Tensor*> pointers(const std::vector<TensorRef>& tensors) {
 // target's rank.
 TensorRef value_tensor(PyObject* value, const Tensor& target, int rank) {
   Scalar scalar;
-  if (!is_tensor(value) && to_scalar(value, &scalar)) {
+  if (!is_tensor(value) && to_number(value, &scalar)) {
     check_range(scalar, target.dtype, "index_put_");
     return ops::full({}, target.dtype, scalar);
   }
@@ -182,7 +182,7 @@ int tensor_assign_subscript(PyObject* self, PyObject* key, PyObject* value) {
           std::vector<TensorRef> indices = entries(plan);
           TensorRef from = value_tensor(value, x, kMaxRank);
           ops::index_put_(*plan.view, pointers(indices), *from, false);
-        } else if (!is_tensor(value) && to_scalar(value, &scalar)) {
+        } else if (!is_tensor(value) && to_number(value, &scalar)) {
           check_range(scalar, x.dtype, "index_put_");
           ops::copy_(*plan.view, Input(scalar));
         } else {

@@ -31,6 +31,16 @@ PyObject* method_is_contiguous(PyObject* self, PyObject*) {
 PyObject* method_is_floating(PyObject* self, PyObject*) {
   return PyBool_FromLong(is_floating(as_tensor(self)->dtype));
 }
+PyObject* method_is_complex(PyObject* self, PyObject*) {
+  return PyBool_FromLong(is_complex(as_tensor(self)->dtype));
+}
+PyObject* method_false(PyObject*, PyObject*) { Py_RETURN_FALSE; }
+PyObject* method_complex(PyObject* self, PyObject*) {
+  return guarded([&]() -> PyObject* {
+    const Scalar value = item(*as_tensor(self));
+    return PyComplex_FromDoubles(value.as_double(), value.imaginary_part().f);
+  });
+}
 PyObject* method_is_inference(PyObject* self, PyObject*) {
   return PyBool_FromLong(as_tensor(self)->inference);
 }
@@ -137,6 +147,10 @@ PyMethodDef tensor_methods[] = {
     {"_storage_address", method_storage_id, METH_NOARGS, "The address of the memory that views share."},
     {"_is_row_major", method_is_contiguous, METH_NOARGS, "Whether elements lie row by row without gaps."},
     {"is_floating_point", method_is_floating, METH_NOARGS, "Whether the dtype is floating-point."},
+    {"is_complex", method_is_complex, METH_NOARGS, "Whether the dtype is complex."},
+    {"is_conj", method_false, METH_NOARGS, "False: conj() computes at once."},
+    {"is_neg", method_false, METH_NOARGS, "False: negation computes at once."},
+    {"__complex__", method_complex, METH_NOARGS, "The one element as a complex number."},
     {"is_inference", method_is_inference, METH_NOARGS, "Whether the tensor was made in inference mode."},
     {"size", reinterpret_cast<PyCFunction>(method_size), METH_VARARGS | METH_KEYWORDS,
      "size(dim=None): the sizes, or one of them."},

@@ -352,9 +352,16 @@ PyObject* record_of(ElementwiseOp& op) { return static_cast<PyObject*>(op.host);
 void build_forward(ElementwiseOp& op) {
   Object parts = checked(PyObject_CallMethod(record_of(op), "forward", nullptr));
   if (op.ready) return;
-  op.forward = parse_program(parts.get(), op.n_inputs + op.n_parameters);
+  op.forward = parse_program(parts.get(), (op.n_inputs + op.n_parameters) * (op.pairs() ? 2 : 1));
+  if (op.pairs()) op.forward.single = false;
   op.derivatives.resize(op.n_inputs);
   op.ready = true;
+}
+
+void build_complex(ElementwiseOp& op) {
+  Object form = checked(PyObject_CallMethod(record_of(op), "complex_form", nullptr));
+  if (Py_IS_TYPE(form.get(), op_type)) op.complex = as_op(form.get())->op;
+  op.complex_known = true;
 }
 
 void build_derivative(ElementwiseOp& op, int input) {
@@ -380,8 +387,9 @@ void build_derivative(ElementwiseOp& op, int input) {
 
 void build_backward(ElementwiseOp& op, uint32_t mask) {
   Object parts = checked(PyObject_CallMethod(record_of(op), "backward", "I", mask));
+  const int sources = op.n_inputs + op.n_parameters + 2;
   op.backward.emplace_back(
-      mask, std::make_unique<Program>(parse_program(parts.get(), op.n_inputs + op.n_parameters + 2)));
+      mask, std::make_unique<Program>(parse_program(parts.get(), sources * (op.pairs() ? 2 : 1))));
 }
 
 PyObject* define_elementwise(PyObject*, PyObject* args) {
@@ -392,13 +400,15 @@ PyObject* define_elementwise(PyObject*, PyObject* args) {
                         &PyTuple_Type, &arguments, &PyTuple_Type, &defaults, &record))
     return nullptr;
   return guarded([&]() -> PyObject* {
-    const char* rules[] = {"promote", "float", "bool", "integral", "first", "number"};
+    const char* rules[] = {"promote", "float",   "bool", "integral", "first",
+                           "number",  "complex", "real", "truth"};
     int found = -1;
-    for (int i = 0; i < 6; ++i)
+    for (int i = 0; i < 9; ++i)
       if (std::strcmp(rules[i], rule) == 0) found = i;
     if (found < 0) fail(ErrorKind::Value, "[", name, "] unknown dtype rule '", rule, "'");
     const int total = n_inputs + n_parameters;
-    if (n_inputs < 1 || n_parameters < 0 || total + 2 > Program::kMaxInputs ||
+    const int registers = (total + 2) * (found >= static_cast<int>(DTypeRule::Complex) ? 2 : 1);
+    if (n_inputs < 1 || n_parameters < 0 || registers > Program::kMaxInputs ||
         PyTuple_GET_SIZE(arguments) != total || PyTuple_GET_SIZE(defaults) > total)
       fail(ErrorKind::Value, "[", name, "] ", n_inputs, " inputs and ", n_parameters,
            " parameters do not fit its arguments");
@@ -428,7 +438,7 @@ PyMethodDef op_functions[] = {
 bool init_ops(PyObject* module) {
   op_type = add_type(module, &op_spec);
   if (!op_type) return false;
-  elementwise_hooks = {build_forward, build_derivative, build_backward};
+  elementwise_hooks = {build_forward, build_complex, build_derivative, build_backward};
   Object micro(PyDict_New());
   if (!micro) return false;
   for (size_t i = 0; i < kMicroCount; ++i) {

@@ -3,6 +3,7 @@
 
 #include "face.h"
 #include "machine/inplace.h"
+#include "machine/promote.h"
 
 namespace versant::face {
 
@@ -149,7 +150,8 @@ int truth(PyObject* self) {
   return guarded(
       [&] {
         const Scalar value = single(self, "bool");
-        return static_cast<int>(value.kind == Scalar::Kind::Float ? value.f != 0 : value.i != 0);
+        return static_cast<int>(value.is_whole() ? value.i != 0
+                                                 : value.f != 0 || value.imaginary_part().f != 0);
       },
       -1);
 }
@@ -157,15 +159,20 @@ int truth(PyObject* self) {
 PyObject* to_python_int(PyObject* self) {
   return guarded([&]() -> PyObject* {
     const Scalar value = single(self, "int");
-    return value.kind == Scalar::Kind::Float ? PyLong_FromDouble(value.f) : PyLong_FromLongLong(value.i);
+    check_range(value, DType::Float64, "int");  // no complex number
+    return value.is_whole() ? PyLong_FromLongLong(value.i) : PyLong_FromDouble(value.f);
   });
 }
 PyObject* to_python_float(PyObject* self) {
-  return guarded([&]() -> PyObject* { return PyFloat_FromDouble(single(self, "float").as_double()); });
+  return guarded([&]() -> PyObject* {
+    const Scalar value = single(self, "float");
+    check_range(value, DType::Float64, "float");
+    return PyFloat_FromDouble(value.as_double());
+  });
 }
 PyObject* to_index(PyObject* self) {
   return guarded([&]() -> PyObject* {
-    if (is_floating(as_tensor(self)->dtype) || as_tensor(self)->numel != 1)
+    if (is_differentiable(as_tensor(self)->dtype) || as_tensor(self)->numel != 1)
       fail(ErrorKind::Type, "[index] only integer tensors of a single element can be converted to an index");
     return PyLong_FromLongLong(single(self, "index").i);
   });

@@ -1,5 +1,6 @@
 // Attributes of a tensor: shape, dtype, grad, requires_grad, data and the like.
 #include "face.h"
+#include "machine/complex.h"
 #include "machine/engine.h"
 #include "machine/inplace.h"
 
@@ -92,7 +93,7 @@ int put_data(PyObject* self, PyObject* value, void*) {
       [&] {
         if (!value || !is_tensor(value)) fail(ErrorKind::Type, "[data] expected a tensor");
         Tensor *tensor = as_tensor(self), *source = as_tensor(value);
-        if (tensor->node && source->dtype != tensor->dtype && !is_floating(source->dtype))
+        if (tensor->node && source->dtype != tensor->dtype && !is_differentiable(source->dtype))
           fail(ErrorKind::DType, "[data] a tensor that requires grad cannot take data of dtype ",
                name(source->dtype));
         adopt(*tensor, *source);
@@ -117,6 +118,49 @@ PyObject* get_matrix_transposed(PyObject* self, void*) {
     return wrap(ops::transpose(tensor, -2, -1));
   });
 }
+// The last two axes exchanged, conjugated.
+PyObject* get_adjoint(PyObject* self, void*) {
+  return guarded([&] {
+    Tensor& tensor = *as_tensor(self);
+    if (tensor.rank() < 2)
+      fail(ErrorKind::Shape, "[mH] needs at least 2 dimensions, got shape ", tensor.sizes);
+    return wrap(ops::conj(*ops::transpose(tensor, -2, -1)));
+  });
+}
+PyObject* get_hermitian(PyObject* self, void* closure) {
+  Tensor& tensor = *as_tensor(self);
+  if (tensor.rank() == 2) return get_adjoint(self, closure);
+  return guarded([&]() -> PyObject* {
+    if (tensor.rank() != 0) fail(ErrorKind::Runtime, "[H] expected a matrix, got shape ", tensor.sizes);
+    return wrap(is_complex(tensor.dtype) ? ops::conj(tensor) : ops::alias(tensor));
+  });
+}
+
+PyObject* get_real(PyObject* self, void*) {
+  return guarded([&] { return wrap(ops::part_of(*as_tensor(self), 0)); });
+}
+TensorRef imaginary(PyObject* self) {
+  Tensor& tensor = *as_tensor(self);
+  if (!is_complex(tensor.dtype))
+    fail(ErrorKind::Runtime, "[imag] is not implemented for tensors with non-complex dtypes");
+  return ops::part_of(tensor, 1);
+}
+PyObject* get_imag(PyObject* self, void*) {
+  return guarded([&] { return wrap(imaginary(self)); });
+}
+int put_part(Tensor& part, PyObject* value, const char* name) {
+  Operand operand;
+  if (!value || !to_operand(value, operand))
+    fail(ErrorKind::Type, "[", name, "] expected a tensor or a number");
+  ops::copy_(part, operand.input);
+  return 0;
+}
+int put_real(PyObject* self, PyObject* value, void*) {
+  return guarded([&] { return put_part(*ops::part_of(*as_tensor(self), 0), value, "real"); }, -1);
+}
+int put_imag(PyObject* self, PyObject* value, void*) {
+  return guarded([&] { return put_part(*imaginary(self), value, "imag"); }, -1);
+}
 PyObject* always_false(PyObject*, void*) { Py_RETURN_FALSE; }
 
 }  // namespace
@@ -139,8 +183,10 @@ PyGetSetDef tensor_getset[] = {
     {"data", get_data, put_data, "The same memory without history.", nullptr},
     {"T", get_transposed, nullptr, "The tensor with its axes reversed.", nullptr},
     {"mT", get_matrix_transposed, nullptr, "The tensor with its last two axes swapped.", nullptr},
-    {"mH", get_matrix_transposed, nullptr, "mT; for complex numbers their conjugates.", nullptr},
-    {"H", get_matrix_transposed, nullptr, "mT of a matrix; for complex numbers their conjugates.", nullptr},
+    {"mH", get_adjoint, nullptr, "mT; for complex numbers their conjugates.", nullptr},
+    {"H", get_hermitian, nullptr, "mT of a matrix; for complex numbers their conjugates.", nullptr},
+    {"real", get_real, put_real, "The real part: a view, or the real tensor itself.", nullptr},
+    {"imag", get_imag, put_imag, "The imaginary part, a view.", nullptr},
     {"is_cuda", always_false, nullptr, "False.", nullptr},
     {"is_sparse", always_false, nullptr, "False.", nullptr},
     {"is_quantized", always_false, nullptr, "False.", nullptr},

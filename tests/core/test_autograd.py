@@ -62,7 +62,7 @@ def test_integers_and_bools_have_no_gradient():
         assert not dead.requires_grad
         with pytest.raises(RuntimeError, match="does not require grad"):
             dead.sum().backward()
-    with pytest.raises(RuntimeError, match="only floating-point tensors can require gradients"):
+    with pytest.raises(RuntimeError, match="only floating-point and complex tensors can require gradients"):
         vs.tensor([1, 2], requires_grad=True)
     with pytest.raises(RuntimeError, match="only floating-point"):
         vs.tensor([True]).requires_grad_()

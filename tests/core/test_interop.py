@@ -113,7 +113,7 @@ def test_foreign_byte_order_raises(dtype) -> None:
         np.array([1, None], dtype=object),
         np.array(["a"]),
         np.array([b"a"]),
-        np.array([1j]),
+        np.array([1j], np.clongdouble),
         np.array(["2020-01-01"], dtype="M8[D]"),
         np.zeros(2, [("a", "i4")]),
         np.ones(2, np.uint16),
@@ -274,9 +274,7 @@ def test_gradients_flow_past_array_operands() -> None:
     assert x.grad.tolist() == [2, 3]
 
 
-@pytest.mark.parametrize(
-    "other", ["a", None, [1, 2], {}, 1j, b"ab", object()], ids=lambda o: type(o).__name__
-)
+@pytest.mark.parametrize("other", ["a", None, [1, 2], {}, b"ab", object()], ids=lambda o: type(o).__name__)
 def test_other_operands_raise(other) -> None:
     x = vs.ones(2)
     for apply in (lambda: x + other, lambda: other - x, lambda: x @ other, lambda: x.__iadd__(other) + 0):
@@ -450,9 +448,7 @@ def test_a_capsule_is_used_once_and_frees_its_memory() -> None:
     assert vs.memory.stats()["live_bytes"] == before
 
 
-@pytest.mark.parametrize(
-    "source", [np.arange(3)[::-1], np.array([1j]), np.ones(1, np.uint16), 3, "text", [1]], ids=str
-)
+@pytest.mark.parametrize("source", [np.arange(3)[::-1], np.ones(1, np.uint16), 3, "text", [1]], ids=str)
 def test_what_dlpack_cannot_share_raises(source) -> None:
     with pytest.raises((ValueError, TypeError, BufferError), match=r"\[from_dlpack\]"):
         vs.from_dlpack(source)

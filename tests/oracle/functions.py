@@ -244,7 +244,8 @@ def gradient(op: OpInfo, sample: SampleInput, order: int = 1) -> str | None:
 
 
 def leads_somewhere(gradient: torch.Tensor, leaves: list[torch.Tensor]) -> bool:
-    found = torch.autograd.grad(gradient.sum(), leaves, retain_graph=True, allow_unused=True)
+    ones = torch.ones_like(gradient)
+    found = torch.autograd.grad(gradient, leaves, ones, retain_graph=True, allow_unused=True)
     return any(g is not None and bool(g.count_nonzero()) for g in found)
 
 

@@ -67,6 +67,9 @@ template <DType dtype, Compute compute>
 #pragma GCC ivdep
       for (std::ptrdiff_t i = 0; i < n; ++i) y[i] = loaded<dtype, To>(x[i]);
     }
+  } else if (stride == 2) {  // a part of complex numbers
+#pragma GCC ivdep
+    for (std::ptrdiff_t i = 0; i < n; ++i) y[i] = loaded<dtype, To>(x[2 * i]);
   } else if (stride == 0) {
     const To value = loaded<dtype, To>(*x);
     for (std::ptrdiff_t i = 0; i < n; ++i) y[i] = value;
@@ -171,7 +174,7 @@ void fill_convert(Kernels& k) {
   [&]<std::size_t... pair>(std::index_sequence<pair...>) {
     (fill_pair<pair / kComputeCount, pair % kComputeCount>(k), ...);
   }
-  (std::make_index_sequence<kDTypeCount * kComputeCount>{});
+  (std::make_index_sequence<kRealDTypeCount * kComputeCount>{});
   fill_halves(k);
 }
 

@@ -27,6 +27,7 @@ DTYPES = {
     "BF16": versant.bfloat16,
     "F32": versant.float32,
     "F64": versant.float64,
+    "C64": versant.complex64,
 }
 CODES = {dtype: code for code, dtype in DTYPES.items()}
 

@@ -2,6 +2,7 @@
 
 # Each family adds its records to the table when it is imported; families build on those before them.
 from versant.ops import arithmetic, powers, trigonometric, rounding, comparison, activations, special  # isort: skip
+from versant.ops import complex_numbers  # isort: skip
 from versant.ops import reductions, creation, sequences, copies, shape, joining, indexing  # isort: skip
 from versant.ops import linear, convolution, pooling, pooling_variants  # isort: skip
 from versant.ops import normalization, losses, random, attention  # isort: skip
@@ -17,6 +18,7 @@ FAMILIES = (
     comparison,
     activations,
     special,
+    complex_numbers,
     reductions,
     creation,
     sequences,

@@ -233,6 +233,7 @@ gelu_tanh = activation(
     lambda x: 0.5 * x * (1 + m.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))),
     "The approximation of gelu by tanh.",
     ref=lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+    complex=False,
 )
 gelu = activation(
     "gelu",

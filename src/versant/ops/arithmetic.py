@@ -243,7 +243,6 @@ sign = elementwise(
     "-1, 0 or 1",
     d=lambda x, y: 0,
     ref=np.sign,
-    also="sgn",
     onnx="Sign",
     stablehlo="sign",
 )

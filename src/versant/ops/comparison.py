@@ -74,7 +74,7 @@ near = asked(
     "isclose.floating",
     lambda x, y, relative, absolute, equal_nan: (
         m.eq(x, y)
-        | (m.isfinite(y) & (m.abs(x - y) <= absolute + m.abs(relative * y)))
+        | (m.isfinite(y) & (m.abs(x - y) <= m.abs(absolute) + m.abs(relative * y)))
         | (m.ne(equal_nan, 0) & m.isnan(x) & m.isnan(y))
     ),
     "|input - other| <= atol + rtol * |other|",

@@ -30,6 +30,10 @@ from versant.ops.expression import (
     substitute,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 Definition = Callable[..., Operand]
 Partials = Callable[..., Operand | tuple[Operand, ...]]
 
@@ -67,6 +71,8 @@ class Formula:
         self.sources = [source(i + 1) for i in range(n_inputs + n_parameters)]
         self.output = source(n_inputs + n_parameters + 1)
         self.op: _core.Op | None = None
+        # Of its complex form: the arguments of pairs.complex_form.
+        self.complex: tuple[str, int, int, Callable[..., Any] | bool] = ("promote", -1, 0, True)
         self._value: Expression | None = None
         self._vjp: list[Expression] | None = None
         self._hidden: list[_core.Op] = []
@@ -84,7 +90,8 @@ class Formula:
         """For each input the gradient by it, in terms of the gradient of the output."""
         if self._vjp is None:
             if self.stated is None:
-                self._vjp = derive(self.value, self.sources[: self.n_inputs], self.output)
+                roots: dict[Expression, tuple[Expression, Expression]] = {self.value: (GRADIENT, self.output)}
+                self._vjp = derive(roots, self.sources[: self.n_inputs])
             else:
                 self._vjp = [
                     scale(GRADIENT, partial) for partial in self.partials((*self.sources, self.output))
@@ -107,6 +114,12 @@ class Formula:
 
     def forward(self) -> Program:
         return lower([self.value], self.sources)
+
+    def complex_form(self) -> _core.Op | None:
+        """The op to use for complex inputs; None when there is none."""
+        from versant.ops.pairs import complex_form
+
+        return complex_form(self, *self.complex)
 
     def derivative(self, i: int) -> str | tuple[int, _core.Op, list[int]] | None:
         """None for ops without gradient; "zero"; "identity"; or the sources read, and the op that gives the
@@ -149,20 +162,23 @@ class Formula:
         return op, used
 
 
-def derive(root: Expression, inputs: Sequence[Source], output: Source) -> list[Expression]:
-    """Reverse mode over the expression: for each input, GRADIENT times the derivative of `root` by it.
+def derive(
+    roots: dict[Expression, tuple[Expression, Expression]], inputs: Sequence[Source]
+) -> list[Expression]:
+    """Reverse mode over expressions: for each input, the sum over the roots of gradient times derivative.
 
-    output: stands for the value of `root`, which the tape may keep instead of the inputs.
+    roots: each with its gradient, and with what stands for its value: the tape may keep that instead of the
+        inputs.
     """
-    gradients: dict[Expression, Expression] = {root: GRADIENT}
-    for expression in reversed(in_order([root])):
+    gradients: dict[Expression, Expression] = {root: gradient for root, (gradient, _) in roots.items()}
+    for expression in reversed(in_order(roots)):
         gradient = gradients.get(expression)
         if gradient is None or not isinstance(expression, Application):
             continue
         rule = _formula_of.get(expression.micro)
         if rule is None:
             raise TypeError(f"[derive] no record of the op table is defined as {expression.micro}")
-        y = output if expression is root else expression
+        y = roots[expression][1] if expression in roots else expression
         for operand, partial in zip(
             expression.operands, rule.partials((*expression.operands, y)), strict=True
         ):

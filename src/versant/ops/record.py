@@ -112,6 +112,7 @@ def elementwise(
     specials: Mapping[float, Any] | None = None,
     variants: Mapping[str, Any] | None = None,
     on_bool: Any = None,
+    complex: Callable[..., Any] | bool = True,
     without: Mapping[str, str] | None = None,
 ) -> _core.Op:
     """Adds an elementwise op to the table.
@@ -124,6 +125,8 @@ def elementwise(
     refuses: what it does not take, words of REFUSALS.
     specials: for numbers in the place of the second input, cheaper ops of the first.
     variants: the ops to call where a keyword is given.  on_bool: the op to use for bool inputs.
+    complex: the value for complex inputs, from pairs (x.re, x.im) to a pair or a real expression, where it is
+        not the definition read as complex arithmetic (pairs.py); False for none.
     """
     arguments = parse(signature or ("input", "input, other")[arity(definition) - 1])
     parameters = [a for a in arguments if a.kind == "number"]
@@ -140,6 +143,7 @@ def elementwise(
         tuple(a.default for a in parameters if a.default is not REQUIRED),
         formula,
     )
+    formula.complex = rule, promotes, sum(REFUSALS[word] for word in refuses.split()), complex
     op.__doc__ = doc
     if autocast:
         op.autocast(autocast)

@@ -6,7 +6,7 @@ from functools import partial
 from math import inf
 
 from versant._core import Tensor
-from versant.ops.expression import Expression, m
+from versant.ops.expression import Expression, Operand, m
 from versant.ops.lazy import np
 from versant.ops.record import composite, elementwise
 from versant.ops.samples import array, call
@@ -182,16 +182,24 @@ nextafter = elementwise(
         "wide reference": "it depends on the width of the dtype",
     },
 )
+
+
+def finite_part(x: Expression, nan: Operand, high: Operand, low: Operand) -> Expression:
+    return m.select(m.isnan(x), nan, m.select(m.eq(x, inf), high, m.select(m.eq(x, -inf), low, x)))
+
+
 finite = elementwise(
     "nan_to_num.numbers",
-    lambda x, nan, high, low: m.select(
-        m.isnan(x), nan, m.select(m.eq(x, inf), high, m.select(m.eq(x, -inf), low, x))
-    ),
+    finite_part,
     "input with other numbers in the place of NaN and the infinities",
     d=lambda x, nan, high, low, y: m.select(m.isfinite(x), 1, 0),
     signature="input, nan: number, posinf: number, neginf: number",
     ref=lambda x, nan, high, low: np.nan_to_num(x, nan=nan, posinf=high, neginf=low),
     settings=[{"nan": 0.5, "posinf": 3.0, "neginf": -2.0}],
+    complex=lambda x, nan, high, low: (
+        finite_part(x.re, nan.re, high.re, low.re),
+        finite_part(x.im, nan.re, high.re, low.re),
+    ),
 )
 
 

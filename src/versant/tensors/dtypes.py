@@ -27,6 +27,10 @@ NAMES: dict[str, Any] = {
     "float": _core.float32,
     "float64": _core.float64,
     "double": _core.float64,
+    "complex64": _core.complex64,
+    "cfloat": _core.complex64,
+    "complex128": _core.complex128,
+    "cdouble": _core.complex128,
     "inf": math.inf,
     "nan": math.nan,
     "pi": math.pi,
@@ -76,6 +80,7 @@ class finfo(_Limits):
     def __init__(self, dtype: Any = None) -> None:
         dtype = _core.get_default_dtype() if dtype is None else dtype
         # Bits of the exponent and of the fraction.
+        dtype = dtype.to_real() if getattr(dtype, "is_complex", False) else dtype
         formats = {"float16": (5, 10), "bfloat16": (8, 7), "float32": (8, 23), "float64": (11, 52)}
         if getattr(dtype, "name", None) not in formats:
             raise TypeError(f"[finfo] expected a floating-point dtype, got {dtype!r}; use iinfo")
@@ -105,7 +110,7 @@ class iinfo(_Limits):
     _shown = ("min", "max", "dtype")
 
     def __init__(self, dtype: Any) -> None:
-        if not isinstance(dtype, _core.dtype) or dtype.is_floating_point or dtype is _core.bool:
+        if not isinstance(dtype, _core.dtype) or dtype.to_real().is_floating_point or dtype is _core.bool:
             raise TypeError(f"[iinfo] expected an integer dtype, got {dtype!r}; use finfo")
         bits = 8 * dtype.itemsize
         low = -(2 ** (bits - 1)) if dtype.is_signed else 0
@@ -113,10 +118,10 @@ class iinfo(_Limits):
 
 
 def can_cast(from_: Any, to: Any) -> bool:
-    """Whether numbers keep their kind or gain a wider one: bool, then integers, then floating point."""
+    """Whether numbers keep their kind or gain a wider one: bool, integers, floating point, complex."""
 
     def kind(dtype: Any) -> int:
-        return 2 if dtype.is_floating_point else 0 if dtype is _core.bool else 1
+        return 3 if dtype.is_complex else 2 if dtype.is_floating_point else 0 if dtype is _core.bool else 1
 
     return kind(from_) <= kind(to)
 

@@ -33,7 +33,7 @@ def to(
     for arg in args:
         if isinstance(arg, Tensor):
             dtype = arg.dtype
-        elif isinstance(arg, _core.dtype) or arg in (float, int, bool):
+        elif isinstance(arg, _core.dtype) or arg in (float, int, bool, complex):
             dtype = arg
         elif isinstance(arg, (str, _core.device)):
             device = arg
@@ -56,6 +56,7 @@ def type(self: Tensor, dtype: Any = None) -> Any:
     kinds = {
         "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long",
         "float16": "Half", "bfloat16": "BFloat16", "float32": "Float", "float64": "Double",
+        "complex64": "ComplexFloat", "complex128": "ComplexDouble",
     }  # fmt: skip
     return f"versant.{kinds[self.dtype.name]}Tensor"
 
@@ -331,7 +332,7 @@ def install() -> None:
     names = {
         "bool": _core.bool, "byte": _core.uint8, "char": _core.int8, "short": _core.int16, "int": _core.int32,
         "long": _core.int64, "half": _core.float16, "bfloat16": _core.bfloat16, "float": _core.float32,
-        "double": _core.float64,
+        "double": _core.float64, "cfloat": _core.complex64, "cdouble": _core.complex128,
     }  # fmt: skip
     for name, dtype in names.items():
         setattr(Tensor, name, _convert(dtype))

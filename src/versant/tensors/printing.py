@@ -85,6 +85,19 @@ class _Formatter:
         return self._number(value).rjust(self.width)
 
 
+class _ComplexFormatter:
+    """One format for all real parts, another for all imaginary parts."""
+
+    def __init__(self, values: list[complex]) -> None:
+        self.real = _Formatter([v.real for v in values], True)
+        self.imag = _Formatter([v.imag for v in values], True)
+        self.width = self.real.width + self.imag.width + 1
+
+    def __call__(self, value: complex) -> str:
+        imag = f"{self.imag(value.imag)}j".lstrip()
+        return self.real(value.real) + ("" if imag[0] == "-" else "+") + imag
+
+
 def _shown(tensor: Tensor, summarise: bool) -> list[Any]:
     """The numbers that will be printed."""
     if tensor.numel() == 0:
@@ -102,7 +115,7 @@ def _shown(tensor: Tensor, summarise: bool) -> list[Any]:
     return corners
 
 
-def _vector(tensor: Tensor, indent: int, summarise: bool, formatter: _Formatter) -> str:
+def _vector(tensor: Tensor, indent: int, summarise: bool, formatter: Any) -> str:
     per_line = max(1, (options.linewidth - indent) // (formatter.width + 2))
     edge = options.edgeitems
     if summarise and not edge:
@@ -116,9 +129,9 @@ def _vector(tensor: Tensor, indent: int, summarise: bool, formatter: _Formatter)
     return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
 
 
-def _block(tensor: Tensor, indent: int, summarise: bool, formatter: _Formatter) -> str:
+def _block(tensor: Tensor, indent: int, summarise: bool, formatter: Any) -> str:
     if tensor.dim() == 0:
-        return formatter(tensor.item())
+        return str(formatter(tensor.item()))
     if tensor.dim() == 1:
         return _vector(tensor, indent, summarise, formatter)
     edge = options.edgeitems
@@ -146,12 +159,18 @@ def represent(tensor: Tensor, kind: str | None = None) -> str:
         if plain.numel() == 0 and plain.dim() != 1:
             body = "[]"
         else:
-            formatter = _Formatter(_shown(plain, summarise), plain.is_floating_point())
+            shown = _shown(plain, summarise)
+            formatter: Any = (
+                _ComplexFormatter(shown)
+                if plain.is_complex()
+                else _Formatter(shown, plain.is_floating_point())
+            )
             body = _block(plain, len(prefix), summarise, formatter)
     suffixes = []
     if (plain.numel() == 0 and plain.dim() != 1) or (summarise and not options.edgeitems):
         suffixes.append(f"size={tuple(plain.shape)}")
-    usual = (_core.get_default_dtype(), _core.int64, _core.bool)
+    default = _core.get_default_dtype()
+    usual = (default, default.to_complex(), _core.int64, _core.bool)
     if plain.dtype not in usual or (plain.numel() == 0 and plain.dtype is not _core.get_default_dtype()):
         suffixes.append(f"dtype={plain.dtype!r}")
     if tensor.grad_fn is not None:
