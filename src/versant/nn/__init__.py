@@ -17,3 +17,11 @@ from versant.nn.normalization import *
 from versant.nn.parameter import *
 from versant.nn.pooling import *
 from versant.nn.shape import *
+
+
+def __getattr__(name: str) -> object:
+    if name == "utils":
+        from importlib import import_module
+
+        return import_module("versant.nn.utils")
+    raise AttributeError(f"module 'versant.nn' has no attribute {name!r}")

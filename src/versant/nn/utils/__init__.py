@@ -1,0 +1,98 @@
+"""Helpers around parameters and their gradients."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import versant
+from versant import ShapeError, Tensor
+
+
+def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    given = [parameters] if isinstance(parameters, Tensor) else parameters
+    return [p.grad for p in given if p.grad is not None]
+
+
+def get_total_norm(
+    tensors: Tensor | Iterable[Tensor],
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """The norm of all tensors as if they were one vector; RuntimeError where it must be finite and is not."""
+    given = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    if not given:
+        return versant.tensor(0.0)
+    norm_type = float(norm_type)
+    norms = [versant.norm(t, norm_type) for t in given]
+    total: Tensor = versant.norm(versant.stack(norms), norm_type)
+    if error_if_nonfinite and not total.isfinite().item():
+        raise RuntimeError(f"[get_total_norm] the norm of order {norm_type} is {total.item()}")
+    return total
+
+
+def clip_grads_with_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
+) -> None:
+    """Scale the gradients by max_norm / (total_norm + 1e-6) where that is below 1."""
+    factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
+    with versant.no_grad():
+        for gradient in _gradients(parameters):
+            gradient.mul_(factor)
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """Scale the gradients so that their norm, taken together, is at most max_norm; returns the norm before.
+
+    Pascanu et al. 2013. norm_type: its order, inf for the largest element.
+    """
+    parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    with versant.no_grad():
+        total = get_total_norm(_gradients(parameters), norm_type, error_if_nonfinite)
+    clip_grads_with_norm_(parameters, max_norm, total)
+    return total
+
+
+def clip_grad_value_(
+    parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
+) -> None:
+    """Clamp every element of the gradients to [-clip_value, clip_value]."""
+    bound = float(clip_value)
+    with versant.no_grad():
+        for gradient in _gradients(parameters):
+            gradient.clamp_(min=-bound, max=bound)
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """All parameters, flattened and joined."""
+    result: Tensor = versant.cat([p.reshape(-1) for p in parameters])
+    return result
+
+
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Set the parameters to the parts of a vector, in order; ShapeError, and nothing set, if it is short."""
+    if not isinstance(vec, Tensor):
+        raise TypeError(f"[vector_to_parameters] expected a Tensor, got {type(vec).__name__}")
+    targets: list[Any] = list(parameters)
+    wanted = sum(p.numel() for p in targets)
+    if vec.ndim != 1 or vec.numel() < wanted:
+        raise ShapeError(f"[vector_to_parameters] expected {wanted} elements, got shape {tuple(vec.shape)}")
+    start = 0
+    for p in targets:
+        p.data = vec[start : start + p.numel()].view(p.shape).detach()
+        start += p.numel()
+
+
+__all__ = [
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "clip_grads_with_norm_",
+    "get_total_norm",
+    "parameters_to_vector",
+    "vector_to_parameters",
+]
