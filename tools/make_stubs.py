@@ -37,6 +37,7 @@ STUBS = {
     "nn.functional": ("nn/functional.pyi", "The functions of nn.functional"),
     "special": ("special.pyi", "The functions of special"),
     "linalg": ("linalg.pyi", "The functions of linalg"),
+    "fft": ("fft.pyi", "The functions of fft"),
 }
 
 # What the kinds of arguments (src/versant/ops/signature.py) are to a type checker.

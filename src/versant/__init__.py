@@ -59,7 +59,20 @@ if TYPE_CHECKING:
 del TYPE_CHECKING
 
 # Rooms that are opened when somebody walks in.
-_ROOMS = {"amp", "autograd", "cpu", "data", "io", "linalg", "memory", "nn", "optim", "special", "testing"}
+_ROOMS = {
+    "amp",
+    "autograd",
+    "cpu",
+    "data",
+    "fft",
+    "io",
+    "linalg",
+    "memory",
+    "nn",
+    "optim",
+    "special",
+    "testing",
+}
 _BORROWED = {"save": "versant.io", "load": "versant.io", "set_printoptions": "versant.tensors.printing"}
 _AUTOCAST = """autocast is_autocast_enabled set_autocast_enabled get_autocast_dtype set_autocast_dtype
 is_autocast_cache_enabled set_autocast_cache_enabled clear_autocast_cache is_autocast_cpu_enabled

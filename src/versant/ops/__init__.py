@@ -7,6 +7,7 @@ from versant.ops import reductions, creation, sequences, copies, shape, joining,
 from versant.ops import linear, convolution, pooling, pooling_variants  # isort: skip
 from versant.ops import normalization, losses, random, attention  # isort: skip
 from versant.ops import lapack, factors, solvers, decompositions  # isort: skip
+from versant.ops import fourier  # isort: skip
 from versant.ops.install import install, names, namespace
 from versant.ops.record import Record, table
 
@@ -38,6 +39,7 @@ FAMILIES = (
     factors,
     solvers,
     decompositions,
+    fourier,
 )
 
 __all__ = ["FAMILIES", "Record", "install", "names", "namespace", "table"]

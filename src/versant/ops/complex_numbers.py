@@ -52,6 +52,8 @@ class Join:
 
     def __call__(self, first: Tensor, second: Tensor, out: Tensor | None) -> Tensor:
         for tensor in (first, second):
+            if not isinstance(tensor, Tensor):
+                raise TypeError(f"[{self.name}] expected two tensors, got {type(tensor).__name__}")
             if tensor.dtype not in (_core.float16, _core.float32, _core.float64):
                 raise RuntimeError(
                     f"[{self.name}] expected float16, float32 or float64 tensors, got {first.dtype} and "

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-NAMESPACES = ("versant", "Tensor", "nn.functional", "special", "linalg")
+NAMESPACES = ("versant", "Tensor", "nn.functional", "special", "linalg", "fft")
 
 
 def names(record: Record) -> Iterator[tuple[str, str, Callable[..., Any]]]:
