@@ -479,7 +479,7 @@ const Function kLogSoftmaxFunction("log_softmax", [](Args& a) {
 });
 const Function kLogsumexpFunction("logsumexp", [](Args& a) {
   const TensorRef x =
-      is_floating(a.tensor(0).dtype) ? TensorRef(&a.tensor(0)) : cast(a.tensor(0), default_float());
+      is_differentiable(a.tensor(0).dtype) ? TensorRef(&a.tensor(0)) : cast(a.tensor(0), default_float());
   const Axes axes = parse_axes(a.ints(1), x->rank(), a.flag(2), "logsumexp");
   return Result(apply(kLogsumexp, {x.get()}, {axes.pack(), {}}));
 });

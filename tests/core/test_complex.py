@@ -202,3 +202,15 @@ def test_printing_and_names():
     assert not vs.is_complex(vs.ones(1))
     assert complex(vs.tensor(1 + 2j)) == 1 + 2j
     assert vs.tensor(2j).item() == 2j
+
+
+@pytest.mark.parametrize("order", [1, 2, 3.5, float("inf")])
+def test_norms_are_those_of_the_magnitudes(order):
+    x = vs.from_numpy(Z.copy())
+    expected = np.linalg.norm(np.abs(Z).ravel(), order)
+    np.testing.assert_allclose(vs.linalg.vector_norm(x, order).item(), expected, 1e-12)
+
+
+def test_logsumexp_drops_no_imaginary_part():
+    with pytest.raises(TypeError, match="logsumexp"):
+        vs.logsumexp(vs.from_numpy(Z.copy()), 0)

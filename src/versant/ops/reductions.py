@@ -511,6 +511,8 @@ def vector_norm(
     x: Tensor, ord: float = 2, dim: Axes = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
     """(sum of |x|**ord)**(1/ord) over axes.  ord: inf for the largest |x|, -inf the smallest, 0 to count"""
+    if x.is_complex():
+        x, dtype = x.abs(), None if dtype is None else dtype.to_real()
     if dtype is not None:
         if not dtype.is_floating_point:
             raise DTypeError(f"[norm] expected a floating-point dtype, got {dtype}")
