@@ -412,3 +412,10 @@ BAD_OPTIONS = [
 def test_bad_options_raise(make, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+def test_to_a_memory_format_lays_out_weights_of_its_rank():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)).to(memory_format=vs.channels_last)
+    assert model[0].weight.stride() == (27, 1, 9, 3)
+    assert model[0].bias.stride() == model[1].weight.stride() == (1,)
+    assert model[0](vs.ones(2, 3, 8, 8)).is_contiguous(memory_format=vs.channels_last)

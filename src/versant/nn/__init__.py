@@ -16,6 +16,7 @@ from versant.nn.module import *
 from versant.nn.normalization import *
 from versant.nn.parameter import *
 from versant.nn.pooling import *
+from versant.nn.rearranging import *
 from versant.nn.recurrent import *
 from versant.nn.shape import *
 

@@ -274,10 +274,17 @@ class Module:
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Convert floating-point parameters and buffers: to(dtype), to(device), to(tensor)."""
+        """Convert floating-point parameters and buffers: to(dtype), to(device), to(tensor).
+
+        memory_format: also lay out those of as many axes as the format has: versant.channels_last.
+        """
+        order = kwargs.pop("memory_format", None)
+        ranks = {versant.channels_last: 4, versant.channels_last_3d: 5}
         dtype, device = _target(type(self).__name__, *args, **kwargs)
 
         def convert(tensor: Tensor) -> Tensor:
+            if order is not None and ranks.get(order, tensor.ndim) == tensor.ndim:
+                tensor = tensor.contiguous(memory_format=order)
             if dtype is not None and tensor.is_floating_point():
                 return tensor.to(dtype)
             return tensor if device is None else tensor.to(device)

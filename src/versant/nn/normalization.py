@@ -10,15 +10,22 @@ from versant.nn.checks import positive
 from versant.nn.module import Module
 from versant.nn.parameter import Parameter
 
-__all__ = ["BatchNorm2d", "LayerNorm"]
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
+    "LayerNorm",
+]
 
 
-class BatchNorm2d(Module):
-    """(x - mean) / sqrt(var + eps) * weight + bias in each channel.  x: (N, C, H, W) -> the same shape
+class _ChannelNorm(Module):
+    """What layers share that normalise channels: scale and shift, running statistics."""
 
-    In training mode mean and var come from the batch and move the running statistics by `momentum`
-    (None: their plain average over all batches); in eval mode the running statistics are used.
-    """
+    ranks: tuple[int, ...]  # of inputs
+    letters: str  # of the axes after the channels
 
     weight: Parameter | None  # (num_features,)
     bias: Parameter | None  # (num_features,)
@@ -35,9 +42,11 @@ class BatchNorm2d(Module):
         track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
-        self.num_features = positive("BatchNorm2d", "num_features", num_features)
+        self.num_features = positive(type(self).__name__, "num_features", num_features)
         self.eps = eps
         self.momentum = momentum
         self.affine = affine
@@ -47,7 +56,7 @@ class BatchNorm2d(Module):
             return versant.empty(num_features, device=device, dtype=dtype)
 
         self.register_parameter("weight", Parameter(vector()) if affine else None)
-        self.register_parameter("bias", Parameter(vector()) if affine else None)
+        self.register_parameter("bias", Parameter(vector()) if affine and bias else None)
         self.register_buffer("running_mean", vector() if track_running_stats else None)
         self.register_buffer("running_var", vector() if track_running_stats else None)
         count = versant.tensor(0, dtype=versant.int64, device=device) if track_running_stats else None
@@ -68,15 +77,40 @@ class BatchNorm2d(Module):
     def reset_parameters(self) -> None:
         """Set weight to 1, bias to 0, and forget the running statistics."""
         self.reset_running_stats()
-        if self.weight is not None and self.bias is not None:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 4:
+    def _expect(self, x: Tensor) -> None:
+        if x.ndim not in self.ranks:
+            shapes = " or ".join(f"(N, {self.num_features}{letters})" for letters in self.letters.split("|"))
             raise ShapeError(
-                f"[BatchNorm2d] expected (N, {self.num_features}, H, W), got input of shape {tuple(x.shape)}"
+                f"[{type(self).__name__}] expected {shapes}, got input of shape {tuple(x.shape)}"
             )
+
+    def _share(self) -> float:
+        """What share of the running statistics this batch makes up."""
+        if self.momentum is not None:
+            return self.momentum
+        return 0.0 if self.num_batches_tracked is None else 1.0 / (1.0 + float(self.num_batches_tracked))
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
+            f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}"
+        )
+
+
+class _BatchNorm(_ChannelNorm):
+    """(x - mean) / sqrt(var + eps) * weight + bias in each channel.  x: (N, C, ...) -> the same shape
+
+    In training mode mean and var come from the batch and move the running statistics by `momentum`
+    (None: their plain average over all batches); in eval mode the running statistics are used.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._expect(x)
         batch_statistics = self.training or self.running_mean is None
         try:
             y = F.batch_norm(
@@ -92,7 +126,7 @@ class BatchNorm2d(Module):
         except ShapeError:
             if x.shape[1] != self.num_features:
                 raise ShapeError(
-                    f"[BatchNorm2d] expected {self.num_features} channels on axis 1, "
+                    f"[{type(self).__name__}] expected {self.num_features} channels on axis 1, "
                     f"got input of shape {tuple(x.shape)}"
                 ) from None
             raise
@@ -100,17 +134,76 @@ class BatchNorm2d(Module):
             self.num_batches_tracked.add_(1)
         return y
 
-    def _share(self) -> float:
-        """What share of the running statistics this batch makes up."""
-        if self.momentum is not None:
-            return self.momentum
-        return 0.0 if self.num_batches_tracked is None else 1.0 / (1.0 + float(self.num_batches_tracked))
 
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
-            f"track_running_stats={self.track_running_stats}"
+class BatchNorm1d(_BatchNorm):
+    __doc__ = _BatchNorm.__doc__
+    ranks, letters = (2, 3), "|, L"
+
+
+class BatchNorm2d(_BatchNorm):
+    __doc__ = _BatchNorm.__doc__
+    ranks, letters = (4,), ", H, W"
+
+
+class BatchNorm3d(_BatchNorm):
+    __doc__ = _BatchNorm.__doc__
+    ranks, letters = (5,), ", D, H, W"
+
+
+class _InstanceNorm(_ChannelNorm):
+    """(x - mean) / sqrt(var + eps) in each channel of each sample (Ulyanov et al. 2016).
+
+    x: (N, C, ...) or (C, ...) -> the same shape. With track_running_stats, eval mode uses their average.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batched = x.ndim == self.ranks[-1]
+        self._expect(x)
+        if x.shape[1 if batched else 0] != self.num_features and self.affine:
+            raise ShapeError(
+                f"[{type(self).__name__}] expected {self.num_features} channels, "
+                f"got input of shape {tuple(x.shape)}"
+            )
+        y = F.instance_norm(
+            x if batched else x.unsqueeze(0),
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or not self.track_running_stats,
+            self._share(),
+            self.eps,
         )
+        return y if batched else y.squeeze(0)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    __doc__ = _InstanceNorm.__doc__
+    ranks, letters = (2, 3), ", L"
+
+
+class InstanceNorm2d(_InstanceNorm):
+    __doc__ = _InstanceNorm.__doc__
+    ranks, letters = (3, 4), ", H, W"
+
+
+class InstanceNorm3d(_InstanceNorm):
+    __doc__ = _InstanceNorm.__doc__
+    ranks, letters = (4, 5), ", D, H, W"
 
 
 class LayerNorm(Module):

@@ -4,7 +4,7 @@
 from versant.ops import arithmetic, powers, trigonometric, rounding, comparison, activations, special  # isort: skip
 from versant.ops import complex_numbers  # isort: skip
 from versant.ops import reductions, creation, sequences, copies, shape, joining, indexing  # isort: skip
-from versant.ops import linear, convolution, pooling, pooling_variants  # isort: skip
+from versant.ops import linear, convolution, pooling, pooling_variants, rearranging  # isort: skip
 from versant.ops import normalization, losses, random, attention  # isort: skip
 from versant.ops import lapack, factors, solvers, decompositions  # isort: skip
 from versant.ops import fourier  # isort: skip
@@ -31,6 +31,7 @@ FAMILIES = (
     convolution,
     pooling,
     pooling_variants,
+    rearranging,
     normalization,
     losses,
     random,

@@ -246,7 +246,9 @@ def batch_norm(
     input: (N, C, ...). In training the batch's statistics are used, and the running ones move by momentum
     toward them; otherwise the running ones are used.
     """
-    if training and input.numel() <= input.shape[1]:
+    if input.ndim < 2:
+        raise ShapeError(f"[batch_norm] expected (N, C, ...), got {tuple(input.shape)}")
+    if training and input.numel() == input.shape[1]:
         raise ShapeError(
             f"[batch_norm] expected more than 1 value per channel in training, got {tuple(input.shape)}"
         )
@@ -372,3 +374,51 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     of_x1 = clamp_min(vector_norm(x1, 2, dim, True), eps)
     of_x2 = clamp_min(vector_norm(x2, 2, dim, True), eps)
     return sum(x1 / of_x1 * (x2 / of_x2), dim)
+
+
+def instance_norm_reference(
+    x: Any, centre: Any = None, variance: Any = None, w: Any = None, b: Any = None
+) -> Any:
+    axes, along = tuple(range(2, x.ndim)), (1, -1) + (1,) * (x.ndim - 2)
+    centred = x - np.mean(x, axes, keepdims=True)
+    y = centred / np.sqrt(np.mean(centred * centred, axes, keepdims=True) + 1e-5)
+    return y * (1 if w is None else w.reshape(along)) + (0 if b is None else b.reshape(along))
+
+
+@composite(
+    ref=instance_norm_reference,
+    samples=[call(array(2, 3, 4)), call(array(2, 3, 2, 3), None, None, array(3), array(3))],
+    places="nn.functional",
+)
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-05,
+) -> Tensor:
+    """batch_norm of each sample by itself (Ulyanov et al. 2016).  input: (N, C, ...)
+
+    The running statistics move by momentum toward the mean of the samples' own.
+    """
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise ShapeError("[instance_norm] expected running_mean and running_var without use_input_stats")
+        return batch_norm_whole(input, weight, bias, running_mean, running_var, False, momentum, eps)
+    if input.ndim < 3 or input.numel() <= input.shape[0] * input.shape[1]:
+        raise ShapeError(
+            f"[instance_norm] expected more than 1 spatial element when training, got {tuple(input.shape)}"
+        )
+    batch, channels = input.shape[:2]
+    means, variances = (None if r is None else r.repeat(batch) for r in (running_mean, running_var))
+    each = input.reshape(1, batch * channels, *input.shape[2:])
+    result = batch_norm_whole(each, None, None, means, variances, True, momentum, eps).reshape(input.shape)
+    for running, fresh in ((running_mean, means), (running_var, variances)):
+        if running is not None and fresh is not None:
+            running.copy_(fresh.view(batch, channels).mean(0).detach())
+    along = (-1,) + (1,) * (input.ndim - 2)
+    result = result if weight is None else result * weight.view(along)
+    return result if bias is None else result + bias.view(along)
