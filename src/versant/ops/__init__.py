@@ -6,7 +6,7 @@ from versant.ops import complex_numbers  # isort: skip
 from versant.ops import reductions, creation, sequences, copies, shape, joining, indexing  # isort: skip
 from versant.ops import linear, convolution, pooling, pooling_variants, rearranging  # isort: skip
 from versant.ops import normalization, losses, random, attention  # isort: skip
-from versant.ops import lapack, factors, solvers, decompositions  # isort: skip
+from versant.ops import lapack, factors, solvers, decompositions, matrices  # isort: skip
 from versant.ops import fourier  # isort: skip
 from versant.ops.install import install, names, namespace
 from versant.ops.record import Record, table
@@ -40,6 +40,7 @@ FAMILIES = (
     factors,
     solvers,
     decompositions,
+    matrices,
     fourier,
 )
 

@@ -101,9 +101,9 @@ def multiply(
     for only, other in ((of_a, of_b), (of_b, of_a)):
         lonely = [d for d, label in enumerate(only) if label not in other and label not in later]
         if lonely and only is of_a:
-            a, of_a = sum(a, lonely), [label for d, label in enumerate(only) if d not in lonely]
+            a, of_a = sum(a, lonely, dtype=a.dtype), [label for d, label in enumerate(only) if d not in lonely]
         elif lonely:
-            b, of_b = sum(b, lonely), [label for d, label in enumerate(only) if d not in lonely]
+            b, of_b = sum(b, lonely, dtype=b.dtype), [label for d, label in enumerate(only) if d not in lonely]
     shared = [label for label in of_a if label in of_b]
     inner = [
         label
