@@ -4,7 +4,7 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
-from versant._core import ShapeError, Tensor
+from versant._core import ShapeError, Tensor, promote_types
 from versant.ops.linear import matmul
 from versant.ops.reductions import sum
 
@@ -101,9 +101,18 @@ def multiply(
     for only, other in ((of_a, of_b), (of_b, of_a)):
         lonely = [d for d, label in enumerate(only) if label not in other and label not in later]
         if lonely and only is of_a:
-            a, of_a = sum(a, lonely, dtype=a.dtype), [label for d, label in enumerate(only) if d not in lonely]
+            a, of_a = (
+                sum(a, lonely),
+                [label for d, label in enumerate(only) if d not in lonely],
+            )
         elif lonely:
-            b, of_b = sum(b, lonely, dtype=b.dtype), [label for d, label in enumerate(only) if d not in lonely]
+            b, of_b = (
+                sum(b, lonely),
+                [label for d, label in enumerate(only) if d not in lonely],
+            )
+    if a.dtype is not b.dtype:  # sums of integers are int64
+        dtype = promote_types(a.dtype, b.dtype)
+        a, b = a.to(dtype), b.to(dtype)
     shared = [label for label in of_a if label in of_b]
     inner = [
         label

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from versant._core import ShapeError, Tensor
+from versant._core import DTypeError, ShapeError, Tensor
 from versant.ops.axes import axis_of
+from versant.ops.creation import full
 from versant.ops.lazy import np
 from versant.ops.record import composite, primitive
 from versant.ops.reductions import sum
 from versant.ops.samples import array, call
+from versant.ops.shape import broadcast_shapes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,13 +70,18 @@ def mv(input: Tensor, vec: Tensor) -> Tensor:
     return matmul(input, vec)
 
 
-@composite(
-    ref=np.dot, samples=[call(array(4), array(4)), call(array(0), array(0))], also="vdot linalg.vecdot"
-)
+@composite(ref=np.dot, samples=[call(array(4), array(4)), call(array(0), array(0))])
 def dot(input: Tensor, other: Tensor) -> Tensor:
     """The inner product of two vectors."""
     expect("dot", (input, 1), (other, 1))
     return matmul(input, other)
+
+
+@composite(ref=np.vdot, samples=[call(array(4), array(4)), call(array(0), array(0))])
+def vdot(input: Tensor, other: Tensor) -> Tensor:
+    """The inner product of the conjugates of input with other."""
+    expect("vdot", (input, 1), (other, 1))
+    return matmul(input.conj() if input.dtype.is_complex else input, other)
 
 
 @composite(ref=np.inner, samples=[call(array(4), array(4)), call(array(2, 3), array(4, 3))])
@@ -103,7 +110,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 )
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * mat1 @ mat2"""
-    return added("addmm", input, mm(mat1, mat2), beta, alpha)
+    return added("addmm", input, mm(widened(mat1), widened(mat2)), mat1.dtype, beta, alpha)
 
 
 @composite(
@@ -113,7 +120,8 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: 
 )
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * mat @ vec"""
-    return added("addmv", input, mv(mat, vec), beta, alpha)
+    beta, alpha = held(beta, mat.dtype), held(alpha, mat.dtype)
+    return added("addmv", input, mv(widened(mat), widened(vec)), mat.dtype, beta, alpha)
 
 
 @composite(
@@ -124,7 +132,25 @@ def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: fl
 )
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * batch1 @ batch2, for batches of matrices"""
-    return added("baddbmm", input, bmm(batch1, batch2), beta, alpha)
+    return added("baddbmm", input, bmm(widened(batch1), widened(batch2)), batch1.dtype, beta, alpha)
+
+
+@composite(
+    autocast="lower",
+    ref=lambda x, a, b, beta=1, alpha=1: beta * x + alpha * np.sum(a @ b, 0),
+    samples=[
+        call(array(3, 2), array(2, 3, 4), array(2, 4, 2), beta=2),
+        call(array(2), array(0, 3, 4), array(0, 4, 2)),
+    ],
+    in_place=True,
+)
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta * input + alpha * the sum over i of batch1[i] @ batch2[i]"""
+    expect("addbmm", (batch1, 3), (batch2, 3))
+    if batch1.shape[0] != batch2.shape[0] or batch1.shape[2] != batch2.shape[1]:
+        raise ShapeError(f"[addbmm] {tuple(batch1.shape)} and {tuple(batch2.shape)} do not fit")
+    product = sum(matmul(widened(batch1), widened(batch2)), 0, dtype=widened(batch1).dtype)
+    return added("addbmm", input, product, batch1.dtype, beta, alpha)
 
 
 @composite(
@@ -134,15 +160,42 @@ def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, a
 )
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * outer(vec1, vec2)"""
-    return added("addr", input, outer(vec1, vec2), beta, alpha)
+    expect("addr", (vec1, 1), (vec2, 1))
+    for factor in (beta, alpha):
+        if isinstance(factor, float) and not (input.is_floating_point() or input.dtype.is_complex):
+            raise TypeError(f"[addr] expected integers as beta and alpha of integers, got {factor}")
+    beta, alpha = held(beta, input.dtype), held(alpha, input.dtype)
+    left = vec1 if alpha in (True, 1) else vec1 * alpha
+    return added("addr", input, outer(left, vec2), vec1.dtype, beta, 1)
 
 
-def added(name: str, input: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
-    """beta * input + alpha * product; with beta 0 input is not looked at."""
-    product = product if alpha == 1 else product * alpha
-    if beta == 0:
-        return product
-    return (input if beta == 1 else input * beta) + product
+def widened(x: Tensor) -> Tensor:
+    """16-bit floats as float32, so that a sum of products is rounded once."""
+    return x.float() if x.dtype.is_floating_point and x.dtype.itemsize < 4 else x
+
+
+def held(number: float, dtype: Any) -> Any:
+    """The number as that dtype holds it: cut to an integer, rounded to 16 bits."""
+    if not (dtype.is_floating_point or dtype.is_complex):
+        return bool(number) if dtype.itemsize == 1 and dtype.name == "bool" else int(number)
+    return full((), number, dtype=dtype).item() if dtype.itemsize < 4 else number
+
+
+def added(name: str, input: Tensor, product: Tensor, dtype: Any, beta: float, alpha: float) -> Tensor:
+    """beta * input + alpha * product, rounded to dtype; with beta 0 input is not looked at."""
+    if input.dtype is not dtype:
+        raise DTypeError(f"[{name}] expected one dtype, got {input.dtype.name} and {dtype.name}")
+    shape = product.shape
+    if input.shape != shape and broadcast_shapes(input.shape, shape) != shape:
+        raise ShapeError(f"[{name}] {tuple(input.shape)} does not broadcast to {tuple(shape)}")
+    if not (dtype.is_floating_point or dtype.is_complex):
+        beta, alpha = held(beta, dtype), held(alpha, dtype)
+    product, input = product if alpha == 1 else product * alpha, input.to(product.dtype)
+    if beta != 0:
+        product = (input if beta == 1 else input * beta) + product
+    elif input.requires_grad:
+        product = product + input * 0
+    return product.to(dtype)
 
 
 def linear_composite(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -199,6 +252,11 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
         of_a, of_b = list(range(a.ndim - dims, a.ndim)), list(range(dims))
     else:
         of_a, of_b = [d % a.ndim for d in dims[0]], [d % b.ndim for d in dims[1]]
+    for d, e in zip(of_a, of_b, strict=False):  # an axis of size 1 meets the sum of the other's
+        if a.shape[d] == 1 and b.shape[e] != 1:
+            b = sum(b, e, True, dtype=b.dtype)
+        elif b.shape[e] == 1 and a.shape[d] != 1:
+            a = sum(a, d, True, dtype=a.dtype)
     if [a.shape[d] for d in of_a] != [b.shape[d] for d in of_b]:
         raise ShapeError(
             f"[tensordot] axes {of_a} of {tuple(a.shape)} do not match {of_b} of {tuple(b.shape)}"
