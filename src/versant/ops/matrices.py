@@ -10,13 +10,14 @@ from versant._core import DTypeError, ShapeError, Tensor
 from versant.ops import factors, lapack
 from versant.ops.axes import Axes, axes_of, axis_of
 from versant.ops.comparison import gt, where
-from versant.ops.creation import eye, zeros
+from versant.ops.creation import zeros
 from versant.ops.lazy import np
 from versant.ops.linear import matmul
 from versant.ops.powers import exp2, log2
 from versant.ops.record import composite
 from versant.ops.reductions import amax, amin, root, sum, vector_norm
 from versant.ops.samples import array, call
+from versant.ops.sequences import eye
 from versant.ops.shape import diagonal as diagonal_of
 from versant.ops.solvers import inv, matrices, square, tolerances
 
