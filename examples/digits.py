@@ -22,7 +22,9 @@ from versant.nn import functional as F
 
 def read_idx(path: Path) -> torch.Tensor:
     """The bytes of an IDX file of unsigned bytes, in its shape."""
-    data = (gzip.open if path.suffix == ".gz" else open)(path, "rb").read()
+    data = path.read_bytes()
+    if path.suffix == ".gz":
+        data = gzip.decompress(data)
     zeros, kind, rank = struct.unpack_from(">HBB", data)
     if zeros or kind != 8:
         raise ValueError(f"{path} is not an IDX file of unsigned bytes")
