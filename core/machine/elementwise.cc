@@ -3,6 +3,7 @@
 #include <bit>
 #include <new>
 #include <unordered_map>
+#include <utility>
 
 #include "machine/complex.h"
 #include "machine/inplace.h"
@@ -48,6 +49,38 @@ const Program& backward_program(ElementwiseOp& op, uint32_t wanted) {
   }
 }
 
+// The program that adds some of its results to further inputs: the same micro-ops and then sums, so the bits
+// are those of an addition apart. `added` is a mask of inputs, part of `wanted`.
+const Program& adding_program(ElementwiseOp& op, uint32_t wanted, uint32_t added) {
+  const uint64_t key = uint64_t{added} << 32 | wanted;
+  for (const auto& [mask, program] : op.backward_adding)
+    if (mask == key) return *program;
+  const Program& plain = backward_program(op, wanted);
+  auto program = std::make_unique<Program>(plain);
+  const auto more = static_cast<uint8_t>(std::popcount(added));
+  program->n_inputs += more;
+  const auto moved = [&](uint8_t reg) {
+    return static_cast<uint8_t>(reg < plain.n_inputs ? reg : reg + more);
+  };
+  for (Instruction& instruction : program->code) {
+    instruction.a = moved(instruction.a);
+    instruction.b = moved(instruction.b);
+    instruction.c = moved(instruction.c);
+  }
+  int output = 0;
+  auto sum = static_cast<uint8_t>(plain.n_inputs);
+  for (int i = 0; i < op.n_inputs; ++i) {
+    if (!(wanted >> i & 1)) continue;
+    uint8_t& result = program->outputs[output++];
+    result = moved(result);
+    if (!(added >> i & 1)) continue;
+    program->code.push_back({Micro::Add, sum++, result, 0});
+    result = static_cast<uint8_t>(program->first_result() + static_cast<int>(program->code.size()) - 1);
+  }
+  program->finish();
+  return *op.backward_adding.emplace_back(key, std::move(program)).second;
+}
+
 // One recorded elementwise op. Its saved values follow the object in the same block of memory.
 struct ElementwiseNode final : Node {
   ElementwiseOp& op;
@@ -89,7 +122,11 @@ struct ElementwiseNode final : Node {
   const Saved& saved_source(int source) const { return saved[std::popcount(kept & ((1u << source) - 1))]; }
   bool is_saved(int source) const { return kept >> source & 1; }
 
+  bool adds() const override { return true; }
   void backward(Grads outputs, Grads inputs, uint64_t asked) override {
+    backward_adding(outputs, inputs, asked, {});
+  }
+  void backward_adding(Grads outputs, Grads inputs, uint64_t asked, std::span<Tensor* const> sums) override {
     if (!outputs[0]) return;
     uint32_t wanted = 0;
     for (int i = 0; i < n_edges; ++i) {
@@ -103,12 +140,23 @@ struct ElementwiseNode final : Node {
     if (modes.grad)
       differentiable_backward(wanted, outputs, inputs);
     else
-      fused_backward(wanted, *outputs[0], inputs);
+      fused_backward(wanted, outputs[0], inputs, sums);
   }
 
-  // All wanted gradients in one pass over memory.
-  void fused_backward(uint32_t wanted, Tensor& grad, Grads inputs) {
-    const Program& program = backward_program(op, wanted);
+  // All wanted gradients in one pass over memory. They are added to sums that wait where these fit, and one
+  // is written over the gradient that came in, when nobody else holds that.
+  void fused_backward(uint32_t wanted, TensorRef& incoming, Grads inputs, std::span<Tensor* const> sums) {
+    Tensor& grad = *incoming;
+    const DType dtype = op.pairs() ? complex_dtype(grad.dtype) : grad.dtype;
+    const bool wide = dtype == DType::Float32 || dtype == DType::Float64;
+    uint32_t added = 0;
+    for (size_t i = 0; i < sums.size() && wide; ++i) {
+      if (wanted >> i & 1 && sums[i] && sums[i]->dtype == dtype && sums[i]->sizes == grad.sizes)
+        added |= 1u << i;
+    }
+    if (op.n_inputs + op.n_parameters + 2 + std::popcount(added) > kMaxInputs) added = 0;
+    bool reused = op.pairs() || hooks != nullptr || !grad.unshared();  // or may not be
+    const Program& program = added ? adding_program(op, wanted, added) : backward_program(op, wanted);
     const int n_sources = op.n_inputs + op.n_parameters + 2;
     Uninitialised<Operand, kMaxInputs> operands;
     operands[0] = {&grad, {}};
@@ -119,18 +167,25 @@ struct ElementwiseNode final : Node {
         operands[s] = {nullptr, s <= op.n_inputs + op.n_parameters ? numbers[s - 1] : Scalar{}};
     }
     const Array* results[Program::kMaxOutputs];
-    int n_results = 0;
+    int n_results = 0, n_operands = n_sources;
     for (int i = 0; i < n_edges; ++i) {
       if (!(wanted >> i & 1)) continue;
-      const DType dtype = op.pairs() ? complex_dtype(grad.dtype) : grad.dtype;
-      inputs[i] = grad.contiguous ? Tensor::make_like(grad, dtype)
-                                  : Tensor::make(Array::empty_like_layout(grad, dtype));
+      if (added >> i & 1) {
+        operands[n_operands++] = {sums[static_cast<size_t>(i)], {}};
+        results[n_results++] = sums[static_cast<size_t>(i)];
+        continue;
+      }
+      if (!std::exchange(reused, true))
+        inputs[i] = incoming;
+      else
+        inputs[i] = grad.contiguous ? Tensor::make_like(grad, dtype)
+                                    : Tensor::make(Array::empty_like_layout(grad, dtype));
       results[n_results++] = inputs[i].get();
     }
     if (op.pairs())
       return run_pairs(program, grad.dtype, operands.first(n_sources),
                        {results, static_cast<size_t>(n_results)}, grad.sizes, op.name.c_str());
-    run_program(program, compute_of(grad.dtype), operands.first(n_sources),
+    run_program(program, compute_of(grad.dtype), operands.first(static_cast<size_t>(n_operands)),
                 {results, static_cast<size_t>(n_results)}, grad.sizes, grad.dtype, op.name.c_str());
   }
 

@@ -64,6 +64,8 @@ struct ElementwiseOp {
   Program forward;
   std::vector<Derivative> derivatives;                                  // one per input
   std::vector<std::pair<uint32_t, std::unique_ptr<Program>>> backward;  // by mask of wanted inputs
+  // The same with results added to further inputs, by both masks (those added in the upper half).
+  std::vector<std::pair<uint64_t, std::unique_ptr<Program>>> backward_adding;
   // Cheaper ops for certain numbers in the place of the second input: x ** 2 is square(x).
   std::vector<std::pair<double, ElementwiseOp*>> specials;
   ElementwiseOp* on_bool = nullptr;  // the op to use where the inputs promote to bool

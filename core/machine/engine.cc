@@ -246,7 +246,13 @@ class Task {
         if (next && !entries_[slot_of(next)].needed) wanted &= ~(uint64_t{1} << k);
       }
     }
-    node.backward(grads, inputs, wanted);
+    if (node.adds() && !modes.grad && !node.hooks && node.n_edges <= kFew) {
+      Tensor* sums[kFew] = {};
+      find_sums(node, sums);
+      node.backward_adding(grads, inputs, wanted, {sums, node.n_edges});
+    } else {
+      node.backward(grads, inputs, wanted);
+    }
     if (node.hooks && hook_table_hooks.run_post) {
       for (int k = 0; k < node.n_edges; ++k) {
         const Edge& edge = node.edges()[k];
@@ -262,6 +268,20 @@ class Task {
     if (awaits_) [[unlikely]] {
       for (int k = 0; k < node.n_edges; ++k)
         if (edges[k].node) arrived(edges[k].node.get());
+    }
+  }
+
+  // The sums that wait where the edges of `node` lead and that nobody else holds, each once.
+  void find_sums(Node& node, Tensor** sums) {
+    for (int k = 0; k < node.n_edges; ++k) {
+      const Edge& edge = node.edges()[k];
+      if (!edge.node || edge.node->task != id_) continue;
+      Entry& entry = entries_[edge.node->task_slot];
+      if (!entry.queued || (pruned_ && !entry.needed)) continue;
+      Tensor* const sum = edge.nr == 0                   ? entry.first.get()
+                          : edge.nr <= entry.rest.size() ? entry.rest[edge.nr - 1].get()
+                                                         : nullptr;
+      if (sum && sum->unshared() && std::find(sums, sums + k, sum) == sums + k) sums[k] = sum;
     }
   }
 

@@ -77,6 +77,12 @@ struct Node {
   // asks (all bits from the 64th on are taken as set). Runs with gradient mode on when create_graph was
   // asked.
   virtual void backward(Grads outputs, Grads inputs, uint64_t wanted) = 0;
+  // The same for nodes that can add to what has already arrived: where sums[i] is not null, the gradient of
+  // input i, of any broadcast shape, may be added to it instead, and inputs[i] left empty.
+  virtual bool adds() const { return false; }
+  virtual void backward_adding(Grads outputs, Grads inputs, uint64_t wanted, std::span<Tensor* const>) {
+    backward(outputs, inputs, wanted);
+  }
   bool wants(int input, uint64_t wanted) {
     return edges()[input].node && (input >= 64 || (wanted >> input & 1));
   }

@@ -56,6 +56,11 @@ struct Tensor : Object, Array {
   static void destroy(Tensor* tensor);
 
   bool requires_grad() const { return static_cast<bool>(node); }
+  // Whether one reference is all that leads to its memory, without gaps: who holds that may write over it.
+  bool unshared() const {
+    return refs == 1 && storage->refs == 1 && !storage->release && !storage->read_only && !node && !view &&
+           !host_dict && !host_weakrefs && is_dense();
+  }
   bool is_leaf() const;
   bool is_floating() const { return versant::is_floating(dtype); }
 };
