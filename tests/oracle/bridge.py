@@ -62,6 +62,8 @@ class Bridge:
                 return getattr(vs, name)
             case torch.Generator():
                 return vs.Generator().manual_seed(value.initial_seed())
+            case torch.nn.utils.rnn.PackedSequence():
+                return vs.nn.utils.rnn.PackedSequence(*(self.value(item) for item in value))
             case tuple() if hasattr(value, "_fields"):
                 return type(value)(*(self.value(item) for item in value))
             case list() | tuple():

@@ -18,6 +18,7 @@ from versant.nn.parameter import *
 from versant.nn.pooling import *
 from versant.nn.rearranging import *
 from versant.nn.recurrent import *
+from versant.nn.recurrent_layers import *
 from versant.nn.shape import *
 
 
