@@ -67,10 +67,13 @@ def named(name: str) -> Callable[..., Any]:
     try:
         for part in name.split("."):
             found = getattr(found, part)
-        return found  # type: ignore[no-any-return]
     except AttributeError:
         if "." in name or not hasattr(vs.Tensor, name):
             raise
+        found = None
+    if callable(found):
+        return found  # type: ignore[no-any-return]
+    # A method alone; `float`, `long` and their like are dtypes in the namespace.
     return lambda x, *args, **kwargs: getattr(x, name)(*args, **kwargs)
 
 

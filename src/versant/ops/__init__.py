@@ -3,7 +3,8 @@
 # Each family adds its records to the table when it is imported; families build on those before them.
 from versant.ops import arithmetic, powers, trigonometric, rounding, comparison, activations, special  # isort: skip
 from versant.ops import complex_numbers  # isort: skip
-from versant.ops import reductions, creation, sequences, copies, shape, joining, indexing  # isort: skip
+from versant.ops import reductions, creation, sequences, copies, shape, joining  # isort: skip
+from versant.ops import parts, indexing, ordered, statistics, differences  # isort: skip
 from versant.ops import linear, convolution, pooling, pooling_variants, rearranging  # isort: skip
 from versant.ops import normalization, losses, random, attention  # isort: skip
 from versant.ops import lapack, factors, solvers, decompositions, matrices  # isort: skip
@@ -26,7 +27,11 @@ FAMILIES = (
     copies,
     shape,
     joining,
+    parts,
     indexing,
+    ordered,
+    statistics,
+    differences,
     linear,
     convolution,
     pooling,

@@ -1,8 +1,9 @@
-"""Reading and writing by index: gather, scatter, masks, embedding, searching."""
+"""Reading and writing by index: gather, scatter, masks, embedding."""
 
 from __future__ import annotations
 
-from versant._core import Tensor
+from versant import _core
+from versant._core import DTypeError, ShapeError, Tensor
 from versant.ops.axes import axis_of
 from versant.ops.lazy import np
 from versant.ops.record import composite, in_place_form, primitive
@@ -220,10 +221,64 @@ index_fill = primitive(
     stablehlo="scatter",
 )
 
+
+def index_reduce_in_place(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
+    """Combines the slices of source into the slices of an axis at index, in the tensor itself."""
+    axis, everywhere = reduced_slices(input, dim, index, source, reduce)
+    return input.scatter_reduce_(axis, everywhere, source, reduce, include_self=include_self)
+
+
+def reduced_slices(input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str) -> tuple[int, Tensor]:
+    """The axis, and index for every element of source."""
+    axis = axis_of(input.ndim, dim, "index_reduce")
+    if reduce not in ("prod", "mean", "amax", "amin"):
+        raise ValueError(f'[index_reduce] expected "prod", "mean", "amax" or "amin", got {reduce!r}')
+    if index.ndim > 1:
+        raise ShapeError(f"[index_reduce] expected a vector as index, got shape {tuple(index.shape)}")
+    if source.dtype is not input.dtype:
+        raise DTypeError(f"[index_reduce] expected source of dtype {input.dtype}, got {source.dtype}")
+    wanted = [index.numel() if d == axis else n for d, n in enumerate(input.shape)]
+    if tuple(source.shape) != tuple(wanted) and input.ndim:
+        raise ShapeError(
+            f"[index_reduce] expected source of shape {tuple(wanted)}, got {tuple(source.shape)}"
+        )
+    if input.ndim == 0:
+        return 0, index.reshape(source.shape)
+    return axis, index.reshape([-1 if d == axis else 1 for d in range(input.ndim)]).expand(wanted)
+
+
+@composite(
+    ref=lambda x, dim, index, source, reduce: scattered_slices(x, dim, index, source, reduce),
+    samples=[
+        call(array(5, 3), 0, integers(4, below=5), array(4, 3), "prod"),
+        call(array(2, 5), 1, integers(3, below=5), array(2, 3), "amax"),
+    ],
+    in_place=index_reduce_in_place,
+)
+def index_reduce(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
+    """A copy of input with the slices of source combined into the slices of an axis at index.
+
+    reduce: "prod", "mean", "amax" or "amin".  include_self: the slices of input take part.
+    """
+    axis, everywhere = reduced_slices(input, dim, index, source, reduce)
+    return input.scatter_reduce(axis, everywhere, source, reduce, include_self=include_self)
+
+
+def scattered_slices(x: Any, dim: int, index: Any, source: Any, reduce: str) -> Any:
+    result = x.copy()
+    combine = {"prod": np.multiply, "amax": np.maximum, "amin": np.minimum}[reduce]
+    combine.at(result, at(dim, index), source)
+    return result
+
+
 # --- several axes at once, masks --------------------------------------------------------------------------
 
 
-def put(x: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
+def put_reference(x: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     result = x.copy()
     if accumulate:
         np.add.at(result, tuple(indices), values)
@@ -249,7 +304,7 @@ index_put = primitive(
     "index_put",
     "input, indices: tensors, values, accumulate: bool = False",
     "A copy of input with values written (or added, with accumulate) at indices.",
-    ref=put,
+    ref=put_reference,
     samples=[
         call(array(4, 5), [integers(1, below=4), integers(1, below=5)], array(1)),
         call(array(4, 5), [integers(3, below=4), integers(3, below=5)], array(3), True),
@@ -258,6 +313,37 @@ index_put = primitive(
     onnx="ScatterND",
     stablehlo="scatter",
 )
+
+
+def put_in_place(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """`put` into the tensor itself."""
+    return input.copy_(put(input.clone(), index, source, accumulate))
+
+
+@composite(
+    ref=lambda x, index, source, accumulate=False: put_reference(
+        x.ravel(), [index.ravel()], source.ravel(), accumulate
+    ).reshape(x.shape),
+    samples=[
+        call(array(4, 5), integers(1, below=20), array(1)),
+        call(array(4, 5), integers(2, 3, below=20), array(2, 3), True),
+    ],
+    in_place=put_in_place,
+)
+def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """A copy of input with source written (or added, with accumulate) at index, counted over all elements."""
+    if index.dtype is not _core.int64:
+        raise DTypeError(f"[put] expected an int64 index, got {index.dtype}")
+    if source.dtype is not input.dtype:
+        raise DTypeError(f"[put] expected source of dtype {input.dtype}, got {source.dtype}")
+    if index.numel() != source.numel():
+        raise ShapeError(
+            f"[put] expected as many elements in source as in index ({index.numel()}), got {source.numel()}"
+        )
+    flat = index_put(input.reshape(-1), [index.reshape(-1)], source.reshape(-1), accumulate)
+    return flat.reshape(input.shape)
+
+
 masked_select = primitive(
     "masked_select",
     "input, mask",
@@ -273,7 +359,7 @@ masked_scatter = primitive(
     "masked_scatter",
     "input, mask, source",
     "A copy of input with the elements of source, in order, where mask holds.",
-    ref=lambda x, mask, source: put(x, (mask,), source.ravel()[: mask.sum()]),
+    ref=lambda x, mask, source: put_reference(x, (mask,), source.ravel()[: mask.sum()]),
     samples=[call(array(3, 4), booleans(3, 4), array(12))],
     in_place=True,
     without={
@@ -320,7 +406,7 @@ def argwhere(input: Tensor) -> Tensor:
     return nonzero_rows(input)
 
 
-# --- tables and searching ---------------------------------------------------------------------------------
+# --- tables -----------------------------------------------------------------------------------------------
 
 embedding_rows = primitive(
     "embedding.rows",
@@ -360,88 +446,3 @@ one_hot = primitive(
     onnx="OneHot",
     without={"stablehlo": "exporters compare with an iota"},
 )
-search = primitive(
-    "searchsorted.tensor",
-    "sorted_sequence, input, right: bool = False",
-    "Where input fits into the last axis of sorted_sequence.",
-    target="searchsorted",
-    differentiable=False,
-    ref=lambda a, x, right=False: np.searchsorted(a, x, "right" if right else "left"),
-    samples=[],
-    without={
-        "samples": "searchsorted has them",
-        "onnx": "ONNX has no search",
-        "stablehlo": "exporters count comparisons",
-    },
-)
-
-
-@composite(
-    differentiable=False,
-    ref=lambda a, x, right=False: np.searchsorted(a, x, "right" if right else "left"),
-    samples=[
-        call(integers(1, start=1, below=2), array(3, 4)),
-        call(integers(1, start=1, below=2), integers(5, below=3), right=True),
-    ],
-    places="versant",
-)
-def searchsorted(
-    sorted_sequence: Tensor, input: Any, *, right: bool = False, side: str | None = None
-) -> Tensor:
-    """The indices at which input would keep sorted_sequence in order; after equal ones with right."""
-    from versant import as_tensor
-
-    values = input if isinstance(input, Tensor) else as_tensor(input, dtype=sorted_sequence.dtype)
-    return search(sorted_sequence, values, right or side == "right")
-
-
-@composite(
-    differentiable=False,
-    ref=lambda x, a, right=False: np.searchsorted(a, x, "right" if right else "left"),
-    samples=[call(array(3, 4), integers(1, start=1, below=2))],
-    places="versant",
-)
-def bucketize(input: Tensor, boundaries: Tensor, *, right: bool = False) -> Tensor:
-    """The bucket between sorted boundaries that each element falls into."""
-    return searchsorted(boundaries, input, right=right)
-
-
-unique_values = primitive(
-    "unique.values",
-    "input",
-    "The different values, in order.",
-    target="unique",
-    differentiable=False,
-    ref=np.unique,
-    samples=[call(integers(3, 4, below=5)), call(array(0))],
-    without={"onnx": "exporters use Unique", "stablehlo": "the size of the result depends on values"},
-)
-
-
-@composite(
-    differentiable=False,
-    ref=lambda x, return_inverse=False, return_counts=False: np.unique(
-        x, return_inverse=return_inverse, return_counts=return_counts
-    ),
-    samples=[
-        call(integers(3, 4, below=5)),
-        call(integers(2, 6, below=4), return_inverse=True, return_counts=True),
-    ],
-)
-def unique(
-    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False
-) -> Any:
-    """The different values, in order; also where each element is among them, and how often each occurs."""
-    values: Tensor = unique_values(input)
-    if not (return_inverse or return_counts):
-        return values
-    inverse: Tensor = search(values, input.contiguous())
-    results = [values]
-    if return_inverse:
-        results.append(inverse)
-    if return_counts:
-        flat = inverse.reshape(-1)
-        results.append(
-            values.new_zeros(values.shape, dtype=flat.dtype).index_add(0, flat, flat.new_ones(flat.shape))
-        )
-    return tuple(results)

@@ -9,7 +9,7 @@ from versant.ops.lazy import np
 from versant.ops.record import composite, primitive
 from versant.ops.samples import array, call, integers
 from versant.ops.sequences import arange
-from versant.ops.shape import atleast_1d, atleast_2d
+from versant.ops.shape import atleast_1d, atleast_2d, atleast_3d
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +64,22 @@ def hstack(tensors: Sequence[Tensor]) -> Tensor:
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """The tensors one below the other, along the first axis of matrices."""
     return cat([atleast_2d(t) for t in tensors], 0)
+
+
+@composite(
+    ref=np.dstack, samples=[call([array(2, 3), array(2, 3)]), call([array(2), array(2)])], places="versant"
+)
+def dstack(tensors: Sequence[Tensor]) -> Tensor:
+    """The tensors one behind the other, along the third axis."""
+    return cat([atleast_3d(t) for t in tensors], 2)
+
+
+@composite(
+    ref=np.column_stack, samples=[call([array(2), array(2, 3)]), call([array(3), array(3)])], places="versant"
+)
+def column_stack(tensors: Sequence[Tensor]) -> Tensor:
+    """The tensors side by side, vectors as columns."""
+    return hstack([t.reshape(-1, 1) if t.ndim < 2 else t for t in tensors])
 
 
 # --- repeating --------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from versant.ops.samples import array, call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 # --- other shapes -----------------------------------------------------------------------------------------
@@ -175,22 +175,37 @@ def broadcast_shapes(*shapes: Sequence[int]) -> Size:
     return Size(result)
 
 
+def each_grown(tensors: tuple[Any, ...], grow: Callable[[Tensor], Tensor]) -> Any:
+    """`grow` of the tensor, or of several, which may come as one sequence."""
+    if len(tensors) == 1 and isinstance(tensors[0], Tensor):
+        return grow(tensors[0])
+    return tuple(grow(t) for t in (tensors[0] if len(tensors) == 1 else tensors))
+
+
 @composite(
     ref=lambda *x: tuple(map(np.atleast_1d, x)) if len(x) > 1 else np.atleast_1d(*x),
     samples=[call(array()), call(array(2, 3))],
     places="versant",
 )
-def atleast_1d(*tensors: Tensor) -> Any:
+def atleast_1d(*tensors: Any) -> Any:
     """Each tensor with at least one axis."""
-    grown = tuple(t if t.ndim else t.reshape(1) for t in tensors)
-    return grown[0] if len(grown) == 1 else grown
+    return each_grown(tensors, lambda t: t if t.ndim else t.reshape(1))
 
 
 @composite(ref=np.atleast_2d, samples=[call(array()), call(array(3))], places="versant")
-def atleast_2d(*tensors: Tensor) -> Any:
+def atleast_2d(*tensors: Any) -> Any:
     """Each tensor with at least two axes; new ones come first."""
-    grown = tuple(t.reshape((1,) * (2 - t.ndim) + tuple(t.shape)) if t.ndim < 2 else t for t in tensors)
-    return grown[0] if len(grown) == 1 else grown
+    return each_grown(tensors, lambda t: t if t.ndim > 1 else t.reshape(1, -1))
+
+
+@composite(ref=np.atleast_3d, samples=[call(array()), call(array(3)), call(array(2, 3))], places="versant")
+def atleast_3d(*tensors: Any) -> Any:
+    """Each tensor with at least three axes: of a vector the second, of a matrix the first two."""
+
+    def grow(t: Tensor) -> Tensor:
+        return t.reshape([(1, 1, 1), (1, -1, 1), (*t.shape, 1)][t.ndim]) if t.ndim < 3 else t
+
+    return each_grown(tensors, grow)
 
 
 # --- other orders of axes ---------------------------------------------------------------------------------
