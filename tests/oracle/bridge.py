@@ -62,6 +62,12 @@ class Bridge:
                 return getattr(vs, name)
             case torch.Generator():
                 return vs.Generator().manual_seed(value.initial_seed())
+            case torch.nn.TransformerEncoderLayer():
+                return encoder_layer(value)
+            case _ if getattr(value, "__name__", "") and value is getattr(
+                torch.nn.functional, value.__name__, 0
+            ):
+                return getattr(vs.nn.functional, value.__name__)
             case torch.nn.utils.rnn.PackedSequence():
                 return vs.nn.utils.rnn.PackedSequence(*(self.value(item) for item in value))
             case tuple() if hasattr(value, "_fields"):
@@ -71,6 +77,24 @@ class Bridge:
             case dict():
                 return {key: self.value(item) for key, item in value.items()}
         return value
+
+
+def encoder_layer(layer: torch.nn.TransformerEncoderLayer) -> vs.nn.Module:
+    """A layer of the same sizes, settings and weights."""
+    attention = layer.self_attn
+    mine = vs.nn.TransformerEncoderLayer(
+        attention.embed_dim,
+        attention.num_heads,
+        layer.linear1.out_features,
+        attention.dropout,
+        Bridge().value(layer.activation),
+        batch_first=attention.batch_first,
+        norm_first=layer.norm_first,
+        bias=layer.linear1.bias is not None,
+        dtype=DTYPES[layer.linear1.weight.dtype],
+    )
+    mine.load_state_dict({key: to_versant(value) for key, value in layer.state_dict().items()})
+    return mine
 
 
 def to_versant(tensor: torch.Tensor) -> vs.Tensor:

@@ -6,6 +6,7 @@ Each file says in its `__all__` what it adds to this namespace.
 from versant.nn import functional as functional
 from versant.nn import init as init
 from versant.nn.activation import *
+from versant.nn.attention import *
 from versant.nn.container import *
 from versant.nn.conv import *
 from versant.nn.dropout import *
@@ -20,6 +21,7 @@ from versant.nn.rearranging import *
 from versant.nn.recurrent import *
 from versant.nn.recurrent_layers import *
 from versant.nn.shape import *
+from versant.nn.transformer import *
 
 
 def __getattr__(name: str) -> object:
