@@ -11,16 +11,20 @@ from versant.nn.container import *
 from versant.nn.conv import *
 from versant.nn.dropout import *
 from versant.nn.embedding import *
+from versant.nn.group_norm import *
 from versant.nn.linear import *
 from versant.nn.loss import *
 from versant.nn.module import *
 from versant.nn.normalization import *
+from versant.nn.padding import *
 from versant.nn.parameter import *
 from versant.nn.pooling import *
 from versant.nn.rearranging import *
+from versant.nn.rectifiers import *
 from versant.nn.recurrent import *
 from versant.nn.recurrent_layers import *
 from versant.nn.shape import *
+from versant.nn.similarity import *
 from versant.nn.transformer import *
 
 

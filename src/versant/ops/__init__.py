@@ -6,7 +6,7 @@ from versant.ops import complex_numbers  # isort: skip
 from versant.ops import reductions, creation, sequences, copies, shape, joining  # isort: skip
 from versant.ops import parts, indexing, ordered, statistics, differences  # isort: skip
 from versant.ops import linear, convolution, pooling, pooling_variants, rearranging  # isort: skip
-from versant.ops import normalization, losses, random, attention, multihead  # isort: skip
+from versant.ops import normalization, losses, random, dropouts, tables, attention, multihead  # isort: skip
 from versant.ops import lapack, factors, solvers, decompositions, matrices  # isort: skip
 from versant.ops import fourier  # isort: skip
 from versant.ops.install import install, names, namespace
@@ -40,6 +40,8 @@ FAMILIES = (
     normalization,
     losses,
     random,
+    dropouts,
+    tables,
     attention,
     multihead,
     lapack,

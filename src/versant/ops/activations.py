@@ -3,7 +3,7 @@
 import math
 from functools import partial
 
-from versant._core import Tensor
+from versant._core import ShapeError, Tensor
 from versant.ops.expression import Expression, m
 from versant.ops.lazy import np
 from versant.ops.record import Choice, add_variant, composite, elementwise
@@ -113,9 +113,19 @@ prelu_slopes = elementwise(
     places="versant Tensor nn.functional",
 )
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
-    """input where positive, weight * input elsewhere.  input: (N, C, ...), weight: (C,) or (1,)"""
-    if weight.ndim == 1 and weight.shape[0] > 1 and input.ndim > 1:
+    """input where positive, weight * input elsewhere.  input: (N, C, ...), weight: (C,), (1,) or ()"""
+    if weight.ndim > 1:
+        raise ShapeError(f"[prelu] expected a number or a vector of weights, got shape {tuple(weight.shape)}")
+    if weight.numel() != 1:
+        channels = input.shape[1] if input.ndim > 1 else 1
+        if input.ndim == 0 or weight.shape[0] != channels:
+            raise ShapeError(
+                f"[prelu] expected 1 weight or one for each of {channels} channels, got "
+                f"{weight.shape[0]} for input of shape {tuple(input.shape)}"
+            )
         weight = weight.view(-1, *[1] * (input.ndim - 2))
+    elif weight.ndim:
+        weight = weight.view(())
     return prelu_slopes(input, weight)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 
 from versant._core import DTypeError, ShapeError, Tensor
+from versant.ops.dropouts import dropout
 from versant.ops.lazy import np
-from versant.ops.random import dropout
 from versant.ops.record import composite, primitive
 from versant.ops.samples import array, booleans, call, fixed
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from versant._core import ShapeError, Tensor
 from versant.ops.arithmetic import neg
 from versant.ops.axes import Axes
+from versant.ops.joining import pad
 from versant.ops.lazy import np
 from versant.ops.powers import exp, log, rsqrt, square
 from versant.ops.record import composite, primitive
@@ -374,6 +375,46 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     of_x1 = clamp_min(vector_norm(x1, 2, dim, True), eps)
     of_x2 = clamp_min(vector_norm(x2, 2, dim, True), eps)
     return sum(x1 / of_x1 * (x2 / of_x2), dim)
+
+
+@composite(
+    ref=lambda a, b, p=2.0: np.linalg.norm(a - b + 1e-6, p, axis=-1),
+    samples=[call(array(3, 4), array(3, 4)), call(array(2, 3), array(3), 1.0)],
+    places="versant nn.functional",
+)
+def pairwise_distance(
+    x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Tensor:
+    """The p-norm of x1 - x2 + eps along the last axis."""
+    return vector_norm(x1 - x2 + eps, p, -1, keepdim)
+
+
+def response_reference(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
+    padded = np.pad(x * x, [(0, 0), (size // 2, (size - 1) // 2)] + [(0, 0)] * (x.ndim - 2))
+    near = np.sum([padded[:, i : i + x.shape[1]] for i in range(size)], 0)
+    return x / (k + alpha / size * near) ** beta
+
+
+@composite(
+    autocast="float32",
+    ref=response_reference,
+    samples=[call(array(2, 5, 3), 3), call(array(2, 4, 2, 2), 2, 0.1, 0.5, 2.0)],
+    places="nn.functional",
+)
+def local_response_norm(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """input / (k + alpha * mean square over `size` neighbouring channels) ** beta (Krizhevsky et al. 2012).
+
+    input: (N, C, ...)
+    """
+    if input.ndim < 3:
+        raise ShapeError(f"[local_response_norm] expected (N, C, ...), got shape {tuple(input.shape)}")
+    if input.numel() == 0:
+        return input
+    squares = (input * input).transpose(1, -1)
+    near = pad(squares, (size // 2, (size - 1) // 2)).unfold(-1, size, 1).mean(-1).transpose(1, -1)
+    return input / (near * alpha + k) ** beta
 
 
 def instance_norm_reference(

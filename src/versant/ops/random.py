@@ -7,7 +7,6 @@ from versant._core import Tensor
 from versant.ops.axes import Size, sizes_given, sizes_of
 from versant.ops.creation import new
 from versant.ops.record import composite, primitive
-from versant.ops.samples import array, call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -221,42 +220,3 @@ def randperm(
     """The numbers below n in random order."""
     result = permutation(n, generator=generator)
     return result if dtype is None else result.to(dtype)
-
-
-# --- dropout ----------------------------------------------------------------------------------------------
-
-dropped = primitive(
-    "dropout.draw",
-    "input, p: number, train: bool, *, generator: generator? = None",
-    "input / (1 - p) with probability 1 - p, else 0.",
-    target="dropout",
-    places="",
-    without={"onnx": "an identity in exported programs", "stablehlo": "an identity in exported programs"},
-    ref=lambda x, p, train: x,
-    samples=[call(array(3, 4), 0.5, False), call(array(3, 4), 0.0, True)],
-)
-
-
-@composite(
-    ref=lambda x, p=0.5, training=True: x,
-    samples=[call(array(3, 4), 0.5, False), call(array(3, 4), 0.0, True)],
-    places="nn.functional",
-    also="versant.dropout",
-)
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """In training, 0 with probability p, else input / (1 - p); otherwise input (Srivastava et al. 2014)."""
-    if not 0 <= p <= 1:
-        raise ValueError(f"[dropout] expected a probability between 0 and 1, got {p}")
-    result: Tensor = dropped(input, p, training)
-    return input.copy_(result) if inplace else result
-
-
-@composite(
-    ref=lambda x, p=0.5, training=True: x,
-    samples=[call(array(2, 3, 4, 4), 0.5, False), call(array(2, 3, 4, 4), 0.0, True)],
-    places="nn.functional",
-)
-def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Dropout of whole channels.  input: (N, C, H, W) or (C, H, W)"""
-    mask = dropout(new("dropout2d", (*input.shape[:-2], 1, 1), 1, input.dtype), p, training)
-    return input.mul_(mask) if inplace else input * mask
