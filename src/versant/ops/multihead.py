@@ -7,10 +7,10 @@ import math
 from versant import _core
 from versant._core import DTypeError, ShapeError, Tensor
 from versant.ops.attention import attention_reference, scaled_dot_product_attention
+from versant.ops.dropouts import dropout
 from versant.ops.joining import cat
 from versant.ops.lazy import np
 from versant.ops.linear import linear
-from versant.ops.random import dropout
 from versant.ops.record import composite
 from versant.ops.samples import array, booleans, call
 
