@@ -46,6 +46,7 @@ struct Product {
   // One for each column, added last; null for none. Of bfloat16 products in float32, with room to read 128
   // more, added before c is rounded.
   const void* bias = nullptr;
+  bool add = false;  // c += the product; k is at most kProductDepth, and elements are float or double
 };
 
 // Computes a product on the calling thread. `scratch` is 64-byte aligned, of product_scratch() bytes.

@@ -40,6 +40,7 @@ struct MatMul final : Primitive {
   Saves saves(const Attributes&, uint32_t needing) const override {
     return {(needing & 1 ? 2u : 0u) | (needing & 2 ? 1u : 0u), 0};
   }
+  bool adds() const override { return true; }
   void vjp(Vjp& vjp) const override;
 };
 
@@ -56,6 +57,15 @@ TensorRef product(Tensor& a, bool ta, Tensor& b, bool tb) {
   return apply(kMatMul, {&a, &b}, {Dims{ta, tb}, {}});
 }
 
+// Adds the product of two matrices to the sum that waits for input `i`, if that can be done.
+bool add_product(Vjp& vjp, int i, Tensor& a, bool ta, Tensor& b, bool tb) {
+  Tensor* const sum = vjp.sum(i);
+  if (!sum || a.rank() != 2 || b.rank() != 2 || a.sizes[ta ? 0 : 1] > kAddedDepth) return false;
+  if (sum->dtype != a.dtype || (sum->dtype != DType::Float32 && sum->dtype != DType::Float64)) return false;
+  multiply(a, ta, b, tb, *sum, nullptr, true);
+  return true;
+}
+
 // [..., m, k] as [rows, k].
 TensorRef flatten_rows(Tensor& x) { return reshape(x, Dims{-1, x.sizes.back()}); }
 
@@ -69,6 +79,8 @@ void MatMul::vjp(Vjp& vjp) const {
   if (vjp.needs(1)) {
     TensorRef a = conj(*vjp.input(0));
     // Rows of a batch that one matrix b serves are summed inside one product.
+    const bool added = tb ? add_product(vjp, 1, g, true, *a, ta) : add_product(vjp, 1, *a, !ta, g, false);
+    if (added) return;
     if (vjp.input_sizes(1).size() == 2 && !ta && g.rank() > 2 && g.numel > 0 && a->numel > 0) {
       TensorRef rows = flatten_rows(*a), grads = flatten_rows(g);
       vjp.set(1, tb ? product(*grads, true, *rows, false) : product(*rows, true, *grads, false));
@@ -81,6 +93,7 @@ void MatMul::vjp(Vjp& vjp) const {
 // x @ weight^T + bias over the last axis of x; weight (out, in), bias (out,) or absent.
 struct Linear final : Primitive {
   const char* name() const override { return "linear"; }
+  bool adds() const override { return true; }
   void run(Run& run) const override {
     run.out[0] = value(*run.in[0], *run.in[1], run.in.size() > 2 ? run.in[2] : nullptr);
   }
@@ -105,7 +118,7 @@ struct Linear final : Primitive {
       if (g.rank() > 2 && g.numel > 0 && x->numel > 0) {
         TensorRef rows = flatten_rows(*x), grads = flatten_rows(g);
         vjp.set(1, product(*grads, true, *rows, false));
-      } else {
+      } else if (!add_product(vjp, 1, g, true, *x, false)) {
         vjp.set(1, product(g, true, *x, false));
       }
     }

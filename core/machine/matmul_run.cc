@@ -223,7 +223,7 @@ Array plain_matrix(const Array& x) {
 }
 
 void run_batch(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c,
-               const void* bias = nullptr) {
+               const void* bias = nullptr, bool add = false) {
   const int ra = a.rank(), rb = b.rank(), rc = c.rank();
   Product x;
   x.m = c.sizes[rc - 2];
@@ -239,6 +239,7 @@ void run_batch(const Array& a, bool a_turned, const Array& b, bool b_turned, con
   x.c_row = c.strides[rc - 2];
   x.c_col = c.strides[rc - 1];
   x.bias = bias;
+  x.add = add;
   const std::array<int64_t, 3> none{};
   if (rc == 2) return run_any(c.dtype, x, {&none, 1});
   if (rb == 2 && !a_turned) {
@@ -311,9 +312,10 @@ void multiply_complex(const Array& a, bool a_turned, const Array& b, bool b_turn
 
 }  // namespace
 
-void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c,
-              const Array* bias) {
+void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c, const Array* bias,
+              bool add) {
   if (c.numel == 0) return;
+  if (add) return run_batch(a, a_turned, b, b_turned, c, nullptr, true);
   if (is_complex(c.dtype)) return multiply_complex(a, a_turned, b, b_turned, c);
   if (c.dtype == DType::BFloat16 && (dnnl::has_tiles() || kernels->product_bf16) && a.numel > 0) {
     Array wide;

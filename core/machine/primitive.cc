@@ -53,6 +53,11 @@ class PrimitiveNode final : public Node {
     Vjp vjp(*this, outputs, inputs, wanted);
     primitive.vjp(vjp);
   }
+  bool adds() const override { return primitive.adds(); }
+  void backward_adding(Grads outputs, Grads inputs, uint64_t wanted, std::span<Tensor* const> sums) override {
+    Vjp vjp(*this, outputs, inputs, wanted, sums);
+    primitive.vjp(vjp);
+  }
   void release_saved() override {
     for (int i = 0; i < n_saved(); ++i) saved_[i].array = Array();
     released = n_saved() > 0;

@@ -41,8 +41,9 @@ class PrimitiveNode;
 // One backward step of a primitive. Inputs and outputs are there only if `saves` asked for them.
 class Vjp {
  public:
-  Vjp(const PrimitiveNode& node, Grads outputs, Grads inputs, uint64_t wanted)
-      : node_(node), outputs_(outputs), inputs_(inputs), wanted_(wanted) {}
+  Vjp(const PrimitiveNode& node, Grads outputs, Grads inputs, uint64_t wanted,
+      std::span<Tensor* const> sums = {})
+      : node_(node), outputs_(outputs), inputs_(inputs), wanted_(wanted), sums_(sums) {}
   const Attributes& attributes() const;
   // Gradient of output k; an empty reference is a zero.
   const TensorRef& grad(int k = 0) const { return outputs_[k]; }
@@ -54,11 +55,18 @@ class Vjp {
   const Dims& output_sizes(int k = 0) const;
   int n_inputs() const;
   void set(int input, TensorRef gradient) { inputs_[input] = std::move(gradient); }
+  // What has already arrived for an input, in its shape and dtype, or null. A primitive that `adds` may add
+  // the gradient to it, with the same bits as an addition apart, instead of setting it.
+  Tensor* sum(int input) const {
+    const auto i = static_cast<size_t>(input);
+    return i < sums_.size() ? sums_[i] : nullptr;
+  }
 
  private:
   const PrimitiveNode& node_;
   Grads outputs_, inputs_;
   uint64_t wanted_;
+  std::span<Tensor* const> sums_;
 };
 
 struct Saves {
@@ -75,6 +83,7 @@ class Primitive {
   virtual Saves saves(const Attributes&, uint32_t /*needing*/) const { return {}; }
   // Sets the gradient of every input that needs one; leaving it unset means zero.
   virtual void vjp(Vjp& vjp) const = 0;
+  virtual bool adds() const { return false; }  // its vjp reads Vjp::sum
   virtual bool differentiable() const { return true; }
   // The output shares memory with input 0.
   virtual bool is_view() const { return false; }

@@ -65,6 +65,7 @@ struct Slice final : View {
     strides[axis] *= a[2];
     run.out[0] = x.view(std::move(sizes), std::move(strides), a[3] == 0 ? 0 : a[1] * x.strides[axis]);
   }
+  bool adds() const override { return true; }
   void vjp(Vjp& vjp) const override;
 };
 
@@ -101,6 +102,7 @@ struct Select final : View {
     strides.erase(axis);
     run.out[0] = x.view(std::move(sizes), std::move(strides), shift);
   }
+  bool adds() const override { return true; }
   void vjp(Vjp& vjp) const override;
 };
 
@@ -222,8 +224,19 @@ const Squeeze kSqueeze;
 const Unsqueeze kUnsqueeze;
 const AsStrided kAsStrided;
 
+// Adds the gradient of a slice (ints as Slice) to the sum that waits for the whole.
+void add_at(const Tensor& sum, const Dims& a, Tensor& grad) {
+  const int axis = static_cast<int>(a[0]);
+  Dims strides = sum.strides;
+  const int64_t shift = a[3] == 0 ? 0 : a[1] * strides[axis];
+  strides[axis] *= a[2];
+  const auto& whole = static_cast<const Array&>(sum);
+  add_(*Tensor::make(whole.view(grad.sizes, std::move(strides), shift)), grad);
+}
+
 void Slice::vjp(Vjp& vjp) const {
   Attributes a = vjp.attributes();
+  if (Tensor* const sum = vjp.sum(0)) return add_at(*sum, a.ints, *vjp.grad());
   a.ints.push_back(vjp.input_sizes(0)[static_cast<int>(a.ints[0])]);
   vjp.set(0, apply(kSliceSpread, {vjp.grad().get()}, a));
 }
@@ -231,6 +244,7 @@ void Slice::vjp(Vjp& vjp) const {
 void Select::vjp(Vjp& vjp) const {
   const int64_t axis = vjp.attributes().ints[0], index = vjp.attributes().ints[1];
   TensorRef row = unsqueeze(*vjp.grad(), axis);
+  if (Tensor* const sum = vjp.sum(0)) return add_at(*sum, Dims{axis, index, 1, 1}, *row);
   vjp.set(0, apply(kSliceSpread, {row.get()},
                    {Dims{axis, index, 1, 1, vjp.input_sizes(0)[static_cast<int>(axis)]}, {}}));
 }

@@ -127,7 +127,7 @@ void product(const Product& x, void* scratch) {
     do {
       const Size k = std::min(depth, x.k - p);
       const T* const bias = x.bias && p + k >= x.k ? static_cast<const T*>(x.bias) + j : nullptr;
-      block(x, a + p * x.a_col, b + p * x.b_row + j * x.b_col, c + j * x.c_col, bias, n, k, p > 0,
+      block(x, a + p * x.a_col, b + p * x.b_row + j * x.b_col, c + j * x.c_col, bias, n, k, x.add || p > 0,
             static_cast<T*>(scratch));
       p += k;
     } while (p < x.k);
