@@ -202,7 +202,8 @@ TensorRef complex_prod(Tensor& x, Axes axes) {
     count = half + count % 2;
   }
   sizes = reduced_sizes(x.sizes, axes);
-  return count ? reshape(*factors, sizes) : full(sizes, x.dtype, Scalar::of(1.0));
+  if (count) return reshape(*factors, sizes);
+  return add(full(sizes, x.dtype, Scalar::of(1.0)), sum_over(x, axes, x.dtype));  // a sum of nothing
 }
 
 TensorRef extreme(const Extreme& primitive, Args& a) {

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cmath>
+#include <complex>
 
 #include "machine/index_checks.h"
 #include "machine/lock.h"
@@ -190,6 +191,16 @@ void scatter_into(Scatter how, const Array& x, int axis, const Array& index, con
     return;
   }
   if (x.dtype == DType::Bool && how == Scatter::Add) return scatter<uint8_t>(x, axis, index, src, Or());
+  if (is_complex(x.dtype)) {
+    if (how != Scatter::Add && how != Scatter::Multiply)
+      fail(ErrorKind::DType, "complex numbers have no order, got ", name(x.dtype));
+    auto combine = [&]<typename T>() {
+      return how == Scatter::Add ? scatter<T>(x, axis, index, src, Add())
+                                 : scatter<T>(x, axis, index, src, Multiply());
+    };
+    if (x.dtype == DType::Complex64) return combine.template operator()<std::complex<float>>();
+    return combine.template operator()<std::complex<double>>();
+  }
   visit_number(x.dtype, [&]<typename T>() {
     switch (how) {
       case Scatter::Multiply:

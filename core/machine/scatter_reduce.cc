@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "machine/call.h"
+#include "machine/complex.h"
 #include "machine/index_checks.h"
 #include "machine/nest.h"
 #include "machine/ops.h"
@@ -86,6 +87,8 @@ struct ScatterReduce final : Primitive {
     }
     scatter_into(step_of(reduction), result, axis, index, src);
     if (reduction == Reduction::Mean) {
+      if (is_complex(compute))
+        fail(ErrorKind::DType, "[scatter_reduce] mean is not implemented for complex numbers");
       const Array counts = Array::full(x.sizes, DType::Int64, Scalar::of_int(include_self));
       scatter_into(Scatter::Add, counts, axis, index, Array::full({}, DType::Int64, Scalar::of_int(1)));
       visit_number(compute, [&]<typename T>() { divide<T>(result, counts); });
@@ -174,7 +177,9 @@ void ScatterReduce::vjp(Vjp& vjp) const {
     to_x = rules.self_part(share);
     to_src = rules.at(share);
   } else {
-    TensorRef x = vjp.input(0), src = rules.covered(vjp.input(2)), result = vjp.output();
+    // Of complex numbers the gradient is the conjugate derivative.
+    TensorRef x = ops::conj(*vjp.input(0)), src = ops::conj(*rules.covered(vjp.input(2)));
+    TensorRef result = ops::conj(*vjp.output());
     if (reduction == Reduction::Prod)
       rules.product(x, src, result, &to_x, &to_src);
     else

@@ -149,8 +149,10 @@ TensorRef roll(Tensor& x, const Dims& shifts, const Dims& axes) {
     fail(ErrorKind::Value, "[roll] shifts ", shifts, " and dims ", axes, " must have the same length");
   Dims total(x.rank(), 0);
   for (int k = 0; k < axes.size(); ++k) {
+    if (x.rank() == 0)
+      fail(ErrorKind::Axis, "[roll] a tensor without axes cannot be rolled along axis ", axes[k]);
     const int d = wrap_axis(axes[k], x.rank(), "roll");
-    if (x.rank() == 0 || x.sizes[d] == 0) continue;
+    if (x.sizes[d] == 0) continue;
     const int64_t size = x.sizes[d], shift = (shifts[k] % size + size) % size;
     total[d] = (total[d] + shift) % size;
   }

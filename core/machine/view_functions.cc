@@ -1,5 +1,6 @@
 // The views and copies of views.cc and ops.cc, by name for the op table.
 #include "machine/call.h"
+#include "machine/inplace.h"
 #include "machine/ops.h"
 
 namespace versant {
@@ -49,6 +50,51 @@ TensorRef view(Args& a) {
   return a.is_dtype(1) ? view_as_dtype(a.tensor(0), *a.dtype(1)) : ops::view(a.tensor(0), a.ints(1));
 }
 
+// Gives x the sizes and strides of a view of itself; its gradient goes on through the view.
+template <typename MakeView>
+Result become_view(Tensor& x, const char* op, MakeView make) {
+  const bool leaf = x.node && x.is_leaf();
+  if (modes.grad && needs_grad(x) && leaf)
+    fail(ErrorKind::Runtime, "[", op,
+         "] a leaf Variable that requires grad is being used in an in-place operation; wrap the change in "
+         "no_grad()");
+  TensorRef view;
+  {
+    GradMode record(x.node && !leaf);
+    view = make();
+  }
+  static_cast<Array&>(x) = *view;
+  if (leaf) {
+    x.node->output.sizes = x.sizes;
+  } else {
+    x.node = view->node;
+    x.output_nr = view->output_nr;
+    if (!x.view) ++x.history;
+  }
+  return Result(TensorRef(&x));
+}
+
+TensorRef as_strided(Args& a) {
+  Tensor& x = a.tensor(0);
+  return ops::as_strided(x, a.ints(1), a.ints(2), a.optional_integer(3).value_or(x.offset()));
+}
+
+const Function kInPlace[] = {
+    {"transpose_",
+     [](Args& a) {
+       Tensor& x = a.tensor(0);
+       return become_view(x, "transpose_", [&] { return ops::transpose(x, a.integer(1), a.integer(2)); });
+     }},
+    {"unsqueeze_",
+     [](Args& a) {
+       Tensor& x = a.tensor(0);
+       return become_view(x, "unsqueeze_", [&] { return ops::unsqueeze(x, a.integer(1)); });
+     }},
+    {"squeeze_", [](Args& a) { return become_view(a.tensor(0), "squeeze_", [&] { return squeeze(a); }); }},
+    {"as_strided_",
+     [](Args& a) { return become_view(a.tensor(0), "as_strided_", [&] { return as_strided(a); }); }},
+};
+
 const Function kFunctions[] = {
     {"view", [](Args& a) { return Result(view(a)); }},
     {"reshape", [](Args& a) { return Result(ops::reshape(a.tensor(0), a.ints(1))); }},
@@ -66,11 +112,7 @@ const Function kFunctions[] = {
      }},
     {"diagonal",
      [](Args& a) { return Result(ops::diagonal(a.tensor(0), a.integer(1), a.integer(2), a.integer(3))); }},
-    {"as_strided",
-     [](Args& a) {
-       Tensor& x = a.tensor(0);
-       return Result(ops::as_strided(x, a.ints(1), a.ints(2), a.optional_integer(3).value_or(x.offset())));
-     }},
+    {"as_strided", [](Args& a) { return Result(as_strided(a)); }},
     {"unfold",
      [](Args& a) { return Result(ops::unfold(a.tensor(0), a.integer(1), a.integer(2), a.integer(3))); }},
     {"alias", [](Args& a) { return Result(ops::alias(a.tensor(0))); }},

@@ -62,7 +62,11 @@ PyObject* call_renamed(CompositeObject* self, PyObject* const* args, Py_ssize_t 
   const char* op = PyUnicode_AsUTF8(self->name);
   if (out != Py_None) {
     check_out(op, out);
-    if (!typed && is_tensor(out)) {  // computed in the dtype of out
+    // Computed in the dtype of out; but what a complex tensor has as real result is no such dtype.
+    for (PyObject* value : values)
+      typed |= is_tensor(value) && is_tensor(out) && is_complex(as_tensor(value)->dtype) &&
+               !is_complex(as_tensor(out)->dtype);
+    if (!typed && is_tensor(out)) {
       names.push_back(dtype_name);
       values.push_back(dtype_object(as_tensor(out)->dtype));
     }

@@ -212,5 +212,5 @@ def test_norms_are_those_of_the_magnitudes(order):
 
 
 def test_logsumexp_drops_no_imaginary_part():
-    with pytest.raises(TypeError, match="logsumexp"):
-        vs.logsumexp(vs.from_numpy(Z.copy()), 0)
+    result = vs.logsumexp(vs.from_numpy(Z.copy()), 0)
+    np.testing.assert_allclose(result.numpy(), np.log(np.exp(Z).sum(0)), 1e-12)

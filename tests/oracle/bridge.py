@@ -102,14 +102,17 @@ def to_versant(tensor: torch.Tensor) -> vs.Tensor:
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.dtype not in DTYPES:
         raise Untranslatable(f"{tensor.layout} {tensor.dtype}")
     plain = tensor.detach().resolve_conj().resolve_neg()
-    extent = 1 + sum((n - 1) * s for n, s in zip(plain.shape, plain.stride(), strict=True))
-    memory = plain.as_strided((0 if plain.numel() == 0 else extent,), (1,)).clone()
+    # All of its memory, which as_strided may look at.
+    extent = plain.untyped_storage().nbytes() // plain.itemsize
+    memory = plain.as_strided((extent,), (1,), 0).clone()
     if plain.dtype is torch.bfloat16:
         flat = vs.from_numpy(memory.view(torch.int16).numpy()).view(vs.bfloat16)
     else:
         flat = vs.from_numpy(memory.numpy())
     result = (
-        flat.as_strided(tuple(plain.shape), plain.stride()) if plain.numel() else flat.reshape(plain.shape)
+        flat.as_strided(tuple(plain.shape), plain.stride(), plain.storage_offset())
+        if plain.numel()
+        else flat.new_empty(tuple(plain.shape))
     )
     return result.requires_grad_(tensor.requires_grad)
 

@@ -296,7 +296,14 @@ def out(op: OpInfo, sample: SampleInput) -> str | None:
 
 def errors(op: OpInfo, case: Any) -> str | None:
     sample, bridge = case.sample_input, Bridge()
-    input, args, kwargs = bridge.value(sample.input), bridge.value(sample.args), bridge.value(sample.kwargs)
+    try:
+        input, args, kwargs = (
+            bridge.value(sample.input),
+            bridge.value(sample.args),
+            bridge.value(sample.kwargs),
+        )
+    except ValueError:
+        return None  # a tensor that Versant does not even make, of more than 64 axes
     try:
         op.op(sample.input, *sample.args, **sample.kwargs)
     except Exception:

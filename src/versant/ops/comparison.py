@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from math import inf
 
-from versant._core import Tensor
+from versant._core import DTypeError, ShapeError, Tensor
 from versant.ops.expression import m
 from versant.ops.lazy import np
 from versant.ops.record import composite, elementwise
@@ -271,7 +271,7 @@ choose = elementwise(
     onnx="Where",
     stablehlo="select",
 )
-masked_fill = elementwise(
+fill_where = elementwise(
     "masked_fill",
     lambda x, mask, value: m.select(mask, value, x),
     "value where mask holds, input elsewhere",
@@ -281,7 +281,43 @@ masked_fill = elementwise(
     refuses="overflow numbers",
     ref=lambda x, mask, value: np.where(mask, value, x),
     sample=(normal, truth, normal),
+    places="",
+    in_place=False,
 )
+fill_where_ = fill_where.in_place()
+
+
+def check_fill(input: Tensor, value: Any) -> None:
+    """Raises unless value is one number that input's dtype may become."""
+    if isinstance(value, Tensor):
+        if value.ndim:
+            raise ShapeError(
+                f"[masked_fill] expected a number or a tensor without axes, got shape {tuple(value.shape)}"
+            )
+        is_complex = value.dtype.is_complex
+    else:
+        is_complex = isinstance(value, complex)
+    if is_complex and not input.dtype.is_complex:
+        raise DTypeError(f"[masked_fill] a complex value cannot be converted to {input.dtype}")
+
+
+def masked_fill_in_place(input: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """Writes value where mask holds."""
+    check_fill(input, value)
+    return fill_where_(input, mask, value)
+
+
+@composite(
+    name="versant.masked_fill",
+    also="Tensor.masked_fill",
+    ref=lambda x, mask, value: np.where(mask, value, x),
+    samples=[call(array(3, 4), booleans(3, 4), 1.5), call(array(3, 4), booleans(4), array())],
+    in_place=masked_fill_in_place,
+)
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """value, a number or a tensor without axes, where mask holds, input elsewhere."""
+    check_fill(input, value)
+    return fill_where(input, mask, value)
 
 
 @composite(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from versant import _core
 from versant._core import ShapeError, Tensor
 from versant.ops.axes import axis_of, sizes_of
-from versant.ops.joining import cat
+from versant.ops.joining import cat, stack
 from versant.ops.lazy import np
 from versant.ops.record import composite
 from versant.ops.reductions import cumsum, norm, sum
@@ -128,6 +128,11 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     if input.ndim == 0 or input.numel() == 0:
         return input.clone()
     size = input.shape[axis]
+    if input.dtype.is_complex:  # one after the other: the order decides on which branch the logarithm is
+        running = [input.select(axis, 0)]
+        for i in range(1, size):
+            running.append(running[-1].logaddexp(input.select(axis, i)))
+        return stack(running, axis)
     y = input.float() if input.dtype.itemsize == 2 else input
     reach = 1
     # After the step of length `reach`, each element holds the log-sum of the 2 * reach elements up to it.
@@ -165,6 +170,8 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
 def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     """The sum of what broadcasting to input's shape would repeat.  size: the shape of the result"""
     sizes = sizes_of(size)
+    if not sizes:
+        return sum(input)
     lead = input.ndim - len(sizes)
     if lead < 0 or any(n not in (1, have) for n, have in zip(sizes, input.shape[lead:], strict=True)):
         raise ShapeError(f"[sum_to_size] shape {tuple(input.shape)} does not reduce to {sizes}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from versant import _core
 from versant._core import DTypeError, ShapeError, Tensor
 from versant.ops.axes import axis_of
+from versant.ops.comparison import choose
 from versant.ops.lazy import np
 from versant.ops.record import composite, in_place_form, primitive
 from versant.ops.samples import array, booleans, call, integers
@@ -150,8 +151,16 @@ def take_along(x: Any, index: Any, dim: int | None = None) -> Any:
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """The elements at indices along an axis, which broadcasts otherwise; without dim, of all elements."""
     if dim is None:
-        return input.reshape(-1).gather(0, indices.reshape(-1))
+        return take_along_dim(input.reshape(-1), indices.reshape(-1), 0)
     d = axis_of(input.ndim, dim, "take_along_dim")
+    if input.ndim != indices.ndim:
+        raise ShapeError(
+            f"[take_along_dim] expected {input.ndim} axes of indices, got shape {tuple(indices.shape)}"
+        )
+    if indices.dtype is not _core.int64:
+        raise DTypeError(f"[take_along_dim] expected int64 indices, got {indices.dtype}")
+    if input.ndim and input.shape[d]:
+        indices = choose(indices < 0, indices + input.shape[d], indices)
     sizes = [max(a, b) for a, b in zip(input.shape, indices.shape, strict=True)]
     whole = input.expand([input.shape[d] if i == d else n for i, n in enumerate(sizes)])
     return whole.gather(d, indices.expand([indices.shape[d] if i == d else n for i, n in enumerate(sizes)]))
@@ -210,16 +219,50 @@ index_copy = primitive(
     onnx="ScatterND",
     stablehlo="scatter",
 )
-index_fill = primitive(
-    "index_fill",
+index_fill_number = primitive(
+    "index_fill.number",
     "input, dim: int, index, value: number",
-    "A copy of input with value written to the slices of an axis at index.",
+    "A copy of input with a number written to the slices of an axis at index.",
+    target="index_fill",
     ref=written,
     samples=[call(array(5, 3), 0, integers(2, below=5), 1.5), call(array(2, 4), 1, integers(0, below=4), 1)],
     in_place=True,
+    places="",
     onnx="ScatterND",
     stablehlo="scatter",
 )
+
+
+def index_fill_in_place(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    """Writes value to the slices of an axis at index."""
+    if isinstance(value, Tensor) and value.requires_grad:
+        return input.index_copy_(dim, index, spread_value(input, dim, index, value))
+    return in_place_form("index_fill.number")(input, dim, index, value)
+
+
+def spread_value(input: Tensor, dim: int, index: Tensor, value: Tensor) -> Tensor:
+    """The value as slices of an axis, one for each index."""
+    if value.ndim:
+        raise ShapeError(f"[index_fill] expected one number, got shape {tuple(value.shape)}")
+    axis = axis_of(input.ndim, dim, "index_fill")
+    value = value.to(input.dtype)
+    return value.expand([index.numel() if d == axis else n for d, n in enumerate(input.shape)])
+
+
+@composite(
+    ref=written,
+    samples=[
+        call(array(5, 3), 0, integers(2, below=5), 1.5),
+        call(array(2, 4), 1, integers(0, below=4), 1),
+        call(array(5, 3), 0, integers(2, below=5), array()),
+    ],
+    in_place=index_fill_in_place,
+)
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    """A copy of input with value, a number or a tensor without axes, in the slices of an axis at index."""
+    if isinstance(value, Tensor) and value.requires_grad:
+        return index_copy(input, dim, index, spread_value(input, dim, index, value))
+    return index_fill_number(input, dim, index, value)
 
 
 def index_reduce_in_place(

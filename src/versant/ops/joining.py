@@ -180,6 +180,8 @@ def fliplr(input: Tensor) -> Tensor:
 @composite(ref=np.flipud, samples=[call(array(2, 3))])
 def flipud(input: Tensor) -> Tensor:
     """The first axis in reverse order."""
+    if input.ndim == 0:
+        raise ShapeError("[flipud] expected at least one axis")
     return input.flip(0)
 
 
@@ -302,11 +304,14 @@ triu = primitive(
 )
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
     """Matrices with the last axis of input on a diagonal, zero elsewhere."""
-    n = input.shape[-1] + abs(offset)
     rank = input.ndim + 1
+    axes = axis_of(rank, dim1, "diag_embed"), axis_of(rank, dim2, "diag_embed")
+    if axes[0] == axes[1] or input.ndim == 0:
+        raise ShapeError(f"[diag_embed] expected two different axes, got {dim1} and {dim2}")
+    n = input.shape[-1] + abs(offset)
     result = input.new_zeros(*input.shape[:-1], n, n)
     result.diagonal(offset, -2, -1).copy_(input)
-    return result.movedim((-2, -1), (axis_of(rank, dim1, "diag_embed"), axis_of(rank, dim2, "diag_embed")))
+    return result.movedim((-2, -1), axes)
 
 
 @composite(ref=np.diag, samples=[call(array(3)), call(array(3, 4), 1), call(array(2), -1)])

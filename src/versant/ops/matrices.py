@@ -40,6 +40,13 @@ def in_dtype(name: str, x: Tensor, dtype: Any) -> Tensor:
     return x.to(dtype)
 
 
+def extreme(values: Tensor, axis: int, largest: bool) -> Tensor:
+    """The largest of numbers >= 0, of which none is 0; or the smallest."""
+    if largest and values.shape[axis] == 0:
+        return sum(values, axis, True)
+    return (amax if largest else amin)(values, axis, True)
+
+
 @composite(
     ref=lambda a, ord="fro", dim=(-2, -1), keepdim=False: np.linalg.norm(a, ord, dim, keepdim),
     samples=[
@@ -85,14 +92,14 @@ def matrix_norm(
     if ord in ("nuc", 2, -2):
         matrices(name, A)
         values = factors.svd(A.movedim((rows, columns), (-2, -1)), False)[1]
-        result = sum(values, -1) if ord == "nuc" else (amax if ord == 2 else amin)(values, -1)
+        result = sum(values, -1) if ord == "nuc" else extreme(values, -1, ord == 2).squeeze(-1)
         if keepdim:
             for axis in sorted((rows, columns)):
                 result = result.unsqueeze(axis)
         return result
     first, then = (rows, columns) if abs(ord) == 1 else (columns, rows)
     sums = vector_norm(A, 1, first, True)
-    result = (amax if ord > 0 else amin)(sums, then, True)
+    result = extreme(sums, then, ord > 0)
     return result if keepdim else result.squeeze((rows, columns))
 
 

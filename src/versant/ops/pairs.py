@@ -115,9 +115,10 @@ class Pair:
         c, d = z.re / largest, z.im / largest
         norm = z.re * c + z.im * d
         by_zero = m.eq(largest, 0)
+        beyond = m.select(by_zero, math.inf, 0)  # no division: 0 / 0 would reach the derivative
         return Pair(
-            select(by_zero, a / m.abs(z.re), add(mul(a, c), mul(b, d)) / norm),
-            select(by_zero, b / m.abs(z.im), sub(mul(b, c), mul(a, d)) / norm),
+            select(by_zero, a * beyond, add(mul(a, c), mul(b, d)) / norm),
+            select(by_zero, b * beyond, sub(mul(b, c), mul(a, d)) / norm),
         )
 
     def __rtruediv__(self, other: Any) -> Pair:

@@ -189,6 +189,21 @@ log1p = smooth(
     onnx=lambda x: m.log(1 + x),
     stablehlo="log_plus_one",
 )
+
+
+def complex_logaddexp(x: Any, y: Any) -> Any:
+    """The logarithm with the larger real part, and what the other one adds to it."""
+    from versant.ops.pairs import Pair, exp, log1p
+
+    first = m.logical_or(x.re >= y.re, m.isnan(x.re))
+    large = Pair(m.select(first, x.re, y.re), m.select(first, x.im, y.im))
+    small = Pair(m.select(first, y.re, x.re), m.select(first, y.im, x.im))
+    nothing = m.eq(small.re, -math.inf)
+    gap = small - large
+    added = log1p(exp(Pair(m.select(nothing, -math.inf, gap.re), m.select(nothing, 0, gap.im))))
+    return large + added
+
+
 logaddexp = elementwise(
     "logaddexp",
     # Equal infinities are their own result.
@@ -197,6 +212,7 @@ logaddexp = elementwise(
     d=lambda x, y, z: (m.sigmoid(x - y), m.sigmoid(y - x)),
     ref=np.logaddexp,
     corners=[100.0, -100.0],
+    complex=complex_logaddexp,
 )
 logaddexp2 = elementwise(
     "logaddexp2",

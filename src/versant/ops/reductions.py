@@ -7,7 +7,7 @@ from math import inf
 
 from versant import _core
 from versant._core import DTypeError, Tensor
-from versant.ops.axes import Axes, count
+from versant.ops.axes import Axes, axes_of, count
 from versant.ops.comparison import choose, isinf, isnan, ne
 from versant.ops.expression import m
 from versant.ops.lazy import np
@@ -229,6 +229,11 @@ min_dim = primitive(
 )
 
 
+def check_first(who: str, input: Any) -> None:
+    if not isinstance(input, Tensor):
+        raise TypeError(f"[{who}] expected a tensor, got {type(input).__name__}")
+
+
 @composite(
     ref=lambda x, dim=None, keepdim=False: (
         np.max(x)
@@ -239,6 +244,7 @@ min_dim = primitive(
 )
 def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The largest element; with dim, (values, indices) along that axis; of two tensors, the larger ones."""
+    check_first("max", input)
     if isinstance(dim, Tensor) or other is not None:
         return maximum(input, dim if other is None else other)
     return amax(input) if dim is None else max_dim(input, dim, keepdim)
@@ -254,6 +260,7 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = N
 )
 def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The smallest element; with dim, (values, indices) along that axis; of two tensors, the smaller ones."""
+    check_first("min", input)
     if isinstance(dim, Tensor) or other is not None:
         return minimum(input, dim if other is None else other)
     return amin(input) if dim is None else min_dim(input, dim, keepdim)
@@ -343,13 +350,22 @@ root = elementwise(
     "sqrt.flat",
     lambda x: m.sqrt(x),
     "sqrt(input), with the derivative 0 at 0: the subgradient of norms",
-    d=lambda x, y: m.select(m.eq(y, 0), 0, 1 / (2 * y)),
+    d=lambda x, y: m.select(m.eq(y, 0), 0, 1 / (2 * m.select(m.eq(y, 0), 1, y))),
     rule="float",
     ref=np.sqrt,
     sample=positive,
 )
 
 
+counted = elementwise(
+    "ne.flat",
+    lambda x: m.ne(x, 0),
+    "1 where input is not 0, with the derivative 0: the subgradient of the norm of order 0",
+    d=lambda x, y: 0,
+    rule="float",
+    ref=lambda x: np.not_equal(x, 0).astype(float),
+    corners=[1e-30],
+)
 power = elementwise(
     "pow.flat",
     lambda x, exponent: m.pow(x, exponent),
@@ -472,6 +488,14 @@ def std_mean(
     return std(input, dim, unbiased, keepdim, correction=correction), mean(input, axes, keepdim)
 
 
+def complex_logsumexp(input: Tensor, dim: Axes, keepdim: bool) -> Tensor:
+    """log(sum(exp(input))), shifted by the largest real part."""
+    largest = amax(input.real.detach(), dim, True)
+    shift = choose(isinf(largest), 0, largest)
+    result = log(sum(exp(input - shift), dim, True)) + shift
+    return result if keepdim else result.squeeze(axes_of(input.ndim, dim, "logsumexp"))
+
+
 def logsumexp_composite(input: Tensor, dim: Axes, keepdim: bool = False) -> Tensor:
     largest = amax(input, dim, True).detach()
     shift = choose(isinf(largest), 0, largest)
@@ -479,16 +503,30 @@ def logsumexp_composite(input: Tensor, dim: Axes, keepdim: bool = False) -> Tens
     return result if keepdim else result.squeeze(dim)
 
 
-logsumexp = primitive(
-    "logsumexp",
+real_logsumexp = primitive(
+    "logsumexp.real",
     "input, dim: ints, keepdim: bool = False",
     "log(sum(exp(input))) over axes, without overflow.",
     definition=logsumexp_composite,
     ref=lambda x, dim, keepdim=False: np.log(np.sum(np.exp(x), axis=dim, keepdims=keepdim)),
     samples=[call(array(3, 4), 0), call(array(2, 3, 4), (0, -1), True)],
-    also="special.logsumexp",
+    target="logsumexp",
+    places="",
     onnx="ReduceLogSumExp",
 )
+
+
+@composite(
+    ref=lambda x, dim, keepdim=False: np.log(np.sum(np.exp(x), axis=dim, keepdims=keepdim)),
+    samples=[call(array(3, 4), 0), call(array(2, 3, 4), (0, -1), True)],
+    also="special.logsumexp",
+)
+def logsumexp(input: Tensor, dim: Axes, keepdim: bool = False) -> Tensor:
+    """log(sum(exp(input))) over axes, without overflow."""
+    if input.is_complex():
+        return complex_logsumexp(input, dim, keepdim)
+    return real_logsumexp(input, dim, keepdim)
+
 
 # --- norms ------------------------------------------------------------------------------------------------
 
@@ -519,15 +557,17 @@ def vector_norm(
         x = x.to(dtype)
     if not x.dtype.is_floating_point:
         x = x.to(_core.get_default_dtype())
-    if ord == 2:
-        return root(sum(square(x), dim, keepdim))
     if ord == 1:
         return sum(x.abs(), dim, keepdim)
     if ord == 0:
-        return sum(ne(x, 0), dim, keepdim).to(x.dtype)
+        return sum(counted(x), dim, keepdim)
     if ord in (inf, -inf):
         return (amax if ord > 0 else amin)(x.abs(), dim, keepdim)
-    return power(sum(power(x.abs(), ord), dim, keepdim), 1 / ord)
+    # Squares and powers of 16-bit floats may lie beyond their range.
+    wide = x.float() if x.dtype.itemsize == 2 else x
+    if ord == 2:
+        return root(sum(square(wide), dim, keepdim)).to(x.dtype)
+    return power(sum(power(wide.abs(), ord), dim, keepdim), 1 / ord).to(x.dtype)
 
 
 @composite(
@@ -541,8 +581,12 @@ def vector_norm(
 def norm(
     input: Tensor, p: float | str | None = "fro", dim: Axes = None, keepdim: bool = False, dtype: Any = None
 ) -> Tensor:
-    """The p-norm of all elements, or along axes; "fro" is the 2-norm."""
+    """The p-norm of all elements, or along axes; "fro" is the 2-norm, "nuc" the sum of singular values."""
+    if p == "nuc":
+        from versant.ops.matrices import matrix_norm
+
+        return matrix_norm(input, "nuc", (0, 1) if dim is None else dim, keepdim, dtype=dtype)
     if isinstance(p, str) and p != "fro":
-        raise ValueError(f'[norm] expected a number or "fro", got {p!r}')
+        raise ValueError(f'[norm] expected a number, "fro" or "nuc", got {p!r}')
     order = 2.0 if p is None or isinstance(p, str) else p
     return vector_norm(input, order, dim, keepdim, dtype=dtype)

@@ -137,9 +137,27 @@ def linspace(
     Among integers start, end and each number are cut to whole ones.
     """
     check_place("linspace", device, layout, pin_memory)
-    dtype = dtype or _core.get_default_dtype()
-    result: Tensor = linspace_steps(*ends(start, end, dtype, "linspace"), steps, dtype)
+    first, last = ends(start, end, dtype, "linspace")
+    if dtype is None:
+        dtype = _core.get_default_dtype()
+        if isinstance(first, complex) or isinstance(last, complex):
+            dtype = dtype.to_complex()
+    if dtype.is_complex:
+        result = complex_steps(first, last, steps, dtype)
+    else:
+        result = linspace_steps(first, last, steps, dtype)
     return result.requires_grad_() if requires_grad else result
+
+
+def complex_steps(start: complex, end: complex, steps: int, dtype: Any) -> Tensor:
+    """linspace of the real parts and of the imaginary parts."""
+    from versant.ops.complex_numbers import join
+
+    parts = [
+        linspace_steps(a, b, steps, dtype.to_real())
+        for a, b in ((start.real, end.real), (start.imag, end.imag))
+    ]
+    return join(*parts, None)
 
 
 @composite(
@@ -174,7 +192,8 @@ def ends(start: Any, end: Any, dtype: Any, who: str) -> tuple[Any, Any]:
         if isinstance(value, Tensor) and value.ndim:
             raise RuntimeError(f"[{who}] expected a number or a 0-d tensor, got shape {tuple(value.shape)}")
     start, end = plain(start), plain(end)
-    return (start, end) if dtype.is_floating_point or dtype.is_complex else (int(start), int(end))
+    whole = dtype is not None and not (dtype.is_floating_point or dtype.is_complex)
+    return (int(start), int(end)) if whole else (start, end)
 
 
 @composite(differentiable=False, ref=np.eye, samples=[call(3), call(2, 4), call(0)], places="versant")

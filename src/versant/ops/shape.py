@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 
-from versant._core import ShapeError, Size, Tensor
+from versant._core import ShapeError, Size, Tensor, int64
+from versant._core import bool as bool_
 from versant.ops.axes import axes_of, axis_of, sizes_of
 from versant.ops.lazy import np
 from versant.ops.record import composite, primitive
@@ -50,6 +51,7 @@ unsqueeze = primitive(
     "A view with one more axis, of size 1, at dim.",
     ref=lambda x, dim: np.expand_dims(x, dim),
     samples=[call(array(3, 4), 0), call(array(3, 4), -1), call(array(), 0)],
+    in_place=True,
     onnx="Unsqueeze",
     stablehlo="reshape",
 )
@@ -66,6 +68,7 @@ squeeze = primitive(
         call(array(1, 3), 1),
         call(array(1, 2, 1), (0, -1)),
     ],
+    in_place=True,
     onnx="Squeeze",
     stablehlo="reshape",
 )
@@ -225,17 +228,32 @@ transpose = primitive(
     "A view with two axes exchanged.",
     ref=np.swapaxes,
     samples=[call(array(2, 3, 4), 0, 2), call(array(2, 3), -1, 0)],
+    in_place=True,
     also="swapaxes swapdims",
     onnx="Transpose",
     stablehlo="transpose",
 )
 
 
-@composite(ref=np.transpose, samples=[call(array(2, 3)), call(array(3)), call(array())])
-def t(input: Tensor) -> Tensor:
-    """The transposed matrix; of fewer axes, input."""
+def transposed_in_place(input: Tensor) -> Tensor:
+    """`t`, of the tensor itself."""
+    check_matrix(input)
+    return input.transpose_(0, 1) if input.ndim == 2 else input
+
+
+def check_matrix(input: Tensor) -> None:
     if input.ndim > 2:
         raise ShapeError(f"[t] expected at most 2 axes, got shape {tuple(input.shape)}; use .mT or permute")
+
+
+@composite(
+    ref=np.transpose,
+    samples=[call(array(2, 3)), call(array(3)), call(array())],
+    in_place=transposed_in_place,
+)
+def t(input: Tensor) -> Tensor:
+    """The transposed matrix; of fewer axes, input."""
+    check_matrix(input)
     return input.transpose(0, 1) if input.ndim == 2 else input
 
 
@@ -251,6 +269,8 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
     to_axes = axes_of(rank, destination, "movedim")
     if len(from_axes) != len(to_axes):
         raise ShapeError(f"[movedim] {len(from_axes)} sources, but {len(to_axes)} destinations")
+    if len({*from_axes}) < len(from_axes) or len({*to_axes}) < len(to_axes):
+        raise ShapeError(f"[movedim] an axis is repeated: {source} to {destination}")
     order = [d for d in range(rank) if d not in from_axes]
     for to, axis in sorted(zip(to_axes, from_axes, strict=True)):
         order.insert(to, axis)
@@ -295,6 +315,7 @@ as_strided = primitive(
         x.ravel()[offset:], size, [s * x.itemsize for s in stride]
     ),
     samples=[call(array(12), (3, 3), (3, 1), 2), call(array(6), (4, 3), (1, 1))],
+    in_place=True,
     without={
         "layouts": "it looks at memory, not at elements",
         "onnx": "a view of memory has no meaning outside of it",
@@ -321,8 +342,10 @@ unfold = primitive(
     ref=lambda x, dim, start, length: np.take(x, range(start, start + length), axis=dim),
     samples=[call(array(3, 5), 1, 1, 3), call(array(4), 0, 0, 0)],
 )
-def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+def narrow(input: Tensor, dim: int, start: int | Tensor, length: int) -> Tensor:
     """A view of `length` elements of an axis, from start."""
+    if isinstance(start, Tensor) and (start.ndim or start.dtype is bool_ or start.is_floating_point()):
+        raise TypeError(f"[narrow] expected an integer as start, got {start!r}")
     size, first = input.shape[dim], int(start)
     first += size if first < 0 else 0
     if not 0 <= first <= size or length < 0 or first + length > size:
@@ -391,8 +414,20 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     ref=lambda x, parts, dim=0: tuple(np.array_split(x, parts, dim)),
     samples=[call(array(7, 2), 3), call(array(2, 6), (1, 4), 1)],
 )
-def tensor_split(input: Tensor, indices_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of parts of an axis: that many, nearly equal ones, or between these indices."""
+def tensor_split(
+    input: Tensor, indices_or_sections: int | Sequence[int] | Tensor, dim: int = 0
+) -> tuple[Tensor, ...]:
+    """Views of parts of an axis: that many, nearly equal ones, or between these indices.
+
+    indices_or_sections: also a tensor of integers, without axes or a vector.
+    """
+    if isinstance(indices_or_sections, Tensor):
+        given = indices_or_sections
+        if given.ndim > 1 or given.dtype is not int64:
+            raise ShapeError(
+                f"[tensor_split] expected int64 in at most one axis, got {given.dtype}, {tuple(given.shape)}"
+            )
+        indices_or_sections = given.tolist()
     dim = axis_of(input.dim(), dim, "tensor_split")
     length = input.size(dim)
     if isinstance(indices_or_sections, int):

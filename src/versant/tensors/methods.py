@@ -61,11 +61,11 @@ def type(self: Tensor, dtype: Any = None) -> Any:
     return f"versant.{kinds[self.dtype.name]}Tensor"
 
 
-def _convert(dtype: Any) -> Callable[[Tensor], Tensor]:
-    def convert(self: Tensor) -> Tensor:
-        return self.cast(dtype)
+def _convert(dtype: Any) -> Callable[..., Tensor]:
+    def convert(self: Tensor, memory_format: Any = None) -> Tensor:
+        return self.cast(dtype) if memory_format is None else self.to(dtype, memory_format=memory_format)
 
-    convert.__doc__ = f"The tensor as {dtype.name}."
+    convert.__doc__ = f"The tensor as {dtype.name}.  memory_format: the order of its axes in memory"
     return convert
 
 
