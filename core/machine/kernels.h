@@ -21,6 +21,26 @@ namespace versant {
 // ignored. `out` may be one of the operands; it may not overlap them otherwise.
 using MicroKernel = void (*)(void* out, const void* a, const void* b, const void* c, std::ptrdiff_t n);
 
+// A superinstruction: one kernel for a few micro-ops that often occur together. It gives the bits that they
+// give one by one, and spares their tiles. Its terms are a tree in which what occurs twice stands once,
+// operands before their users, the whole last.
+struct Superinstruction {
+  enum class Kind : std::uint8_t { Operand, Constant, Result };
+  struct Term {
+    Kind kind;
+    Micro micro;         // Result
+    std::uint8_t at[3];  // Result: terms; Operand: its number first
+    double value;        // Constant
+  };
+  static constexpr int kMaxTerms = 40;
+  Term terms[kMaxTerms];
+  int n_terms, n_operands;
+};
+inline constexpr int kMaxSuperinstructions = 48;
+// Their codes follow those of the micro-ops.
+constexpr Micro super_code(int number) { return static_cast<Micro>(static_cast<int>(kMicroCount) + number); }
+constexpr int super_number(Micro op) { return static_cast<int>(op) - static_cast<int>(kMicroCount); }
+
 // out[i] = src[i * stride], converted to the compute type. The stride counts elements; 0 repeats one,
 // negative is fine.
 using LoadKernel = void (*)(void* out, const void* src, std::ptrdiff_t stride, std::ptrdiff_t n);
@@ -262,7 +282,9 @@ struct Kernels {
   const char* isa;  // "v2", "v3" or "v4"
 
   // Null where the micro-op has no kernel for the compute type (MicroInfo::floats, MicroInfo::ints).
-  MicroKernel micro[kMicroCount][kComputeCount];
+  MicroKernel micro[kMicroCount + kMaxSuperinstructions][kComputeCount];
+  Superinstruction supers[kMaxSuperinstructions];
+  int n_supers;
   LoadKernel load[kRealDTypeCount][kComputeCount];
   StoreKernel store[kRealDTypeCount][kComputeCount];
 
@@ -287,6 +309,9 @@ struct Kernels {
 
   MicroKernel micro_of(Micro op, Compute compute) const {
     return micro[static_cast<std::size_t>(op)][static_cast<std::size_t>(compute)];
+  }
+  int arity_of(Micro op) const {
+    return super_number(op) < 0 ? info(op).arity : supers[super_number(op)].n_operands;
   }
   LoadKernel load_of(DType dtype, Compute compute) const {
     if (is_complex(dtype)) refuse_complex(dtype);

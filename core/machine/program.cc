@@ -29,6 +29,15 @@ Compute compute_of(DType dtype) {
 }
 
 void Program::finish() {
+  plan();
+  joined.reset();
+  if (code.empty() || !supported[static_cast<int>(Compute::F32)]) return;
+  const std::shared_ptr<Program> shorter = join_instructions(*this);
+  if (shorter) shorter->plan();
+  joined = shorter;
+}
+
+void Program::plan() {
   const int first = first_result();
   const int registers = first + static_cast<int>(code.size());
   if (n_inputs > kMaxInputs || registers > kMaxRegisters || outputs.empty() ||
@@ -40,9 +49,9 @@ void Program::finish() {
   for (int i = 0; i < static_cast<int>(code.size()); ++i) {
     const Instruction& instruction = code[i];
     const uint8_t operands[3] = {instruction.a, instruction.b, instruction.c};
-    if (static_cast<size_t>(instruction.micro) >= kMicroCount)
+    if (super_number(instruction.micro) >= kernels->n_supers)
       fail(ErrorKind::Value, "[program] unknown micro-op");
-    for (int k = 0; k < kMicro[static_cast<int>(instruction.micro)].arity; ++k) {
+    for (int k = 0; k < kernels->arity_of(instruction.micro); ++k) {
       if (operands[k] >= first + i)
         fail(ErrorKind::Value, "[program] instruction ", i, " reads a register that is not ready");
       last_use[operands[k]] = i;
@@ -62,13 +71,14 @@ void Program::finish() {
     for (const Instruction& instruction : code)
       supported[compute] &= kernels->micro_of(instruction.micro, static_cast<Compute>(compute)) != nullptr;
   }
+  n_slots = 0;
   // Linear scan: a slot is free again after the last use of its register. A result may take over an operand's
   // slot.
   slot.assign(code.size(), -1);
   std::vector<int> free;
   for (int i = 0; i < static_cast<int>(code.size()); ++i) {
     const uint8_t operands[3] = {code[i].a, code[i].b, code[i].c};
-    for (int k = 0; k < kMicro[static_cast<int>(code[i].micro)].arity; ++k) {
+    for (int k = 0; k < kernels->arity_of(code[i].micro); ++k) {
       const int r = operands[k];
       const bool repeated = (k > 0 && operands[0] == r) || (k > 1 && operands[1] == r);
       if (r >= first && last_use[r] == i && !repeated) free.push_back(slot[r - first]);
@@ -86,7 +96,7 @@ void Program::finish() {
 bool Program::uses(int input) const {
   for (const Instruction& instruction : code) {
     const uint8_t operands[3] = {instruction.a, instruction.b, instruction.c};
-    for (int k = 0; k < kMicro[static_cast<int>(instruction.micro)].arity; ++k)
+    for (int k = 0; k < kernels->arity_of(instruction.micro); ++k)
       if (operands[k] == input) return true;
   }
   for (uint8_t output : outputs)
@@ -516,10 +526,11 @@ bool run_plain(const Program& program, Compute compute, std::span<const Operand>
 
 }  // namespace
 
-void run_program(const Program& program, Compute compute, std::span<const Operand> inputs,
+void run_program(const Program& whole, Compute compute, std::span<const Operand> inputs,
                  std::span<const Array* const> outputs, const Dims& sizes, DType common, const char* op) {
   const int64_t numel = outputs[0]->numel;
   if (numel == 0) return;
+  const Program& program = whole.for_compute(compute);
   const bool divides = program.divides && compute == Compute::I64;
   if (divides) integer_zero_division = false;
   if (run_plain(program, compute, inputs, *outputs[0])) {

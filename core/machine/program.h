@@ -5,6 +5,7 @@
 // type.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -40,7 +41,19 @@ struct Program {
   bool divides = false;
   bool single = false;                 // one instruction over the inputs, and its result
   bool supported[kComputeCount] = {};  // there are kernels for every instruction
+  // The same program in superinstructions, for floats; null where there is nothing to join.
+  std::shared_ptr<const Program> joined;
+
+  const Program& for_compute(Compute compute) const {
+    return joined && compute != Compute::I64 ? *joined : *this;
+  }
+
+ private:
+  void plan();
 };
+
+// `program` with superinstructions for the micro-ops that match them; null where none does.
+std::shared_ptr<Program> join_instructions(const Program& program);
 
 // An input of a program: an array, or a number that is the same everywhere.
 struct Operand {

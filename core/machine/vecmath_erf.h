@@ -16,8 +16,8 @@ inline float erf(float x) {
                          -0.000802529219F, 7.85893062e-05F);
   const float small = fused(size, p, size);
   const float t = at_most(size, 4.0F);
-  const float large = 1 - exp_inner(horner(t, -0.000133578171F, -1.12793612F, -0.636737227F, -0.104327492F,
-                                           0.0224201921F, -0.0030922778F, 0.000200993556F));
+  const float large = 1 - exp_between(horner(t, -0.000133578171F, -1.12793612F, -0.636737227F, -0.104327492F,
+                                             0.0224201921F, -0.0030922778F, 0.000200993556F));
   return copysign(size < 0.875F ? small : large, x);
 }
 

@@ -74,6 +74,12 @@ T exp_inner(T x) {
   return (parts.head + parts.tail) * power_of_two(reduced.shifted);
 }
 
+// exp(x) within 1 ulp in the same range, for less.
+inline float exp_between(float x) {
+  const ExpReduced<float> reduced = exp_reduced(x);
+  return (1 + fused(reduced.r * reduced.r, exp_tail(reduced.r), reduced.r)) * power_of_two(reduced.shifted);
+}
+
 // Far outside the reduction gives any number, and a choice at the end repairs that: it costs less than to
 // clamp x first.
 inline float exp(float x) {
@@ -189,7 +195,7 @@ inline float tanh(float x) {
   const float z = size * size;
   const float p = horner(z, -0.333332926F, 0.133316547F, -0.0537539423F, 0.0206782389F, -0.00574308215F);
   const float small = fused(size * z, p, size);
-  const float e = exp_inner(2 * at_most(size, 10.0F));
+  const float e = exp_between(2 * at_most(size, 10.0F));
   const float large = 1 - 2 / (e + 1);
   return copysign(size < 0.625F ? small : large, x);
 }
@@ -205,13 +211,26 @@ inline double tanh(double x) {
   return copysign(size < 0x1p-30 ? size : y, x);
 }
 
-// 1 / (1 + e) or e / (1 + e), e = exp(-|x|). Without fused multiply-adds float goes through double.
+// exp(x) for x <= 0: as above, but all powers are at most 1, so that one constant keeps them normal.
+inline float exp_of_negative(float x) {
+  const ExpReduced<float> reduced = exp_reduced(x);
+  const float power = from_bits((bits_of(reduced.shifted) + 127 + 64) << 23);
+  const float y = (1 + fused(reduced.r * reduced.r, exp_tail(reduced.r), reduced.r)) * power * 0x1p-64F;
+  return x < -104 ? 0.0F : y;
+}
+inline double exp_of_negative(double x) { return exp(x); }
+
+// 1 / (1 + e) or e / (1 + e), e = exp(-|x|), corrected by the remainder. Without fused multiply-adds float
+// goes through double.
 template <class T>
 T sigmoid(T x) {
-  const T e = exp(-abs(x));
+  const T e = exp_of_negative(-abs(x));
   const T above = x < 0 ? e : T(1);
   if constexpr (!kFma) return static_cast<T>(static_cast<double>(above) / (1 + static_cast<double>(e)));
-  return quotient(Sum<T>{above, 0}, fast_sum(T(1), e));
+  const Sum<T> below = fast_sum(T(1), e);
+  const T inverse = 1 / below.high;
+  const T first = above * inverse;
+  return fused(fused(-first, below.low, fused(-first, below.high, above)), inverse, first);
 }
 
 }  // namespace versant::isa::VERSANT_ISA

@@ -9,6 +9,7 @@ void fill_compare(Kernels&);
 void fill_exponential(Kernels&);
 void fill_trigonometric(Kernels&);
 void fill_special(Kernels&);
+void fill_super(Kernels&);
 void fill_gemm(Kernels&);
 void fill_gemm_bf16(Kernels&);
 void fill_conv(Kernels&);
@@ -33,6 +34,7 @@ const Kernels& table() {
     fill_exponential(k);
     fill_trigonometric(k);
     fill_special(k);
+    fill_super(k);
     fill_gemm(k);
     fill_gemm_bf16(k);
     fill_conv(k);

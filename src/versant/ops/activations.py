@@ -35,6 +35,7 @@ leaky_relu = activation(
     "leaky_relu",
     lambda x, slope: m.select(x > 0, x, x * slope),
     "input where positive, negative_slope * input elsewhere",
+    d=lambda x, slope, y: m.select(x > 0, 1, slope),
     signature="input, negative_slope: number = 0.01",
     ref=lambda x, slope=0.01: np.where(x > 0, x, x * slope),
     settings=[{"negative_slope": 0.2}],
@@ -171,6 +172,7 @@ silu = activation(
     "silu",
     lambda x: x * m.sigmoid(x),
     "input * sigmoid(input), also called swish (Elfwing et al. 2017)",
+    d=lambda x, y: m.sigmoid(x) * (1 + x * (1 - m.sigmoid(x))),
     ref=lambda x: x * np.exp(-np.logaddexp(0.0, -x)),
     corners=[100.0, -100.0],
 )
@@ -185,6 +187,7 @@ mish = activation(
     "mish",
     lambda x: x * m.tanh(softplus_of(x)),
     "input * tanh(softplus(input)) (Misra 2019)",
+    d=lambda x, y: m.tanh(softplus_of(x)) + x * m.sigmoid(x) * (1 - m.square(m.tanh(softplus_of(x)))),
     ref=lambda x: x * np.tanh(np.logaddexp(x, 0.0)),
     corners=[100.0, -100.0],
     onnx="Mish",
@@ -238,10 +241,22 @@ selu = activation(
 
 # --- gelu -------------------------------------------------------------------------------------------------
 
+
+def gelu_tanh_of(x: Expression) -> Expression:
+    return m.tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))  # sqrt(2 / pi)
+
+
+def gelu_tanh_slope(x: Expression) -> Expression:
+    """The derivative of tanh's part of gelu, x times half that of its argument's."""
+    t = gelu_tanh_of(x)
+    return 0.3989422804014327 * x * (1 - t * t) * (1 + 0.134145 * x * x)
+
+
 gelu_tanh = activation(
     "gelu.tanh",
-    lambda x: 0.5 * x * (1 + m.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))),
+    lambda x: 0.5 * x * (1 + gelu_tanh_of(x)),
     "The approximation of gelu by tanh.",
+    d=lambda x, y: 0.5 * (1 + gelu_tanh_of(x)) + gelu_tanh_slope(x),
     ref=lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
     complex=False,
 )
