@@ -88,6 +88,14 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         start += p.numel()
 
 
+def __getattr__(name: str) -> Any:
+    if name in ("parametrizations", "parametrize", "rnn"):
+        from importlib import import_module
+
+        return import_module(f"versant.nn.utils.{name}")
+    raise AttributeError(f"module 'versant.nn.utils' has no attribute {name!r}")
+
+
 __all__ = [
     "clip_grad_norm_",
     "clip_grad_value_",
