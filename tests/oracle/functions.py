@@ -240,7 +240,7 @@ def gradient(op: OpInfo, sample: SampleInput, order: int = 1) -> str | None:
             for a, b in zip(our_grads, grads, strict=True)
             if b is not None
             and b.requires_grad
-            and (reference(leads_somewhere, b, leaves) or a.requires_grad)
+            and (reference(leads_somewhere, b, leaves) or (a is not None and a.requires_grad))
         ]
         if any(a is None or not a.requires_grad for a, _ in both):
             return "a gradient has no gradient of its own"

@@ -5,7 +5,7 @@ from versant.ops import arithmetic, powers, trigonometric, rounding, comparison,
 from versant.ops import complex_numbers  # isort: skip
 from versant.ops import reductions, creation, sequences, copies, shape, joining  # isort: skip
 from versant.ops import parts, indexing, ordered, statistics, differences  # isort: skip
-from versant.ops import linear, convolution, pooling, pooling_variants, rearranging  # isort: skip
+from versant.ops import linear, convolution, pooling, pooling_variants, rearranging, resampling, grids  # isort: skip
 from versant.ops import normalization, losses, random, dropouts, tables, attention, multihead  # isort: skip
 from versant.ops import lapack, factors, solvers, decompositions, matrices  # isort: skip
 from versant.ops import fourier  # isort: skip
@@ -37,6 +37,8 @@ FAMILIES = (
     pooling,
     pooling_variants,
     rearranging,
+    resampling,
+    grids,
     normalization,
     losses,
     random,

@@ -6,7 +6,7 @@ forms, which a test holds against these definitions.
 
 from __future__ import annotations
 
-from versant._core import ShapeError, Tensor
+from versant._core import ShapeError, Tensor, promote_types
 from versant.ops.arithmetic import neg
 from versant.ops.axes import Axes
 from versant.ops.joining import pad
@@ -16,6 +16,7 @@ from versant.ops.record import composite, primitive
 from versant.ops.reductions import amax, mean, sum, vector_norm
 from versant.ops.rounding import clamp_min
 from versant.ops.samples import array, call, fixed, positive
+from versant.ops.shape import broadcast_tensors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -362,6 +363,8 @@ def rms_norm(
 )
 def normalize(input: Tensor, p: float = 2.0, dim: Axes = 1, eps: float = 1e-12) -> Tensor:
     """input / its p-norm along an axis; norms count eps at least."""
+    if input.dtype.itemsize == 2:  # in float32, rounded once
+        return normalize(input.float(), p, dim, eps).to(input.dtype)
     return input / clamp_min(vector_norm(input, p, dim, True), eps)
 
 
@@ -372,6 +375,10 @@ def normalize(input: Tensor, p: float = 2.0, dim: Axes = 1, eps: float = 1e-12) 
 )
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between vectors along an axis; norms count eps at least."""
+    x1, x2 = broadcast_tensors(x1, x2)
+    if x1.dtype.itemsize == 2 and x2.dtype.itemsize == 2:  # in float32, rounded once
+        dtype = promote_types(x1.dtype, x2.dtype)
+        return cosine_similarity(x1.float(), x2.float(), dim, eps).to(dtype)
     of_x1 = clamp_min(vector_norm(x1, 2, dim, True), eps)
     of_x2 = clamp_min(vector_norm(x2, 2, dim, True), eps)
     return sum(x1 / of_x1 * (x2 / of_x2), dim)
@@ -456,10 +463,9 @@ def instance_norm(
     batch, channels = input.shape[:2]
     means, variances = (None if r is None else r.repeat(batch) for r in (running_mean, running_var))
     each = input.reshape(1, batch * channels, *input.shape[2:])
-    result = batch_norm_whole(each, None, None, means, variances, True, momentum, eps).reshape(input.shape)
+    scale, shift = (None if v is None else v.repeat(batch) for v in (weight, bias))
+    result = batch_norm_whole(each, scale, shift, means, variances, True, momentum, eps).reshape(input.shape)
     for running, fresh in ((running_mean, means), (running_var, variances)):
         if running is not None and fresh is not None:
             running.copy_(fresh.view(batch, channels).mean(0).detach())
-    along = (-1,) + (1,) * (input.ndim - 2)
-    result = result if weight is None else result * weight.view(along)
-    return result if bias is None else result + bias.view(along)
+    return result

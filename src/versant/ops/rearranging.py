@@ -117,3 +117,68 @@ def unfold(
     x = x[..., :: spread[0], :: spread[1]]  # (N, C, rows, columns, h, w)
     batch, channels, rows, columns = x.shape[:4]
     return x.permute(0, 1, 4, 5, 2, 3).reshape(batch, channels * kernel[0] * kernel[1], rows * columns)
+
+
+@composite(
+    ref=lambda x, size, kernel: np.sum(
+        [
+            np.pad(
+                x.reshape(x.shape[0], -1, kernel**2, size[0] - kernel + 1, size[1] - kernel + 1)[:, :, i],
+                [
+                    (0, 0),
+                    (0, 0),
+                    (i // kernel, kernel - 1 - i // kernel),
+                    (i % kernel, kernel - 1 - i % kernel),
+                ],
+            )
+            for i in range(kernel**2)
+        ],
+        0,
+    ),
+    samples=[call(array(2, 12, 6), (4, 3), 2)],
+    places="nn.functional",
+)
+def fold(
+    input: Tensor,
+    output_size: Size,
+    kernel_size: Size,
+    dilation: Size = 1,
+    padding: Size = 0,
+    stride: Size = 1,
+) -> Tensor:
+    """Adds columns up as patches of images, the adjoint of unfold.
+
+    input: (N, C * h * w, patches) or (C * h * w, patches) -> (N, C, *output_size) or (C, *output_size)
+    """
+    if input.ndim == 2:
+        return fold(input.unsqueeze(0), output_size, kernel_size, dilation, padding, stride).squeeze(0)
+    if input.ndim != 3:
+        raise ShapeError(f"[fold] expected (N, C * h * w, patches), got {tuple(input.shape)}")
+    sizes, kernel, spread = two(output_size), two(kernel_size), two(dilation)
+    margin, step = two(padding), two(stride)
+    if min(*sizes, *kernel, *spread, *step) < 1 or min(margin) < 0:
+        raise ShapeError(
+            f"[fold] expected positive numbers, got {output_size}, {kernel_size}, {dilation}, {stride}"
+        )
+    if input.shape[1] % (kernel[0] * kernel[1]):
+        raise ShapeError(
+            f"[fold] expected a multiple of {kernel[0]} * {kernel[1]} rows, got {tuple(input.shape)}"
+        )
+    counts = [(sizes[d] + 2 * margin[d] - spread[d] * (kernel[d] - 1) - 1) // step[d] + 1 for d in range(2)]
+    if min(counts) < 1 or input.shape[2] != counts[0] * counts[1]:
+        raise ShapeError(
+            f"[fold] images of {sizes} have {counts[0]} * {counts[1]} patches, got {tuple(input.shape)}"
+        )
+    batch, channels = input.shape[0], input.shape[1] // (kernel[0] * kernel[1])
+    parts = input.view(batch, channels, *kernel, *counts)
+    result = input.new_zeros((batch, channels, sizes[0] + 2 * margin[0], sizes[1] + 2 * margin[1]))
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            top, left = i * spread[0], j * spread[1]
+            result[
+                :,
+                :,
+                top : top + step[0] * (counts[0] - 1) + 1 : step[0],
+                left : left + step[1] * (counts[1] - 1) + 1 : step[1],
+            ] += parts[:, :, i, j]
+    return result[:, :, margin[0] : margin[0] + sizes[0], margin[1] : margin[1] + sizes[1]].contiguous()
