@@ -403,7 +403,7 @@ BAD_OPTIONS = [
     (lambda: nn.GELU("fast"), ValueError, "approximate must be one of"),
     (lambda: nn.Softmax(), ValueError, r"\[Softmax\] dim is needed"),
     (lambda: nn.Embedding(3, 2, padding_idx=3), ValueError, "padding_idx 3 is outside"),
-    (lambda: nn.MSELoss("average"), ValueError, r"\[MSELoss\] reduction must be one of"),
+    (lambda: nn.MSELoss(reduction="average"), ValueError, r"\[MSELoss\] reduction must be one of"),
     (lambda: nn.Parameter([1.0]), TypeError, r"\[Parameter\] data must be a Tensor, got list"),
 ]
 

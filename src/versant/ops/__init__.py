@@ -6,7 +6,8 @@ from versant.ops import complex_numbers  # isort: skip
 from versant.ops import reductions, creation, sequences, copies, shape, joining  # isort: skip
 from versant.ops import parts, indexing, ordered, statistics, differences  # isort: skip
 from versant.ops import linear, convolution, pooling, pooling_variants, rearranging, resampling, grids  # isort: skip
-from versant.ops import normalization, losses, random, dropouts, tables, attention, multihead  # isort: skip
+from versant.ops import normalization, losses, class_losses, margin_losses, ctc  # isort: skip
+from versant.ops import random, dropouts, tables, attention, multihead  # isort: skip
 from versant.ops import lapack, factors, solvers, decompositions, matrices  # isort: skip
 from versant.ops import fourier  # isort: skip
 from versant.ops.install import install, names, namespace
@@ -41,6 +42,9 @@ FAMILIES = (
     grids,
     normalization,
     losses,
+    class_losses,
+    margin_losses,
+    ctc,
     random,
     dropouts,
     tables,

@@ -1,19 +1,21 @@
-"""Losses. `reduction` is "mean" (the default), "sum" or "none"."""
+"""Losses of numbers, probabilities and counts.
+
+Of all losses `reduction` is "mean" (the default), "sum" or "none"; `size_average` and `reduce` say the same
+in older programs: reduce=False is "none", size_average=False "sum".
+"""
 
 from __future__ import annotations
 
 from versant._core import ShapeError, Tensor
 from versant.ops.activations import logsigmoid
-from versant.ops.arithmetic import abs
-from versant.ops.comparison import choose, eq, ne
+from versant.ops.comparison import choose
 from versant.ops.expression import m
 from versant.ops.lazy import np
-from versant.ops.normalization import cosine_similarity, log_softmax_along
 from versant.ops.powers import exp, log, square, xlogy
-from versant.ops.record import composite, elementwise, primitive
+from versant.ops.record import composite, elementwise
 from versant.ops.reductions import aminmax, mean, sum
 from versant.ops.rounding import clamp_min
-from versant.ops.samples import array, call, fixed, integers, probability
+from versant.ops.samples import array, call, probability
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +31,18 @@ def reduced(loss: Tensor, reduction: str, who: str) -> Tensor:
     if reduction == "none":
         return loss
     raise ValueError(f'[{who}] expected reduction "mean", "sum" or "none", got {reduction!r}')
+
+
+def reduction_of(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """The reduction that the older two arguments ask for, where one is given."""
+    if size_average is None and reduce is None:
+        return reduction
+    for name, given in (("size_average", size_average), ("reduce", reduce)):
+        if not isinstance(given, bool | None):
+            raise TypeError(f"[loss] expected {name} of True, False or None, got {given!r}; see reduction=")
+    if reduce is not None and not reduce:
+        return "none"
+    return "mean" if size_average is None or size_average else "sum"
 
 
 def reduce_reference(loss: Any, reduction: str) -> Any:
@@ -48,6 +62,23 @@ def average(loss: Tensor, weight: Tensor | None, reduction: str, who: str) -> Te
 
 # --- of numbers -------------------------------------------------------------------------------------------
 
+squared_difference = elementwise(
+    "mse_loss.each",
+    lambda x, t: m.square(x - t),
+    "(input - target)**2",
+    signature="input, target",
+    d=lambda x, t, y: (2 * (x - t), -2 * (x - t)),
+    ref=lambda x, t: (x - t) ** 2,
+)
+distance = elementwise(
+    "l1_loss.each",
+    lambda x, t: m.abs(x - t),
+    "|input - target|",
+    signature="input, target",
+    ref=lambda x, t: np.abs(x - t),
+    without={"integers": "l1_loss takes the difference in their dtype, where it may wrap around"},
+)
+
 
 @composite(
     autocast="float32",
@@ -56,10 +87,16 @@ def average(loss: Tensor, weight: Tensor | None, reduction: str, who: str) -> Te
     places="nn.functional",
 )
 def mse_loss(
-    input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
 ) -> Tensor:
     """(input - target)**2"""
-    return average(square(input - target), weight, reduction, "mse_loss")
+    reduction = reduction_of(size_average, reduce, reduction)
+    return average(squared_difference(input, target), weight, reduction, "mse_loss")
 
 
 @composite(
@@ -69,20 +106,43 @@ def mse_loss(
     places="nn.functional",
 )
 def l1_loss(
-    input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    weight: Tensor | None = None,
 ) -> Tensor:
     """|input - target|"""
-    return average(abs(input - target), weight, reduction, "l1_loss")
+    reduction = reduction_of(size_average, reduce, reduction)
+    exact = not (input.dtype.is_floating_point or target.dtype.is_floating_point)
+    loss = abs(input - target) if exact else distance(input, target)
+    return average(loss, weight, reduction, "l1_loss")
 
 
 huber = elementwise(
     "huber_loss.each",
-    lambda d, delta: m.select(m.abs(d) <= delta, 0.5 * d * d, delta * (m.abs(d) - 0.5 * delta)),
-    "d**2 / 2 where |d| <= delta, else delta * (|d| - delta / 2)",
-    signature="input, delta: number",
+    lambda x, t, delta: m.select(
+        m.abs(x - t) <= delta, 0.5 * m.square(x - t), delta * (m.abs(x - t) - 0.5 * delta)
+    ),
+    "d**2 / 2 where |d| <= delta, else delta * (|d| - delta / 2), with d = input - target",
+    signature="input, target, delta: number",
     rule="float",
-    ref=lambda d, delta: np.where(np.abs(d) <= delta, 0.5 * d * d, delta * (np.abs(d) - 0.5 * delta)),
+    ref=lambda x, t, delta: np.where(
+        np.abs(x - t) <= delta, 0.5 * (x - t) ** 2, delta * (np.abs(x - t) - 0.5 * delta)
+    ),
     settings=[{"delta": 0.7}],
+)
+smooth_l1 = elementwise(
+    "smooth_l1_loss.each",
+    lambda x, t, beta: m.select(m.abs(x - t) < beta, 0.5 * m.square(x - t) / beta, m.abs(x - t) - 0.5 * beta),
+    "d**2 / (2 * beta) where |d| < beta, else |d| - beta / 2, with d = input - target",
+    signature="input, target, beta: number",
+    rule="float",
+    ref=lambda x, t, beta: np.where(
+        np.abs(x - t) < beta, 0.5 * (x - t) ** 2 / beta, np.abs(x - t) - 0.5 * beta
+    ),
+    settings=[{"beta": 0.7}],
 )
 
 
@@ -97,7 +157,6 @@ huber = elementwise(
 def huber_loss(
     input: Tensor,
     target: Tensor,
-    *,
     reduction: str = "mean",
     delta: float = 1.0,
     weight: Tensor | None = None,
@@ -105,7 +164,7 @@ def huber_loss(
     """d**2 / 2 where |d| <= delta, else delta * (|d| - delta / 2), with d = input - target (Huber 1964)."""
     if delta <= 0:
         raise ValueError(f"[huber_loss] expected a positive delta, got {delta}")
-    return average(huber(input - target, delta), weight, reduction, "huber_loss")
+    return average(huber(input, target, delta), weight, reduction, "huber_loss")
 
 
 @composite(
@@ -116,13 +175,21 @@ def huber_loss(
     samples=[call(array(3, 4), array(3, 4)), call(array(5), array(5), beta=0.3)],
     places="nn.functional",
 )
-def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+def smooth_l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Tensor:
     """d**2 / (2 * beta) where |d| < beta, else |d| - beta / 2, with d = input - target (Girshick 2015)."""
+    reduction = reduction_of(size_average, reduce, reduction)
     if beta < 0:
-        raise ValueError(f"[smooth_l1_loss] expected beta of 0 or more, got {beta}")
+        raise RuntimeError(f"[smooth_l1_loss] expected beta of 0 or more, got {beta}")
     if beta == 0:
         return l1_loss(input, target, reduction=reduction)
-    return reduced(huber(input - target, beta) / beta, reduction, "smooth_l1_loss")
+    return reduced(smooth_l1(input, target, beta), reduction, "smooth_l1_loss")
 
 
 # --- of probabilities -------------------------------------------------------------------------------------
@@ -154,7 +221,12 @@ binary = elementwise(
     places="nn.functional",
 )
 def binary_cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """-(target * log(input) + (1 - target) * log(1 - input)) of probabilities; a log counts -100 at least."""
     if input.shape != target.shape:
@@ -169,7 +241,19 @@ def binary_cross_entropy(
                     f"[binary_cross_entropy] {name} must lie between 0 and 1, got {low} to {high}; "
                     "of logits, use binary_cross_entropy_with_logits"
                 )
+    reduction = reduction_of(size_average, reduce, reduction)
     return reduced(weighted(binary(input, target), weight), reduction, "binary_cross_entropy")
+
+
+binary_of_logits = elementwise(
+    "binary_cross_entropy_with_logits.each",
+    lambda x, t: (1 - t) * x - (m.min(x, 0) - m.log1p(m.exp(-m.abs(x)))),
+    "(1 - target) * input - log(sigmoid(input))",
+    signature="input, target",
+    d=lambda x, t, y: (m.sigmoid(x) - t, -x),
+    rule="float",
+    ref=lambda x, t: (1 - t) * x + np.logaddexp(0, -x),
+)
 
 
 @composite(
@@ -188,7 +272,8 @@ def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
-    *,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
@@ -198,10 +283,11 @@ def binary_cross_entropy_with_logits(
             "[binary_cross_entropy_with_logits] shapes differ: "
             f"input {tuple(input.shape)}, target {tuple(target.shape)}"
         )
-    positives = (
-        logsigmoid(input) if pos_weight is None else logsigmoid(input) * (1 + (pos_weight - 1) * target)
-    )
-    loss = (1 - target) * input - positives
+    if pos_weight is None:
+        loss = binary_of_logits(input, target)
+    else:
+        loss = (1 - target) * input - logsigmoid(input) * (1 + (pos_weight - 1) * target)
+    reduction = reduction_of(size_average, reduce, reduction)
     return reduced(weighted(loss, weight), reduction, "binary_cross_entropy_with_logits")
 
 
@@ -219,195 +305,26 @@ def binary_cross_entropy_with_logits(
     ],
     places="nn.functional",
 )
-def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
+def kl_div(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:
     """target * (log(target) - input), for input in log space (Kullback and Leibler 1951).
 
     log_target: target is in log space too. reduction: also "batchmean", the sum divided by the batch size.
     """
     loss = exp(target) * (target - input) if log_target else xlogy(target, target) - target * input
+    reduction = reduction_of(size_average, reduce, reduction)
     if reduction == "batchmean":
-        return sum(loss) / input.shape[0]
+        return sum(loss) / (input.shape[0] if input.ndim else 1)
     return reduced(loss, reduction, "kl_div")
 
 
-# --- of classes -------------------------------------------------------------------------------------------
-
-
-def per_class(values: Tensor, rank: int) -> Tensor:
-    """A vector over classes, laid along axis 1."""
-    return values.view((-1,) + (1,) * (rank - 2)) if rank > 1 else values
-
-
-def nll_loss_composite(
-    log_probs: Tensor, target: Tensor, weight: Any, ignore_index: int, reduction: str
-) -> Tensor:
-    dim = 1 if log_probs.ndim > 1 else 0
-    counts = ne(target, ignore_index)
-    classes = choose(counts, target, 0)
-    picked = log_probs.gather(dim, classes.unsqueeze(dim)).squeeze(dim)
-    weights = counts.to(log_probs.dtype) if weight is None else weight.take(classes) * counts
-    loss = choose(counts, -picked, 0) * weights
-    return sum(loss) / sum(weights) if reduction == "mean" else reduced(loss, reduction, "nll_loss")
-
-
-def nll_reference(x: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
-    """Class by class, for log-probabilities (N, C, ...) or (C,)."""
-    x = np.moveaxis(x, min(1, x.ndim - 1), -1)
-    weight = np.ones(x.shape[-1]) if weight is None else weight
-    counts = target != ignore_index
-    classes = np.where(counts, target, 0)
-    factors = weight[classes] * counts
-    loss = -np.take_along_axis(x, classes[..., None], -1)[..., 0] * factors
-    return np.sum(loss) / np.sum(factors) if reduction == "mean" else reduce_reference(loss, reduction)
-
-
-nll = primitive(
-    "nll_loss.whole",
-    "log_probs, target, weight: tensor?, ignore_index: int, reduction: text",
-    "nll_loss, with all arguments.",
-    target="nll_loss",
-    definition=nll_loss_composite,
-    ref=nll_reference,
-    samples=[
-        call(array(4, 3), integers(4, below=3), None, -100, "mean"),
-        call(array(4, 3), integers(4, below=3), fixed(3, domain=probability), 1, "mean"),
-        call(array(2, 3, 4), integers(2, 4, below=3), None, 2, "sum"),
-        call(array(4, 3), integers(4, below=3), fixed(3, domain=probability), -100, "none"),
-        call(array(3), integers(below=3), None, -100, "mean"),
-    ],
-    onnx="NegativeLogLikelihoodLoss",
-)
-
-
-@composite(
-    autocast="float32",
-    ref=lambda x, t, weight=None, ignore_index=-100, reduction="mean": nll_reference(
-        x, t, weight, ignore_index, reduction
-    ),
-    samples=[
-        call(array(4, 3), integers(4, below=3)),
-        call(array(4, 3), integers(4, below=3), reduction="sum"),
-    ],
-    places="nn.functional",
-)
-def nll_loss(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    *,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-) -> Tensor:
-    """-input[target], the negative log-likelihood of the classes.
-
-    input: log-probabilities (N, C), (C,) or (N, C, ...); target: classes (N,), () or (N, ...); weight: (C,);
-    the class ignore_index does not count.
-    """
-    return nll(input, target, weight, ignore_index, reduction)
-
-
-def cross_entropy_composite(
-    input: Tensor,
-    target: Tensor,
-    weight: Any,
-    reduction: str,
-    ignore_index: int,
-    label_smoothing: float,
-) -> Tensor:
-    dim = 1 if input.ndim > 1 else 0
-    classes = input.shape[dim]
-    log_probs = log_softmax_along(input, dim)
-    if target.dtype.is_floating_point:  # probabilities of classes
-        target = target * (1 - label_smoothing) + label_smoothing / classes
-        scaled = log_probs if weight is None else log_probs * per_class(weight, input.ndim)
-        loss = -sum(scaled * target, dim)
-        if reduction != "mean":
-            return reduced(loss, reduction, "cross_entropy")
-        return sum(loss) / max(input.numel() // classes, 1)
-    likelihood = nll_loss_composite(log_probs, target, weight, ignore_index, reduction)
-    if label_smoothing == 0:
-        return likelihood
-    counts = ne(target, ignore_index)
-    scaled = log_probs if weight is None else log_probs * per_class(weight, input.ndim)
-    smooth = choose(counts, -sum(scaled, dim), 0)
-    if reduction == "mean":
-        of_target = choose(counts, target, 0)
-        weights = counts.to(input.dtype) if weight is None else weight.take(of_target) * counts
-        smooth = sum(smooth) / sum(weights)
-    else:
-        smooth = reduced(smooth, reduction, "cross_entropy")
-    return (1 - label_smoothing) * likelihood + label_smoothing / classes * smooth
-
-
-def cross_entropy_reference(
-    x: Any, target: Any, weight: Any, reduction: str, ignore_index: int, label_smoothing: float
-) -> Any:
-    x = np.moveaxis(x, min(1, x.ndim - 1), -1)
-    classes = x.shape[-1]
-    log_probs = x - np.log(np.sum(np.exp(x), -1, keepdims=True))
-    weight = np.ones(classes) if weight is None else weight
-    if target.dtype.kind == "f":
-        wanted = np.moveaxis(target, min(1, target.ndim - 1), -1)
-        counts, factors = np.ones(x.shape[:-1]), np.ones(x.shape[:-1])
-    else:
-        counts = target != ignore_index
-        wanted = np.eye(classes)[np.where(counts, target, 0)]
-        factors = weight[np.where(counts, target, 0)] * counts
-    wanted = wanted * (1 - label_smoothing) + label_smoothing / classes
-    loss = -np.sum(log_probs * wanted * weight, -1) * counts
-    return np.sum(loss) / np.sum(factors) if reduction == "mean" else reduce_reference(loss, reduction)
-
-
-cross_entropy_whole = primitive(
-    "cross_entropy.whole",
-    "input, target, weight: tensor?, reduction: text, ignore_index: int, label_smoothing: number",
-    "cross_entropy, with all arguments.",
-    target="cross_entropy",
-    definition=cross_entropy_composite,
-    ref=cross_entropy_reference,
-    samples=[
-        call(array(4, 3), integers(4, below=3), None, "mean", -100, 0.0),
-        call(array(4, 3), integers(4, below=3), fixed(3, domain=probability), "mean", 1, 0.0),
-        call(array(4, 3), integers(4, below=3), fixed(3, domain=probability), "mean", -100, 0.2),
-        call(array(2, 3, 4), integers(2, 4, below=3), None, "sum", 0, 0.1),
-        call(array(4, 3), array(4, 3, domain=probability), None, "mean", -100, 0.0),
-        call(array(4, 3), array(4, 3, domain=probability), fixed(3, domain=probability), "none", -100, 0.1),
-        call(array(3), integers(below=3), None, "mean", -100, 0.0),
-    ],
-    onnx="SoftmaxCrossEntropyLoss",
-)
-
-
-@composite(
-    autocast="float32",
-    ref=lambda x, t, weight=None, ignore_index=-100, reduction="mean", label_smoothing=0.0: (
-        cross_entropy_reference(x, t, weight, reduction, ignore_index, label_smoothing)
-    ),
-    samples=[
-        call(array(4, 3), integers(4, below=3)),
-        call(array(4, 3), integers(4, below=3), reduction="sum", label_smoothing=0.1),
-    ],
-    places="nn.functional",
-)
-def cross_entropy(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    *,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-) -> Tensor:
-    """The cross entropy of softmax(input) and target.
-
-    input: logits (N, C), (C,) or (N, C, ...); target: classes (N,), () or (N, ...), or probabilities in the
-    shape of input; weight: (C,); the class ignore_index does not count; label_smoothing mixes target with the
-    uniform distribution (Szegedy et al. 2015). The mean is weighted.
-    """
-    return cross_entropy_whole(input, target, weight, reduction, ignore_index, label_smoothing)
-
-
-# --- of counts and pairs ----------------------------------------------------------------------------------
+# --- of counts --------------------------------------------------------------------------------------------
 
 
 @composite(
@@ -419,10 +336,11 @@ def cross_entropy(
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
-    *,
     log_input: bool = True,
     full: bool = False,
+    size_average: bool | None = None,
     eps: float = 1e-08,
+    reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Tensor:
     """exp(input) - target * input, for counts; input itself is the rate without log_input.
@@ -433,6 +351,7 @@ def poisson_nll_loss(
     if full:
         stirling = target * log(target) - target + 0.5 * log(2 * 3.141592653589793 * target)
         loss = loss + choose(target <= 1, 0, stirling)
+    reduction = reduction_of(size_average, reduce, reduction)
     return reduced(loss, reduction, "poisson_nll_loss")
 
 
@@ -445,75 +364,26 @@ def gaussian_nll_loss(
     input: Tensor,
     target: Tensor,
     var: Any,
-    *,
     full: bool = False,
     eps: float = 1e-06,
     reduction: str = "mean",
 ) -> Tensor:
-    """(log(var) + (input - target)**2 / var) / 2; var counts eps at least.  full: with the constant term"""
+    """(log(var) + (input - target)**2 / var) / 2; var counts eps at least.  full: with the constant term
+
+    var: in the shape of input, without its last axis, or with axes of one element; or a number.
+    """
     if not isinstance(var, Tensor):
         var = input.new_full(input.shape, var)
-    if var.shape != input.shape and tuple(var.shape) == tuple(input.shape[:-1]):
+    if (var < 0).any():
+        raise ValueError("[gaussian_nll_loss] expected var of 0 or more, got a negative entry")
+    shape = tuple(input.shape)
+    if tuple(var.shape) == shape[:-1] and shape:
         var = var.unsqueeze(-1)
+    elif var.ndim != len(shape) or any(v not in (1, n) for v, n in zip(var.shape, shape, strict=True)):
+        raise ShapeError(
+            f"[gaussian_nll_loss] expected var of a shape like input's {shape}, got {tuple(var.shape)}"
+        )
     floor = clamp_min(var.detach(), eps)
     held = var + (floor - var.detach())
     loss = 0.5 * (log(held) + square(input - target) / held)
     return reduced(loss + 0.9189385332046727 if full else loss, reduction, "gaussian_nll_loss")
-
-
-@composite(
-    autocast="float32",
-    ref=lambda x, t, margin=1.0: np.mean(np.where(t == 1, x, np.maximum(0, margin - x))),
-    samples=[
-        call(array(6), integers(6, start=1, below=2)),
-        call(array(6), integers(6, start=-1, below=0), margin=2.0),
-    ],
-    places="nn.functional",
-)
-def hinge_embedding_loss(
-    input: Tensor, target: Tensor, *, margin: float = 1.0, reduction: str = "mean"
-) -> Tensor:
-    """input where target is 1, max(0, margin - input) where it is -1."""
-    loss = choose(eq(target, 1), input, clamp_min(margin - input, 0))
-    return reduced(loss, reduction, "hinge_embedding_loss")
-
-
-@composite(
-    autocast="float32",
-    ref=lambda a, b, t, margin=0.0: np.mean(np.maximum(0, -t * (a - b) + margin)),
-    samples=[call(array(6), array(6), array(6), margin=0.3)],
-    places="nn.functional",
-)
-def margin_ranking_loss(
-    input1: Tensor, input2: Tensor, target: Tensor, *, margin: float = 0.0, reduction: str = "mean"
-) -> Tensor:
-    """max(0, margin - target * (input1 - input2)), target 1 where input1 should rank higher, else -1."""
-    return reduced(clamp_min(margin - target * (input1 - input2), 0), reduction, "margin_ranking_loss")
-
-
-@composite(
-    autocast="float32",
-    ref=lambda a, b, t, margin=0.0: np.mean(
-        1 - np.sum(a * b, 1) / np.sqrt(np.sum(a * a, 1) * np.sum(b * b, 1))
-    ),
-    samples=[call(array(3, 4), array(3, 4), integers(3, start=1, below=2))],
-    places="nn.functional",
-)
-def cosine_embedding_loss(
-    input1: Tensor, input2: Tensor, target: Tensor, *, margin: float = 0.0, reduction: str = "mean"
-) -> Tensor:
-    """1 - cos where target is 1, max(0, cos - margin) where it is -1, cos the similarity of the rows."""
-    cosine = cosine_similarity(input1, input2, -1)
-    loss = choose(eq(target, 1), 1 - cosine, clamp_min(cosine - margin, 0))
-    return reduced(loss, reduction, "cosine_embedding_loss")
-
-
-@composite(
-    autocast="float32",
-    ref=lambda x, t: np.mean(np.logaddexp(0, -t * x)),
-    samples=[call(array(6), array(6))],
-    places="nn.functional",
-)
-def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
-    """log(1 + exp(-target * input)), target 1 or -1."""
-    return reduced(-logsigmoid(target * input), reduction, "soft_margin_loss")
