@@ -246,3 +246,29 @@ def test_results_have_names():
     assert linalg.slogdet(a)._fields == ("sign", "logabsdet")
     assert linalg.eigh(a)._fields == ("eigenvalues", "eigenvectors")
     assert type(linalg.qr(a)) is type(linalg.qr(a, "r"))
+
+
+def test_eigenvalues_and_vectors_of_any_square_matrix() -> None:
+    vs.manual_seed(3)
+    a = vs.randn(2, 4, 4).double()
+    values, vectors = vs.linalg.eig(a)
+    assert values.dtype is vs.complex128
+    assert vs.allclose((a + 0j) @ vectors, vectors * values.unsqueeze(-2))
+    expected = np.sort_complex(np.linalg.eigvals(a.numpy()))
+    assert np.allclose(np.sort_complex(vs.linalg.eigvals(a).numpy()), expected)
+    with pytest.raises(RuntimeError, match="expected finite numbers"):
+        vs.linalg.eigvals(vs.full((2, 2), float("nan")))
+
+
+def test_gradient_of_eigenvalues() -> None:
+    vs.manual_seed(4)
+    a = vs.randn(4, 4).double().requires_grad_()
+
+    def spread(a: vs.Tensor) -> vs.Tensor:
+        return (vs.linalg.eigvals(a).abs() ** 3).sum()
+
+    (gradient,) = vs.autograd.grad(spread(a), a)
+    direction = vs.randn(4, 4).double()
+    with vs.no_grad():
+        slope = (spread(a + 1e-6 * direction) - spread(a - 1e-6 * direction)) / 2e-6
+    assert vs.allclose((gradient * direction).sum(), slope, rtol=1e-6)

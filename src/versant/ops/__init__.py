@@ -9,7 +9,7 @@ from versant.ops import linear, convolution, pooling, pooling_variants, rearrang
 from versant.ops import normalization, losses, class_losses, margin_losses, ctc  # isort: skip
 from versant.ops import random, dropouts, tables, attention, multihead  # isort: skip
 from versant.ops import lapack, factors, solvers, decompositions, matrices  # isort: skip
-from versant.ops import fourier  # isort: skip
+from versant.ops import fourier, short_time  # isort: skip
 from versant.ops.install import install, names, namespace
 from versant.ops.record import Record, table
 
@@ -56,6 +56,7 @@ FAMILIES = (
     decompositions,
     matrices,
     fourier,
+    short_time,
 )
 
 __all__ = ["FAMILIES", "Record", "install", "names", "namespace", "table"]

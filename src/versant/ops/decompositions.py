@@ -270,3 +270,35 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
     """The eigenvalues of symmetric or Hermitian matrices, ascending.  A: (..., n, n) -> (..., n)"""
     values: Tensor = hermitian_eigenvalues("linalg.eigvalsh", A, UPLO)[0]
     return values
+
+
+def finite(name: str, A: Tensor) -> None:
+    if not bool(A.detach().isfinite().all()):
+        raise RuntimeError(f"[{name}] expected finite numbers, got infinity or NaN")
+
+
+@composite(autocast="float32", samples=[call(symmetric)], places="linalg", without=SIGNS)
+def eig(A: Tensor) -> Any:
+    """(eigenvalues, eigenvectors) of square matrices, complex, in no order; vectors of length 1 as columns.
+
+    A: (..., n, n) -> (..., n), (..., n, n). Gradients exist where eigenvalues differ; only functions that do
+    not depend on the phases of vectors have one.
+    """
+    square("linalg.eig", A)
+    finite("linalg.eig", A)
+    values, vectors = factors.eig(A)
+    return named("linalg_eig", eigenvalues=values, eigenvectors=vectors)
+
+
+@composite(
+    autocast="float32",
+    samples=[call(symmetric)],
+    places="linalg",
+    without={"ref": "in no order; tests/ops/test_linalg.py compares sorted ones"},
+)
+def eigvals(A: Tensor) -> Tensor:
+    """The eigenvalues of square matrices, complex, in no order.  A: (..., n, n) -> (..., n)"""
+    square("linalg.eigvals", A)
+    finite("linalg.eigvals", A)
+    values: Tensor = factors.eig(A)[0]
+    return values

@@ -278,3 +278,22 @@ def eig_vjp(g: Any, a: Tensor, values: Tensor, vectors: Tensor) -> Tensor | None
         middle = with_diagonal(middle, values.new_zeros(values.shape) if of_values is None else of_values)
         result = solve(adjoint, middle @ adjoint)
     return result if a.dtype.is_complex else real(result)
+
+
+def run_eig(a: Any) -> Any:
+    import numpy as np
+
+    values, vectors = np.linalg.eig(a)
+    return values.astype(np.result_type(a, 1j)), vectors.astype(np.result_type(a, 1j))
+
+
+eig = host(
+    "lapack.eig",
+    "a -> values, vectors",
+    "Eigenvalues, in no order, and eigenvectors of length 1 as columns, of any square matrices.",
+    run=run_eig,
+    result=lambda a: ((a.shape[:-1], complex_dtype(a.dtype)), (a.shape, complex_dtype(a.dtype))),
+    vjp=eig_vjp,
+    samples=[call(array(3, 3, form="symmetric"))],
+    without=SIGNS,
+)

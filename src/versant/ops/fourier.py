@@ -15,6 +15,7 @@ from versant.ops.joining import cat, roll
 from versant.ops.lazy import np
 from versant.ops.record import composite
 from versant.ops.samples import array, call
+from versant.ops.sequences import arange
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -251,3 +252,71 @@ def fftshift(input: Tensor, dim: Any = None) -> Tensor:
 def ifftshift(input: Tensor, dim: Any = None) -> Tensor:
     """The inverse of fftshift."""
     return shifted("ifftshift", input, dim, -1)
+
+
+# --- frequencies ------------------------------------------------------------------------------------------
+
+
+def frequencies(name: str, n: int, d: float, numbers: Tensor, options: Any) -> Tensor:
+    check_length(name, n)
+    result = numbers.to(options.pop("dtype", None) or _core.get_default_dtype()) / (n * d)
+    return result.requires_grad_() if options.pop("requires_grad", False) else result
+
+
+@composite(
+    name="fft.fftfreq",
+    differentiable=False,
+    ref=lambda n, d=1.0: np.fft.fftfreq(n, d),
+    samples=[call(5), call(6, 0.5)],
+    places="",
+)
+def fftfreq(
+    n: int,
+    d: float = 1.0,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """The frequencies of the n bins of fft, for samples `d` apart: 0, 1, ..., -2, -1 over n * d."""
+    numbers = cat([arange((n + 1) // 2), arange(-(n // 2), 0)])
+    return frequencies("fft.fftfreq", n, d, numbers, {"dtype": dtype, "requires_grad": requires_grad})
+
+
+@composite(
+    name="fft.rfftfreq",
+    differentiable=False,
+    ref=lambda n, d=1.0: np.fft.rfftfreq(n, d),
+    samples=[call(5), call(6, 0.5)],
+    places="",
+)
+def rfftfreq(
+    n: int,
+    d: float = 1.0,
+    *,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """The frequencies of the n // 2 + 1 bins of rfft, for samples `d` apart: 0, 1, ... over n * d."""
+    numbers = arange(n // 2 + 1)
+    return frequencies("fft.rfftfreq", n, d, numbers, {"dtype": dtype, "requires_grad": requires_grad})
+
+
+@composite(name="fft.hfft", ref=lambda x, **k: np.fft.hfft(x, **k), samples=[near], places="")
+def hfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
+    """The real spectrum of a signal of which one half is given and the other half its conjugate."""
+    return irfft(input.conj(), n, dim, turned(norm))
+
+
+@composite(name="fft.ihfft", ref=lambda x, **k: np.fft.ihfft(x, **k), samples=[near], places="")
+def ihfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
+    """The half of the signal whose spectrum is real: the inverse of hfft."""
+    return rfft(input, n, dim, turned(norm)).conj()
+
+
+def turned(norm: str | None) -> str | None:
+    """The norm of the inverse transform."""
+    return {"forward": "backward", "backward": "forward", None: "forward"}.get(norm, norm)
