@@ -240,8 +240,9 @@ enum class LinesOp : std::uint8_t {
   Multiply,        // a b
   SoftmaxGrad,     // b (a - first)
   LogSoftmaxGrad,  // a - exp(b) first
+  ExpScaled,       // exp(a - first) second
 };
-inline constexpr std::size_t kLinesOpCount = 6;
+inline constexpr std::size_t kLinesOpCount = 7;
 
 // For line l < lines and k < n: out[l * n + k] from a[l * n + k], b[l * n + k], first[l], second[l].
 struct LinesJob {

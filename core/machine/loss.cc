@@ -1,6 +1,7 @@
 // Classification losses: nll_loss and cross_entropy, each one pass forward and one backward over rows of
 // classes.
 #include <cmath>
+#include <limits>
 
 #include "machine/call.h"
 #include "machine/kernels.h"
@@ -21,8 +22,7 @@ Reduction parse_reduction(std::string_view text, const char* op) {
   fail(ErrorKind::Value, "[", op, "] reduction must be 'none', 'mean' or 'sum', got '", text, "'");
 }
 
-constexpr int64_t kLanes = 8;    // partial sums of a row, by class index modulo this
-constexpr int64_t kChunk = 256;  // classes at a time through the exponential
+constexpr int64_t kLanes = 8;  // partial sums of a row, by class index modulo this
 constexpr int64_t kRowsWork = 32768;
 
 template <typename T>
@@ -40,22 +40,32 @@ class Lanes {
   double sums_[kLanes] = {};
 };
 
-// log(sum(exp(x))) of a row.
+// log(sum(exp(x))) of a row, in blocks.
 template <typename T>
 double log_sum_exp(const T* x, int64_t classes) {
-  T top = x[0];
-  for (int64_t c = 1; c < classes; ++c) top = x[c] > top || std::isnan(x[c]) ? x[c] : top;
-  if (std::isinf(top)) return top;
-  Lanes<T> lanes;
-  T shifted[kChunk];
-  const MicroKernel exp = kernels->micro_of(Micro::Exp, kComputeOf<T>);
-  for (int64_t at = 0; at < classes; at += kChunk) {
-    const int64_t n = std::min(kChunk, classes - at);
-    for (int64_t i = 0; i < n; ++i) shifted[i] = x[at + i] - top;
-    exp(shifted, shifted, nullptr, nullptr, n);
-    for (int64_t i = 0; i < n; ++i) lanes.add(at + i, shifted[i]);
+  constexpr auto compute = static_cast<size_t>(kComputeOf<T>);
+  constexpr int64_t kBlock = kReductionBlock;
+  const auto rows = [&](versant::Reduction reduction, const T* numbers, int64_t n) {
+    T result;
+    kernels->reduce_rows[static_cast<size_t>(reduction)][compute]({&result, numbers, n, 1, n, nullptr, 0});
+    return result;
+  };
+  T top = -std::numeric_limits<T>::infinity();
+  for (int64_t at = 0; at < classes; at += kBlock) {
+    const T larger = rows(versant::Reduction::Max, x + at, std::min(kBlock, classes - at));
+    if (!(larger <= top)) top = larger;
+    if (std::isnan(top)) return static_cast<double>(top);
   }
-  return static_cast<double>(top) + std::log(lanes.total());
+  if (std::isinf(top)) return static_cast<double>(top);
+  double total = 0.0;
+  T shifted[kBlock];
+  for (int64_t at = 0; at < classes; at += kBlock) {
+    const int64_t n = std::min(kBlock, classes - at);
+    kernels->lines[static_cast<size_t>(LinesOp::ExpShifted)][compute](
+        {shifted, x + at, nullptr, &top, nullptr, 1, n});
+    total += static_cast<double>(rows(versant::Reduction::Sum, shifted, n));
+  }
+  return static_cast<double>(top) + std::log(total);
 }
 
 // The arguments of one loss. `weight` is null for all ones. Targets are classes, or (soft) a probability per
@@ -294,7 +304,8 @@ struct CrossEntropyBackward final : Primitive {
       const double normaliser = *run.in[more + 2]->template as<double>();
       run.out[0] = Array::empty(run.in[0]->sizes, run.in[0]->dtype);
       T* out = run.out[0].template as<T>();
-      const MicroKernel exp = kernels->micro_of(Micro::Exp, kComputeOf<T>);
+      const LinesKernel exp_scaled =
+          kernels->lines[static_cast<size_t>(LinesOp::ExpScaled)][static_cast<size_t>(kComputeOf<T>)];
       Unlocked unlocked(rows.rows * rows.classes > 8 * kRowsWork);
       parallel_for(rows.rows, std::max<int64_t>(1, kRowsWork / (4 * rows.classes)),
                    [&](int64_t begin, int64_t end) {
@@ -312,9 +323,7 @@ struct CrossEntropyBackward final : Primitive {
                        else
                          for (int64_t c = 0; c < rows.classes; ++c) mass += rows.wanted(r, c);
                        const T shift = static_cast<T>(lse[r]), all = static_cast<T>(scale * mass);
-                       for (int64_t c = 0; c < rows.classes; ++c) to[c] = x[c] - shift;
-                       exp(to, to, nullptr, nullptr, rows.classes);
-                       for (int64_t c = 0; c < rows.classes; ++c) to[c] *= all;
+                       exp_scaled({to, x, nullptr, &shift, &all, 1, rows.classes});
                        if (rows.one_hot())
                          to[rows.classes_of[r]] -= all;
                        else

@@ -147,17 +147,23 @@ inline double both(double x, double y) { return from_bits(bits_of(x) & bits_of(y
 inline float either(float x, float y) { return from_bits(bits_of(x) | bits_of(y)); }
 inline double either(double x, double y) { return from_bits(bits_of(x) | bits_of(y)); }
 
+// Chosen from either side, numbers that differ give the same bits twice; equal ones, and a NaN and a number,
+// give both. Their bits together are a NaN where one is, and of two zeros the one that the sign asks for.
+inline float both_positive(float x, float y) {
+  return from_bits((bits_of(x) & bits_of(y)) | ((bits_of(x) | bits_of(y)) & 0x7fffffffU));
+}
+inline double both_positive(double x, double y) {
+  return from_bits((bits_of(x) & bits_of(y)) | ((bits_of(x) | bits_of(y)) & 0x7fffffffffffffffU));
+}
 template <class T>
 T max(T x, T y) {
-  const T larger = x > y ? x : y;
-  const T settled = x == y ? both(x, y) : larger;
-  return x != x ? x : settled;
+  const T right = x > y ? x : y, left = y > x ? y : x;
+  return both_positive(left, right);
 }
 template <class T>
 T min(T x, T y) {
-  const T smaller = x < y ? x : y;
-  const T settled = x == y ? either(x, y) : smaller;
-  return x != x ? x : settled;
+  const T right = x < y ? x : y, left = y < x ? y : x;
+  return either(left, right);
 }
 template <class T>
 T fmax(T x, T y) {

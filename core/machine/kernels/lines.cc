@@ -59,6 +59,7 @@ void fill_lines(Kernels& k) {
   fill_lines_op(k, LinesOp::Multiply, [](auto a, auto b, auto, auto) { return a * b; });
   fill_lines_op(k, LinesOp::SoftmaxGrad, [](auto a, auto b, auto s, auto) { return b * (a - s); });
   fill_lines_op(k, LinesOp::LogSoftmaxGrad, [](auto a, auto b, auto s, auto) { return a - exp(b) * s; });
+  fill_lines_op(k, LinesOp::ExpScaled, [](auto a, auto, auto s, auto t) { return exp(a - s) * t; });
 }
 
 }  // namespace versant::isa::VERSANT_ISA

@@ -56,6 +56,7 @@ static Symbol operator-(Symbol x, Symbol y) { return Symbol::of(Micro::Sub, x, y
 static Symbol operator*(Symbol x, Symbol y) { return Symbol::of(Micro::Mul, x, y); }
 static Symbol operator/(Symbol x, Symbol y) { return Symbol::of(Micro::Div, x, y); }
 static Symbol operator-(Symbol x) { return Symbol::of(Micro::Neg, x); }
+static Symbol operator<(Symbol x, Symbol y) { return Symbol::of(Micro::Lt, x, y); }
 static Symbol operator<=(Symbol x, Symbol y) { return Symbol::of(Micro::Le, x, y); }
 static Symbol operator>(Symbol x, Symbol y) { return Symbol::of(Micro::Gt, x, y); }
 static Symbol operator>=(Symbol x, Symbol y) { return Symbol::of(Micro::Ge, x, y); }
@@ -88,6 +89,18 @@ Symbol above_zero(Symbol x) { return max(x, 0); }
 template <class T>
 T above_zero(T x) {
   return x <= 0 ? T(0) : x;
+}
+
+// min(x, 0), and min(x, high) for a number other than 0
+Symbol below_zero(Symbol x) { return min(x, 0); }
+template <class T>
+T below_zero(T x) {
+  return x > 0 ? T(0) : x;
+}
+Symbol up_to(Symbol x, Symbol high) { return min(x, high); }
+template <class T>
+T up_to(T x, T high) {
+  return x > high ? high : x;
 }
 
 template <class F>
@@ -150,27 +163,32 @@ void fill_activations(Kernels& k) {
   });
   add_super(k, [](auto x) {
     using T = decltype(x);
-    return x * min(max(x + 3, T(0)), T(6)) / 6;
+    return x * up_to(above_zero(x + 3), T(6)) / 6;
   });
   add_super(k, [](auto x) {
     using T = decltype(x);
-    return min(max(x + 3, T(0)), T(6)) / 6;
+    return up_to(above_zero(x + 3), T(6)) / 6;
   });
   // elu
-  add_super(k, [](auto x, auto alpha) {
-    using T = decltype(x);
-    return choose(x > 0, x, expm1(min(x, T(0))) * alpha);
-  });
-  add_super(k, [](auto g, auto x, auto alpha) {
-    using T = decltype(x);
-    return choose(x > 0, g, g * (exp(min(x, T(0))) * alpha));
-  });
+  add_super(k, [](auto x, auto alpha) { return choose(x > 0, x, expm1(below_zero(x)) * alpha); });
+  add_super(k, [](auto g, auto x, auto alpha) { return choose(x > 0, g, g * (exp(below_zero(x)) * alpha)); });
   // softplus of 1, and with its factor
   add_super(k, [](auto x, auto beta, auto limit) {
     const auto z = beta * x;
     return choose(z > limit, x, (log1p(exp(-abs(z))) + above_zero(z)) / beta);
   });
   add_super(k, [](auto x) { return log1p(exp(-abs(x))) + above_zero(x); });
+  // the loss of Huber
+  add_super(k, [](auto x, auto y, auto delta) {
+    using T = decltype(x);
+    const T d = x - y, size = abs(d);
+    return choose(size <= delta, T(0.5) * square(d), delta * (size - T(0.5) * delta));
+  });
+  add_super(k, [](auto x, auto y, auto beta) {
+    using T = decltype(x);
+    const T d = x - y, size = abs(d);
+    return choose(size < beta, T(0.5) * square(d) / beta, size - T(0.5) * beta);
+  });
   // tanh, sigmoid: gradients
   add_super(k, [](auto g, auto y) { return g * (1 - y * y); });
   add_super(k, [](auto g, auto y) { return g * (y * (1 - y)); });

@@ -2,6 +2,7 @@
 // lanes.
 #include <limits>
 #include <type_traits>
+#include <utility>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -172,22 +173,28 @@ template <class T>
 #endif
 }
 
+// Each lane joined with the one `half` of the register further on: a shuffle by constants.
+template <class Op, class T, int half, int... lane>
+[[gnu::always_inline]] inline Register<T> join_halves(Register<T> all, std::integer_sequence<int, lane...>) {
+  using Index [[gnu::vector_size(kRegisterBytes)]] =
+      std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+  constexpr int width = sizeof...(lane);
+  const Register<T> joined =
+      Op::template join<Register<T>>(all, __builtin_shuffle(all, Index{(lane + half) % width...}));
+  if constexpr (half == 1)
+    return joined;
+  else
+    return join_halves<Op, T, half / 2>(joined, std::integer_sequence<int, lane...>{});
+}
+
 // Joins the 16 lanes: l with l + 8, then with l + 4, l + 2, l + 1.
 template <class Op, class T>
 [[gnu::always_inline]] inline T join_lanes(Register<T>* parts) {
   using V = Register<T>;
-  using Index [[gnu::vector_size(kRegisterBytes)]] =
-      std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
   constexpr int width = kRegisterBytes / sizeof(T);
   for (int half = kParts<T> / 2; half > 0; half /= 2)
     for (int p = 0; p < half; ++p) parts[p] = Op::template join<V>(parts[p], parts[p + half]);
-  V all = parts[0];
-#pragma GCC unroll 4
-  for (int half = width / 2; half > 0; half /= 2) {
-    Index down{};
-    for (int l = 0; l < width; ++l) down[l] = (l + half) % width;
-    all = Op::template join<V>(all, __builtin_shuffle(all, down));
-  }
+  const V all = join_halves<Op, T, width / 2>(parts[0], std::make_integer_sequence<int, width>{});
   return all[0];
 }
 

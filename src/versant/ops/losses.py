@@ -9,7 +9,7 @@ from __future__ import annotations
 from versant._core import ShapeError, Tensor
 from versant.ops.activations import logsigmoid
 from versant.ops.comparison import choose
-from versant.ops.expression import m
+from versant.ops.expression import Expression, m
 from versant.ops.lazy import np
 from versant.ops.powers import exp, log, square, xlogy
 from versant.ops.record import composite, elementwise
@@ -120,12 +120,18 @@ def l1_loss(
     return average(loss, weight, reduction, "l1_loss")
 
 
+def clamped(x: Expression, t: Expression, limit: Expression) -> Expression:
+    """x - t, between -limit and limit: the slope of the loss of Huber."""
+    return m.min(m.max(x - t, -limit), limit)
+
+
 huber = elementwise(
     "huber_loss.each",
     lambda x, t, delta: m.select(
         m.abs(x - t) <= delta, 0.5 * m.square(x - t), delta * (m.abs(x - t) - 0.5 * delta)
     ),
     "d**2 / 2 where |d| <= delta, else delta * (|d| - delta / 2), with d = input - target",
+    d=lambda x, t, delta, y: (clamped(x, t, delta), -clamped(x, t, delta)),
     signature="input, target, delta: number",
     rule="float",
     ref=lambda x, t, delta: np.where(
@@ -137,6 +143,7 @@ smooth_l1 = elementwise(
     "smooth_l1_loss.each",
     lambda x, t, beta: m.select(m.abs(x - t) < beta, 0.5 * m.square(x - t) / beta, m.abs(x - t) - 0.5 * beta),
     "d**2 / (2 * beta) where |d| < beta, else |d| - beta / 2, with d = input - target",
+    d=lambda x, t, beta, y: (clamped(x, t, beta) / beta, -(clamped(x, t, beta) / beta)),
     signature="input, target, beta: number",
     rule="float",
     ref=lambda x, t, beta: np.where(
