@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "machine/call.h"
+#include "machine/complex.h"
 #include "machine/draws.h"
 #include "machine/ops.h"
 #include "machine/tiles.h"
@@ -166,6 +167,26 @@ Attributes attributes_of(Generator& generator, const Tensor& x, bool two_words) 
   return a;
 }
 
+// One past the largest integer up to which `dtype` holds all; of int64, the largest one itself.
+int64_t integers_held(DType dtype) {
+  switch (dtype) {
+    case DType::Float64:
+      return (int64_t{1} << 53) + 1;
+    case DType::Float32:
+      return (int64_t{1} << 24) + 1;
+    case DType::Float16:
+      return (int64_t{1} << 11) + 1;
+    case DType::BFloat16:
+      return (int64_t{1} << 8) + 1;
+    case DType::Int64:
+      return std::numeric_limits<int64_t>::max();
+    case DType::Bool:
+      return 2;
+    default:
+      return int64_t{1} << (8 * itemsize(dtype) - (info(dtype).kind == DTypeKind::Unsigned ? 0 : 1));
+  }
+}
+
 void check_int_range(DType dtype, int64_t low, int64_t high) {
   if (low >= high) fail(ErrorKind::Value, "[randint] expected low < high, got ", low, " and ", high);
   if (is_floating(dtype) || dtype == DType::Int64) return;
@@ -187,6 +208,17 @@ const Function kNormalFunction("normal_", [](Args& a) {
   normal_(x, a.number(1), a.number(2), a.generator(3));
   return Result(TensorRef(&x));
 });
+// random_(x), random_(x, to), random_(x, from, to)
+const Function kRandomFunction("random_", [](Args& a) {
+  Tensor& x = a.tensor(0);
+  const std::optional<int64_t> first = a.optional_integer(1), last = a.optional_integer(2);
+  if (is_complex(x.dtype))
+    fail(ErrorKind::DType, "[random_] expected a tensor of real numbers, got ", name(x.dtype));
+  const bool only_end = first && !last;
+  const int64_t low = only_end ? 0 : first.value_or(0);
+  random_int_(x, low, only_end ? *first : last.value_or(integers_held(x.dtype)), a.generator(3));
+  return Result(TensorRef(&x));
+});
 const Function kRandomIntFunction("random_int_", [](Args& a) {
   Tensor& x = a.tensor(0);
   random_int_(x, a.integer(1), a.integer(2), a.generator(3));
@@ -196,6 +228,10 @@ const Function kRandomIntFunction("random_int_", [](Args& a) {
 }  // namespace
 
 void uniform_(Tensor& x, double low, double high, Generator& generator) {
+  if (is_complex(x.dtype)) {
+    TensorRef parts = as_real(x);
+    return uniform_(*parts, low, high, generator);
+  }
   check_floating(x, "uniform_");
   if (!(low <= high) || !std::isfinite(high - low))
     fail(ErrorKind::Value, "[uniform_] expected finite low <= high, got ", low, " and ", high);
@@ -205,6 +241,10 @@ void uniform_(Tensor& x, double low, double high, Generator& generator) {
 }
 
 void normal_(Tensor& x, double mean, double deviation, Generator& generator) {
+  if (is_complex(x.dtype)) {
+    TensorRef parts = as_real(x);
+    return normal_(*parts, mean, deviation / std::sqrt(2.0), generator);
+  }
   check_floating(x, "normal_");
   if (!(deviation >= 0)) fail(ErrorKind::Value, "[normal_] expected std >= 0.0, got ", deviation);
   Attributes a = attributes_of(generator, x, x.dtype == DType::Float64);

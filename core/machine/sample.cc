@@ -40,6 +40,50 @@ TensorRef bernoulli(Tensor& chances, Generator& generator) {
   return result;
 }
 
+// By inversion, outward from the most likely count, so in about sqrt(rate) steps; for huge rates from the
+// normal distribution, corrected for skewness (Cornish and Fisher 1938).
+double poisson_count(double rate, double u, double v) {
+  if (rate == 0) return 0;
+  if (rate > 0x1p30) {
+    const double z = std::sqrt(-2 * std::log1p(-u)) * std::cos(2 * M_PI * v);
+    return std::floor(rate + std::sqrt(rate) * z + (z * z - 1) / 6 + 0.5);
+  }
+  const double mode = std::floor(rate);
+  double up = mode, down = mode;
+  double likely = std::exp(mode * std::log(rate) - rate - std::lgamma(mode + 1)), likely_down = likely;
+  double left = u - likely;
+  if (left < 0) return mode;
+  while (likely > 0 || likely_down > 0) {
+    likely *= rate / ++up;
+    if ((left -= likely) < 0) return up;
+    likely_down *= down-- / rate;
+    if ((left -= likely_down) < 0) return down;
+  }
+  return mode;
+}
+
+TensorRef poisson(Tensor& x, Generator& generator) {
+  const Array rates = x;  // held while the lock is given up
+  if (!is_floating(rates.dtype))
+    fail(ErrorKind::DType, "[poisson] expected floating-point rates, got ", name(rates.dtype));
+  const Array wide = rates.to_dtype(DType::Float64).to_contiguous();
+  for (int64_t i = 0; i < wide.numel; ++i)
+    if (!(wide.as<double>()[i] >= 0) || std::isinf(wide.as<double>()[i]))
+      fail(ErrorKind::Runtime, "[poisson] expected finite rates of 0 or more, got ", wide.as<double>()[i]);
+  TensorRef result = empty(rates.sizes, rates.dtype);
+  const TileView to(*result, Compute::F64);
+  // Two fractions for each element, of which the second counts for huge rates only.
+  Draws::take(generator, 2 * wide.numel, true)
+      .for_tiles([&](int64_t begin, int64_t count, const uint32_t* words) {
+        double out[kTile];
+        for (int64_t i = 0; i < count; i += 2)
+          out[i / 2] = poisson_count(wide.as<double>()[(begin + i) / 2], fraction(two_words(words, i)),
+                                     fraction(two_words(words, i + 1)));
+        to.write(begin / 2, count / 2, out);
+      });
+  return result;
+}
+
 // Fisher and Yates, from the back.
 TensorRef randperm(int64_t n, Generator& generator) {
   if (n < 0) fail(ErrorKind::Runtime, "[randperm] n must be non-negative, got ", n);
@@ -168,6 +212,8 @@ void Dropout::vjp(Vjp& vjp) const { vjp.set(0, apply(kDropout, {vjp.grad().get()
 
 const Function kBernoulliFunction("bernoulli",
                                   [](Args& a) { return Result(bernoulli(a.tensor(0), a.generator(1))); });
+const Function kPoissonFunction("poisson",
+                                [](Args& a) { return Result(poisson(a.tensor(0), a.generator(1))); });
 const Function kRandpermFunction("randperm",
                                  [](Args& a) { return Result(randperm(a.integer(0), a.generator(1))); });
 const Function kMultinomialFunction("multinomial", [](Args& a) {

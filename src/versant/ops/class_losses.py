@@ -58,7 +58,7 @@ def nll_reference(x: Any, target: Any, weight: Any, ignore_index: int, reduction
 
 nll = primitive(
     "nll_loss.whole",
-    "log_probs, target, weight: tensor?, ignore_index: int, reduction: text",
+    "input, target, weight: tensor?, ignore_index: int, reduction: text",
     "nll_loss, with all arguments.",
     target="nll_loss",
     definition=nll_loss_composite,

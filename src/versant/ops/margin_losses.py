@@ -10,9 +10,8 @@ from versant.ops.comparison import choose, eq
 from versant.ops.expression import m
 from versant.ops.lazy import np
 from versant.ops.losses import reduce_reference, reduced, reduction_of
-from versant.ops.normalization import cosine_similarity
+from versant.ops.normalization import cosine_similarity, pairwise_distance
 from versant.ops.record import composite, elementwise
-from versant.ops.reductions import vector_norm
 from versant.ops.rounding import clamp_min, minimum
 from versant.ops.samples import array, call, integers
 
@@ -130,11 +129,6 @@ def soft_margin_loss(
 # --- triplets ---------------------------------------------------------------------------------------------
 
 
-def pairwise(a: Tensor, b: Tensor, p: float, eps: float) -> Tensor:
-    """The p-norm of each row of a - b + eps; eps keeps it differentiable where both are equal."""
-    return vector_norm(a - b + eps, p, -1)
-
-
 def triplet_reference(
     a: Any, p: Any, n: Any, margin: float = 1.0, swap: bool = False, reduction: str = "mean"
 ) -> Any:
@@ -196,7 +190,7 @@ def triplet_margin_loss(
     """
     name = "triplet_margin_loss"
     check_triplet(anchor, positive, negative, margin, name)
-    loss = triplet(lambda a, b: pairwise(a, b, p, eps), anchor, positive, negative, margin, swap)
+    loss = triplet(lambda a, b: pairwise_distance(a, b, p, eps), anchor, positive, negative, margin, swap)
     return reduced(loss, reduction_of(size_average, reduce, reduction), name)
 
 
@@ -219,5 +213,5 @@ def triplet_margin_with_distance_loss(
     """triplet_margin_loss with another distance: a function of two tensors; by default the Euclidean one."""
     name = "triplet_margin_with_distance_loss"
     check_triplet(anchor, positive, negative, margin, name)
-    distance = distance_function or (lambda a, b: pairwise(a, b, 2.0, 1e-6))
+    distance = distance_function or (lambda a, b: pairwise_distance(a, b))
     return reduced(triplet(distance, anchor, positive, negative, margin, swap), reduction, name)

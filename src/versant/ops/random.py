@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 from versant import _core
-from versant._core import Tensor
+from versant._core import DTypeError, Tensor
 from versant.ops.axes import Size, sizes_given, sizes_of
-from versant.ops.creation import new
+from versant.ops.creation import check_place, new, new_like
+from versant.ops.powers import exp, log1p
 from versant.ops.record import composite, primitive
+from versant.ops.rounding import ceil, clamp_min
+from versant.ops.trigonometric import tan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +28,7 @@ drawn = {
 uniform_ = primitive(
     "uniform_",
     "input, from: number = 0, to: number = 1, *, generator: generator? = None",
-    "Fills the tensor with numbers from `from` (included) to `to` (excluded).",
+    "Fills the tensor with numbers from `from` (included) to `to` (excluded); both parts of complex ones.",
     differentiable=False,
     places="Tensor",
     without=drawn,
@@ -31,7 +36,7 @@ uniform_ = primitive(
 normal_ = primitive(
     "normal_",
     "input, mean: number = 0, std: number = 1, *, generator: generator? = None",
-    "Fills the tensor with normally distributed numbers.",
+    "Fills the tensor with normally distributed numbers. Each part of a complex one has half the variance.",
     differentiable=False,
     places="Tensor",
     without=drawn,
@@ -42,6 +47,18 @@ random_int_ = primitive(
     "Fills the tensor with integers from low to high, high excluded.",
     differentiable=False,
     places="",
+    without=drawn,
+)
+random_ = primitive(
+    "random_",
+    "input, from: int? = None, to: int? = None, *, generator: generator? = None",
+    """Fills the tensor with integers from `from` (0) to `to` (excluded): random_(to) or random_(from, to).
+
+    Without `to`, with all integers up to the largest that its dtype holds, of floating-point dtypes up to the
+    largest below which they hold all.
+    """,
+    differentiable=False,
+    places="Tensor",
     without=drawn,
 )
 bernoulli_draw = primitive(
@@ -56,17 +73,10 @@ bernoulli_draw = primitive(
 
 
 @composite(differentiable=False, places="Tensor", without=drawn)
-def random_(input: Tensor, low: int = 0, high: int | None = None, *, generator: Any = None) -> Tensor:
-    """Fills the tensor with integers from low to high, high excluded."""
-    if high is None:
-        limits = {"uint8": 256, "int8": 128, "int16": 32768, "int32": 2**31, "bool": 2, "float16": 2049}
-        low, high = (0, low) if low else (0, limits.get(input.dtype.name, 2**24 + 1))
-    return random_int_(input, low, high, generator=generator)
-
-
-@composite(differentiable=False, places="Tensor", without=drawn)
 def bernoulli_(input: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     """Fills the tensor with 1 with probability p (a number or a tensor), else 0."""
+    if not isinstance(p, Tensor) and not 0 <= p <= 1:
+        raise RuntimeError(f"[bernoulli_] expected p from 0 to 1, got {p}")
     odds = p if isinstance(p, Tensor) else _core.full(input.shape, float(p), None, False)
     return input.copy_(bernoulli_draw(odds.expand(input.shape), generator=generator))
 
@@ -78,6 +88,55 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -
     return bernoulli_draw(odds, generator=generator)
 
 
+@composite(differentiable=False, places="Tensor", without=drawn)
+def exponential_(input: Tensor, lambd: float = 1.0, *, generator: Any = None) -> Tensor:
+    """Fills the tensor with numbers of density lambd * exp(-lambd * x), x from 0."""
+    if not lambd > 0:
+        raise RuntimeError(f"[exponential_] expected lambd greater than 0, got {lambd}")
+    return input.copy_(log1p(-fractions("exponential_", input, generator)) / -lambd)
+
+
+@composite(differentiable=False, places="Tensor", without=drawn)
+def cauchy_(input: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator: Any = None) -> Tensor:
+    """Fills the tensor with numbers of density 1 / (pi * sigma * (1 + ((x - median) / sigma)**2))."""
+    if not sigma > 0:
+        raise RuntimeError(f"[cauchy_] expected sigma greater than 0, got {sigma}")
+    angles = math.pi * (fractions("cauchy_", input, generator) - 0.5)
+    return input.copy_(median + sigma * tan(angles))
+
+
+@composite(differentiable=False, places="Tensor", without=drawn)
+def log_normal_(input: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Any = None) -> Tensor:
+    """Fills the tensor with numbers whose logarithms are normal, of this mean and standard deviation."""
+    if not std > 0:
+        raise RuntimeError(f"[log_normal_] expected std greater than 0, got {std}")
+    draws = normal_(room("log_normal_", input), mean, std, generator=generator)
+    return input.copy_(exp(draws))
+
+
+@composite(differentiable=False, places="Tensor", without=drawn)
+def geometric_(input: Tensor, p: float, *, generator: Any = None) -> Tensor:
+    """Fills the tensor with the numbers of trials up to the first success, each of probability p."""
+    if not 0 < p < 1:
+        raise RuntimeError(f"[geometric_] expected p between 0 and 1, got {p}")
+    draws = uniform_(_core.full(input.shape, None, _core.float64, False), generator=generator)
+    return input.copy_(clamp_min(ceil(log1p(-draws) / math.log1p(-p)), 1))
+
+
+def room(who: str, input: Tensor) -> Tensor:
+    """Memory for draws that fill `input`: of its shape, in float32 or float64."""
+    if not input.dtype.is_floating_point:
+        raise DTypeError(f"[{who}] expected a floating-point tensor, got {input.dtype}")
+    dtype = _core.float64 if input.dtype is _core.float64 else _core.float32
+    return _core.full(input.shape, None, dtype, False)
+
+
+def fractions(who: str, input: Tensor, generator: Any) -> Tensor:
+    """Numbers from 0 to 1, 1 excluded, one for each element of `input`."""
+    result: Tensor = uniform_(room(who, input), generator=generator)
+    return result
+
+
 # --- new tensors ------------------------------------------------------------------------------------------
 
 
@@ -87,11 +146,14 @@ def rand(
     size: Size | None = None,
     generator: Any = None,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
+    pin_memory: bool | None = False,
     requires_grad: bool = False,
 ) -> Tensor:
     """Numbers from 0 (included) to 1 (excluded)."""
-    result = new("rand", sizes_given(sizes, size, "rand"), None, dtype or _core.get_default_dtype(), device)
+    sizes, dtype = sizes_given(sizes, size, "rand"), dtype or _core.get_default_dtype()
+    result = new("rand", sizes, None, dtype, device, False, None, layout, pin_memory)
     uniform_(result, generator=generator)
     return result.requires_grad_() if requires_grad else result
 
@@ -102,32 +164,41 @@ def randn(
     size: Size | None = None,
     generator: Any = None,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
+    pin_memory: bool | None = False,
     requires_grad: bool = False,
 ) -> Tensor:
     """Normally distributed numbers of mean 0 and variance 1."""
-    result = new("randn", sizes_given(sizes, size, "randn"), None, dtype or _core.get_default_dtype(), device)
+    sizes, dtype = sizes_given(sizes, size, "randn"), dtype or _core.get_default_dtype()
+    result = new("randn", sizes, None, dtype, device, False, None, layout, pin_memory)
     normal_(result, generator=generator)
     return result.requires_grad_() if requires_grad else result
 
 
 @composite(differentiable=False, places="versant", without=drawn)
 def randint(
-    low: int,
+    low: Any = 0,
     high: Any = None,
     size: Any = None,
     *,
     generator: Any = None,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
+    pin_memory: bool | None = False,
     requires_grad: bool = False,
 ) -> Tensor:
     """Integers from low (0) to high, high excluded: randint(high, size) or randint(low, high, size)."""
     if size is None:
         low, high, size = 0, low, high
-    if high is None or size is None:
+    elif high is None:
+        low, high = 0, low
+    if size is None:
         raise TypeError("[randint] expected high and size")
-    result = new("randint", sizes_of((size,)), None, dtype or _core.int64, device)
+    result = new(
+        "randint", sizes_of((size,)), None, dtype or _core.int64, device, False, None, layout, pin_memory
+    )
     random_int_(result, low, high, generator=generator)
     return result.requires_grad_() if requires_grad else result
 
@@ -138,17 +209,16 @@ def rand_like(
     *,
     generator: Any = None,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
+    pin_memory: bool | None = False,
     requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Numbers from 0 to 1 in the shape and dtype of input."""
-    return rand(
-        input.shape,
-        generator=generator,
-        dtype=dtype or input.dtype,
-        device=device,
-        requires_grad=requires_grad,
-    )
+    result = new_like("rand_like", input, None, dtype, device, False, layout, pin_memory, memory_format)
+    uniform_(result, generator=generator)
+    return result.requires_grad_() if requires_grad else result
 
 
 @composite(differentiable=False, places="versant", without=drawn)
@@ -157,33 +227,55 @@ def randn_like(
     *,
     generator: Any = None,
     dtype: Any = None,
+    layout: Any = None,
     device: Any = None,
+    pin_memory: bool | None = False,
     requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Normally distributed numbers in the shape and dtype of input."""
-    return randn(
-        input.shape,
-        generator=generator,
-        dtype=dtype or input.dtype,
-        device=device,
-        requires_grad=requires_grad,
-    )
+    result = new_like("randn_like", input, None, dtype, device, False, layout, pin_memory, memory_format)
+    normal_(result, generator=generator)
+    return result.requires_grad_() if requires_grad else result
 
 
 @composite(differentiable=False, places="versant", without=drawn)
 def randint_like(
-    input: Tensor, low: int, high: int | None = None, *, generator: Any = None, dtype: Any = None
+    input: Tensor,
+    low: Any = 0,
+    high: Any = None,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool | None = False,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Integers from low (0) to high, high excluded, in the shape and dtype of input."""
-    first, last = (0, low) if high is None else (low, high)
-    return randint(first, last, tuple(input.shape), generator=generator, dtype=dtype or input.dtype)
+    if high is None:
+        low, high = 0, low
+    result = new_like("randint_like", input, None, dtype, device, False, layout, pin_memory, memory_format)
+    random_int_(result, low, high, generator=generator)
+    return result.requires_grad_() if requires_grad else result
 
 
 @composite(differentiable=False, places="versant", without=drawn)
 def normal(
-    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool | None = False,
+    requires_grad: bool = False,
 ) -> Tensor:
-    """Normally distributed numbers; mean and std are numbers or tensors."""
+    """Normally distributed numbers; mean and std are numbers, with a size, or tensors."""
+    check_place("normal", device, layout, pin_memory)
     if bool((std < 0).any()) if isinstance(std, Tensor) else std < 0:
         raise ValueError(f"[normal] expected a standard deviation of at least 0, got {std}")
     if size is None:
@@ -191,8 +283,10 @@ def normal(
         if not isinstance(like, Tensor):
             raise TypeError("[normal] expected a size, or a tensor as mean or std")
         shape = (mean + std).shape if isinstance(mean, Tensor) and isinstance(std, Tensor) else like.shape
-        return mean + std * randn(shape, generator=generator, dtype=like.dtype)
-    return mean + std * randn(*sizes_of((size,)), generator=generator, dtype=dtype)
+        result = mean + std * randn(shape, generator=generator, dtype=like.dtype)
+    else:
+        result = mean + std * randn(*sizes_of((size,)), generator=generator, dtype=dtype)
+    return result.requires_grad_() if requires_grad else result
 
 
 permutation = primitive(
@@ -204,19 +298,60 @@ permutation = primitive(
     places="",
     without=drawn,
 )
-multinomial = primitive(
-    "multinomial",
+poisson = primitive(
+    "poisson",
+    "input, generator: generator? = None",
+    "Counts of the Poisson distributions with the rates of input (floating-point, of 0 or more).",
+    differentiable=False,
+    places="versant",
+    without=drawn,
+)
+multinomial_draw = primitive(
+    "multinomial.draw",
     "input, num_samples: int, replacement: bool = False, *, generator: generator? = None",
     "Draws of indices of the last axis, with probabilities in proportion to input.",
+    target="multinomial",
     differentiable=False,
+    places="",
     without=drawn,
 )
 
 
+@composite(differentiable=False, without=drawn)
+def multinomial(
+    input: Tensor,
+    num_samples: int,
+    replacement: bool = False,
+    *,
+    generator: Any = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Draws of indices of the last axis, with probabilities in proportion to input.
+
+    input: weights (C,) or (N, C); the result is (num_samples,) or (N, num_samples), of int64.
+    """
+    if out is not None and out.dtype is not _core.int64:
+        raise DTypeError(f"[multinomial] expected out of int64, got {out.dtype}")
+    return multinomial_draw(input, num_samples, replacement, generator=generator, out=out)
+
+
 @composite(differentiable=False, places="versant", without=drawn)
 def randperm(
-    n: int, *, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    n: int,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool | None = False,
+    requires_grad: bool = False,
 ) -> Tensor:
-    """The numbers below n in random order."""
+    """The numbers below n in random order.  dtype: int64 by default, one that holds n - 1"""
+    check_place("randperm", device, layout, pin_memory)
     result = permutation(n, generator=generator)
-    return result if dtype is None else result.to(dtype)
+    if dtype is not None and dtype is not _core.int64:
+        exact = result.to(dtype)
+        if n > 0 and exact.max().item() != n - 1:
+            raise RuntimeError(f"[randperm] {dtype} does not hold the numbers below {n}")
+        result = exact
+    return result.requires_grad_() if requires_grad else result
