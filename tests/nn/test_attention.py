@@ -169,3 +169,15 @@ def test_transformer_sees_only_the_past_of_its_target() -> None:
         model(src[:2], tgt)
     with pytest.raises(vs.ShapeError, match="d_model = 8"):
         model(src[..., :4], tgt)
+
+
+def test_sdpa_kernel_takes_backends_and_changes_no_bit() -> None:
+    from versant.nn.attention import SDPBackend, sdpa_kernel
+
+    x = vs.randn(2, 9, 4)
+    free = nn.functional.scaled_dot_product_attention(x, x, x)
+    for given in (SDPBackend.MATH, [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION]):
+        with sdpa_kernel(given):
+            assert vs.equal(nn.functional.scaled_dot_product_attention(x, x, x), free)
+    with pytest.raises(AssertionError, match="expected an SDPBackend"), sdpa_kernel("math"):
+        pass

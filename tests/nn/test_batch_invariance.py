@@ -58,6 +58,17 @@ def paired_products(rng, dtype):
     return lambda x: vs.bmm(x, x.transpose(1, 2)), (n, k)
 
 
+def attention(rng, dtype):
+    length, features = (int(i) for i in rng.integers(1, 200, 2))
+    causal = bool(rng.integers(2))
+    return lambda x: nn.functional.scaled_dot_product_attention(x, x, x, is_causal=causal), (length, features)
+
+
+def attention_of_few_queries(rng, dtype):
+    length, features = (int(i) for i in rng.integers(4, 200, 2))
+    return lambda x: nn.functional.scaled_dot_product_attention(x[:, :2], x, x), (length, features)
+
+
 def perceptron(rng, dtype):
     layers = [nn.Linear(64, 128), nn.GELU(), nn.LayerNorm(128), nn.Dropout(0.5), nn.Linear(128, 10)]
     return nn.Sequential(*layers).to(dtype), (64,)
@@ -70,7 +81,7 @@ def convolutional(rng, dtype):
 
 MAKERS = [
     linear, conv, strided_conv, depthwise_conv, batch_norm, layer_norm, softmax, products, paired_products,
-    perceptron, convolutional,
+    attention, attention_of_few_queries, perceptron, convolutional,
 ]  # fmt: skip
 
 

@@ -1,5 +1,8 @@
 """MultiheadAttention: several attentions side by side, each over a part of the features."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
 from typing import Any
 
 import versant
@@ -10,6 +13,29 @@ from versant.nn.linear import Linear
 from versant.nn.module import Module
 from versant.nn.parameter import Parameter
 from versant.ops.multihead import multi_head_attention
+
+
+class SDPBackend(Enum):
+    """The names of ways to compute attention. Here they are one way, whose memory is linear in the length."""
+
+    ERROR = -1
+    MATH = 0
+    FLASH_ATTENTION = 1
+    EFFICIENT_ATTENTION = 2
+    CUDNN_ATTENTION = 3
+    OVERRIDEABLE = 4
+
+
+@contextmanager
+def sdpa_kernel(backends: SDPBackend | Sequence[SDPBackend], set_priority: bool = False) -> Iterator[None]:
+    """A region or function in which attention may be computed in these ways. All of them give the same bits,
+    so it changes nothing but checks its argument."""
+    given = [backends] if isinstance(backends, SDPBackend) else backends
+    if not isinstance(given, (list, tuple)) or not all(isinstance(b, SDPBackend) for b in given):
+        raise AssertionError(f"[sdpa_kernel] expected an SDPBackend or a list of them, got {backends!r}")
+    if not given:
+        raise RuntimeError("[sdpa_kernel] expected one SDPBackend or more, got none")
+    yield
 
 
 class NonDynamicallyQuantizableLinear(Linear):

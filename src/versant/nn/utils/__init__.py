@@ -4,13 +4,17 @@ from collections.abc import Iterable
 from typing import Any
 
 import versant
-from versant import ShapeError, Tensor
+from versant import ShapeError, Tensor, _core
 from versant.nn.utils.fusion import (
     fuse_conv_bn_eval,
     fuse_conv_bn_weights,
     fuse_linear_bn_eval,
     fuse_linear_bn_weights,
 )
+
+_KINDS = {"gradients": "tensors", "factor": "float"}
+_ARGUMENTS = [(name, kind, _core.REQUIRED, False) for name, kind in _KINDS.items()]
+_scale = _core.define_function("scale_", "amp_unscale_", _ARGUMENTS, "see core/machine/unscale.cc")
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
@@ -40,10 +44,15 @@ def clip_grads_with_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
     """Scale the gradients by max_norm / (total_norm + 1e-6) where that is below 1."""
-    factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
+    factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0).item()
+    if factor == 1.0:
+        return
+    gradients = _gradients(parameters)
     with versant.no_grad():
-        for gradient in _gradients(parameters):
-            gradient.mul_(factor)
+        _scale([g for g in gradients if not g.is_complex()], factor)  # all in one pass
+        for gradient in gradients:
+            if gradient.is_complex():
+                gradient.mul_(factor)
 
 
 def clip_grad_norm_(
