@@ -76,7 +76,7 @@ struct ElementwiseNode final : Node {
   std::string name() const override { return op.name; }
   Edge* edges() override { return edges_; }
   void release_saved() override {
-    for (int i = 0; i < std::popcount(kept); ++i) saved[i].array = Array();
+    for (int i = 0; i < std::popcount(kept); ++i) saved[i].drop();
     released = kept != 0;
   }
 
@@ -121,8 +121,12 @@ struct ElementwiseNode final : Node {
     const int n_sources = op.n_inputs + op.n_parameters + 2;
     Uninitialised<Operand, kMaxInputs> operands;
     operands[0] = {&grad, {}};
+    std::vector<Array> unpacked;
     for (int s = 1; s < n_sources; ++s) {
-      if (is_saved(s))
+      if (is_saved(s) && saved_source(s).packed) [[unlikely]] {
+        unpacked.reserve(kMaxInputs);
+        operands[s] = {&unpacked.emplace_back(saved_source(s).unpacked(*this)), {}};
+      } else if (is_saved(s))
         operands[s] = {&saved_source(s).get(*this), {}};
       else
         operands[s] = {nullptr, s <= op.n_inputs + op.n_parameters ? numbers[s - 1] : Scalar{}};
@@ -220,7 +224,8 @@ ElementwiseNode* record(ElementwiseOp& op, std::span<const Input> inputs, Tensor
       node->numbers[i] = inputs[i].scalar;
     }
   }
-  if (kept & (1u << y)) node->saved[k].keep(result);
+  // Of an op in place the result is there later.
+  if (kept & (1u << y) && !(in_place && modes.packs)) node->saved[k].keep(result);
   return static_cast<ElementwiseNode*>(guard.release());
 }
 
@@ -544,8 +549,7 @@ void apply_in_place(ElementwiseOp& op, std::span<const Input> inputs, Tensor& ou
   if (node) {
     const int y = op.n_inputs + op.n_parameters + 1;
     auto* recorded = static_cast<ElementwiseNode*>(node);
-    if (recorded->kept >> y & 1)
-      recorded->saved[std::popcount(recorded->kept) - 1].version = out.storage->version;
+    if (recorded->kept >> y & 1) recorded->saved[std::popcount(recorded->kept) - 1].keep(out);
   }
   if (modes.grad) rebase_history(out, node, fresh ? -1 : 0);
 }

@@ -66,12 +66,38 @@ std::string at_line(const Node& node) {
 }
 }  // namespace
 
+SavingHooks saving_hooks;
+
+namespace {
+void expect_present(const Saved& saved, const Node& node) {
+  if (saved.present && !node.released) [[likely]]
+    return;
+  fail(ErrorKind::Runtime, "[backward] the values that ", node.name(), at_line(node),
+       " saved were freed by an earlier backward; trying to backward through the graph a second time needs "
+       "retain_graph=True the first time");
+}
+}  // namespace
+
+void Saved::pack(const Array& value) {
+  packed = Packed(saving_hooks.pack(value));
+  array = Array();
+  array.sizes = value.sizes;
+  array.dtype = value.dtype;
+  present = true;
+}
+
+Array Saved::unpacked(const Node& node) const {
+  expect_present(*this, node);
+  Array value = saving_hooks.unpack(packed.get());
+  if (value.sizes != array.sizes || value.dtype != array.dtype)
+    fail(ErrorKind::Runtime, "[backward] the hook of saved tensors gave ", describe(value),
+         " for a value that ", node.name(), at_line(node), " saved with shape ", array.sizes, " and dtype ",
+         name(array.dtype));
+  return value;
+}
+
 const Array& Saved::get(const Node& node) const {
-  if (!present || node.released) [[unlikely]] {
-    fail(ErrorKind::Runtime, "[backward] the values that ", node.name(), at_line(node),
-         " saved were freed by an earlier backward; trying to backward through the graph a second time needs "
-         "retain_graph=True the first time");
-  }
+  expect_present(*this, node);
   if (array.storage->version != version) [[unlikely]] {
     fail(ErrorKind::Runtime, "[backward] a tensor ", describe(array), " saved for the gradient by ",
          node.name(), at_line(node), " has been modified by an inplace operation since: it is at version ",
@@ -81,7 +107,7 @@ const Array& Saved::get(const Node& node) const {
 }
 
 TensorRef Saved::unpack(const Node& node, const Edge* edge) const {
-  TensorRef tensor = Tensor::make(get(node));
+  TensorRef tensor = Tensor::make(packed ? unpacked(node) : Array(get(node)));
   if (modes.grad && edge && edge->node) {
     tensor->node = edge->node;
     tensor->output_nr = edge->nr;

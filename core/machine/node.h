@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "machine/tensor.h"
 
@@ -113,13 +114,56 @@ struct LeafNode final : Node {
   void release_saved() override {}
 };
 
+// --- modes
+// -----------------------------------------------------------------------------------------------------------
+
+struct Modes {
+  bool grad = true;
+  bool inference = false;
+  bool autocast = false;  // autocast.h
+  bool packs = false;     // saved values go through the host: see SavingHooks
+};
+// Initial-exec: a fixed offset from the thread pointer instead of a call at every op.
+extern thread_local Modes modes __attribute__((tls_model("initial-exec")));
+
+// What the host keeps in the place of saved values where modes.packs is set, and how it gives them back.
+struct SavingHooks {
+  void* (*pack)(const Array& value) = nullptr;  // throws HostError
+  Array (*unpack)(void* packed) = nullptr;      // throws HostError
+  void (*release)(void* packed) = nullptr;
+};
+extern SavingHooks saving_hooks;
+
+// An object of the host that stands for a saved value.
+class Packed {
+ public:
+  Packed() = default;
+  explicit Packed(void* object) : object_(object) {}
+  Packed(Packed&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+  Packed& operator=(Packed&& other) noexcept {
+    std::swap(object_, other.object_);
+    return *this;
+  }
+  ~Packed() {
+    if (object_) saving_hooks.release(object_);
+  }
+  void* get() const { return object_; }
+  explicit operator bool() const { return object_ != nullptr; }
+
+ private:
+  void* object_ = nullptr;
+};
+
 // A value kept for backward.
 struct Saved {
-  Array array;
+  Array array;    // of a packed value only sizes and dtype
+  Packed packed;  // in the place of the array, or empty
   uint32_t version = 0;
   bool present = false;
 
   void keep(const Array& value) {
+    if (modes.packs) [[unlikely]]
+      return pack(value);
     array = value;
     version = value.storage->version;
     present = true;
@@ -131,22 +175,22 @@ struct Saved {
     keep(static_cast<const Array&>(value));
   }
   [[noreturn]] static void refuse_inference();
-  // Raises when the value was changed in place since, naming the op and the line that kept it.
+  void pack(const Array& value);
+  void drop() {
+    array = Array();
+    Packed gone = std::move(packed);
+  }
+  // The value, not packed. Raises when it was changed in place since, naming the op and the line that kept
+  // it.
   const Array& get(const Node& node) const;
+  // The value of a packed one.
+  Array unpacked(const Node& node) const;
   // The value as a tensor whose gradient goes along `edge` (when recording).
   TensorRef unpack(const Node& node, const Edge* edge) const;
 };
 
-// --- modes
+// --- scopes of gradient mode
 // -----------------------------------------------------------------------------------------------------------
-
-struct Modes {
-  bool grad = true;
-  bool inference = false;
-  bool autocast = false;  // autocast.h
-};
-// Initial-exec: a fixed offset from the thread pointer instead of a call at every op.
-extern thread_local Modes modes __attribute__((tls_model("initial-exec")));
 
 // Sets gradient mode for a scope.
 class GradMode {

@@ -1,6 +1,7 @@
 #include "machine/parallel.h"
 
 #include <omp.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
@@ -20,6 +21,17 @@ using Clock = std::chrono::steady_clock;
 
 std::atomic<bool> issuing{false};
 int threads = 0;
+bool orphaned = false;  // a fork of a process that may have had a team: libgomp would wait for it forever
+
+// A fork has the memory of the team of threads, and not the threads.
+void stay_alone() {
+  issuing.store(false);
+  if (threads == 0) return;
+  orphaned = true;
+  threads = 1;
+  omp_set_num_threads(1);
+}
+const int at_fork = pthread_atfork(nullptr, nullptr, stay_alone);
 
 // Waiting for a thread that the system has put aside. Below this a wait is the end of an uneven region.
 constexpr Clock::duration kLate = std::chrono::microseconds(200);
@@ -53,6 +65,10 @@ int num_threads() {
 
 void set_num_threads(int count) {
   if (count < 1) fail(ErrorKind::Value, "[set_num_threads] expected a positive number, got ", count);
+  if (orphaned && count > 1)
+    fail(ErrorKind::Runtime,
+         "[set_num_threads] a fork of a process that has computed runs on one thread, got ", count,
+         "; start processes by spawn or forkserver");
   threads = count;
   omp_set_num_threads(count);
 }

@@ -59,7 +59,7 @@ class PrimitiveNode final : public Node {
     primitive.vjp(vjp);
   }
   void release_saved() override {
-    for (int i = 0; i < n_saved(); ++i) saved_[i].array = Array();
+    for (int i = 0; i < n_saved(); ++i) saved_[i].drop();
     released = n_saved() > 0;
   }
   int n_saved() const { return std::popcount(saves.inputs) + std::popcount(saves.outputs); }
@@ -111,6 +111,7 @@ PrimitiveNode* record(const Primitive& primitive, std::span<Tensor* const> input
   const int n_saved = std::popcount(saves.inputs) + std::popcount(saves.outputs);
   auto* node = new_node<PrimitiveNode>(PrimitiveNode::size(inputs.size(), n_outputs, n_saved), primitive,
                                        attributes, inputs.size(), n_outputs, saves);
+  Ref<Node> guard(node);
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (needs_grad(*inputs[i])) node->edges()[i] = Edge{inputs[i]->node, inputs[i]->output_nr};
     if (i >= 32 || !(saves.inputs >> i & 1)) continue;
@@ -126,10 +127,10 @@ PrimitiveNode* record(const Primitive& primitive, std::span<Tensor* const> input
   for (int k = 0; k < n_outputs; ++k) {
     node->info(k).sizes = outputs[k].sizes;
     node->info(k).dtype = outputs[k].dtype;
-    if (saves.outputs >> k & 1) node->saved_output(k).keep(outputs[k]);
+    // Of a primitive in place the output is there later.
+    if (saves.outputs >> k & 1 && !(in_place && modes.packs)) node->saved_output(k).keep(outputs[k]);
   }
-  node->refs = 1;
-  return node;
+  return static_cast<PrimitiveNode*>(guard.release());
 }
 
 constexpr size_t kStackInputs = 8;
@@ -231,7 +232,7 @@ void apply_in_place(const Primitive& primitive, std::span<Tensor* const> inputs,
   bump_version(self);
   if (node) {
     auto* recorded = static_cast<PrimitiveNode*>(node.get());
-    if (recorded->saves.outputs & 1) recorded->saved_output(0).version = self.storage->version;
+    if (recorded->saves.outputs & 1) recorded->saved_output(0).keep(run.out[0]);
   }
   if (modes.grad) rebase_history(self, node.get(), 0);
 }

@@ -72,6 +72,7 @@ _ROOMS = {
     "optim",
     "special",
     "testing",
+    "utils",
 }
 _BORROWED = {"save": "versant.io", "load": "versant.io", "set_printoptions": "versant.tensors.printing"}
 _AUTOCAST = """autocast is_autocast_enabled set_autocast_enabled get_autocast_dtype set_autocast_dtype

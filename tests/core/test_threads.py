@@ -270,3 +270,26 @@ def test_gradients_dropped_during_a_step():
 
     in_threads(2, work)
     assert p.min().item() == p.max().item()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_fork_computes_on_one_thread() -> None:
+    program = """
+import os, signal, sys
+import versant as vs
+vs.set_num_threads(2)
+x = vs.randn(300, 300)
+y = x @ x
+child = os.fork()
+if child == 0:
+    signal.alarm(20)  # ends a process that waits for threads it does not have
+    same = bool((x @ x == y).all()) and vs.get_num_threads() == 1
+    try:
+        vs.set_num_threads(2)
+    except RuntimeError as error:
+        same = same and "runs on one thread" in str(error)
+    os._exit(0 if same else 3)
+sys.exit(os.waitpid(child, 0)[1])
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=False)
+    assert done.returncode == 0

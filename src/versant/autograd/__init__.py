@@ -18,10 +18,10 @@ del TYPE_CHECKING
 
 
 def __getattr__(name: str) -> "_Any":
-    if name == "functional":
+    if name in ("functional", "graph"):
         from importlib import import_module
 
-        return import_module("versant.autograd.functional")
+        return import_module(f"versant.autograd.{name}")
     raise AttributeError(f"module 'versant.autograd' has no attribute {name!r}")
 
 
