@@ -149,7 +149,8 @@ def as_pair(value: Any) -> Pair:
 
 def exp(z: Pair) -> Pair:
     size = m.exp(z.re)
-    return Pair(size * m.cos(z.im), select(m.eq(z.im, 0), z.im, size * m.sin(z.im)))
+    real = m.eq(z.im, 0) & m.logical_not(m.isfinite(size))  # where 0 * infinity would be NaN
+    return Pair(size * m.cos(z.im), select(real, z.im, size * m.sin(z.im)))
 
 
 def log(z: Pair) -> Pair:
