@@ -149,10 +149,17 @@ bool slow(const char* implementation) {
   return std::strstr(implementation, "ref") || std::strstr(implementation, "brgconv_strided");
 }
 
+// Kernels of batch-reduced products cut rows of outputs into blocks, as many as there are threads to feed,
+// and add up what lies at the ends of a block in another order than what lies inside: long rows, as sequences
+// have, and wide filters show it.
+bool depends_on_threads(const ConvShape& s, const char* implementation) {
+  return (s.flat() || s.axes.back().kernel > 7) && std::strstr(implementation, "brgconv");
+}
+
 // The first implementation that is neither slow nor changes bits with the number of threads.
 template <typename Description>
-bool choose(Description& description) {
-  while (slow(description.impl_info_str()))
+bool choose(Description& description, const ConvShape& s) {
+  while (slow(description.impl_info_str()) || depends_on_threads(s, description.impl_info_str()))
     if (!description.next_impl()) return false;
   return true;
 }
@@ -190,19 +197,19 @@ void describe(Plan& plan, Pass pass, const ConvShape& s, const Arrays& a) {
     plan.scratchpad = description.scratchpad_desc();
   };
   if (pass == Pass::Forward) {
-    if (!choose(forward)) return;
+    if (!choose(forward, s)) return;
     adopt(forward, forward.weights_desc());
     plan.primitive = ::dnnl::convolution_forward(forward);
   } else if (pass == Pass::Input) {
     ::dnnl::convolution_backward_data::primitive_desc backward(engine(), how, x, weight, y, stride, dilation,
                                                                before, after, forward, attributes);
-    if (!choose(backward)) return;
+    if (!choose(backward, s)) return;
     adopt(backward, backward.weights_desc());
     plan.primitive = ::dnnl::convolution_backward_data(backward);
   } else {
     ::dnnl::convolution_backward_weights::primitive_desc backward(
         engine(), how, x, weight, y, stride, dilation, before, after, forward, attributes);
-    if (!choose(backward)) return;
+    if (!choose(backward, s)) return;
     adopt(backward, backward.diff_weights_desc());
     plan.primitive = ::dnnl::convolution_backward_weights(backward);
   }

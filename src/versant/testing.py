@@ -362,7 +362,7 @@ def differentiable_inputs(
     leaves: list[Tensor] = []
 
     def make(array: Array) -> Tensor:
-        tensor = to_tensor(draw(array, dtype, rng))
+        tensor = to_tensor(draw(array, dtype, rng), dtype)
         if tensor.is_floating_point() and not array.fixed:
             leaves.append(tensor.requires_grad_())
         return tensor
