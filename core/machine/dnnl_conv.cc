@@ -153,7 +153,8 @@ bool slow(const char* implementation) {
 // and add up what lies at the ends of a block in another order than what lies inside: long rows, as sequences
 // have, and wide filters show it.
 bool depends_on_threads(const ConvShape& s, const char* implementation) {
-  return (s.flat() || s.axes.back().kernel > 7) && std::strstr(implementation, "brgconv");
+  const bool wide = s.flat() || s.axes.back().kernel > 7;
+  return wide && (std::strstr(implementation, "brgconv") || std::strstr(implementation, "gemm"));
 }
 
 // The first implementation that is neither slow nor changes bits with the number of threads.
