@@ -150,8 +150,8 @@ bool slow(const char* implementation) {
 }
 
 // Kernels of batch-reduced products cut rows of outputs into blocks, as many as there are threads to feed,
-// and add up what lies at the ends of a block in another order than what lies inside: long rows, as sequences
-// have, and wide filters show it.
+// and add up what lies at the ends of a block in another order than what lies inside; products of unrolled
+// images are cut likewise. Long rows, as sequences have, and wide filters show it.
 bool depends_on_threads(const ConvShape& s, const char* implementation) {
   const bool wide = s.flat() || s.axes.back().kernel > 7;
   return wide && (std::strstr(implementation, "brgconv") || std::strstr(implementation, "gemm"));

@@ -56,6 +56,7 @@ LARGE = {
     "randperm.draw": call(100_000),
     "randperm": call(100_000),
     "multinomial": call(fixed(300, 200, domain=probability), 20, True),
+    "affine_grid": call(array(4, 2, 3), (4, 3, 150, 160)),
     "fractional_max_pool2d": call(array(2, 8, 90, 80), 3, output_size=(30, 20)),
     "fractional_max_pool3d": call(array(2, 3, 30, 40, 30), 2, output_size=(10, 20, 10)),
 }
