@@ -74,3 +74,14 @@ def test_gradients(record):
         return vs.view_as_real(result) if result.is_complex() else result
 
     testing.check_gradients(parts, [leaf.requires_grad_() for leaf in leaves])
+
+
+def test_float_power_is_complex128_where_either_is_complex():
+    z = vs.tensor([1 + 2j, -0.5j], dtype=vs.complex64)
+    for base, exponent in ((z, 1.5), (2.0, z), (z, vs.tensor([2, 3])), (vs.tensor([2, 3]), z)):
+        result = vs.float_power(base, exponent)
+        assert result.dtype is vs.complex128
+        wide = [t.numpy().astype("complex128") if isinstance(t, vs.Tensor) else t for t in (base, exponent)]
+        np.testing.assert_allclose(result.numpy(), np.power(*wide), rtol=1e-12)
+    with pytest.raises(TypeError, match="float_power_"):
+        z.float_power_(2.0)

@@ -363,7 +363,7 @@ def rms_norm(
 )
 def normalize(input: Tensor, p: float = 2.0, dim: Axes = 1, eps: float = 1e-12) -> Tensor:
     """input / its p-norm along an axis; norms count eps at least."""
-    if input.dtype.itemsize == 2:  # in float32, rounded once
+    if input.dtype.itemsize == 2 and input.dtype.is_floating_point:  # in float32, rounded once
         return normalize(input.float(), p, dim, eps).to(input.dtype)
     return input / clamp_min(vector_norm(input, p, dim, True), eps)
 
@@ -376,8 +376,8 @@ def normalize(input: Tensor, p: float = 2.0, dim: Axes = 1, eps: float = 1e-12) 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between vectors along an axis; norms count eps at least."""
     x1, x2 = broadcast_tensors(x1, x2)
-    if x1.dtype.itemsize == 2 and x2.dtype.itemsize == 2:  # in float32, rounded once
-        dtype = promote_types(x1.dtype, x2.dtype)
+    dtype = promote_types(x1.dtype, x2.dtype)
+    if dtype.itemsize == 2 and dtype.is_floating_point:  # in float32, rounded once
         return cosine_similarity(x1.float(), x2.float(), dim, eps).to(dtype)
     of_x1 = clamp_min(vector_norm(x1, 2, dim, True), eps)
     of_x2 = clamp_min(vector_norm(x2, 2, dim, True), eps)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
+from versant import _core
 from versant._core import DTypeError, Tensor
 from versant.ops.arithmetic import positive as unchanged
 from versant.ops.arithmetic import reciprocal
@@ -71,12 +72,14 @@ pow = elementwise(
 
 
 def in_doubles(value: Any) -> Any:
-    return value.double() if isinstance(value, Tensor) else value
+    if not isinstance(value, Tensor):
+        return value
+    return value.to(_core.complex128) if value.dtype.is_complex else value.double()
 
 
 def float_power_in_place(input: Tensor, exponent: Tensor | float) -> Tensor:
-    if input.dtype.name != "float64":
-        raise DTypeError(f"[float_power_] expected a tensor of float64, got {input.dtype}")
+    if input.dtype.name not in ("float64", "complex128"):
+        raise DTypeError(f"[float_power_] expected a tensor of float64 or complex128, got {input.dtype}")
     return pow.in_place()(input, in_doubles(exponent))
 
 
@@ -86,7 +89,7 @@ def float_power_in_place(input: Tensor, exponent: Tensor | float) -> Tensor:
     in_place=float_power_in_place,
 )
 def float_power(input: Tensor | float, exponent: Tensor | float) -> Tensor:
-    """input to the power of exponent, in float64 whatever their dtypes are."""
+    """input to the power of exponent, in float64, or in complex128 where one of them is complex."""
     return pow(in_doubles(input), in_doubles(exponent))
 
 
