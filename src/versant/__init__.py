@@ -65,6 +65,7 @@ _ROOMS = {
     "cpu",
     "data",
     "fft",
+    "func",
     "io",
     "linalg",
     "memory",
