@@ -269,6 +269,24 @@ struct RowNorm {
 };
 using RowNormKernel = void (*)(const RowNorm& row);
 
+// --- channels to normalise: batch_norm.cc
+
+// A piece of `count` positions: of all channels, a row for each position, or of one channel (channels = 1).
+// high, low: the centre of each channel in two parts. What a, b and c are, and the sums,
+// kernels/batch_norm.cc says. first, second: kChannelLanes rows of partial sums, added to; position i goes to
+// lane i % kChannelLanes.
+struct ChannelJob {
+  const void *x = nullptr, *grad = nullptr;
+  std::ptrdiff_t count = 0, channels = 1;
+  const void *high = nullptr, *low = nullptr, *a = nullptr, *b = nullptr, *c = nullptr;
+  void *y = nullptr, *first = nullptr, *second = nullptr;
+};
+inline constexpr std::ptrdiff_t kChannelLanes = 8;
+using ChannelKernel = void (*)(const ChannelJob& job);
+struct ChannelKernels {  // each for one channel, and for rows of channels
+  ChannelKernel moments[2], gradient_sums[2], map[2], gradient[2];
+};
+
 // --- attention: see Note [Attention by tiles] in attention.h
 
 struct AttentionJob;
@@ -304,6 +322,7 @@ struct Kernels {
   FilterGradientKernel filter_gradient_f32, filter_gradient_f64;
   SgdKernel sgd_f32, sgd_f64;
   AdamKernel adam_f32, adam_f64;
+  ChannelKernels channels[2];                                                      // F32, F64
   RowNormKernel row_norm[2], row_norm_backward[2];                                 // F32, F64
   AttentionKernel attention_forward[2], attention_backward[2], attention_join[2];  // F32, F64
   ScaleKernel scale_f32, scale_f64;

@@ -222,3 +222,38 @@ def test_sixteen_bits_are_computed_in_float32_and_rounded_once(dtype):
     x, w, b = vs.randn(5, 40, dtype=dtype), vs.randn(40), vs.randn(40)
     assert vs.equal(F.layer_norm(x, (40,), w, b), F.layer_norm(x.float(), (40,), w, b).to(dtype))
     assert F.rms_norm(x, (40,), w).dtype is dtype
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 7, 6), (2, 40, 33, 37), (1, 3, 4, 5), (4, 600, 3, 3)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_batch_norm_gives_the_same_bits_channels_last(shape: tuple[int, ...], dtype: str) -> None:
+    vs.manual_seed(0)
+    plain = (vs.randn(*shape) * 3 + 100).to(getattr(vs, dtype))
+    last = plain.contiguous(memory_format=vs.channels_last)
+    g = vs.randn(*shape).to(getattr(vs, dtype))
+    wide = vs.float64 if dtype == "float64" else vs.float32
+    weight = vs.randn(shape[1], dtype=wide, requires_grad=True)
+    bias = vs.randn(shape[1], dtype=wide, requires_grad=True)
+    found = []
+    for threads, x in ((1, plain), (2, last), (4, last), (4, plain)):
+        vs.set_num_threads(threads)
+        x = x.detach().requires_grad_()
+        mean, var = vs.zeros(shape[1], dtype=wide), vs.ones(shape[1], dtype=wide)
+        y = F.batch_norm(x, mean, var, weight, bias, True)
+        assert y.stride() == x.stride()
+        dx, dw, db = vs.autograd.grad(y, [x, weight, bias], g)
+        quiet = F.batch_norm(x, mean, var, weight, bias, False)
+        found.append([y, dx, dw, db, mean, var, quiet, vs.autograd.grad(quiet, x, g)[0]])
+    vs.set_num_threads(2)
+    for other in found[1:]:
+        assert all(vs.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+def test_batch_norm_far_from_zero_keeps_its_digits() -> None:
+    vs.manual_seed(0)
+    x = vs.randn(8, 3, 16, 16)
+    y = F.batch_norm(x, None, None, training=True)
+    moved = F.batch_norm((x.double() + 4096).float(), None, None, training=True)
+    exact = F.batch_norm((x.double() + 4096).float().double(), None, None, training=True)
+    assert (moved - exact).abs().max() < 2e-6
+    assert (y - F.batch_norm(x.double(), None, None, training=True)).abs().max() < 2e-6

@@ -20,6 +20,7 @@ void fill_scale(Kernels&);
 void fill_lines(Kernels&);
 void fill_attention(Kernels&);
 void fill_row_norm(Kernels&);
+void fill_batch_norm(Kernels&);
 
 #define VERSANT_STRING(x) #x
 #define VERSANT_NAME(x) VERSANT_STRING(x)
@@ -45,6 +46,7 @@ const Kernels& table() {
     fill_lines(k);
     fill_attention(k);
     fill_row_norm(k);
+    fill_batch_norm(k);
     return k;
   }();
   return filled;

@@ -250,7 +250,7 @@ def batch_norm(
     """
     if input.ndim < 2:
         raise ShapeError(f"[batch_norm] expected (N, C, ...), got {tuple(input.shape)}")
-    if training and input.numel() == input.shape[1]:
+    if training and 0 < input.numel() == input.shape[1]:
         raise ShapeError(
             f"[batch_norm] expected more than 1 value per channel in training, got {tuple(input.shape)}"
         )
