@@ -79,9 +79,56 @@ def convolutional(rng, dtype):
     return nn.Sequential(*layers, nn.Linear(16 * 36, 10)).to(dtype), (3, 12, 12)
 
 
+def conv1d(rng, dtype):
+    channels, out, width = (int(i) for i in rng.integers(1, 40, 3))
+    length = int(rng.integers(width, 300))
+    return nn.Conv1d(channels, out, width, padding=width // 2, dtype=dtype), (channels, length)
+
+
+def conv3d(rng, dtype):
+    shape = (int(rng.integers(1, 9)), *(int(i) for i in rng.integers(4, 12, 3)))
+    return nn.Conv3d(shape[0], int(rng.integers(1, 17)), 3, padding=1, dtype=dtype), shape
+
+
+def transposed_conv(rng, dtype):
+    shape = image(rng)
+    return nn.ConvTranspose2d(shape[0], int(rng.integers(1, 17)), 3, stride=2, dtype=dtype), shape
+
+
+def group_norm(rng, dtype):
+    groups = int(rng.integers(1, 5))
+    channels = groups * int(rng.integers(1, 9))
+    return nn.GroupNorm(groups, channels, dtype=dtype), (channels, *image(rng)[1:])
+
+
+def instance_norm(rng, dtype):
+    shape = image(rng)
+    return nn.InstanceNorm2d(shape[0], affine=True, dtype=dtype), shape
+
+
+def rms_norm(rng, dtype):
+    shape = (int(rng.integers(1, 30)), int(rng.integers(2, 900)))
+    return nn.RMSNorm(shape[1], dtype=dtype), shape
+
+
+def log_softmax(rng, dtype):
+    return nn.LogSoftmax(-1), (int(rng.integers(1, 30)), int(rng.integers(1, 900)))
+
+
+def encoder(rng, dtype):
+    layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True, dtype=dtype)
+    return layer, (int(rng.integers(2, 60)), 32)
+
+
+def recurrent(rng, dtype):
+    lstm = nn.LSTM(int(rng.integers(1, 40)), int(rng.integers(1, 40)), batch_first=True, dtype=dtype)
+    return lambda x: lstm(x)[0], (int(rng.integers(1, 20)), lstm.input_size)
+
+
 MAKERS = [
-    linear, conv, strided_conv, depthwise_conv, batch_norm, layer_norm, softmax, products, paired_products,
-    attention, attention_of_few_queries, perceptron, convolutional,
+    linear, conv, strided_conv, depthwise_conv, conv1d, conv3d, transposed_conv, batch_norm, group_norm,
+    instance_norm, layer_norm, rms_norm, softmax, log_softmax, products, paired_products, attention,
+    attention_of_few_queries, encoder, recurrent, perceptron, convolutional,
 ]  # fmt: skip
 
 
