@@ -30,10 +30,14 @@ Compute compute_of(DType dtype) {
 
 void Program::finish() {
   plan();
+  work = static_cast<int64_t>(code.size());
   joined.reset();
   if (code.empty() || !supported[static_cast<int>(Compute::F32)]) return;
   const std::shared_ptr<Program> shorter = join_instructions(*this);
-  if (shorter) shorter->plan();
+  if (shorter) {
+    shorter->plan();
+    shorter->work = work;
+  }
   joined = shorter;
 }
 
@@ -289,7 +293,7 @@ class Run {
     const int64_t span = by_row ? row : total;  // tiles do not cross a multiple of this
     const int64_t tiles_per_span = (span + tile - 1) / tile;
     const int64_t tiles = (total / span) * tiles_per_span;
-    const int64_t weight = static_cast<int64_t>(program_.code.size() + 1);
+    const int64_t weight = program_.work + 1;
     const int64_t grain = std::max<int64_t>(1, kParallelWork / (std::min(tile, span) * weight));
 
     // Meanwhile another thread may free what a tensor or a node holds.

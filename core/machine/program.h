@@ -41,6 +41,7 @@ struct Program {
   bool divides = false;
   bool single = false;                 // one instruction over the inputs, and its result
   bool supported[kComputeCount] = {};  // there are kernels for every instruction
+  int64_t work = 0;                    // micro-ops for each element
   // The same program in superinstructions, for floats; null where there is nothing to join.
   std::shared_ptr<const Program> joined;
 

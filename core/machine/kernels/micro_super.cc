@@ -7,7 +7,6 @@
 #include "machine/vecmath_arithmetic.h"
 #include "machine/vecmath_erf.h"
 #include "machine/vecmath_exp.h"
-#include "machine/vecmath_log.h"
 
 namespace versant::isa::VERSANT_ISA {
 
@@ -55,7 +54,6 @@ static Symbol operator+(Symbol x, Symbol y) { return Symbol::of(Micro::Add, x, y
 static Symbol operator-(Symbol x, Symbol y) { return Symbol::of(Micro::Sub, x, y); }
 static Symbol operator*(Symbol x, Symbol y) { return Symbol::of(Micro::Mul, x, y); }
 static Symbol operator/(Symbol x, Symbol y) { return Symbol::of(Micro::Div, x, y); }
-static Symbol operator-(Symbol x) { return Symbol::of(Micro::Neg, x); }
 static Symbol operator<(Symbol x, Symbol y) { return Symbol::of(Micro::Lt, x, y); }
 static Symbol operator<=(Symbol x, Symbol y) { return Symbol::of(Micro::Le, x, y); }
 static Symbol operator>(Symbol x, Symbol y) { return Symbol::of(Micro::Gt, x, y); }
@@ -63,7 +61,6 @@ static Symbol operator>=(Symbol x, Symbol y) { return Symbol::of(Micro::Ge, x, y
 static Symbol abs(Symbol x) { return Symbol::of(Micro::Abs, x); }
 static Symbol exp(Symbol x) { return Symbol::of(Micro::Exp, x); }
 static Symbol expm1(Symbol x) { return Symbol::of(Micro::Expm1, x); }
-static Symbol log1p(Symbol x) { return Symbol::of(Micro::Log1p, x); }
 static Symbol tanh(Symbol x) { return Symbol::of(Micro::Tanh, x); }
 static Symbol sigmoid(Symbol x) { return Symbol::of(Micro::Sigmoid, x); }
 static Symbol erf(Symbol x) { return Symbol::of(Micro::Erf, x); }
@@ -172,12 +169,6 @@ void fill_activations(Kernels& k) {
   // elu
   add_super(k, [](auto x, auto alpha) { return choose(x > 0, x, expm1(below_zero(x)) * alpha); });
   add_super(k, [](auto g, auto x, auto alpha) { return choose(x > 0, g, g * (exp(below_zero(x)) * alpha)); });
-  // softplus of 1, and with its factor
-  add_super(k, [](auto x, auto beta, auto limit) {
-    const auto z = beta * x;
-    return choose(z > limit, x, (log1p(exp(-abs(z))) + above_zero(z)) / beta);
-  });
-  add_super(k, [](auto x) { return log1p(exp(-abs(x))) + above_zero(x); });
   // the loss of Huber
   add_super(k, [](auto x, auto y, auto delta) {
     using T = decltype(x);
