@@ -43,7 +43,7 @@ __all__ = [
 class _Loss(Module):
     """What all losses share.  Each computes in `forward`, from its inputs and `self.reduction`."""
 
-    reductions = ("none", "mean", "sum")
+    reductions: tuple[str, ...] = ("none", "mean", "sum")
 
     def __init__(
         self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
