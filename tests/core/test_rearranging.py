@@ -171,3 +171,10 @@ def test_one_hot_refuses_classes_out_of_range():
         one_hot(vs.tensor([-1]))
     with refused(ValueError, "for a tensor without elements"):
         one_hot(vs.tensor([], dtype=vs.int64))
+
+
+@pytest.mark.parametrize("count", [10, 5000])
+def test_unique_of_few_and_many(count):
+    x = np.random.default_rng(0).integers(-300, 300, count)
+    same(vs.tensor(x).unique(), np.unique(x))
+    same(vs.tensor(x / 7).unique(), np.unique(x / 7))

@@ -144,6 +144,9 @@ unique_values = primitive(
 )
 
 
+RADIX_FROM = 4096  # elements whose digits `sort` takes in turn, which is faster than comparing them
+
+
 def starts_of_runs(rows: Tensor) -> Tensor:
     """Whether each row differs from the one before it."""
     n = rows.shape[0]
@@ -222,7 +225,7 @@ def unique(
     dim: the different slices of this axis instead, in lexicographic order.
     """
     if dim is None:
-        if not (return_inverse or return_counts):
+        if not (return_inverse or return_counts or input.numel() >= RADIX_FROM):
             return unique_values(input.detach())
         flat, order = sort(input.detach().reshape(-1), 0)
         found = runs(flat, return_inverse, return_counts, order)
