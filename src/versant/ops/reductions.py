@@ -585,7 +585,8 @@ def norm(
     if p == "nuc":
         from versant.ops.matrices import matrix_norm
 
-        return matrix_norm(input, "nuc", (0, 1) if dim is None else dim, keepdim, dtype=dtype)
+        axes = (0, 1) if dim is None else axes_of(input.ndim, dim, "norm")
+        return matrix_norm(input, "nuc", axes, keepdim, dtype=dtype)
     if isinstance(p, str) and p != "fro":
         raise ValueError(f'[norm] expected a number, "fro" or "nuc", got {p!r}')
     order = 2.0 if p is None or isinstance(p, str) else p

@@ -157,7 +157,7 @@ def complex_steps(start: complex, end: complex, steps: int, dtype: Any) -> Tenso
         linspace_steps(a, b, steps, dtype.to_real())
         for a, b in ((start.real, end.real), (start.imag, end.imag))
     ]
-    return join(*parts, None)
+    return join(parts[0], parts[1], None)
 
 
 @composite(
