@@ -61,6 +61,7 @@ del TYPE_CHECKING
 # Rooms that are opened when somebody walks in.
 _ROOMS = {
     "amp",
+    "array_api",
     "autograd",
     "cpu",
     "data",

@@ -69,7 +69,8 @@ class _Table(Module):
                 f"[{cls.__name__}] expected a matrix of rows, got shape {tuple(embeddings.shape)}"
             )
         rows, columns = embeddings.shape
-        layer = cls(num_embeddings=rows, embedding_dim=columns, _weight=embeddings, **options)
+        make: Any = cls
+        layer: Self = make(num_embeddings=rows, embedding_dim=columns, _weight=embeddings, **options)
         layer.weight.requires_grad_(not freeze)
         return layer
 

@@ -50,7 +50,7 @@ class Join:
     def backward(self, mask: int) -> Program:
         return self.form.backward(mask)
 
-    def __call__(self, first: Tensor, second: Tensor, out: Tensor | None) -> Tensor:
+    def __call__(self, first: Tensor, second: Tensor, out: Tensor | None = None) -> Tensor:
         for tensor in (first, second):
             if not isinstance(tensor, Tensor):
                 raise TypeError(f"[{self.name}] expected two tensors, got {type(tensor).__name__}")

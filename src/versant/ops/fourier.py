@@ -30,7 +30,7 @@ def run_transform(x: Any, dim: int, inverse: bool) -> Any:
     return call(x, axis=dim, norm="forward" if inverse else "backward")
 
 
-transform = host(
+transform: Any = host(
     "fourier.transform",
     "x, dim: int, inverse: bool",
     "sum over k of x[k] exp(-2 pi i j k / n), inverse: with exp(2 pi i j k / n).  x: complex",

@@ -97,6 +97,7 @@ def matrix_norm(
             for axis in sorted((rows, columns)):
                 result = result.unsqueeze(axis)
         return result
+    assert not isinstance(ord, str)
     first, then = (rows, columns) if abs(ord) == 1 else (columns, rows)
     sums = vector_norm(A, 1, first, True)
     result = extreme(sums, then, ord > 0)
@@ -209,12 +210,14 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
         return A * 0 + eye(A.shape[-1], dtype=A.dtype)
     if n < 0:
         A, n = inv(A), -n
-    result, power = None, A
+    result: Tensor | None = None
+    power = A
     while True:
         if n % 2:
             result = power if result is None else matmul(result, power)
         n //= 2
         if n == 0:
+            assert result is not None  # n is positive
             return result * 1 if result is A else result
         power = matmul(power, power)
 
@@ -373,7 +376,9 @@ MODES = ("use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot
     ],
     places="versant",
 )
-def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = MODES[0]) -> Tensor:
+def cdist(
+    x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = "use_mm_for_euclid_dist_if_necessary"
+) -> Tensor:
     """The p-norm distances of all rows of x1 to all rows of x2.  (..., n, k), (..., m, k) -> (..., n, m)
 
     compute_mode: whether Euclidean distances come from products of matrices, which is fast and less accurate

@@ -129,6 +129,24 @@ def __dlpack_device__(self: Tensor) -> tuple[int, int]:
     return (1, 0)
 
 
+def __array_namespace__(self: Tensor, *, api_version: str | None = None) -> Any:
+    """The array API standard's functions over tensors. Raises ValueError for a version that is not known."""
+    from versant import array_api
+
+    known = ("2021.12", "2022.12", "2023.12", array_api.__array_api_version__)
+    if api_version is not None and api_version not in known:
+        raise ValueError(f"[__array_namespace__] expected an api_version of {known}, got {api_version!r}")
+    return array_api
+
+
+def to_device(self: Tensor, device: Any, /, *, stream: Any = None) -> Tensor:
+    """The tensor itself: the only device is the CPU, which has no streams."""
+    _core.device(device)
+    if stream is not None:
+        raise ValueError("[to_device] the CPU has no streams; expected stream=None")
+    return self
+
+
 def from_numpy(array: Any) -> Tensor:
     """A tensor over a numpy array's memory: a change of one shows in the other."""
     return _core.from_buffer(array)
@@ -323,6 +341,7 @@ def install() -> None:
     """Gives Tensor these methods."""
     own: list[Callable[..., Any]] = [
         to, type, type_as, cpu, numpy, __array__, __array_wrap__, __dlpack__, __dlpack_device__, __iter__,
+        __array_namespace__, to_device,
         __reversed__, __contains__, __format__, __repr__, __reduce_ex__, __copy__, __deepcopy__,
         register_hook, register_post_accumulate_grad_hook, retain_grad, is_contiguous, is_same_size,
         share_memory_,

@@ -46,7 +46,7 @@ def fuse_conv_bn_weights(
 
     conv_w: (out, in, ...), transposed (in, out, ...); bn_rm, bn_rv: running mean and variance.
     """
-    along = (1, -1) if transpose else (-1, 1)
+    along: tuple[int, ...] = (1, -1) if transpose else (-1, 1)
     along += (1,) * (conv_w.ndim - 2)
     return folded(conv_w, conv_b, bn_rm, bn_rv, bn_eps, bn_w, bn_b, along)
 
