@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 from versant import _core
 from versant._core import Tensor
 from versant.autograd.modes import no_grad
@@ -57,7 +55,9 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
     Inside nothing is recorded; to differentiate the result raises RuntimeError.
     """
 
-    @functools.wraps(backward)
+    from functools import wraps
+
+    @wraps(backward)
     def once(ctx: Any, *grads: Any) -> Any:
         with no_grad():
             answer = backward(ctx, *grads)

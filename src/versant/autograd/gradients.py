@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from versant import _core
 from versant._core import Tensor
 
-TensorOrTensors = Tensor | Sequence[Tensor]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    TensorOrTensors = Tensor | Sequence[Tensor]
 
 
 def backward(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 from versant import _core
 
 TYPE_CHECKING = False
@@ -66,7 +64,9 @@ class _Mode:
         if _is_generator(function):
             return self._wrap_generator(function)
 
-        @functools.wraps(function)
+        from functools import wraps
+
+        @wraps(function)
         def inside(*args: P.args, **kwargs: P.kwargs) -> R:
             with self._again():
                 return function(*args, **kwargs)
@@ -74,7 +74,9 @@ class _Mode:
         return inside
 
     def _wrap_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
+        from functools import wraps
+
+        @wraps(function)
         def inside(*args: Any, **kwargs: Any) -> Any:
             with self._again():
                 generator = function(*args, **kwargs)

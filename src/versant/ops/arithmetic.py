@@ -1,10 +1,8 @@
 """Arithmetic: sums, products, quotients, remainders, signs."""
 
-from functools import partial
-
 from versant.ops.expression import m
 from versant.ops.lazy import np
-from versant.ops.record import Choice, add_variant, elementwise
+from versant.ops.record import Choice, add_variant, elementwise, elementwise_with
 
 # --- sums and products --------------------------------------------------------------------------------
 
@@ -185,7 +183,7 @@ reciprocal = elementwise(
 
 # --- divisors -----------------------------------------------------------------------------------------
 
-whole = partial(elementwise, rule="integral", refuses="bool number_first number_second", differentiable=False)
+whole = elementwise_with(rule="integral", refuses="bool number_first number_second", differentiable=False)
 
 gcd = whole(
     "gcd",

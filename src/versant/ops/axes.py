@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from versant._core import AxisError, ShapeError, Tensor
 
-Axes = int | Sequence[int] | None
-Size = int | Sequence[int]
-Pair = int | Sequence[int]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Axes = int | Sequence[int] | None
+    Size = int | Sequence[int]
+    Pair = int | Sequence[int]
+else:  # annotations are not evaluated: they need the names alone
+    Axes = Size = Pair = None
 
 
 def axis_of(rank: int, dim: int, who: str) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from versant._core import ShapeError, Tensor
 from versant.ops.axes import Size
 from versant.ops.lazy import np
@@ -14,6 +12,7 @@ from versant.ops.spatial_references import pool, unpool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 # --- max_unpool ---------------------------------------------------------------------------------------------

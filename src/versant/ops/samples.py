@@ -49,18 +49,22 @@ class Call(NamedTuple):
     kwargs: dict[str, Any]
 
 
+# The same objects as Array(...) and Call(...) give, in half the time: the table holds two thousand of them.
+_make = tuple.__new__
+
+
 def array(*shape: int, domain: Domain = normal, form: str = "") -> Array:
-    return Array(shape, domain, form=form)
+    return _make(Array, (shape, domain, False, form))
 
 
 def fixed(*shape: int, domain: Domain = normal) -> Array:
     """An array by which the op is not differentiated, like running statistics."""
-    return Array(shape, domain, True)
+    return _make(Array, (shape, domain, True, ""))
 
 
 def integers(*shape: int, below: int, start: int = 0) -> Array:
     """Indices and classes: start <= i < below."""
-    return Array(shape, Domain(start, below, "int"))
+    return _make(Array, (shape, Domain(start, below, "int"), False, ""))
 
 
 def booleans(*shape: int) -> Array:
@@ -68,4 +72,4 @@ def booleans(*shape: int) -> Array:
 
 
 def call(*args: Any, **kwargs: Any) -> Call:
-    return Call(args, kwargs)
+    return _make(Call, (args, kwargs))
