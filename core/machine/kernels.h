@@ -72,13 +72,17 @@ struct Product {
 // Computes a product on the calling thread. `scratch` is 64-byte aligned, of product_scratch() bytes.
 using ProductKernel = void (*)(const Product& product, void* scratch);
 
-inline constexpr std::ptrdiff_t kProductDepth = 320;         // k is walked in blocks of at most this
-inline constexpr std::ptrdiff_t kProductColumnBytes = 2048;  // n in blocks of at most this many bytes
-constexpr std::size_t product_scratch(std::ptrdiff_t n, std::ptrdiff_t k, std::size_t itemsize) {
+inline constexpr std::ptrdiff_t kProductDepth = 320;              // k is walked in blocks of at most this
+inline constexpr std::ptrdiff_t kProductColumnBytes = 2048;       // n in blocks of at most this many bytes
+inline constexpr std::ptrdiff_t kProductBlockBytes = 192 * 1024;  // rows of a packed at a time
+constexpr std::size_t product_scratch(std::ptrdiff_t m, std::ptrdiff_t n, std::ptrdiff_t k,
+                                      std::size_t itemsize) {
   const std::size_t depth = static_cast<std::size_t>(k < kProductDepth ? k : kProductDepth) + 64;
   const std::size_t columns = (static_cast<std::size_t>(n) * itemsize + 511) / 512 * 512;
   const std::size_t limit = static_cast<std::size_t>(kProductColumnBytes);
-  return depth * ((columns < limit ? columns : limit) + 16 * itemsize) + 8192;
+  const std::size_t rows = static_cast<std::size_t>(m + 16) * depth * itemsize;
+  const std::size_t block = static_cast<std::size_t>(kProductBlockBytes);
+  return (rows < block ? rows : block) + depth * ((columns < limit ? columns : limit) + 16 * itemsize) + 8192;
 }
 
 // Products of bfloat16: blocks of k of at most this many steps, and blocks of b of about this many bytes.

@@ -95,8 +95,8 @@ void run_products(const Product& shape, std::span<const std::array<int64_t, 3>> 
   const int64_t threads = num_threads();
   const bool shared = threads > 1 && work * static_cast<double>(count) >= kParallelWork;
   const Product first = at(shape, 0);
-  const size_t bytes =
-      halves ? pair_scratch(first.m, first.n, first.k) : product_scratch(first.n, first.k, sizeof(T));
+  const size_t bytes = halves ? pair_scratch(first.m, first.n, first.k)
+                              : product_scratch(first.m, first.n, first.k, sizeof(T));
   const size_t each = (bytes + 63) / 64 * 64;
   if (!shared) {
     Scratch scratch(each);

@@ -93,7 +93,9 @@ def threads():
     vs.set_num_threads(before)
 
 
-@pytest.mark.parametrize(("m", "n", "k"), [(64, 96, 784), (200, 40, 150), (1, 500, 900), (90, 3, 400)])
+@pytest.mark.parametrize(
+    ("m", "n", "k"), [(64, 96, 784), (200, 40, 150), (1, 500, 900), (90, 3, 400), (430, 530, 350)]
+)
 @pytest.mark.parametrize("dtype", sorted(FLOATS))
 def test_threads_and_layouts_change_no_bit(threads, m, n, k, dtype):
     a, b = random(m, k, dtype=dtype), random(k, n, dtype=dtype, seed=1)

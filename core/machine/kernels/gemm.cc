@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "machine/kernels.h"
+#include "machine/kernels/gemm.h"
 #include "machine/kernels/tile.h"
 
 namespace versant::isa::VERSANT_ISA {
@@ -20,12 +21,6 @@ void pack_rows(T* out, const T* a, Size rows, Size k, Size stride, Size row, Siz
   }
 }
 
-// Parts of `total` that are equal but for the last, none above `limit`.
-Size part(Size total, Size limit) {
-  const Size parts = std::max<Size>(1, (total + limit - 1) / limit);
-  return (total + parts - 1) / parts;
-}
-
 // A product over one block of k and one of n; `add` adds it to what c holds, `bias` is added last.
 template <class T>
 void block(const Product& x, const T* a, const T* b, T* c, const T* bias, Size n, Size k, bool add,
@@ -33,7 +28,7 @@ void block(const Product& x, const T* a, const T* b, T* c, const T* bias, Size n
   constexpr int lanes = kLanes<T>;
   const int widest = tile_vectors(x.m);
   const Size width = Size{widest} * lanes;
-  const Size height = part(x.m, tile_rows(widest));
+  const Size height = equal_part(x.m, tile_rows(widest));
   const Size tiles_down = (x.m + height - 1) / height;
   const bool k_major = x.a_row == 1 && x.a_col != 1;
   const bool pack_a = !k_major && (x.a_col != 1 || n > 4 * width);
@@ -114,13 +109,27 @@ void block(const Product& x, const T* a, const T* b, T* c, const T* bias, Size n
   }
 }
 
+constexpr Size kFewRows = Size{4} * kTileRows;
+
 template <class T>
 void product(const Product& x, void* scratch) {
   const auto* a = static_cast<const T*>(x.a);
   const auto* b = static_cast<const T*>(x.b);
   auto* c = static_cast<T*>(x.c);
+  // A few tiles read b where it lies, or panels that are packed for them alone.
+  if (x.m > kFewRows) {
+    const Size height = equal_part(x.m, kTileRows);
+    return blocked_product<T>(
+        x, height, static_cast<T*>(scratch),
+        [&](T* out, Size i, Size rows, Size p, Size k) {
+          pack_tile(out, a + i * x.a_row + p * x.a_col, rows, k, height, x.a_row, x.a_col);
+        },
+        [&](T* out, Size j, Size n, Size p, Size k) {
+          pack_panel(out, b + p * x.b_row + j * x.b_col, k, n, Size{2} * kLanes<T>, x.b_row, x.b_col);
+        });
+  }
   constexpr Size columns = kProductColumnBytes / static_cast<Size>(sizeof(T));
-  const Size depth = part(x.k, kProductDepth);
+  const Size depth = equal_part(x.k, kProductDepth);
   for (Size j = 0; j < x.n; j += columns) {
     const Size n = std::min(columns, x.n - j);
     Size p = 0;

@@ -39,13 +39,17 @@ void tile(const TileJob<T>& job) {
         for (int v = 0; v < vectors; ++v) sum[i][v] = multiply_add(x, line[v], sum[i][v]);
       }
     };
+    // Where registers are few, the compiler spills sums of unrolled steps.
     Size p = 0;
-    for (; p + 4 <= k; p += 4) {
-      step(p);
-      step(p + 1);
-      step(p + 2);
-      step(p + 3);
+    if constexpr (kTileRows > 6) {
+      for (; p + 4 <= k; p += 4) {
+        step(p);
+        step(p + 1);
+        step(p + 2);
+        step(p + 3);
+      }
     }
+#pragma GCC unroll 1
     for (; p < k; ++p) step(p);
   }
 #pragma GCC unroll 16
@@ -127,9 +131,40 @@ void pack_panel(T* out, const T* b, Size k, Size n, Size width, Size row, Size c
     for (Size j = packed; j < n; ++j) out[p * width + j] = b[p * row + j * col];
 }
 
+template <class T>
+void pack_tile(T* out, const T* a, Size rows, Size k, Size height, Size row, Size col) {
+  // Whole vectors are stored; what they hold past the tile's rows is overwritten by the next step.
+  constexpr int lanes = kLanes<T>, groups = (kTileRows + lanes - 1) / lanes;
+  const Size used = (rows + lanes - 1) / lanes;
+  Size p = 0;
+  if (col == 1) {
+    for (; p + lanes <= k; p += lanes) {
+      Vector<T> square[groups][lanes];
+#pragma GCC unroll 4
+      for (int g = 0; g < groups; ++g) {
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i)
+          square[g][i] = Simd<T>::load(a + std::min<Size>(g * lanes + i, rows - 1) * row + p);
+        transpose<T>(square[g]);
+      }
+      for (int i = 0; i < lanes; ++i)
+        for (Size g = 0; g < used; ++g) Simd<T>::store(out + (p + i) * height + g * lanes, square[g][i]);
+    }
+  } else if (row == 1 && col > 0) {
+    const Size end = (k - 1) * col + rows;  // of what may be read
+    for (; p < k && p * col + used * lanes <= end; ++p)
+      for (Size g = 0; g < used; ++g)
+        Simd<T>::store(out + p * height + g * lanes, Simd<T>::load(a + p * col + g * lanes));
+  }
+  for (; p < k; ++p)
+    for (Size i = 0; i < rows; ++i) out[p * height + i] = a[i * row + p * col];
+}
+
 template Tile<float> tile_of<float>(bool, Size, int);
 template Tile<double> tile_of<double>(bool, Size, int);
 template void pack_panel<float>(float*, const float*, Size, Size, Size, Size, Size);
 template void pack_panel<double>(double*, const double*, Size, Size, Size, Size, Size);
+template void pack_tile<float>(float*, const float*, Size, Size, Size, Size, Size);
+template void pack_tile<double>(double*, const double*, Size, Size, Size, Size, Size);
 
 }  // namespace versant::isa::VERSANT_ISA
