@@ -3,6 +3,7 @@
 #include "machine/conv.h"
 
 #include "machine/call.h"
+#include "machine/conv_complex.h"
 #include "machine/memory_format.h"
 #include "machine/ops.h"
 #include "machine/visit_dtype.h"
@@ -259,6 +260,10 @@ TensorRef conv(Tensor& x, Tensor& weight, Tensor* bias, const Dims& stride, cons
            " does not fit the padded input of shape ", x.sizes, " along axis ", d - axes, ": it spans ", span,
            " of ", size);
   }
+  if (is_complex(x.dtype))
+    return complex_conv(x, weight, bias, axes, [&](Tensor& real, Tensor& filters) {
+      return conv(real, filters, nullptr, stride, padding, dilation, groups, axes, op);
+    });
   return batchwise(x, axes, [&](Tensor& input) -> TensorRef {
     if (bias) return apply(kConvolution, {&input, &weight, bias}, form.pack());
     return apply(kConvolution, {&input, &weight}, form.pack());
@@ -284,6 +289,11 @@ TensorRef conv_transpose(Tensor& x, Tensor& weight, Tensor* bias, const Dims& st
            " would be empty along axis ", d - 3);
     form.sizes.push_back(size);
   }
+  if (is_complex(x.dtype))
+    return complex_conv(x, weight, bias, axes, [&](Tensor& real, Tensor& filters) {
+      return conv_transpose(real, filters, nullptr, stride, padding, output_padding, groups, dilation, axes,
+                            op);
+    });
   if (bias && is_half(x.dtype)) {  // rounded once, with the bias
     TensorRef wide_x = cast(x, DType::Float32), wide_weight = cast(weight, DType::Float32);
     TensorRef wide_bias = cast(*bias, DType::Float32);

@@ -348,12 +348,20 @@ def rms_norm(
     """input / sqrt(mean(input**2) + eps) * weight over the last axes (Zhang and Sennrich 2019).
 
     normalized_shape: the sizes of these axes; weight has this shape. eps: by default that of the dtype.
+    The square of a complex number is its square, not that of its modulus, as in PyTorch.
     """
     from versant.tensors.dtypes import finfo
 
-    return rms_norm_whole(
-        input, tuple(normalized_shape), weight, finfo(input.dtype).eps if eps is None else eps
-    )
+    shape, eps = tuple(normalized_shape), finfo(input.dtype).eps if eps is None else eps
+    if not input.is_complex():
+        return rms_norm_whole(input, shape, weight, eps)
+    if not shape or tuple(input.shape[-len(shape) :]) != shape:
+        raise ShapeError(
+            f"[rms_norm] expected last dimensions {shape}, got input of shape {tuple(input.shape)}"
+        )
+    if weight is not None and tuple(weight.shape) != shape:
+        raise ShapeError(f"[rms_norm] expected a weight of shape {shape}, got {tuple(weight.shape)}")
+    return rms_norm_composite(input, shape, weight, eps)
 
 
 @composite(
