@@ -8,10 +8,12 @@
 #include "machine/lock.h"
 #include "machine/parallel.h"
 #include "machine/tensor.h"
+#include "machine/visit_dtype.h"
 
 namespace versant {
 
-// The tensors that belong to one parameter, contiguous and of one dtype, float32 or float64.
+// The tensors that belong to one parameter, contiguous and of one dtype, float32 or float64. A complex number
+// is two elements, its real and its imaginary part, each updated for itself as in PyTorch.
 struct Item {
   static constexpr int kLists = 5;  // parameter, gradient and up to three buffers
 
@@ -69,13 +71,14 @@ class Update {
  private:
   void add(const char* op, std::span<const std::span<Tensor* const>> lists, size_t i) {
     Tensor& param = *lists[0][i];
-    if (!param.is_floating())
+    const bool pairs = is_complex(param.dtype);
+    if (!param.is_floating() && !pairs)
       fail(ErrorKind::DType, "[", op, "] expected floating-point parameters, got ", name(param.dtype));
-    const bool plain = (param.dtype == DType::Float32 || param.dtype == DType::Float64) && param.is_dense();
-    const DType compute = param.dtype == DType::Float64 ? DType::Float64 : DType::Float32;
+    const DType compute = is_half(param.dtype) ? DType::Float32 : param.dtype;
+    const bool plain = param.dtype == compute && param.is_dense();
     Item item;
-    item.wide = compute == DType::Float64;
-    item.count = param.numel;
+    item.wide = compute == DType::Float64 || compute == DType::Complex128;
+    item.count = pairs ? 2 * param.numel : param.numel;
     for (size_t k = 0; k < lists.size(); ++k) {
       if (lists[k].empty()) continue;
       if (!lists[k][i]) fail(ErrorKind::Value, "[", op, "] tensor ", i, " of list ", k, " is missing");

@@ -421,3 +421,14 @@ def test_repr_of_a_parameter_list() -> None:
     assert repr(nn.ParameterList([vs.ones(2, 3)])) == (
         "ParameterList(\n    (0): Parameter containing: [versant.float32 of size 2x3]\n)"
     )
+
+
+def test_modules_become_complex():
+    layer = nn.Linear(3, 2)
+    real = layer.weight.detach().clone()
+    assert layer.to(vs.complex64).weight.dtype is vs.complex64
+    assert vs.equal(layer.weight.real, real)
+    assert layer.double().weight.dtype is vs.complex64  # conversions between real dtypes leave it alone
+    assert layer(vs.ones(1, 3, dtype=vs.complex64)).dtype is vs.complex64
+    with pytest.raises(TypeError, match="floating-point or complex dtypes only"):
+        layer.to(vs.int64)

@@ -28,13 +28,13 @@ RTOL = {"NAdam": 1e-7}
 
 def start(library):
     values = np.random.default_rng(0).normal(size=(2, 4, 3))
-    return [library.tensor(v).requires_grad_() for v in values]
+    return [library.tensor(v).requires_grad_() for v in (*values, 0.3 * (values[0] + 1j * values[1]))]
 
 
 def run(optimizer, scheduler, params, steps):
     for _ in range(steps):
         optimizer.zero_grad()
-        sum(((p - 0.3) ** 4).sum() for p in params).backward()
+        sum(((p - 0.3).abs() ** 4).sum() for p in params).backward()
         optimizer.step()
         scheduler.step()
 

@@ -274,7 +274,7 @@ class Module:
         return self
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Convert floating-point parameters and buffers: to(dtype), to(device), to(tensor).
+        """Convert floating-point and complex parameters and buffers: to(dtype), to(device), to(tensor).
 
         memory_format: also lay out those of as many axes as the format has: versant.channels_last.
         """
@@ -285,23 +285,27 @@ class Module:
         def convert(tensor: Tensor) -> Tensor:
             if order is not None and ranks.get(order, tensor.ndim) == tensor.ndim:
                 tensor = tensor.contiguous(memory_format=order)
-            if dtype is not None and tensor.is_floating_point():
+            if dtype is not None and (tensor.is_floating_point() or tensor.is_complex()):
                 return tensor.to(dtype)
             return tensor if device is None else tensor.to(device)
 
         return self._convert(convert)
 
+    def _floating(self, dtype: versant.dtype) -> Self:
+        """Convert floating-point parameters and buffers; complex ones stay."""
+        return self._convert(lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
+
     def float(self) -> Self:
-        return self.to(versant.float32)
+        return self._floating(versant.float32)
 
     def double(self) -> Self:
-        return self.to(versant.float64)
+        return self._floating(versant.float64)
 
     def half(self) -> Self:
-        return self.to(versant.float16)
+        return self._floating(versant.float16)
 
     def bfloat16(self) -> Self:
-        return self.to(versant.bfloat16)
+        return self._floating(versant.bfloat16)
 
     def cpu(self) -> Self:
         return self.to("cpu")
@@ -406,6 +410,8 @@ def _target(name: str, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
             dtype = value
         elif value is not None and not isinstance(value, bool):
             device = value
-    if dtype is not None and not dtype.is_floating_point:
-        raise TypeError(f"[{name}.to] a module converts to floating-point dtypes only, got {dtype}")
+    if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
+        raise TypeError(
+            f"[{name}.to] a module converts to floating-point or complex dtypes only, got {dtype}"
+        )
     return dtype, device

@@ -7,7 +7,7 @@ import math
 from versant._core import ShapeError, Tensor
 from versant.ops.activations import leaky_relu
 from versant.ops.comparison import where
-from versant.ops.creation import empty_like, new
+from versant.ops.creation import empty_like, new, ones_like
 from versant.ops.lazy import np
 from versant.ops.random import uniform_
 from versant.ops.record import composite, primitive
@@ -37,7 +37,10 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     """In training, 0 with probability p, else input / (1 - p); otherwise input (Srivastava et al. 2014)."""
     if not 0 <= p <= 1:
         raise ValueError(f"[dropout] expected a probability between 0 and 1, got {p}")
-    result: Tensor = dropped(input, p, training)
+    if not input.is_complex():
+        result: Tensor = dropped(input, p, training)
+    else:  # a number goes as a whole
+        result = input * dropped(ones_like(input.real), p, training) if training else input
     return input.copy_(result) if inplace else result
 
 

@@ -74,22 +74,23 @@ class LBFGS(Optimizer):
         return (self._size(),) if name in ("d", "prev_flat_grad", "old_dirs", "old_stps") else None
 
     def _size(self) -> int:
-        return sum(parameter.numel() for parameter in self.param_groups[0]["params"])
+        return sum(parts_of(parameter).numel() for parameter in self.param_groups[0]["params"])
 
     # The parameters as one vector ---------------------------------------------------------------------------
 
     def _gradient(self) -> Tensor:
-        parts = [
-            versant.zeros(p.numel(), dtype=p.dtype) if p.grad is None else p.grad.detach().reshape(-1)
+        gradients = [
+            versant.zeros_like(p) if p.grad is None else p.grad.detach()
             for p in self.param_groups[0]["params"]
         ]
-        return versant.cat(parts)
+        return versant.cat([parts_of(g).reshape(-1) for g in gradients])
 
     def _move(self, length: float, direction: Tensor) -> None:
         start = 0
         for p in self.param_groups[0]["params"]:
-            p.add_(direction[start : start + p.numel()].view(p.shape), alpha=length)
-            start += p.numel()
+            parts = parts_of(p)
+            parts.add_(direction[start : start + parts.numel()].view(parts.shape), alpha=length)
+            start += parts.numel()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Several iterations; the closure computes loss and gradients anew. Returns the first loss."""
@@ -183,6 +184,11 @@ class LBFGS(Optimizer):
         for y, s, inverse, share in zip(changes, steps, inverses, reversed(shares), strict=True):
             q.add_(s, alpha=share - float(y.dot(q)) * float(inverse))
         return q
+
+
+def parts_of(x: Tensor) -> Tensor:
+    """Complex numbers as pairs of real ones; a real tensor itself."""
+    return versant.view_as_real(x) if x.is_complex() else x
 
 
 def largest(x: Tensor) -> float:

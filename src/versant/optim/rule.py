@@ -81,8 +81,11 @@ class Rule:
         outputs = self.outputs(tuple(buffers), tuple(numbers), flags)
         with versant.enable_grad():
             for i, parameter in enumerate(batch.params):
-                values = [parameter, parameter.grad, *(b[i] for b in buffers.values()), *numbers.values()]
-                results = evaluate(list(outputs.values()), values)
+                tensors: list[Any] = [parameter, parameter.grad, *(b[i] for b in buffers.values())]
+                pairs = parameter.is_complex()  # their parts are updated each for itself
+                values = [versant.view_as_real(t) for t in tensors] if pairs else tensors
+                results = evaluate(list(outputs.values()), [*values, *numbers.values()])
+                results = [versant.view_as_complex(r) for r in results] if pairs else results
                 for name, result in zip(outputs, results, strict=True):
                     if name == "param":
                         parameter.copy_(result)
