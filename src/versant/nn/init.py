@@ -1,6 +1,7 @@
 """Initial values of parameters. Every function fills its tensor in place, unseen by autodiff, and returns it.
 
-Sources: xavier: Glorot and Bengio 2010; kaiming: He et al. 2015.
+Sources: xavier: Glorot and Bengio 2010; kaiming: He et al. 2015; orthogonal: Saxe et al. 2013; sparse:
+Martens 2010.
 """
 
 import math
@@ -14,6 +15,9 @@ _GAINS = {
     "conv1d": 1.0,
     "conv2d": 1.0,
     "conv3d": 1.0,
+    "conv_transpose1d": 1.0,
+    "conv_transpose2d": 1.0,
+    "conv_transpose3d": 1.0,
     "sigmoid": 1.0,
     "tanh": 5.0 / 3.0,
     "relu": math.sqrt(2.0),
@@ -112,6 +116,58 @@ def kaiming_normal_(
     """Fill from N(0, std**2) with std = gain / sqrt(fan); `a` is leaky_relu's negative slope."""
     std = calculate_gain(nonlinearity, a) / math.sqrt(_fan("kaiming_normal_", tensor, mode))
     return normal_(tensor, 0.0, std, generator)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
+    """Fill so that the rows, each flattened, are orthonormal times gain; the columns if they are fewer."""
+    if tensor.ndim < 2:
+        raise ValueError(f"[orthogonal_] expected at least 2 dimensions, got shape {tuple(tensor.shape)}")
+    if tensor.numel() == 0:
+        return tensor
+    with versant.no_grad():
+        rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
+        dtype = versant.float32 if tensor.dtype.itemsize == 2 else tensor.dtype
+        drawn = tensor.new_empty((max(rows, columns), min(rows, columns)), dtype=dtype)
+        q, r = versant.linalg.qr(drawn.normal_(generator=generator))
+        q = q * r.diagonal().sgn()  # without it Q would not be uniform (Mezzadri 2007)
+        return tensor.copy_((q.mT if rows < columns else q).reshape(tensor.shape) * gain)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """Fill with the unit matrix: a linear layer then keeps as many of its inputs as it can."""
+    if tensor.ndim != 2:
+        raise ValueError(f"[eye_] expected 2 dimensions, got shape {tuple(tensor.shape)}")
+    with versant.no_grad():
+        return tensor.copy_(versant.eye(*tensor.shape, dtype=tensor.dtype))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Fill so that a convolution keeps as many of its input channels as it can, in each group."""
+    if tensor.ndim not in (3, 4, 5):
+        raise ValueError(f"[dirac_] expected 3, 4 or 5 dimensions, got shape {tuple(tensor.shape)}")
+    if groups < 1 or tensor.shape[0] % groups:
+        raise ValueError(f"[dirac_] groups = {groups} must divide the {tensor.shape[0]} output channels")
+    center = tuple(size // 2 for size in tensor.shape[2:])
+    each = tensor.shape[0] // groups
+    with versant.no_grad():
+        tensor.zero_()
+        for group in range(groups):
+            for channel in range(min(each, tensor.shape[1])):
+                tensor[(group * each + channel, channel, *center)] = 1
+    return tensor
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any = None) -> Tensor:
+    """Fill from N(0, std**2), with the part `sparsity` of each column zero."""
+    if tensor.ndim != 2:
+        raise ValueError(f"[sparse_] expected 2 dimensions, got shape {tuple(tensor.shape)}")
+    rows, columns = tensor.shape
+    zeros = math.ceil(sparsity * rows)
+    with versant.no_grad():
+        normal_(tensor, 0.0, std, generator)
+        for column in range(columns):
+            tensor[versant.randperm(rows, generator=generator)[:zeros], column] = 0
+    return tensor
 
 
 def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
