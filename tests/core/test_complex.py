@@ -137,6 +137,8 @@ REFUSED = [
     lambda x: vs.ones(2).fill_(1j),
     lambda x: vs.ones(2, dtype=vs.complex64, requires_grad=True).sum().backward(),
     lambda x: vs.complex(x, x),
+    lambda x: vs.complex(x.real, 1),
+    lambda x: vs.polar(1, x.real),
 ]
 
 
@@ -214,3 +216,42 @@ def test_norms_are_those_of_the_magnitudes(order):
 def test_logsumexp_drops_no_imaginary_part():
     result = vs.logsumexp(vs.from_numpy(Z.copy()), 0)
     np.testing.assert_allclose(result.numpy(), np.log(np.exp(Z).sum(0)), 1e-12)
+
+
+def test_rms_norm_squares_the_numbers_not_their_magnitudes():
+    weight = draw(4)
+    result = vs.rms_norm(vs.tensor(Z), (4,), vs.tensor(weight), 1e-3)
+    expected = Z / np.sqrt((Z * Z).mean(-1, keepdims=True) + 1e-3) * weight
+    np.testing.assert_allclose(result.numpy(), expected, rtol=1e-13)
+    with pytest.raises(
+        vs.ShapeError, match=r"\[rms_norm\] expected last dimensions \(3,\), got input of shape"
+    ):
+        vs.rms_norm(vs.tensor(Z), (3,))
+
+
+@pytest.mark.parametrize(("m", "k", "n"), [(1, 1, 1), (3, 5, 4), (7, 400, 9), (4, 0, 3)])
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_products_of_matrices(m, k, n, turned, dtype):
+    a, b = draw(2, m, k, dtype=dtype), draw(n, k, dtype=dtype).T if turned else draw(k, n, dtype=dtype)
+    first, second = vs.tensor(a), vs.tensor(b.T.copy()).T if turned else vs.tensor(b)
+    wanted = a.astype("complex128") @ b.astype("complex128")
+    close = {"rtol": 0, "atol": 2e-4 if dtype == "complex64" else 1e-12}
+    np.testing.assert_allclose((first @ second).numpy(), wanted, **close)
+    np.testing.assert_allclose((first.mT.contiguous().mT @ second).numpy(), wanted, **close)
+
+
+def test_products_of_complex_numbers_do_not_depend_on_the_batch():
+    a, b = vs.tensor(draw(9, 33, dtype="complex64")), vs.tensor(draw(33, 17, dtype="complex64"))
+    whole = a @ b
+    for i in range(9):
+        np.testing.assert_array_equal((a[i : i + 1] @ b).numpy(), whole[i : i + 1].numpy())
+
+
+def test_dropout_takes_numbers_as_a_whole():
+    z = vs.tensor(draw(500))
+    y = vs.nn.functional.dropout(z, 0.25)
+    gone = y == 0
+    assert 0.15 < gone.double().mean().item() < 0.35
+    assert vs.allclose(y[~gone], z[~gone] / 0.75)
+    assert vs.equal(vs.nn.Dropout().eval()(z), z)

@@ -272,3 +272,30 @@ def test_gradient_of_eigenvalues() -> None:
     with vs.no_grad():
         slope = (spread(a + 1e-6 * direction) - spread(a - 1e-6 * direction)) / 2e-6
     assert vs.allclose((gradient * direction).sum(), slope, rtol=1e-6)
+
+
+def test_pivots_of_complex_matrices_are_those_of_lapack() -> None:
+    a = vs.tensor([[3 + 3j, 1], [5, 1j]])  # |3 + 3i| < 5, but |re| + |im| is 6
+    factors, pivots = linalg.lu_factor(a)
+    assert pivots.tolist() == [1, 2]
+    assert_close(factors[1, 0], 5 / a[0, 0], 1e-6)
+
+
+@pytest.mark.parametrize("dtype", [vs.float16, vs.bfloat16, vs.float32, vs.complex64])
+def test_exponentials_are_rounded_once(dtype) -> None:
+    a = drawn(4, 4).to(dtype)
+    wide = a.to(vs.complex128 if dtype.is_complex else vs.float64)
+    assert vs.equal(linalg.matrix_exp(a), linalg.matrix_exp(wide).to(dtype))
+
+
+def test_vector_products_take_as_many_axes_on_both_sides() -> None:
+    with pytest.raises(vs.ShapeError, match=r"\[cross\] expected as many dimensions on both sides"):
+        linalg.cross(drawn(2, 3), drawn(3))
+
+
+def test_distances_of_close_rows_from_products() -> None:
+    a = drawn(6, 4, dtype=vs.float32) + 30
+    b = a + 0.25
+    exact = (a.double().unsqueeze(1) - b.double()).square().sum(-1).sqrt()
+    found = vs.cdist(a, b, compute_mode="use_mm_for_euclid_dist")
+    assert float((found - exact).abs().max()) < 2e-3

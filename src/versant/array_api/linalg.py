@@ -78,7 +78,9 @@ def cholesky(x: Tensor, /, *, upper: bool = False) -> Tensor:
 
 def cross(x1: Tensor, x2: Tensor, /, *, axis: int = -1) -> Tensor:
     """The vector product along an axis of size 3."""
-    first, second = together("cross", x1, x2)
+    arrays = together("cross", x1, x2)
+    rank = max(x.ndim for x in arrays)
+    first, second = (x.reshape((1,) * (rank - x.ndim) + tuple(x.shape)) for x in arrays)
     return _ops.cross(first, second, dim=axis)
 
 

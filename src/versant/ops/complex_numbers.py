@@ -54,6 +54,7 @@ class Join:
         for tensor in (first, second):
             if not isinstance(tensor, Tensor):
                 raise TypeError(f"[{self.name}] expected two tensors, got {type(tensor).__name__}")
+        for tensor in (first, second):
             if tensor.dtype not in (_core.float16, _core.float32, _core.float64):
                 raise RuntimeError(
                     f"[{self.name}] expected float16, float32 or float64 tensors, got {first.dtype} and "

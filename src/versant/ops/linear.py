@@ -328,6 +328,11 @@ def trace(input: Tensor) -> Tensor:
 )
 def cross(input: Tensor, other: Tensor, dim: int = -1) -> Tensor:
     """The cross product along an axis of size 3."""
+    if input.ndim != other.ndim:
+        raise ShapeError(
+            f"[cross] expected as many dimensions on both sides, got shapes {tuple(input.shape)} "
+            f"and {tuple(other.shape)}"
+        )
     axis_of(input.ndim, dim, "cross")
     if input.shape[dim] != 3 or other.shape[dim] != 3:
         raise ShapeError(f"[cross] expected size 3 along {dim}: {tuple(input.shape)}, {tuple(other.shape)}")

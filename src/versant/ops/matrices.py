@@ -11,6 +11,7 @@ from versant.ops import factors, lapack
 from versant.ops.axes import Axes, axes_of, axis_of
 from versant.ops.comparison import gt, where
 from versant.ops.creation import zeros
+from versant.ops.joining import cat
 from versant.ops.lazy import np
 from versant.ops.linear import matmul
 from versant.ops.powers import exp2, log2
@@ -252,8 +253,9 @@ def matrix_exp(input: Tensor) -> Tensor:
         raise DTypeError(f"[matrix_exp] expected a floating-point or complex dtype, got {input.dtype.name}")
     if input.numel() == 0:
         return input * 1
-    if input.dtype.itemsize < 4:
-        return matrix_exp(input.float()).to(input.dtype)
+    wide = _core.complex128 if input.dtype.is_complex else _core.float64
+    if input.dtype is not wide:  # squaring doubles the relative error
+        return matrix_exp(input.to(wide)).to(input.dtype)
     n = input.shape[-1]
     # Each matrix is halved as often as it needs, whatever its batch.
     size = amax(sum(input.detach().abs(), -2), -1)
@@ -403,7 +405,9 @@ def cdist(
 
 
 def euclidean(x1: Tensor, x2: Tensor) -> Tensor:
-    """The roots of |a|**2 - 2 a @ b + |b|**2."""
-    squares = sum(x1 * x1, -1).unsqueeze(-1) + sum(x2 * x2, -1).unsqueeze(-2) - 2 * matmul(x1, x2.mT)
-    distances: Tensor = root(squares.clamp(0))
+    """The roots of |a|**2 - 2 a @ b + |b|**2, each one sum of products."""
+    first, second = sum(x1 * x1, -1, True), sum(x2 * x2, -1, True)
+    left = cat([-2 * x1, first, first.new_ones(first.shape)], -1)
+    right = cat([x2, second.new_ones(second.shape), second], -1)
+    distances: Tensor = root(matmul(left, right.mT).clamp(0))
     return distances

@@ -32,6 +32,11 @@ def substitute(a: Any, b: Any, upper: bool, unit: bool) -> Any:
     return np.concatenate([x_then, x_first] if upper else [x_first, x_then], -2)
 
 
+def size(x: Any) -> Any:
+    """What pivots are chosen by: |x|, of complex numbers |re| + |im|, as in LAPACK (izamax)."""
+    return np.abs(x.real) + np.abs(x.imag) if np.iscomplexobj(x) else np.abs(x)
+
+
 def lu(a: Any) -> tuple[Any, Any, Any]:
     """Both factors in one matrix, the row exchanges (from 1), and the order of rows that they lead to.
 
@@ -48,7 +53,7 @@ def lu(a: Any) -> tuple[Any, Any, Any]:
     for start in range(0, k, BLOCK):
         stop = min(start + BLOCK, k)
         for j in range(start, stop):
-            pivot = j + np.abs(work[:, j:, j]).argmax(1)
+            pivot = j + size(work[:, j:, j]).argmax(1)
             pivots[:, j] = pivot + 1
             for rows in (work, order):
                 held = rows[matrices, pivot].copy()
