@@ -71,10 +71,14 @@ CASES: dict[str, Callable[[Any, Callable[[Any], Any]], Any]] = {
     "argsort": lambda xp, a: xp.argsort(a(V), stable=True),
     "unique_all": lambda xp, a: xp.unique_all(a(V)),
     "unique_all of a matrix": lambda xp, a: xp.unique_all(a(N)),
+    "unique_all of complex numbers": lambda xp, a: xp.unique_all(a(N + 1j * N[::-1])),
     "unique_counts": lambda xp, a: xp.unique_counts(a(V)),
     "unique_inverse": lambda xp, a: xp.unique_inverse(a(N)),
     "unique_values": lambda xp, a: xp.sort(xp.unique_values(a(V))),
     "cumulative_sum": lambda xp, a: xp.cumulative_sum(a(V), include_initial=True),
+    "sum in a small integer": lambda xp, a: xp.sum(a(N), axis=0, dtype=xp.int16),
+    "prod in a small integer": lambda xp, a: xp.prod(a(N), axis=(0, 1), dtype=xp.int8),
+    "cumulative_sum in a small integer": lambda xp, a: xp.cumulative_sum(a(V), dtype=xp.int8),
     "cumulative_prod": lambda xp, a: xp.cumulative_prod(a(A), axis=1),
     "max": lambda xp, a: xp.max(a(A), axis=(0, 1), keepdims=True),
     "min": lambda xp, a: xp.min(a(N), axis=0),
@@ -87,6 +91,7 @@ CASES: dict[str, Callable[[Any, Callable[[Any], Any]], Any]] = {
     "sum of bool": lambda xp, a: xp.sum(a(T)),
     "sum of no axes": lambda xp, a: xp.sum(a(A), axis=()),
     "var": lambda xp, a: xp.var(a(A)),
+    "var of no axes": lambda xp, a: xp.var(a(A), axis=()),
     "all": lambda xp, a: xp.all(a(N), axis=(0, 1)),
     "any": lambda xp, a: xp.any(a(N), axis=1, keepdims=True),
     "diff": lambda xp, a: xp.diff(a(A), n=2, prepend=a(A[:, :1])),
@@ -95,6 +100,7 @@ CASES: dict[str, Callable[[Any, Callable[[Any], Any]], Any]] = {
     "matrix_transpose": lambda xp, a: xp.matrix_transpose(a(S)),
     "tensordot": lambda xp, a: xp.tensordot(a(A), a(B), axes=((0, 1), (1, 0))),
     "tensordot of one axis": lambda xp, a: xp.tensordot(a(A), a(B), axes=1),
+    "tensordot of nothing": lambda xp, a: xp.tensordot(a(A[:, :0]), a(B[:0]), axes=1),
     "vecdot": lambda xp, a: xp.vecdot(a(C), a(S), axis=-2),
     "cholesky": lambda xp, a: xp.linalg.cholesky(a(PD), upper=True),
     "cross": lambda xp, a: xp.linalg.cross(a(S), a(PD)),
@@ -159,6 +165,11 @@ def test_arrays_without_axes_promote_as_others_do() -> None:
     assert xp.result_type(xp.float64, 1j) is xp.complex128
 
 
+def test_nothing_is_left_of_one_element_less_the_correction() -> None:
+    assert xp.isnan(xp.var(xp.asarray(3.0), correction=1))
+    assert xp.isnan(xp.std(xp.asarray([3.0]), axis=(), correction=1)).all()
+
+
 def test_python_numbers_take_the_dtype_of_the_array() -> None:
     assert xp.add(xp.asarray([1], dtype=xp.int8), 3).dtype is xp.int8
     assert xp.multiply(2.5, xp.asarray([1.0], dtype=xp.float64)).tolist() == [2.5]
@@ -186,6 +197,8 @@ def test_dtypes_and_their_kinds() -> None:
     ("call", "error"),
     [
         (lambda: xp.squeeze(xp.zeros((2, 3)), axis=0), ValueError),
+        (lambda: xp.squeeze(xp.zeros((1, 3)), axis=2), IndexError),
+        (lambda: xp.astype([1.0], xp.float64), TypeError),
         (lambda: xp.nonzero(xp.asarray(1)), ValueError),
         (lambda: xp.take(xp.zeros((2, 3)), xp.asarray([0])), ValueError),
         (lambda: xp.cumulative_sum(xp.zeros((2, 3))), ValueError),

@@ -31,9 +31,6 @@ from versant import (
     float64 as float64,
 )
 from versant import (
-    from_dlpack as from_dlpack,
-)
-from versant import (
     int8 as int8,
 )
 from versant import (
@@ -64,6 +61,9 @@ from versant.array_api.creation import (
 )
 from versant.array_api.creation import (
     eye as eye,
+)
+from versant.array_api.creation import (
+    from_dlpack as from_dlpack,
 )
 from versant.array_api.creation import (
     full as full,

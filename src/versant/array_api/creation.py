@@ -38,6 +38,11 @@ def asarray(
     return vs.asarray(obj, dtype=dtype, copy=copy)
 
 
+def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor over the memory of an array of any library; copy=True: in memory of its own."""
+    return vs.from_dlpack(x, device=device, copy=copy)
+
+
 def arange(
     start: float,
     /,

@@ -37,6 +37,8 @@ def astype(x: Tensor, dtype: dtype, /, *, copy: bool = True, device: Any = None)
     Raises TypeError from complex to real: take `real` or `abs` first.
     """
     check_device(device)
+    if not isinstance(x, Tensor):
+        raise TypeError(f"[astype] expected a tensor, got {type(x).__name__}")
     if x.dtype.is_complex and not dtype.is_complex and dtype is not vs.bool:
         raise TypeError(
             f"[astype] expected a complex dtype for {x.dtype}, got {dtype}; take xp.real(x) first"

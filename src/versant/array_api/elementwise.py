@@ -76,7 +76,6 @@ log2 = _unary("log2")
 logical_not = _unary("logical_not")
 negative = _unary("negative")
 reciprocal = _unary("reciprocal")
-round = _kept("round")
 sign = _unary("sgn", "sign")
 signbit = _unary("signbit")
 sin = _unary("sin")
@@ -120,6 +119,13 @@ subtract = _binary("subtract")
 def positive(x: Tensor, /) -> Tensor:
     """The elements as they are, in a new array."""
     return x.clone()
+
+
+def round(x: Tensor, /) -> Tensor:
+    """The nearest whole numbers, of two the even one; of complex numbers both parts."""
+    if x.dtype.is_complex:
+        return vs.complex(vs.round(vs.real(x)), vs.round(vs.imag(x)))
+    return vs.round(x) if x.dtype.is_floating_point else x.clone()
 
 
 def conj(x: Tensor, /) -> Tensor:

@@ -39,6 +39,8 @@ def squeeze(x: Tensor, /, axis: int | tuple[int, ...]) -> Tensor:
     """x without these axes. Raises ValueError where one of them has another size than 1."""
     axes = axes_of(axis, x.ndim)
     for each in axes:
+        if not -x.ndim <= each < x.ndim:
+            raise vs.AxisError(f"[squeeze] axis {each} is not among those of {tuple(x.shape)}")
         if x.shape[each] != 1:
             raise ValueError(f"[squeeze] expected axis {each} of size 1, got shape {tuple(x.shape)}")
     return vs.squeeze(x, axes)

@@ -111,10 +111,19 @@ def argsort(x: Tensor, /, *, axis: int = -1, descending: bool = False, stable: b
     return vs.argsort(x, dim=axis, descending=descending, stable=stable)
 
 
+def _in_order(x: Tensor) -> Tensor:
+    """The indices that put a vector in order; complex numbers by real, then by imaginary part."""
+    if not x.dtype.is_complex:
+        return vs.argsort(x, stable=True)
+    by_imaginary = vs.argsort(vs.imag(x), stable=True)
+    return by_imaginary[vs.argsort(vs.real(x)[by_imaginary], stable=True)]
+
+
 def unique_all(x: Tensor, /) -> UniqueAll:
     """The different values in order, where each is first, the inverse, and counts; each NaN is different."""
     flat = x.reshape(-1)
-    ordered, order = vs.sort(flat, stable=True)
+    order = _in_order(flat)
+    ordered = flat[order]
     count = flat.shape[0]
     starts = vs.ones((count,), dtype=vs.bool)
     if count > 1:

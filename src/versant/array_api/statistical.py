@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+
 import versant as vs
 from versant import Tensor, dtype
 from versant.array_api.data_types import axes_of, together
@@ -30,7 +32,7 @@ def _running(
     if x.ndim == 0:
         raise ValueError(f"[{who}] expected at least one axis, got a 0-d array")
     op = vs.cumsum if who == "cumulative_sum" else vs.cumprod
-    result = op(x.cast(_accumulator(x, dtype)), axis)
+    result = op(x, axis, dtype=_accumulator(x, dtype))
     return result if initial is None else vs.cat([_initial(result, axis, int(initial)), result], axis)
 
 
@@ -69,18 +71,19 @@ def min(x: Tensor, /, *, axis: _Axes = None, keepdims: bool = False) -> Tensor:
 
 def sum(x: Tensor, /, *, axis: _Axes = None, dtype: dtype | None = None, keepdims: bool = False) -> Tensor:
     """The sum over the axes (None: all); integers and bool in int64, if no dtype is given."""
-    kept = x.cast(_accumulator(x, dtype))
+    kept = _accumulator(x, dtype)
     axes = axes_of(axis, x.ndim)
-    return vs.sum(kept, axes, keepdims) if axes else kept.clone()
+    return vs.sum(x, axes, keepdims, dtype=kept) if axes else x.to(kept, copy=True)
 
 
 def prod(x: Tensor, /, *, axis: _Axes = None, dtype: dtype | None = None, keepdims: bool = False) -> Tensor:
     """The product over the axes (None: all); integers and bool in int64, if no dtype is given."""
-    kept = x.cast(_accumulator(x, dtype))
-    axes = sorted(range(x.ndim)[each] for each in axes_of(axis, x.ndim))
-    for each in reversed(axes):
-        kept = vs.prod(kept, each, keepdims)
-    return kept if axes else kept.clone()
+    kept = _accumulator(x, dtype)
+    axes = axes_of(axis, x.ndim)
+    result = x if axes else x.to(kept, copy=True)
+    for each in axes:
+        result = vs.prod(result, each, True, dtype=kept)
+    return result if keepdims or not axes else vs.squeeze(result, axes)
 
 
 def mean(x: Tensor, /, *, axis: _Axes = None, keepdims: bool = False) -> Tensor:
@@ -89,16 +92,21 @@ def mean(x: Tensor, /, *, axis: _Axes = None, keepdims: bool = False) -> Tensor:
     return vs.mean(x, axes, keepdims) if axes else x.clone()
 
 
+def _of_one(x: Tensor, correction: float) -> Tensor:
+    """The variance of single elements: 0, and NaN where nothing is left to divide by."""
+    return (x - x) / builtins.max(1 - correction, 0)
+
+
 def var(x: Tensor, /, *, axis: _Axes = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """The variance over the axes (None: all): squared distances from the mean, divided by n - correction."""
     axes = axes_of(axis, x.ndim)
-    return vs.var(x, axes, correction=correction, keepdim=keepdims) if axes else x - x
+    return vs.var(x, axes, correction=correction, keepdim=keepdims) if axes else _of_one(x, correction)
 
 
 def std(x: Tensor, /, *, axis: _Axes = None, correction: float = 0.0, keepdims: bool = False) -> Tensor:
     """The standard deviation over the axes (None: all): the square root of `var`."""
     axes = axes_of(axis, x.ndim)
-    return vs.std(x, axes, correction=correction, keepdim=keepdims) if axes else x - x
+    return vs.std(x, axes, correction=correction, keepdim=keepdims) if axes else _of_one(x, correction)
 
 
 def all(x: Tensor, /, *, axis: _Axes = None, keepdims: bool = False) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from versant._core import DTypeError, ShapeError, Tensor
 from versant.ops.axes import axis_of
 from versant.ops.creation import full
@@ -263,11 +265,10 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
         )
     free_a = [d for d in range(a.ndim) if d not in of_a]
     free_b = [d for d in range(b.ndim) if d not in of_b]
-    inner_size = 1
-    for d in of_a:
-        inner_size *= a.shape[d]
+    inner_size = math.prod(a.shape[d] for d in of_a)
+    outer_size = math.prod(b.shape[d] for d in free_b)
     left = a.permute(*free_a, *of_a).reshape(*(a.shape[d] for d in free_a), inner_size)
-    right = b.permute(*of_b, *free_b).reshape(inner_size, -1 if b.numel() else 0)
+    right = b.permute(*of_b, *free_b).reshape(inner_size, outer_size)
     product: Tensor = matmul(left, right)
     return product.reshape([a.shape[d] for d in free_a] + [b.shape[d] for d in free_b])
 

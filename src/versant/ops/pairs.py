@@ -70,8 +70,8 @@ def div(a: Expression, b: Expression) -> Expression:
     return ZERO if is_zero(a) else a if b is ONE else a / b
 
 
-def select(condition: Expression, a: Expression, b: Expression) -> Expression:
-    return a if a is b else m.select(condition, a, b)
+def select(condition: Expression, a: Operand, b: Operand) -> Expression:
+    return lift(a) if a is b else m.select(condition, a, b)
 
 
 class Pair:
@@ -112,7 +112,13 @@ class Pair:
         if is_zero(z.im):
             return Pair(div(a, z.re), div(b, z.re))
         largest = m.max(m.abs(z.re), m.abs(z.im))
-        c, d = z.re / largest, z.im / largest
+        infinite = m.isinf(largest)
+
+        def scaled(part: Expression) -> Expression:
+            end = m.copysign(m.select(m.isinf(part), 1, 0), part)  # where infinity / infinity would be NaN
+            return select(infinite, end, part / largest)
+
+        c, d = scaled(z.re), scaled(z.im)
         norm = z.re * c + z.im * d
         by_zero = m.eq(largest, 0)
         beyond = m.select(by_zero, math.inf, 0)  # no division: 0 / 0 would reach the derivative
@@ -147,10 +153,20 @@ def as_pair(value: Any) -> Pair:
 # --- the micro-ops of complex operands ----------------------------------------------------------------------
 
 
+# At infinities and NaN they do as C99 says (Annex G), and the array API standard after it. `lost` is where
+# the angle is infinite or NaN, and so are its sine and cosine: what 0 or infinity makes of it is stated.
+
+
+def infinite(z: Pair) -> Expression:
+    return m.isinf(z.re) | m.isinf(z.im)
+
+
 def exp(z: Pair) -> Pair:
     size = m.exp(z.re)
+    lost = m.isinf(z.re) & m.logical_not(m.isfinite(z.im))
     real = m.eq(z.im, 0) & m.logical_not(m.isfinite(size))  # where 0 * infinity would be NaN
-    return Pair(size * m.cos(z.im), select(real, z.im, size * m.sin(z.im)))
+    im = select(real, z.im, size * m.sin(z.im))
+    return Pair(select(lost, size, size * m.cos(z.im)), select(lost & (z.re < 0), m.copysign(0, z.im), im))
 
 
 def log(z: Pair) -> Pair:
@@ -165,56 +181,89 @@ def log1p(z: Pair) -> Pair:
 
 def expm1(z: Pair) -> Pair:
     half = m.sin(0.5 * z.im)
-    return Pair(m.expm1(z.re) * m.cos(z.im) - 2 * half * half, m.exp(z.re) * m.sin(z.im))
+    power = exp(z)
+    finite = m.expm1(z.re) * m.cos(z.im) - 2 * half * half
+    return Pair(select(m.isinf(power.re) | m.isinf(z.re), power.re - 1, finite), power.im)
 
 
 def sqrt(z: Pair) -> Pair:
     a, b = z.re, z.im
     half = m.sqrt(0.5 * (m.abs(a) + m.hypot(a, b)))
     other = m.select(m.eq(half, 0), b, 0.5 * b / half)
+    above = m.isinf(b)
     return Pair(
-        m.select(a >= 0, half, m.abs(other)),
-        m.select(a >= 0, other, m.copysign(half, b)),
+        m.select(above, math.inf, m.select(a >= 0, half, m.abs(other))),
+        m.select(above, b, m.select(a >= 0, other, m.copysign(half, b))),
     )
 
 
 def sinh(z: Pair) -> Pair:
-    return Pair(m.sinh(z.re) * m.cos(z.im), m.cosh(z.re) * m.sin(z.im))
+    s, c = m.sinh(z.re), m.cosh(z.re)
+    lost = m.logical_not(m.isfinite(z.im)) & (m.isinf(z.re) | m.eq(z.re, 0))
+    return Pair(select(lost, s, s * m.cos(z.im)), select(m.eq(z.im, 0), z.im, c * m.sin(z.im)))
 
 
 def cosh(z: Pair) -> Pair:
-    return Pair(m.cosh(z.re) * m.cos(z.im), m.sinh(z.re) * m.sin(z.im))
+    s, c = m.sinh(z.re), m.cosh(z.re)
+    lost = m.logical_not(m.isfinite(z.im))
+    real = m.eq(z.im, 0) | (lost & m.eq(z.re, 0))
+    nothing = m.copysign(0, z.re) * m.copysign(1, z.im)
+    return Pair(select(lost & m.isinf(z.re), c, c * m.cos(z.im)), select(real, nothing, s * m.sin(z.im)))
 
 
 def tanh(z: Pair) -> Pair:
     t, s, c = m.tanh(z.re), m.sin(z.im), m.cos(z.im)
     q = m.reciprocal(m.cosh(z.re))
     norm = c * c + t * t * s * s
-    return Pair(t / norm, s * c * q * q / norm)
+    lost = m.logical_not(m.isfinite(z.im))
+    far = lost & m.isinf(z.re)
+    im = select(m.eq(z.im, 0), z.im, s * c * q * q / norm)
+    return Pair(select(far | (lost & m.eq(z.re, 0)), t, t / norm), select(far, m.copysign(0, z.im), im))
 
 
 def asin(z: Pair) -> Pair:
     """Kahan, Branch cuts for complex elementary functions (1987), as the next three."""
     below, above = sqrt(1 - z), sqrt(1 + z)
-    return Pair(m.atan2(z.re, (below * above).re), m.asinh((below.conj() * above).im))
+    far, a, b = infinite(z), z.re, z.im
+    re = select(far, m.atan2(a, m.abs(b)), m.atan2(a, (below * above).re))
+    return Pair(
+        select(m.eq(a, 0), a, re),
+        select(far, m.copysign(math.inf, b), m.asinh((below.conj() * above).im)),
+    )
 
 
 def acos(z: Pair) -> Pair:
     below, above = sqrt(1 - z), sqrt(1 + z)
-    return Pair(2 * m.atan2(below.re, above.re), m.asinh((above.conj() * below).im))
+    far, a, b = infinite(z), z.re, z.im
+    re = select(far, m.atan2(m.abs(b), a), 2 * m.atan2(below.re, above.re))
+    return Pair(
+        select(m.eq(a, 0) & m.isnan(b), 0.5 * math.pi, re),
+        select(far, -m.copysign(math.inf, b), m.asinh((above.conj() * below).im)),
+    )
 
 
 def acosh(z: Pair) -> Pair:
     below, above = sqrt(z - 1), sqrt(z + 1)
-    return Pair(m.asinh((below.conj() * above).re), 2 * m.atan2(below.im, above.re))
+    far, a, b = infinite(z), z.re, z.im
+    im = select(far, m.atan2(b, a), 2 * m.atan2(below.im, above.re))
+    return Pair(
+        select(far, math.inf, m.asinh((below.conj() * above).re)),
+        select(m.eq(a, 0) & m.isnan(b), 0.5 * math.pi, im),
+    )
 
 
 def atanh(z: Pair) -> Pair:
     a, b = z.re, z.im
-    distance, far = 1 - m.abs(a), m.abs(a)
+    distance, size = 1 - m.abs(a), m.abs(a)
+    re = m.copysign(0.25 * m.log1p(4 * size / (distance * distance + b * b)), a)
+    far = infinite(z)
     return Pair(
-        m.copysign(0.25 * m.log1p(4 * far / (distance * distance + b * b)), a),
-        0.5 * m.atan2(2 * b, (1 - a) * (1 + a) - b * b),
+        select(far, m.copysign(0, a), select(m.eq(a, 0), a, re)),
+        select(
+            far & m.logical_not(m.isnan(b)),
+            m.copysign(0.5 * math.pi, b),
+            0.5 * m.atan2(2 * b, (1 - a) * (1 + a) - b * b),
+        ),
     )
 
 

@@ -195,15 +195,16 @@ log1p = smooth(
 
 def complex_logaddexp(x: Any, y: Any) -> Any:
     """The logarithm with the larger real part, and what the other one adds to it."""
-    from versant.ops.pairs import Pair, exp, log1p
+    from versant.ops.pairs import Pair, log1p
 
     first = m.logical_or(x.re >= y.re, m.isnan(x.re))
     large = Pair(m.select(first, x.re, y.re), m.select(first, x.im, y.im))
     small = Pair(m.select(first, y.re, x.re), m.select(first, y.im, x.im))
     nothing = m.eq(small.re, -math.inf)
     gap = small - large
-    added = log1p(exp(Pair(m.select(nothing, -math.inf, gap.re), m.select(nothing, 0, gap.im))))
-    return large + added
+    size = m.exp(m.select(nothing, -math.inf, gap.re))
+    angle = m.select(nothing, 0, gap.im)
+    return large + log1p(Pair(size * m.cos(angle), size * m.sin(angle)))
 
 
 logaddexp = elementwise(
