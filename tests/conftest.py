@@ -3,8 +3,11 @@
 A run draws the examples that every run draws; `pytest --hypothesis-profile=explore` draws others each time.
 """
 
+import os
+
 from hypothesis import settings
 
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # SciPy takes tensors; read when it is imported
 settings.register_profile("versant", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None)
 settings.load_profile("versant")

@@ -10,6 +10,7 @@ namespace {
 // What is left of a subscript after its views were taken: the view and, per axis, an index tensor or null.
 struct Plan {
   TensorRef view;
+  Dims reversed;  // axes of the view that the subscript takes from their end: slices with a negative step
   std::vector<TensorRef> indices;
   bool advanced = false;
 };
@@ -34,6 +35,13 @@ int consumed(PyObject* item) {
   if (item == Py_None || item == Py_Ellipsis || is_bool_value(item)) return 0;
   if (is_tensor(item) && as_tensor(item)->dtype == DType::Bool) return as_tensor(item)->rank();
   return 1;
+}
+
+// The elements of x[begin:end:step] with step < 0, in the order in which x has them.
+TensorRef slice_backward(Tensor& x, int axis, Py_ssize_t begin, Py_ssize_t end, Py_ssize_t step) {
+  const Py_ssize_t count = PySlice_AdjustIndices(x.sizes[axis], &begin, &end, step);
+  if (count == 0) return ops::slice(x, axis, 0, 0);
+  return ops::slice(x, axis, begin + (count - 1) * step, begin + 1, -step);
 }
 
 Plan make_plan(Tensor& x, PyObject* key) {
@@ -95,8 +103,12 @@ Plan make_plan(Tensor& x, PyObject* key) {
       Py_ssize_t begin, end, step;
       if (PySlice_Unpack(item, &begin, &end, &step) < 0) throw HostError{};
       const auto* slice = reinterpret_cast<PySliceObject*>(item);
-      if (slice->start != Py_None || slice->stop != Py_None || step != 1)
+      if (step < 0) {
+        plan.view = slice_backward(*plan.view, axis, begin, end, step);
+        plan.reversed.push_back(axis);
+      } else if (slice->start != Py_None || slice->stop != Py_None || step != 1) {
         plan.view = ops::slice(*plan.view, axis, begin, end, step);
+      }
       ++axis;
       plan.indices.resize(axis);
     } else if (PyLong_Check(item)) {
@@ -158,6 +170,7 @@ PyObject* tensor_subscript(PyObject* self, PyObject* key) {
     Tensor& x = *as_tensor(self);
     if (PyLong_CheckExact(key)) return wrap(ops::select(x, 0, to_int(key, "index", "an index")));
     Plan plan = make_plan(x, key);
+    if (!plan.reversed.empty()) plan.view = ops::flip(*plan.view, plan.reversed);
     if (plan.advanced) {
       const std::vector<TensorRef> indices = entries(plan);
       return wrap(ops::index(*plan.view, pointers(indices)));
@@ -177,17 +190,23 @@ int tensor_assign_subscript(PyObject* self, PyObject* key, PyObject* value) {
         Tensor& x = *as_tensor(self);
         check_in_place(x, "index_put_");
         Plan plan = make_plan(x, key);
+        const bool backward = !plan.reversed.empty();
+        const TensorRef target = backward ? ops::flip(*plan.view, plan.reversed) : plan.view;
         Scalar scalar;
         if (plan.advanced) {
           std::vector<TensorRef> indices = entries(plan);
           TensorRef from = value_tensor(value, x, kMaxRank);
-          ops::index_put_(*plan.view, pointers(indices), *from, false);
+          ops::index_put_(*target, pointers(indices), *from, false);
         } else if (!is_tensor(value) && to_number(value, &scalar)) {
           check_range(scalar, x.dtype, "index_put_");
-          ops::copy_(*plan.view, Input(scalar));
+          ops::copy_(*target, Input(scalar));
         } else {
-          TensorRef from = value_tensor(value, x, plan.view->rank());
-          ops::copy_(*plan.view, Input(from));
+          TensorRef from = value_tensor(value, x, target->rank());
+          ops::copy_(*target, Input(from));
+        }
+        if (backward) {
+          const TensorRef forward = ops::flip(*target, plan.reversed);
+          ops::copy_(*plan.view, Input(forward));
         }
         return 0;
       },
