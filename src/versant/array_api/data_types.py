@@ -153,9 +153,8 @@ def result_type(*arrays_and_dtypes: Tensor | dtype | Scalar) -> dtype:
 def together(who: str, *values: Tensor | Scalar) -> list[Tensor]:
     """The arguments as tensors of one dtype: that of `result_type`."""
     if not any(isinstance(v, Tensor) for v in values):
-        raise TypeError(
-            f"[{who}] expected at least one array, got {', '.join(type(v).__name__ for v in values)}"
-        )
+        got = ", ".join(type(v).__name__ for v in values) or "none"
+        raise TypeError(f"[{who}] expected at least one array, got {got}")
     common = result_type(*values)
     return [v.cast(common) if isinstance(v, Tensor) else vs.full((), v, dtype=common) for v in values]
 

@@ -115,7 +115,7 @@ class Pair:
         infinite = m.isinf(largest)
 
         def scaled(part: Expression) -> Expression:
-            end = m.copysign(m.select(m.isinf(part), 1, 0), part)  # where infinity / infinity would be NaN
+            end = m.select(m.isinf(part), m.sign(part), 0)  # where infinity / infinity would be NaN
             return select(infinite, end, part / largest)
 
         c, d = scaled(z.re), scaled(z.im)
@@ -192,7 +192,7 @@ def sqrt(z: Pair) -> Pair:
     other = m.select(m.eq(half, 0), b, 0.5 * b / half)
     above = m.isinf(b)
     return Pair(
-        m.select(above, math.inf, m.select(a >= 0, half, m.abs(other))),
+        m.select(above, m.abs(b), m.select(a >= 0, half, m.abs(other))),
         m.select(above, b, m.select(a >= 0, other, m.copysign(half, b))),
     )
 
