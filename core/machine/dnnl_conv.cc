@@ -6,7 +6,7 @@
 // objects that name memory, are kept for each shape.
 //
 // Forward results and data gradients have the same bits for any number of threads and in any batch, but for
-// one implementation ("brgconv_strided"), which is passed over. Weight gradients have not: oneDNN splits the
+// implementations that are passed over: depends_on_threads. Weight gradients have not: oneDNN splits the
 // batch over the threads. So they are computed in parts that the shape alone decides, each part on one
 // thread: parts of the batch, added up in order, or, where the weights are larger than the images, parts of
 // the output channels.
@@ -151,16 +151,18 @@ bool slow(const char* implementation) {
 
 // Kernels of batch-reduced products cut rows of outputs into blocks, as many as there are threads to feed,
 // and add up what lies at the ends of a block in another order than what lies inside; products of unrolled
-// images are cut likewise. Long rows, as sequences have, and wide filters show it.
-bool depends_on_threads(const ConvShape& s, const char* implementation) {
+// images are cut likewise. Long rows, as sequences have, and wide filters show it; data gradients by unrolled
+// images show it at any size.
+bool depends_on_threads(Pass pass, const ConvShape& s, const char* implementation) {
+  if (pass == Pass::Input && std::strstr(implementation, "gemm")) return true;
   const bool wide = s.flat() || s.axes.back().kernel > 7;
   return wide && (std::strstr(implementation, "brgconv") || std::strstr(implementation, "gemm"));
 }
 
 // The first implementation that is neither slow nor changes bits with the number of threads.
 template <typename Description>
-bool choose(Description& description, const ConvShape& s) {
-  while (slow(description.impl_info_str()) || depends_on_threads(s, description.impl_info_str()))
+bool choose(Description& description, Pass pass, const ConvShape& s) {
+  while (slow(description.impl_info_str()) || depends_on_threads(pass, s, description.impl_info_str()))
     if (!description.next_impl()) return false;
   return true;
 }
@@ -198,19 +200,19 @@ void describe(Plan& plan, Pass pass, const ConvShape& s, const Arrays& a) {
     plan.scratchpad = description.scratchpad_desc();
   };
   if (pass == Pass::Forward) {
-    if (!choose(forward, s)) return;
+    if (!choose(forward, pass, s)) return;
     adopt(forward, forward.weights_desc());
     plan.primitive = ::dnnl::convolution_forward(forward);
   } else if (pass == Pass::Input) {
     ::dnnl::convolution_backward_data::primitive_desc backward(engine(), how, x, weight, y, stride, dilation,
                                                                before, after, forward, attributes);
-    if (!choose(backward, s)) return;
+    if (!choose(backward, pass, s)) return;
     adopt(backward, backward.weights_desc());
     plan.primitive = ::dnnl::convolution_backward_data(backward);
   } else {
     ::dnnl::convolution_backward_weights::primitive_desc backward(
         engine(), how, x, weight, y, stride, dilation, before, after, forward, attributes);
-    if (!choose(backward, s)) return;
+    if (!choose(backward, pass, s)) return;
     adopt(backward, backward.diff_weights_desc());
     plan.primitive = ::dnnl::convolution_backward_weights(backward);
   }
