@@ -91,7 +91,7 @@ struct ElementwiseNode final : Node {
     if (!outputs[0]) return;
     uint32_t wanted = 0;
     for (int i = 0; i < n_edges; ++i) {
-      if (!wants(i, asked)) continue;
+      if (!edges_[i].node || !(asked >> i & 1)) continue;
       const Derivative& d = derivative(op, i);
       if (d.kind == Derivative::Kind::Identity) inputs[i] = outputs[0];
       if (d.kind == Derivative::Kind::Zero) inputs[i] = ops::zeros(outputs[0]->sizes, outputs[0]->dtype);

@@ -246,7 +246,9 @@ class Task {
         if (next && !entries_[slot_of(next)].needed) wanted &= ~(uint64_t{1} << k);
       }
     }
-    if (node.adds() && !modes.grad && !node.hooks && node.n_edges <= kFew) {
+    // Along a chain no sums wait anywhere.
+    const bool waiting = !heap_.empty() || !leaves_.empty();
+    if (waiting && node.adds() && !modes.grad && !node.hooks && node.n_edges <= kFew) {
       Tensor* sums[kFew] = {};
       find_sums(node, sums);
       node.backward_adding(grads, inputs, wanted, {sums, node.n_edges});
