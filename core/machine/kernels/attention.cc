@@ -111,11 +111,18 @@ T largest(const T* x, Size n) {
   }
   return fold<T>(top, [](Vector<T> a, Vector<T> b) { return a > b ? a : b; });
 }
+// In 16 lanes whatever the vectors hold, which are then joined as a tree.
 template <class T>
 T total(const T* x, Size n) {
-  Vector<T> sum = Simd<T>::load(x);
-  for (Size i = kLanes<T>; i < n; i += kLanes<T>) sum += Simd<T>::load(x + i);
-  return fold<T>(sum, [](Vector<T> a, Vector<T> b) { return a + b; });
+  constexpr int lanes = kLanes<T>, parts = 16 / lanes;
+  Vector<T> sums[parts] = {};
+  Size i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int p = 0; p < parts; ++p) sums[p] += Simd<T>::load(x + i + p * lanes);
+  for (int p = 0; i < n; ++p, i += lanes) sums[p] += Simd<T>::load(x + i);
+  for (int half = parts / 2; half > 0; half /= 2)
+    for (int p = 0; p < half; ++p) sums[p] += sums[p + half];
+  return fold<T>(sums[0], [](Vector<T> a, Vector<T> b) { return a + b; });
 }
 template <class T>
 void multiply_row(T* x, T factor, Size n) {
