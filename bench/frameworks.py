@@ -73,7 +73,8 @@ class Contestant:
 CONTESTANTS = {
     contestant.name: contestant
     for contestant in (
-        Contestant("versant", "versant", "eager"),
+        Contestant("versant", "versant", "eager, channels-last", Options(channels_last=True)),
+        Contestant("versant-plain", "versant", "eager, contiguous images"),
         Contestant("torch", "torch", "eager, optimizers as they come"),
         Contestant("torch-foreach", "torch", "eager, foreach optimizers", Options({"foreach": True})),
         Contestant(

@@ -91,10 +91,10 @@ def start(rounds: Rounds, arguments: argparse.Namespace) -> list[Column]:
 
 
 def takes_part(column: Column, workload: Workload) -> bool:
-    """Whether the column's dialect has the workload, and the column differs from the plain one in it."""
+    """Whether the column's dialect has the workload, and the column is ours or no repetition in it."""
     chosen = column.contestant.options.chosen()
     spoken = FRAMEWORKS[column.contestant.framework][0].dialect in workload.programs
-    return spoken and (not chosen or bool(chosen & workload.reads))
+    return spoken and (column.label == OURS or not chosen or bool(chosen & workload.reads))
 
 
 def main() -> None:

@@ -52,6 +52,25 @@ void convolve_weight_gradient(const ConvShape& shape, const Array& x, const Arra
                               const Array& weight_grad);
 }  // namespace planes
 
+// 3 x 3 filters with stride 1 (conv_winograd.cc), float32. They return false, having done nothing, for others.
+namespace winograd {
+bool convolve(const ConvShape& shape, const Array& x, const Array& weight, const Array* bias, const Array& y);
+bool convolve_input_gradient(const ConvShape& shape, const Array& grad, const Array& weight,
+                             const Array& x_grad);
+bool convolve_weight_gradient(const ConvShape& shape, const Array& x, const Array& grad,
+                              const Array& weight_grad);
+}  // namespace winograd
+
+// Products of gathered patches (conv_patches.cc), float32. They return false, having done nothing, where
+// oneDNN is faster.
+namespace patches {
+bool convolve(const ConvShape& shape, const Array& x, const Array& weight, const Array* bias, const Array& y);
+bool convolve_input_gradient(const ConvShape& shape, const Array& grad, const Array& weight,
+                             const Array& x_grad);
+bool convolve_weight_gradient(const ConvShape& shape, const Array& x, const Array& grad,
+                              const Array& weight_grad);
+}  // namespace patches
+
 // oneDNN's (dnnl_conv.cc), float32 and bfloat16. They return false, having done nothing, where oneDNN has no
 // fast form.
 namespace dnnl {

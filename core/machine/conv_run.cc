@@ -1,5 +1,7 @@
-// Which kernels compute a convolution: oneDNN's for float32 and bfloat16, the machine's own for float64 and
-// for what oneDNN has no fast form for. Other dtypes are computed in one of these and rounded at the end.
+// Which kernels compute a convolution. float32: Winograd's tiles for 3 x 3 filters, else products of gathered
+// patches or oneDNN, whichever is faster. bfloat16: oneDNN. float64, and what none of these has a form for:
+// planes. Other dtypes are computed in one of these and rounded at the end. The choice depends on the shape
+// of an image and the instruction set, not on the batch.
 #include "machine/conv.h"
 #include "machine/dnnl.h"
 #include "machine/parallel.h"
@@ -142,6 +144,7 @@ void convolve(const ConvShape& shape, const Array& x, const Array& weight, const
                 bias->view(Dims{1, shape.out, 1, 1, 1}, Dims{0, bias->strides[0], 0, 0, 0}).expand(y.sizes));
     return;
   }
+  if (winograd::convolve(shape, x, weight, bias, y) || patches::convolve(shape, x, weight, bias, y)) return;
   if (direct(y.dtype) && dnnl::convolve(shape, x, weight, bias, y)) return;
   const DType dtype = working_dtype(y.dtype);
   const Array a = x.to_dtype(dtype), w = weight.to_dtype(dtype);
@@ -160,6 +163,9 @@ void convolve_input_gradient(const ConvShape& shape, const Array& grad, const Ar
                              const Array& x_grad) {
   if (x_grad.numel == 0) return;
   if (grad.numel == 0 || weight.numel == 0) return fill(x_grad, Scalar::of_int(0));
+  if (winograd::convolve_input_gradient(shape, grad, weight, x_grad) ||
+      patches::convolve_input_gradient(shape, grad, weight, x_grad))
+    return;
   if (direct(x_grad.dtype) && dnnl::convolve_input_gradient(shape, grad, weight, x_grad)) return;
   const DType dtype = working_dtype(x_grad.dtype);
   const Array g = grad.to_dtype(dtype), w = weight.to_dtype(dtype);
@@ -177,6 +183,9 @@ void convolve_weight_gradient(const ConvShape& shape, const Array& x, const Arra
                               const Array& weight_grad) {
   if (weight_grad.numel == 0) return;
   if (grad.numel == 0 || x.numel == 0) return fill(weight_grad, Scalar::of_int(0));
+  if (winograd::convolve_weight_gradient(shape, x, grad, weight_grad) ||
+      patches::convolve_weight_gradient(shape, x, grad, weight_grad))
+    return;
   if (direct(weight_grad.dtype) && dnnl::convolve_weight_gradient(shape, x, grad, weight_grad)) return;
   const DType dtype = working_dtype(weight_grad.dtype);
   const Array a = x.to_dtype(dtype), g = grad.to_dtype(dtype);

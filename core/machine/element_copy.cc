@@ -26,6 +26,35 @@ void copy_line(T* to, int64_t to_step, const T* from, int64_t from_step, int64_t
     for (int64_t i = 0; i < count; ++i) to[i] = from[i * from_step];
 }
 
+// to[r][c] = from[c][r] for a square of one cache line by one cache line.
+template <typename T, int64_t edge>
+void turn_square(T* to, int64_t to_stride, const T (&from)[edge][edge]) {
+  if constexpr (sizeof(T) == 4) {
+    typedef uint32_t Four __attribute__((vector_size(16)));
+    typedef Four Loose __attribute__((aligned(4), may_alias));
+    const auto at = [&](int64_t c, int64_t r) { return *reinterpret_cast<const Loose*>(&from[c][r]); };
+    for (int64_t r = 0; r < edge; r += 4) {
+      for (int64_t c = 0; c < edge; c += 4) {
+        const Four a = at(c, r), b = at(c + 1, r), d = at(c + 2, r), e = at(c + 3, r);
+        const Four ab_low = __builtin_shuffle(a, b, Four{0, 4, 1, 5});
+        const Four ab_high = __builtin_shuffle(a, b, Four{2, 6, 3, 7});
+        const Four de_low = __builtin_shuffle(d, e, Four{0, 4, 1, 5});
+        const Four de_high = __builtin_shuffle(d, e, Four{2, 6, 3, 7});
+        const auto put = [&](int64_t i, Four v) {
+          *reinterpret_cast<Loose*>(to + (r + i) * to_stride + c) = v;
+        };
+        put(0, __builtin_shuffle(ab_low, de_low, Four{0, 1, 4, 5}));
+        put(1, __builtin_shuffle(ab_low, de_low, Four{2, 3, 6, 7}));
+        put(2, __builtin_shuffle(ab_high, de_high, Four{0, 1, 4, 5}));
+        put(3, __builtin_shuffle(ab_high, de_high, Four{2, 3, 6, 7}));
+      }
+    }
+  } else {
+    for (int64_t r = 0; r < edge; ++r)
+      for (int64_t c = 0; c < edge; ++c) to[r * to_stride + c] = from[c][r];
+  }
+}
+
 // Note [Transposing copies]
 // Where the result is contiguous along one axis and the source along another, squares of one cache line by
 // one cache line go through a buffer, so that every line is read and written whole, once.
@@ -36,9 +65,7 @@ void transpose_square(T* to, int64_t to_stride, const T* from, int64_t from_stri
   T square[kEdge][kEdge];
   if (rows == kEdge && columns == kEdge) {
     for (int64_t c = 0; c < kEdge; ++c) std::memcpy(square[c], from + c * from_stride, sizeof(square[c]));
-    for (int64_t r = 0; r < kEdge; ++r)
-      for (int64_t c = 0; c < kEdge; ++c) to[r * to_stride + c] = square[c][r];
-    return;
+    return turn_square(to, to_stride, square);
   }
   for (int64_t c = 0; c < columns; ++c)
     for (int64_t r = 0; r < rows; ++r) square[c][r] = from[c * from_stride + r];

@@ -210,6 +210,10 @@ constexpr std::size_t filter_gradient_scratch(std::ptrdiff_t outputs, std::ptrdi
          1024;
 }
 
+// --- convolutions of channels-last images: conv_kernels.h
+
+struct ConvolutionKernels;
+
 // --- optimizers
 
 // One step of an optimizer over contiguous elements, with the numbers that all elements share. `gradient` is
@@ -324,6 +328,7 @@ struct Kernels {
   DropoutKernel dropout;
   CorrelationKernel correlate_f32, correlate_f64;
   FilterGradientKernel filter_gradient_f32, filter_gradient_f64;
+  const ConvolutionKernels* convolution;
   SgdKernel sgd_f32, sgd_f64;
   AdamKernel adam_f32, adam_f64;
   ChannelKernels channels[2];                                                      // F32, F64

@@ -1,6 +1,9 @@
 // Pooling: the largest or the mean of windows.
 #include "machine/pooling.h"
 
+#include <limits>
+#include <type_traits>
+
 #include "machine/lock.h"
 #include "machine/memory_format.h"
 #include "machine/ops.h"
@@ -142,7 +145,8 @@ struct Steps {
       : place(last ? channels : 1), channel(last ? 1 : places) {}
 };
 
-template <typename T>
+// Index: of places meanwhile. One as wide as T lets the loops over channels run in vectors.
+template <typename T, typename Index>
 void largest(const Plan& plan, const Array& x, const Array& out, const Array& where, bool last) {
   const int64_t channels = x.sizes[1], inputs = plan.inputs(), outputs = plan.outputs();
   const Steps in(last, channels, inputs), to(last, channels, outputs);
@@ -151,20 +155,22 @@ void largest(const Plan& plan, const Array& x, const Array& out, const Array& wh
     T* const values = out.as<T>() + n * channels * outputs + first * to.channel;
     int64_t* const places = where.as<int64_t>() + n * channels * outputs + first * to.channel;
     T best[64];
-    int64_t at[64];
+    Index at[64];
     each_window(plan, [&](int64_t o, int64_t z, int64_t y, int64_t w) {
       bool begun = false;
       each_element(plan, z, y, w, [&](int64_t place) {
         const T* const element = from + place * in.place;
         if (!begun) {
-          for (int64_t c = 0; c < count; ++c) best[c] = element[c], at[c] = place;
+          for (int64_t c = 0; c < count; ++c) best[c] = element[c], at[c] = static_cast<Index>(place);
           begun = true;
           return;
         }
+        const auto index = static_cast<Index>(place);
         for (int64_t c = 0; c < count; ++c) {
-          const bool better = element[c] > best[c] || (element[c] != element[c] && best[c] == best[c]);
-          best[c] = better ? element[c] : best[c];
-          at[c] = better ? place : at[c];
+          const T a = element[c], b = best[c];
+          const bool better = (a > b) | ((a != a) & (b == b));
+          best[c] = better ? a : b;
+          at[c] = better ? index : at[c];
         }
       });
       for (int64_t c = 0; c < count; ++c) values[o * to.place + c] = best[c];
@@ -183,7 +189,11 @@ struct MaxPool final : Primitive {
     run.out[0] = empty_as(plan.out_sizes, x.dtype, last);
     run.out[1] = empty_as(plan.out_sizes, DType::Int64, last);
     run.n_outputs = 2;
-    visit_number(x.dtype, [&]<typename T>() { largest<T>(plan, x, run.out[0], run.out[1], last); });
+    visit_number(x.dtype, [&]<typename T>() {
+      using Narrow = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+      const bool fits = plan.inputs() <= std::numeric_limits<Narrow>::max();
+      (fits ? largest<T, Narrow> : largest<T, int64_t>)(plan, x, run.out[0], run.out[1], last);
+    });
   }
   Saves saves(const Attributes&, uint32_t) const override { return {0, 2}; }
   void vjp(Vjp& vjp) const override;

@@ -1,6 +1,4 @@
-"""What the allocator holds; also under the names of torch.cuda.memory, whose `device` says nothing here."""
-
-from typing import Any
+"""What the allocator holds."""
 
 from versant import _core
 
@@ -32,31 +30,3 @@ def summary() -> str:
     return "\n".join(
         [*rows, f"{'system calls':16} {s['system_calls']:12d}", f"{'allocations':16} {s['allocations']:12d}"]
     )
-
-
-def memory_allocated(device: Any = None) -> int:
-    """Bytes that tensors hold."""
-    return stats()["live_bytes"]
-
-
-def max_memory_allocated(device: Any = None) -> int:
-    """The most bytes that tensors held at once since the start or reset_peak_memory_stats()."""
-    return stats()["peak_bytes"]
-
-
-def memory_reserved(device: Any = None) -> int:
-    """Bytes taken from the operating system, whether tensors hold them or not."""
-    return stats()["system_bytes"]
-
-
-def reset_peak_memory_stats(device: Any = None) -> None:
-    """Starts max_memory_allocated anew from what is held now."""
-    reset_peak()
-
-
-def empty_cache() -> None:
-    """Gives cached blocks back to the operating system."""
-    release_cached()
-
-
-memory_stats, memory_summary = stats, summary

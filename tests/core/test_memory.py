@@ -70,19 +70,6 @@ def test_what_is_live_and_cached_came_from_the_system() -> None:
     assert s["live_bytes"] == s["system_bytes"]
 
 
-def test_names_of_pytorch_tell_the_same() -> None:
-    memory.reset_peak_memory_stats()
-    start = memory.memory_allocated()
-    assert memory.max_memory_allocated() == start
-    x = vs.ones(10**6)
-    assert memory.memory_allocated() - start >= 4 * 10**6
-    del x
-    assert memory.memory_allocated() == start
-    assert memory.max_memory_allocated() - start >= 4 * 10**6
-    memory.empty_cache()
-    assert memory.memory_reserved() == memory.memory_allocated()
-
-
 def test_peak() -> None:
     memory.reset_peak()
     start = memory.stats()["live_bytes"]

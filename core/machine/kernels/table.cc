@@ -13,6 +13,7 @@ void fill_super(Kernels&);
 void fill_gemm(Kernels&);
 void fill_gemm_bf16(Kernels&);
 void fill_conv(Kernels&);
+void fill_convolution(Kernels&);
 void fill_reduce(Kernels&);
 void fill_random(Kernels&);
 void fill_optimizer(Kernels&);
@@ -39,6 +40,7 @@ const Kernels& table() {
     fill_gemm(k);
     fill_gemm_bf16(k);
     fill_conv(k);
+    fill_convolution(k);
     fill_reduce(k);
     fill_random(k);
     fill_optimizer(k);

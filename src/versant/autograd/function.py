@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from versant import _core
 from versant._core import Tensor
 from versant.autograd.modes import no_grad
@@ -55,9 +57,7 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
     Inside nothing is recorded; to differentiate the result raises RuntimeError.
     """
 
-    from functools import wraps
-
-    @wraps(backward)
+    @functools.wraps(backward)
     def once(ctx: Any, *grads: Any) -> Any:
         with no_grad():
             answer = backward(ctx, *grads)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from versant import _core
 from versant._core import Tensor
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    TensorOrTensors = Tensor | Sequence[Tensor]
+TensorOrTensors = Tensor | Sequence[Tensor]
 
 
 def backward(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from versant import _core
 
 TYPE_CHECKING = False
@@ -64,9 +66,7 @@ class _Mode:
         if _is_generator(function):
             return self._wrap_generator(function)
 
-        from functools import wraps
-
-        @wraps(function)
+        @functools.wraps(function)
         def inside(*args: P.args, **kwargs: P.kwargs) -> R:
             with self._again():
                 return function(*args, **kwargs)
@@ -74,9 +74,7 @@ class _Mode:
         return inside
 
     def _wrap_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        from functools import wraps
-
-        @wraps(function)
+        @functools.wraps(function)
         def inside(*args: Any, **kwargs: Any) -> Any:
             with self._again():
                 generator = function(*args, **kwargs)

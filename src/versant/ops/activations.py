@@ -1,14 +1,15 @@
 """Activation functions that work element by element."""
 
 import math
+from functools import partial
 
 from versant._core import ShapeError, Tensor
 from versant.ops.expression import Expression, m
 from versant.ops.lazy import np
-from versant.ops.record import Choice, add_variant, composite, elementwise, elementwise_with
+from versant.ops.record import Choice, add_variant, composite, elementwise
 from versant.ops.samples import array, call
 
-activation = elementwise_with(rule="float", places="nn.functional")
+activation = partial(elementwise, rule="float", places="nn.functional")
 
 # --- ramps ------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,10 @@
 """Arithmetic: sums, products, quotients, remainders, signs."""
 
+from functools import partial
+
 from versant.ops.expression import m
 from versant.ops.lazy import np
-from versant.ops.record import Choice, add_variant, elementwise, elementwise_with
+from versant.ops.record import Choice, add_variant, elementwise
 
 # --- sums and products --------------------------------------------------------------------------------
 
@@ -183,7 +185,7 @@ reciprocal = elementwise(
 
 # --- divisors -----------------------------------------------------------------------------------------
 
-whole = elementwise_with(rule="integral", refuses="bool number_first number_second", differentiable=False)
+whole = partial(elementwise, rule="integral", refuses="bool number_first number_second", differentiable=False)
 
 gcd = whole(
     "gcd",

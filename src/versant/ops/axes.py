@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from versant._core import AxisError, ShapeError, Tensor
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    Axes = int | Sequence[int] | None
-    Size = int | Sequence[int]
-    Pair = int | Sequence[int]
-else:  # annotations are not evaluated: they need the names alone
-    Axes = Size = Pair = None
+Axes = int | Sequence[int] | None
+Size = int | Sequence[int]
+Pair = int | Sequence[int]
 
 
 def axis_of(rank: int, dim: int, who: str) -> int:

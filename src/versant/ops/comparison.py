@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 
 from versant._core import DTypeError, ShapeError, Tensor
 from versant.ops.expression import m
 from versant.ops.lazy import np
-from versant.ops.record import composite, elementwise, elementwise_with
+from versant.ops.record import composite, elementwise
 from versant.ops.samples import array, booleans, call, counts, normal, truth
 
 TYPE_CHECKING = False
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 # --- comparisons ------------------------------------------------------------------------------------------
 
-asked = elementwise_with(rule="bool", differentiable=False)
+asked = partial(elementwise, rule="bool", differentiable=False)
 
 eq = asked("eq", m.eq, "input == other", ref=np.equal, operator="eq", onnx="Equal", stablehlo="compare.EQ")
 ne = asked(
@@ -130,7 +131,7 @@ def equal(input: Tensor, other: Tensor) -> bool:
 
 # --- tests of numbers -------------------------------------------------------------------------------------
 
-tested = elementwise_with(rule="bool", differentiable=False, in_place=False)
+tested = partial(asked, in_place=False)
 
 isnan = tested(
     "isnan", m.isnan, "Where input is NaN.", ref=np.isnan, onnx="IsNaN", stablehlo=lambda x: m.ne(x, x)
@@ -191,7 +192,7 @@ logical_xor = asked(
     stablehlo="xor",
 )
 
-bits = elementwise_with(rule="integral", differentiable=False)
+bits = partial(elementwise, rule="integral", differentiable=False)
 
 bitwise_not = bits(
     "bitwise_not",

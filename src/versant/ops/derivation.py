@@ -9,6 +9,8 @@ place.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from versant import _core
 from versant.ops.expression import (
     Application,
@@ -30,11 +32,10 @@ from versant.ops.expression import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from typing import Any
 
-    Definition = Callable[..., Operand]
-    Partials = Callable[..., Operand | tuple[Operand, ...]]
+Definition = Callable[..., Operand]
+Partials = Callable[..., Operand | tuple[Operand, ...]]
 
 GRADIENT = source(0)
 ZERO = constant(0)

@@ -28,19 +28,20 @@ def names(record: Record) -> Iterator[tuple[str, str, Callable[..., Any]]]:
                 yield place, f"{short}_", record.in_place
 
 
-_namespaces: dict[str, dict[str, Callable[..., Any]]] = {place: {} for place in NAMESPACES}
-
-
 def namespace(place: str) -> dict[str, Callable[..., Any]]:
-    """The functions of one namespace: "versant", "nn.functional", "special", "linalg", "fft"."""
-    return _namespaces[place]
+    """The functions of one namespace: "versant", "nn.functional", "special", "linalg"."""
+    return {
+        name: function
+        for record in table.values()
+        for where, name, function in names(record)
+        if where == place
+    }
 
 
 def install() -> None:
     """Gives Tensor its methods, and functions the names by which pickles find them."""
     for record in table.values():
         for place, name, function in names(record):
-            _namespaces[place][name] = function
             if place == "Tensor":
                 setattr(_core.Tensor, name, function)
             elif function is record.call:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from versant._core import ShapeError, Tensor
 from versant.ops.axes import Size
 from versant.ops.lazy import np
@@ -11,7 +13,6 @@ from versant.ops.spatial_references import adaptive, pool, pooled_argmax, unpool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
 # --- the machine's functions: one for each number of axes ---------------------------------------------------

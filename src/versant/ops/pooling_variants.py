@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from versant._core import ShapeError, Tensor
 from versant.ops.axes import Size
 from versant.ops.lazy import np
@@ -12,7 +14,6 @@ from versant.ops.spatial_references import pool, unpool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
 # --- max_unpool ---------------------------------------------------------------------------------------------

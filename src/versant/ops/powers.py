@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from versant import _core
 from versant._core import DTypeError, Tensor
@@ -10,14 +11,14 @@ from versant.ops.arithmetic import positive as unchanged
 from versant.ops.arithmetic import reciprocal
 from versant.ops.expression import m
 from versant.ops.lazy import np
-from versant.ops.record import composite, elementwise, elementwise_with
+from versant.ops.record import composite, elementwise
 from versant.ops.samples import Domain, array, call, normal, positive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-smooth = elementwise_with(rule="float")
+smooth = partial(elementwise, rule="float")
 
 # --- powers and roots -------------------------------------------------------------------------------------
 

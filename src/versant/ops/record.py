@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 
 from versant import _core
-from versant.ops.derivation import Formula
+from versant.ops.derivation import Definition, Formula, Partials
 from versant.ops.expression import Micro
 from versant.ops.samples import Call, Domain, normal
 from versant.ops.signature import REQUIRED, Argument, parse, results_of
@@ -21,8 +21,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any, NamedTuple, TypeVar
-
-    from versant.ops.derivation import Definition, Partials
 
     AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
     Lowering = str | Callable[..., Any] | None
@@ -185,11 +183,6 @@ def elementwise(
         without=without or {},
     )
     return op
-
-
-def elementwise_with(**settings: Any) -> Callable[..., _core.Op]:
-    """`elementwise` with some of its keywords given."""
-    return lambda *args, **more: elementwise(*args, **(settings | more))
 
 
 def primitive(
@@ -355,11 +348,8 @@ def written_back(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def caller() -> str:
     """The module that is adding a record."""
-    depth = 2
-    while (name := sys._getframe(depth).f_globals["__name__"]) == __name__:
-        depth += 1
-    found: str = name
-    return found
+    name: str = sys._getframe(2).f_globals["__name__"]
+    return name
 
 
 def arity(definition: Definition) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 
 from versant._core import Tensor
 from versant.ops.expression import Expression, Operand, m
 from versant.ops.lazy import np
-from versant.ops.record import composite, elementwise, elementwise_with
+from versant.ops.record import composite, elementwise
 from versant.ops.samples import array, call
 
 TYPE_CHECKING = False
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 # --- rounding ---------------------------------------------------------------------------------------------
 
-stepped = elementwise_with(d=lambda x, y: 0, corners=[1.5, 2.5, -1.5, -2.5, 1e20, -0.2])
+stepped = partial(elementwise, d=lambda x, y: 0, corners=[1.5, 2.5, -1.5, -2.5, 1e20, -0.2])
 
 ceil = stepped("ceil", m.ceil, "Rounded up.", ref=np.ceil, onnx="Ceil", stablehlo="ceil")
 floor = stepped("floor", m.floor, "Rounded down.", ref=np.floor, onnx="Floor", stablehlo="floor")

@@ -49,22 +49,18 @@ class Call(NamedTuple):
     kwargs: dict[str, Any]
 
 
-# The same objects as Array(...) and Call(...) give, in half the time: the table holds two thousand of them.
-_make = tuple.__new__
-
-
 def array(*shape: int, domain: Domain = normal, form: str = "") -> Array:
-    return _make(Array, (shape, domain, False, form))
+    return Array(shape, domain, form=form)
 
 
 def fixed(*shape: int, domain: Domain = normal) -> Array:
     """An array by which the op is not differentiated, like running statistics."""
-    return _make(Array, (shape, domain, True, ""))
+    return Array(shape, domain, True)
 
 
 def integers(*shape: int, below: int, start: int = 0) -> Array:
     """Indices and classes: start <= i < below."""
-    return _make(Array, (shape, Domain(start, below, "int"), False, ""))
+    return Array(shape, Domain(start, below, "int"))
 
 
 def booleans(*shape: int) -> Array:
@@ -72,4 +68,4 @@ def booleans(*shape: int) -> Array:
 
 
 def call(*args: Any, **kwargs: Any) -> Call:
-    return _make(Call, (args, kwargs))
+    return Call(args, kwargs)

@@ -37,9 +37,6 @@ def results_of(text: str) -> list[str]:
     return results.split(", ") if arrow else []
 
 
-_arguments: dict[tuple[str, bool], Argument] = {}  # many signatures share them
-
-
 def parse(text: str) -> list[Argument]:
     text = text.partition(" -> ")[0]
     arguments = []
@@ -48,19 +45,14 @@ def parse(text: str) -> list[Argument]:
         if part == "*":
             keyword_only = True
             continue
-        argument = _arguments.get((part, keyword_only))
-        if argument is None:
-            argument = _arguments[part, keyword_only] = parse_argument(part, keyword_only)
-        arguments.append(argument)
+        head, _, default = part.partition(" = ")
+        name, _, kind = head.partition(": ")
+        if not name.isidentifier():
+            raise ValueError(f"[signature] cannot read {part!r} in {text!r}")
+        arguments.append(
+            Argument(name, kind or "tensor", literal(default) if default else REQUIRED, keyword_only)
+        )
     return arguments
-
-
-def parse_argument(text: str, keyword_only: bool) -> Argument:
-    head, _, default = text.partition(" = ")
-    name, _, kind = head.partition(": ")
-    if not name.isidentifier():
-        raise ValueError(f"[signature] cannot read {text!r}")
-    return Argument(name, kind or "tensor", literal(default) if default else REQUIRED, keyword_only)
 
 
 def split(text: str) -> list[str]:

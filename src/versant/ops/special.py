@@ -1,11 +1,12 @@
 """Special functions: error function, gamma function, and what follows from them."""
 
 import math
+from functools import partial
 
 from versant._core import Tensor
 from versant.ops.expression import m
 from versant.ops.lazy import np
-from versant.ops.record import composite, elementwise_with
+from versant.ops.record import composite, elementwise
 from versant.ops.references import (
     bessel_reference,
     digamma_reference,
@@ -18,7 +19,7 @@ from versant.ops.references import (
 )
 from versant.ops.samples import Domain, array, call, counts, fixed, inside_unit, positive, probability
 
-smooth = elementwise_with(rule="float")
+smooth = partial(elementwise, rule="float")
 
 # --- the error function -----------------------------------------------------------------------------------
 
@@ -180,9 +181,7 @@ def zeta(input: Tensor | float, other: Tensor | float) -> Tensor:
 
 # --- Bessel functions -------------------------------------------------------------------------------------
 
-bessel = elementwise_with(
-    rule="float", without={"onnx": "ONNX has no Bessel functions"}, corners=[9.0, -9.0, 80.0, 1e5]
-)
+bessel = partial(smooth, without={"onnx": "ONNX has no Bessel functions"}, corners=[9.0, -9.0, 80.0, 1e5])
 
 i0 = bessel(
     "i0",

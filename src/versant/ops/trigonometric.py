@@ -1,13 +1,14 @@
 """Trigonometric and hyperbolic functions. Angles are in radians."""
 
 import math
+from functools import partial
 
 from versant.ops.expression import m
 from versant.ops.lazy import np
-from versant.ops.record import elementwise_with
+from versant.ops.record import elementwise
 from versant.ops.samples import above_one, inside_unit
 
-smooth = elementwise_with(rule="float")
+smooth = partial(elementwise, rule="float")
 
 # --- trigonometric ----------------------------------------------------------------------------------------
 

@@ -1,9 +1,8 @@
-"""typing.NamedTuple for modules that `import versant` loads: typing would take a third of the whole time, and
-collections, with functools, a tenth."""
+"""typing.NamedTuple for modules that `import versant` loads; typing would take a third of the whole time."""
 
 from __future__ import annotations
 
-from operator import itemgetter
+from collections import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,27 +15,11 @@ class _FromAnnotations(type):
     def __new__(cls, name, bases, body):  # type: ignore[no-untyped-def]
         if not bases:
             return super().__new__(cls, name, bases, body)
-        fields = tuple(body["__annotations__"])
-        given = ", ".join(fields)
-        new = eval(f"lambda cls, {given}: make(cls, ({given}, ))", {"make": tuple.__new__})
-        new.__defaults__ = tuple(body[f] for f in fields if f in body)
-        members: dict[str, Any] = {field: property(itemgetter(i)) for i, field in enumerate(fields)}
-        members |= {"__new__": new, "__repr__": _shown, "__getnewargs__": _parts, "_replace": _replaced}
-        members |= {"__slots__": (), "__module__": body["__module__"], "__doc__": body.get("__doc__")}
-        return type(name, (tuple,), members | {"_fields": fields})
-
-
-def _shown(self: Any) -> str:
-    parts = (f"{field}={value!r}" for field, value in zip(self._fields, self, strict=True))
-    return f"{type(self).__name__}({', '.join(parts)})"
-
-
-def _parts(self: Any) -> tuple[Any, ...]:
-    return tuple(self)
-
-
-def _replaced(self: Any, **values: Any) -> Any:
-    return type(self)(**(dict(zip(self._fields, self, strict=True)) | values))
+        fields = list(body["__annotations__"])
+        made = namedtuple(name, fields, defaults=[body[f] for f in fields if f in body])  # type: ignore[misc]
+        made.__doc__ = body.get("__doc__")
+        made.__module__ = body["__module__"]
+        return made
 
 
 class NamedTuple(metaclass=_FromAnnotations):
@@ -53,8 +36,6 @@ def named(op: str, **values: Any) -> Any:
     """
     kind = _kinds.get(op)
     if kind is None:
-        from collections import namedtuple
-
         body = {"__slots__": (), "__new__": tuple.__new__, "__module__": "versant.return_types"}
         kind = _kinds[op] = type(op, (namedtuple(op, values),), body)
     return kind(values.values())

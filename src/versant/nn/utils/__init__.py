@@ -108,10 +108,6 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return import_module(f"versant.nn.utils.{name}")
-    if name in ("weight_norm", "remove_weight_norm", "spectral_norm", "remove_spectral_norm"):
-        from versant.nn.utils import weight_hooks
-
-        return getattr(weight_hooks, name)
     raise AttributeError(f"module 'versant.nn.utils' has no attribute {name!r}")
 
 

@@ -24,30 +24,13 @@ def norm_except(weight: Tensor, dim: int) -> Tensor:
     return result
 
 
-def length_and_direction(g: Tensor, v: Tensor, dim: int) -> Tensor:
-    """The weight whose lengths, apart along axis `dim`, are g, in the direction of v."""
-    return v * (g / norm_except(v, dim))
-
-
-def as_matrix(weight: Tensor, dim: int) -> Tensor:
-    """The weight with axis `dim` as rows and all others as columns."""
-    rows = weight.movedim(dim, 0)
-    return rows.reshape(rows.shape[0], -1)
-
-
-def default_dim(module: Module) -> int:
-    """The axis of outputs of a layer's weight."""
-    transposed = versant.nn.ConvTranspose1d, versant.nn.ConvTranspose2d, versant.nn.ConvTranspose3d
-    return 1 if isinstance(module, transposed) else 0
-
-
 class _WeightNorm(Module):
     def __init__(self, dim: int | None = 0) -> None:
         super().__init__()
         self.dim = -1 if dim is None else dim
 
     def forward(self, weight_g: Tensor, weight_v: Tensor) -> Tensor:
-        return length_and_direction(weight_g, weight_v, self.dim)
+        return weight_v * (weight_g / norm_except(weight_v, self.dim))
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         return norm_except(weight, self.dim), weight
@@ -78,10 +61,13 @@ class _SpectralNorm(Module):
         self.eps = eps
         if weight.ndim > 1:
             self.n_power_iterations = n_power_iterations
-            matrix = as_matrix(weight.detach(), self.dim)
+            matrix = self._matrix(weight.detach())
             for key, size in zip(("_u", "_v"), matrix.shape, strict=True):
                 self.register_buffer(key, F.normalize(matrix.new_empty(size).normal_(), dim=0, eps=eps))
             self._iterate(matrix, 15)
+
+    def _matrix(self, weight: Tensor) -> Tensor:
+        return weight.movedim(self.dim, 0).flatten(1)
 
     def _iterate(self, matrix: Tensor, times: int) -> None:
         """Power iteration: u and v approach the first singular vectors."""
@@ -93,7 +79,7 @@ class _SpectralNorm(Module):
     def forward(self, weight: Tensor) -> Tensor:
         if weight.ndim == 1:
             return F.normalize(weight, dim=0, eps=self.eps)
-        matrix = as_matrix(weight, self.dim)
+        matrix = self._matrix(weight)
         if self.training:
             self._iterate(matrix, self.n_power_iterations)
         u, v = self._u.clone(), self._v.clone()  # the next call changes them in place
@@ -116,7 +102,9 @@ def spectral_norm(
     outputs, 0, and 1 for transposed convolutions.
     """
     weight = _weight_of("spectral_norm", module, name)
-    dim = default_dim(module) if dim is None else dim
+    if dim is None:
+        transposed = versant.nn.ConvTranspose1d, versant.nn.ConvTranspose2d, versant.nn.ConvTranspose3d
+        dim = 1 if isinstance(module, transposed) else 0
     return register_parametrization(module, name, _SpectralNorm(weight, n_power_iterations, dim, eps))
 
 
