@@ -52,7 +52,8 @@ void convolve_weight_gradient(const ConvShape& shape, const Array& x, const Arra
                               const Array& weight_grad);
 }  // namespace planes
 
-// 3 x 3 filters with stride 1 (conv_winograd.cc), float32. They return false, having done nothing, for others.
+// 3 x 3 filters with stride 1 (conv_winograd.cc), float32. They return false, having done nothing, for
+// others.
 namespace winograd {
 bool convolve(const ConvShape& shape, const Array& x, const Array& weight, const Array* bias, const Array& y);
 bool convolve_input_gradient(const ConvShape& shape, const Array& grad, const Array& weight,
