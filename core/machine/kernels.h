@@ -72,9 +72,9 @@ struct Product {
 // Computes a product on the calling thread. `scratch` is 64-byte aligned, of product_scratch() bytes.
 using ProductKernel = void (*)(const Product& product, void* scratch);
 
-inline constexpr std::ptrdiff_t kProductDepth = 320;              // k is walked in blocks of at most this
-inline constexpr std::ptrdiff_t kProductColumnBytes = 2048;       // n in blocks of at most this many bytes
-inline constexpr std::ptrdiff_t kProductBlockBytes = 192 * 1024;  // rows of a packed at a time
+inline constexpr std::ptrdiff_t kProductDepth = 320;             // k is walked in blocks of at most this
+inline constexpr std::ptrdiff_t kProductColumnBytes = 2048;      // n in blocks of at most this many bytes
+inline constexpr std::ptrdiff_t kProductBlockBytes = 96 * 1024;  // rows of a packed at a time
 constexpr std::size_t product_scratch(std::ptrdiff_t m, std::ptrdiff_t n, std::ptrdiff_t k,
                                       std::size_t itemsize) {
   const std::size_t depth = static_cast<std::size_t>(k < kProductDepth ? k : kProductDepth) + 64;

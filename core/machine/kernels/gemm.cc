@@ -122,7 +122,7 @@ void product(const Product& x, void* scratch) {
     return blocked_product<T>(
         x, height, static_cast<T*>(scratch),
         [&](T* out, Size i, Size rows, Size p, Size k) {
-          pack_tile(out, a + i * x.a_row + p * x.a_col, rows, k, height, x.a_row, x.a_col);
+          pack_tiles(out, a + i * x.a_row + p * x.a_col, rows, k, height, x.a_row, x.a_col);
         },
         [&](T* out, Size j, Size n, Size p, Size k) {
           pack_panel(out, b + p * x.b_row + j * x.b_col, k, n, Size{2} * kLanes<T>, x.b_row, x.b_col);

@@ -26,7 +26,7 @@ Size block_rows(Size height, Size k) {
   return std::max<Size>(1, most / height) * height;
 }
 
-// c (+)= a @ b, where pack_a(out, i, rows, p, k) packs a tile of rows i.. as pack_tile does, and
+// c (+)= a @ b, where pack_a(out, i, rows, p, k) packs rows i.. as pack_tiles does, and
 // pack_b(out, j, columns, p, k) a panel as pack_panel does, of width 2 * kLanes<T>.
 // x.a and x.b are not looked at. `scratch` is 64-byte aligned, of product_scratch() bytes.
 template <class T, class PackA, class PackB>
@@ -55,7 +55,7 @@ void blocked_product(const Product& x, Size height, T* scratch, const PackA& pac
       job.k = k;
       for (Size i0 = 0; i0 < x.m; i0 += most_rows) {
         const Size m = std::min(most_rows, x.m - i0);
-        for (Size i = 0; i < m; i += height) pack_a(tiles + i * k, i0 + i, std::min(height, m - i), p, k);
+        pack_a(tiles, i0, m, p, k);
         for (Size j = 0; j < n; j += width) {
           const Size left = std::min(width, n - j);
           T* const panel = panels + j * k;

@@ -131,9 +131,11 @@ void pack_panel(T* out, const T* b, Size k, Size n, Size width, Size row, Size c
     for (Size j = packed; j < n; ++j) out[p * width + j] = b[p * row + j * col];
 }
 
+namespace {
+
+// Whole vectors are stored; what they hold past the tile's rows is overwritten by the next step.
 template <class T>
 void pack_tile(T* out, const T* a, Size rows, Size k, Size height, Size row, Size col) {
-  // Whole vectors are stored; what they hold past the tile's rows is overwritten by the next step.
   constexpr int lanes = kLanes<T>, groups = (kTileRows + lanes - 1) / lanes;
   const Size used = (rows + lanes - 1) / lanes;
   Size p = 0;
@@ -150,21 +152,45 @@ void pack_tile(T* out, const T* a, Size rows, Size k, Size height, Size row, Siz
       for (int i = 0; i < lanes; ++i)
         for (Size g = 0; g < used; ++g) Simd<T>::store(out + (p + i) * height + g * lanes, square[g][i]);
     }
-  } else if (row == 1 && col > 0) {
-    const Size end = (k - 1) * col + rows;  // of what may be read
-    for (; p < k && p * col + used * lanes <= end; ++p)
-      for (Size g = 0; g < used; ++g)
-        Simd<T>::store(out + p * height + g * lanes, Simd<T>::load(a + p * col + g * lanes));
   }
   for (; p < k; ++p)
     for (Size i = 0; i < rows; ++i) out[p * height + i] = a[i * row + p * col];
+}
+
+}  // namespace
+
+template <class T>
+void pack_tiles(T* out, const T* a, Size rows, Size k, Size height, Size row, Size col) {
+  if (row != 1 || col == 1) {
+    for (Size i = 0; i < rows; i += height)
+      pack_tile(out + i * k, a + i * row, std::min(height, rows - i), k, height, row, col);
+    return;
+  }
+  // Rows lie side by side, so tiles share cache lines: a few steps of all tiles are packed at a time. A
+  // tile's last step is stored exactly, as the next tile's first is there already.
+  constexpr Size lanes = kLanes<T>, some = 8;
+  const Size end = (k - 1) * col + rows;  // of what may be read
+  for (Size p0 = 0; p0 < k; p0 += some) {
+    for (Size i = 0; i < rows; i += height) {
+      const Size count = std::min(height, rows - i), whole = (count + lanes - 1) / lanes * lanes;
+      for (Size p = p0; p < std::min(p0 + some, k); ++p) {
+        const T* const from = a + p * col + i;
+        T* const to = out + i * k + p * height;
+        if (col > 0 && p < k - 1 && p * col + i + whole <= end) {
+          for (Size r = 0; r < count; r += lanes) Simd<T>::store(to + r, Simd<T>::load(from + r));
+        } else {
+          for (Size r = 0; r < count; ++r) to[r] = from[r];
+        }
+      }
+    }
+  }
 }
 
 template Tile<float> tile_of<float>(bool, Size, int);
 template Tile<double> tile_of<double>(bool, Size, int);
 template void pack_panel<float>(float*, const float*, Size, Size, Size, Size, Size);
 template void pack_panel<double>(double*, const double*, Size, Size, Size, Size, Size);
-template void pack_tile<float>(float*, const float*, Size, Size, Size, Size, Size);
-template void pack_tile<double>(double*, const double*, Size, Size, Size, Size, Size);
+template void pack_tiles<float>(float*, const float*, Size, Size, Size, Size, Size);
+template void pack_tiles<double>(double*, const double*, Size, Size, Size, Size, Size);
 
 }  // namespace versant::isa::VERSANT_ISA

@@ -84,10 +84,10 @@ Tile<T> tile_of(bool k_major, Size rows, int vectors);
 template <class T>
 void pack_panel(T* out, const T* b, Size k, Size n, Size width, Size row, Size col);
 
-// Rows of a tile, k-major: out[p * height + i] = a[i * row + p * col] for i < rows <= height. Writes up to a
-// vector past the end of `out`.
+// Rows of a as tiles of `height`, each k-major: out[t * height * k + p * height + i] = a[(t * height + i) *
+// row + p * col]; the last tile may have fewer rows. Writes up to a vector past the end of `out`.
 template <class T>
-void pack_tile(T* out, const T* a, Size rows, Size k, Size height, Size row, Size col);
+void pack_tiles(T* out, const T* a, Size rows, Size k, Size height, Size row, Size col);
 
 // --- vectors
 // -----------------------------------------------------------------------------------------------------------
