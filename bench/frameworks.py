@@ -74,7 +74,6 @@ CONTESTANTS = {
     contestant.name: contestant
     for contestant in (
         Contestant("versant", "versant", "eager, channels-last", Options(channels_last=True)),
-        Contestant("versant-plain", "versant", "eager, contiguous images"),
         Contestant("torch", "torch", "eager, optimizers as they come"),
         Contestant("torch-foreach", "torch", "eager, foreach optimizers", Options({"foreach": True})),
         Contestant(
@@ -85,6 +84,7 @@ CONTESTANTS = {
         ),
         Contestant("torch-cells", "torch", "eager, library's cells", Options(cells=True)),
         Contestant("tf", "tf", "eager, fused update ops"),
+        Contestant("versant-plain", "versant", "eager, contiguous images"),
     )
 }
 DEFAULT_PEERS = ["torch", "torch-fused", "tf"]
