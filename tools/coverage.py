@@ -1,5 +1,8 @@
 """Prints the table of covered names: how many exist, how many comparisons with PyTorch agree, which differ.
 
+Nearer are results outside of the tolerance that are at least as near as PyTorch's to its result in double precision: they
+agree, but are not equal.
+
 python tools/coverage.py [--group shape] [--only conv] [--processes 2] [--verbose]
 """
 
@@ -45,6 +48,7 @@ def main() -> int:
         rows[group]["present"] += (group, name) in present
     for unit, comparison in zip(units, done, strict=True):
         rows[unit.group]["compared"] += comparison.compared
+        rows[unit.group]["nearer"] += comparison.nearer
         rows[unit.group]["differ"] += len(comparison.failures)
         rows[unit.group]["explained"] += len(comparison.failures) if report.reason(comparison) else 0
         for failure in comparison.failures if arguments.verbose else comparison.failures[:1]:
@@ -54,12 +58,13 @@ def main() -> int:
     missing = [name for name in names if name not in present]
     print("\nmissing:", ", ".join(f"{group}.{name}" for group, name in missing) or "none")
 
-    columns = ("names", "present", "compared", "differ", "explained")
+    columns = ("names", "present", "compared", "nearer", "differ", "explained")
     rows["all"] = sum((collections.Counter(row) for row in list(rows.values())), collections.Counter())
-    print("\n" + f"{'':22}" + "".join(f"{c:>12}" for c in columns) + f"{'agree':>12}")
+    print("\n" + f"{'':22}" + "".join(f"{c:>12}" for c in columns) + f"{'equal':>12}{'agree':>12}")
     for group, row in rows.items():
-        agree = f"{1 - row['differ'] / row['compared']:.2%}" if row["compared"] else ""
-        print(f"{group:22}" + "".join(f"{row[c]:>12,}" for c in columns) + f"{agree:>12}")
+        unequal = (row["differ"] + row["nearer"], row["differ"])
+        shares = [f"{1 - n / row['compared']:.2%}" if row["compared"] else "" for n in unequal]
+        print(f"{group:22}" + "".join(f"{row[c]:>12,}" for c in columns) + "".join(f"{s:>12}" for s in shares))
     return 1 if missing or rows["all"]["differ"] > rows["all"]["explained"] else 0
 
 

@@ -7,7 +7,6 @@ The reasons in tests/oracle/exceptions.toml that speak of 16 bits rest on what t
 
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from oracle import functions
 from oracle.bridge import Bridge, to_torch
-
-
-def each_tensor(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """The same nested value with its tensors exchanged."""
-    if isinstance(value, torch.Tensor):
-        return change(value)
-    if isinstance(value, (list, tuple)):
-        return type(value)(each_tensor(item, change) for item in value)
-    if isinstance(value, dict):
-        return {key: each_tensor(item, change) for key, item in value.items()}
-    return value
-
-
-def widened(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.double() if tensor.is_floating_point() else tensor
+from oracle.judgement import each_tensor, widened
 
 
 def compare(op: Any, dtype: torch.dtype) -> str:

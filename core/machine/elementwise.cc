@@ -288,6 +288,12 @@ void check_refusals(const ElementwiseOp& op, std::span<const Input> inputs, DTyp
   if (number_first || (op.refuses & kRefusesNumberSecond && !inputs[1].tensor))
     fail(ErrorKind::Type, "[", op.name, "] expected a tensor as ", number_first ? "first" : "second",
          " argument, got a number");
+  if (op.refuses & kRefusesFalling) {
+    const double low = op.n_parameters > 1 ? inputs[op.n_inputs].scalar.as_double() : 0;
+    const double high = inputs.back().scalar.as_double();
+    if (high < low)
+      fail(ErrorKind::Value, "[", op.name, "] expected a number that is at least ", low, ", got ", high);
+  }
   if (is_differentiable(common)) return;
   if (op.refuses & kRefusesFraction) {
     for (size_t i = op.n_inputs; i < inputs.size(); ++i)

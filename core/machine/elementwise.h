@@ -37,6 +37,7 @@ enum Refusal : uint8_t {
   kRefusesNumbers = 16,  // among inputs that take no part in promotion, other than bool: they are conditions
   kRefusesNumberFirst = 32,   // a Python number as the first input
   kRefusesNumberSecond = 64,  // a Python number as the second input
+  kRefusesFalling = 128,      // a parameter less than the one before it; less than 0, if it is alone
 };
 
 struct ElementwiseOp;

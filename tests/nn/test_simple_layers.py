@@ -99,6 +99,13 @@ def test_layer(layer: nn.Module, x: vs.Tensor, function, text: str) -> None:
             ValueError,
             r"\[embedding_bag\] a 1-D input needs offsets",
         ),
+        (lambda: F.hardtanh(X, 1, -1), ValueError, r"\[hardtanh\] expected a number that is at least 1, got -1"),
+        (lambda: F.softshrink(X, -0.5), ValueError, r"\[softshrink\] expected a number that is at least 0"),
+        (
+            lambda: F.fractional_max_pool2d(X[None], 1, 2, _random_samples=vs.rand(1, 9, 2)),
+            ValueError,
+            r"\[fractional_max_pool2d\] expected samples of shape",
+        ),
     ],
 )
 def test_wrong_arguments(call, error: type[Exception], message: str) -> None:
@@ -147,6 +154,26 @@ def test_bags_of_embeddings() -> None:
     assert table.grad[:, 0].tolist() == [1.0, 0.0, 2.0, 0.0, 0.0, 1.0]
     without = F.embedding_bag(indices.view(2, 2), table, padding_idx=2)
     assert without.tolist() == [[0.0, 1.0], [10.0, 11.0]]
+
+
+def test_bags_of_narrow_rows_are_rounded_once() -> None:
+    table = (vs.arange(300.0) / 7).bfloat16()[:, None]
+    indices = vs.arange(300).view(2, 150)
+    for mode in ("sum", "mean"):
+        exact = F.embedding_bag(indices, table.float(), mode=mode).bfloat16()
+        assert vs.equal(F.embedding_bag(indices, table, mode=mode), exact)
+
+
+def test_local_response_norm_of_integers() -> None:
+    x = vs.tensor([[[3], [4], [5]]])
+    expected = x / (vs.tensor([[[4.0], [12.0], [20.0]]]) * 0.5 + 1)  # 9 // 2, 25 // 2 and 41 // 2 of squares
+    assert vs.allclose(F.local_response_norm(x, 2, 0.5, 1.0), expected)
+
+
+def test_batch_norm_of_nothing() -> None:
+    nothing = vs.ones(0, requires_grad=True)
+    F.batch_norm(nothing, vs.ones(0), vs.ones(0), training=True).sum().backward()
+    assert nothing.grad.shape == (0,)
 
 
 def test_embedding_shrinks_long_rows_and_scales_by_frequency() -> None:

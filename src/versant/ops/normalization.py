@@ -248,6 +248,8 @@ def batch_norm(
     input: (N, C, ...). In training the batch's statistics are used, and the running ones move by momentum
     toward them; otherwise the running ones are used.
     """
+    if input.shape == (0,):
+        return input.clone()
     if input.ndim < 2:
         raise ShapeError(f"[batch_norm] expected (N, C, ...), got {tuple(input.shape)}")
     if training and 0 < input.numel() == input.shape[1]:
@@ -428,7 +430,8 @@ def local_response_norm(
     if input.numel() == 0:
         return input
     squares = (input * input).transpose(1, -1)
-    near = pad(squares, (size // 2, (size - 1) // 2)).unfold(-1, size, 1).mean(-1).transpose(1, -1)
+    near = pad(squares, (size // 2, (size - 1) // 2)).unfold(-1, size, 1)
+    near = (near.mean(-1) if input.is_floating_point() else near.sum(-1) // size).transpose(1, -1)
     return input / (near * alpha + k) ** beta
 
 

@@ -218,6 +218,11 @@ def fractional(
     batch, channels = input.shape[:2]
     if samples is None:
         samples = rand(batch, channels, axes, dtype=input.dtype)
+    if samples.ndim != 3 or samples.shape[0] < batch or samples.shape[1:] != (channels, axes):
+        raise ShapeError(
+            f"[{who}] expected samples of shape {(batch, channels, axes)}, got {tuple(samples.shape)}"
+        )
+    samples = samples[:batch]
     # Places in the flat image, window by window: (N, C, outputs, elements). Samples count axes from the last.
     places: Any = 0
     for d, (n, k, count) in enumerate(zip(images, kernel, counts, strict=True)):

@@ -84,6 +84,7 @@ REFUSALS = {
     "numbers": 16,
     "number_first": 32,
     "number_second": 64,
+    "falling": 128,
 }
 
 

@@ -6,7 +6,7 @@ from versant._core import DTypeError, ShapeError, Tensor
 from versant.autograd.function import Function
 from versant.autograd.modes import no_grad
 from versant.ops.comparison import where
-from versant.ops.creation import zeros_like
+from versant.ops.creation import zeros
 from versant.ops.lazy import np
 from versant.ops.ordered import searchsorted
 from versant.ops.record import composite, primitive
@@ -170,16 +170,18 @@ def embedding_bag(
         flat, bag = flat[kept], bag[kept]
         factors = None if factors is None else factors[kept]
     rows = embedding(flat, weight, None, max_norm, norm_type, scale_grad_by_freq)
+    if weight.dtype.itemsize == 2 and mode != "max":
+        rows = rows.float()  # a sum is rounded once
     if factors is not None:
         rows = rows * factors.unsqueeze(-1)
-    empty = zeros_like(weight[:1]).detach().expand(bags, weight.shape[1])
+    empty = zeros(1, weight.shape[1], dtype=rows.dtype).expand(bags, weight.shape[1])
     if mode == "max":
         places = bag.unsqueeze(-1).expand(rows.shape)
         return empty.scatter_reduce(0, places, rows, "amax", include_self=False)
     total = empty.index_add(0, bag, rows)
-    if mode == "sum":
-        return total
-    return total / bag.bincount(minlength=bags).clamp(min=1).to(weight.dtype).unsqueeze(-1)
+    if mode == "mean":
+        total = total / bag.bincount(minlength=bags).clamp(min=1).to(total.dtype).unsqueeze(-1)
+    return total.to(weight.dtype)
 
 
 one_hot = primitive(
