@@ -1,7 +1,7 @@
 """Prints the table of covered names: how many exist, how many comparisons with PyTorch agree, which differ.
 
-Nearer are results outside of the tolerance that are at least as near as PyTorch's to its result in double precision: they
-agree, but are not equal.
+Nearer are results outside of the tolerance that are at least as near as PyTorch's to its result in double
+precision: they agree, but are not equal.
 
 python tools/coverage.py [--group shape] [--only conv] [--processes 2] [--verbose]
 """
@@ -64,7 +64,9 @@ def main() -> int:
     for group, row in rows.items():
         unequal = (row["differ"] + row["nearer"], row["differ"])
         shares = [f"{1 - n / row['compared']:.2%}" if row["compared"] else "" for n in unequal]
-        print(f"{group:22}" + "".join(f"{row[c]:>12,}" for c in columns) + "".join(f"{s:>12}" for s in shares))
+        print(
+            f"{group:22}" + "".join(f"{row[c]:>12,}" for c in columns) + "".join(f"{s:>12}" for s in shares)
+        )
     return 1 if missing or rows["all"]["differ"] > rows["all"]["explained"] else 0
 
 

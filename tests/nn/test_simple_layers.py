@@ -99,7 +99,11 @@ def test_layer(layer: nn.Module, x: vs.Tensor, function, text: str) -> None:
             ValueError,
             r"\[embedding_bag\] a 1-D input needs offsets",
         ),
-        (lambda: F.hardtanh(X, 1, -1), ValueError, r"\[hardtanh\] expected a number that is at least 1, got -1"),
+        (
+            lambda: F.hardtanh(X, 1, -1),
+            ValueError,
+            r"\[hardtanh\] expected a number that is at least 1, got -1",
+        ),
         (lambda: F.softshrink(X, -0.5), ValueError, r"\[softshrink\] expected a number that is at least 0"),
         (
             lambda: F.fractional_max_pool2d(X[None], 1, 2, _random_samples=vs.rand(1, 9, 2)),

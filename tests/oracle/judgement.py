@@ -10,12 +10,12 @@ from torch.testing._internal.opinfo.core import OpInfo, SampleInput
 
 import versant as vs
 
-# Where elements are equal, PyTorch leaves open which of them is named: the position of `dim` among the arguments.
+# Where elements are equal, PyTorch leaves open which is named. The position of `dim` among the arguments.
 CHOOSING = {"topk": 1, "kthvalue": 1, "mode": 0, "sort": 0, "argsort": 0}
 
 
 def specified(op: OpInfo, sample: SampleInput, result: Any) -> Any:
-    """The result with indices exchanged for the elements that they name, where equal elements leave a choice."""
+    """The result with indices exchanged for the elements they name, where equal ones leave a choice."""
     if op.name not in CHOOSING or sample.kwargs.get("stable"):
         return result
     if isinstance(result, (torch.Tensor, vs.Tensor)):
@@ -24,7 +24,7 @@ def specified(op: OpInfo, sample: SampleInput, result: Any) -> Any:
 
 
 def chosen(op: OpInfo, sample: SampleInput, index: Any) -> list[Any]:
-    """The elements that an index names along its axis, its shape and dtype, and whether it names any twice."""
+    """The elements that an index names along its axis, its shape, dtype, and whether it names any twice."""
     place = CHOOSING[op.name]
     dim = sample.kwargs.get("dim", sample.args[place] if len(sample.args) > place else -1)
     plain = to_torch(index) if isinstance(index, vs.Tensor) else index
@@ -66,7 +66,7 @@ def exact(op: OpInfo, sample: SampleInput) -> Any:
 
 
 def error(result: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Distances from the truth; 0 where both are the same infinity or no number, infinite where only one is."""
+    """Distances from the truth: 0 where both are the same infinity or NaN, infinite where only one is."""
     wide = result.to(truth.dtype)
     same = (wide == truth) | (wide.isnan() & truth.isnan())
     distance = (wide - truth).abs()
