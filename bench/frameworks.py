@@ -73,7 +73,13 @@ class Contestant:
 CONTESTANTS = {
     contestant.name: contestant
     for contestant in (
-        Contestant("versant", "versant", "eager, channels-last", Options(channels_last=True)),
+        Contestant(
+            "versant",
+            "versant",
+            "eager, channels-last, library's cells",
+            Options(channels_last=True, cells=True),
+        ),
+        Contestant("versant-plain", "versant", "eager, contiguous images, the program's own cells"),
         Contestant("torch", "torch", "eager, optimizers as they come"),
         Contestant("torch-foreach", "torch", "eager, foreach optimizers", Options({"foreach": True})),
         Contestant(
@@ -84,7 +90,6 @@ CONTESTANTS = {
         ),
         Contestant("torch-cells", "torch", "eager, library's cells", Options(cells=True)),
         Contestant("tf", "tf", "eager, fused update ops"),
-        Contestant("versant-plain", "versant", "eager, contiguous images"),
     )
 }
 DEFAULT_PEERS = ["torch", "torch-fused", "tf"]

@@ -14,7 +14,7 @@ from typing import Any
 import results
 from frameworks import Column
 from machine import ROOT
-from table import as_cell, as_share
+from table import as_cell, as_share, peers
 
 INTRODUCTION = """\
 # Performance
@@ -103,20 +103,20 @@ def measured_on(record: dict[str, Any]) -> str:
 
 def steps(record: dict[str, Any]) -> str:
     columns = record["columns"]
-    peers = list(dict.fromkeys(Column.parse(label).peer for label in list(columns)[1:]))
+    compared = peers([Column.parse(label) for label in columns])
     rows = []
     for name, workload in record["workloads"].items():
         row = [
             f"{name} {workload['title']}",
             *(as_cell(workload["cells"].get(label, {})) for label in columns),
         ]
-        for peer in peers:
+        for peer in compared:
             share, goal = workload["shares"].get(peer), workload["targets"].get(peer)
             reached = share is not None and goal is not None and share <= goal
             row.append("" if share is None else f"**{as_share(share)}**" if reached else as_share(share))
             row.append("" if goal is None else as_share(goal))
         rows.append(row)
-    head = ["microseconds", *columns, *(word for peer in peers for word in (f"share of {peer}", "goal"))]
+    head = ["microseconds", *columns, *(word for peer in compared for word in (f"share of {peer}", "goal"))]
     versions = "".join(
         f"* {label}: {about['version']}, {about['what']}, threads: {about['threads']}\n"
         for label, about in columns.items()

@@ -24,7 +24,7 @@ from workloads import WORKLOADS
 from workloads.workload import Workload
 
 OURS = "versant"
-PEERS = "torch,torch-fused,tf"
+OTHERS = "versant-plain,torch,torch-fused,torch-cells,tf"
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -34,7 +34,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     option = parser.add_argument
     option("--only", metavar="W1,W2", default=",".join(WORKLOADS), help="these workloads alone")
-    option("--against", metavar="A,B", help=f"these columns alone, see --list (default: {PEERS})")
+    option("--against", metavar="A,B", help=f"these columns alone, see --list (default: {OTHERS})")
     option("--rounds", type=int, default=21, help="slices of each column (default: %(default)s)")
     option("--seconds", type=float, default=0.1, help="length of a slice (default: %(default)s)")
     option("--quick", action="store_true", help="5 rounds of 0.05 seconds")
@@ -58,7 +58,7 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     try:
         arguments.workloads = [WORKLOADS[name] for name in arguments.only.split(",")]
-        arguments.columns = [Column.parse(name) for name in (arguments.against or PEERS).split(",")]
+        arguments.columns = [Column.parse(name) for name in (arguments.against or OTHERS).split(",")]
         arguments.python = dict(pair.split("=", 1) for pair in arguments.python)
     except KeyError as error:
         parser.error(f"no workload {error}; there are {', '.join(WORKLOADS)}")

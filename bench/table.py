@@ -10,15 +10,19 @@ Cells = dict[str, dict[str, Any]]  # what was measured in one workload, for each
 
 
 def shares(cells: Cells, columns: Sequence[Column]) -> dict[str, float]:
-    """Our time over that of each peer's fastest column, {"torch": 0.12, "tf": 0.004}; we come first."""
-    ours, *others = columns
+    """Our fastest column's time over that of each peer's, {"torch": 0.12, "tf": 0.004}; we come first."""
     best: dict[str, float] = {}
-    for column in others:
+    for column in columns:
         time = cells.get(column.label, {}).get("microseconds")
         if time is not None:
             best[column.peer] = min(time, best.get(column.peer, time))
-    time = cells[ours.label].get("microseconds")
-    return {peer: time / theirs for peer, theirs in best.items()} if time is not None else {}
+    ours = best.pop(columns[0].peer, None)
+    return {peer: ours / theirs for peer, theirs in best.items()} if ours is not None else {}
+
+
+def peers(columns: Sequence[Column]) -> list[str]:
+    """Whose times ours are compared with; we come first."""
+    return list(dict.fromkeys(column.peer for column in columns if column.peer != columns[0].peer))
 
 
 def as_share(value: float) -> str:
@@ -37,7 +41,7 @@ def as_cell(cell: dict[str, Any]) -> str:
 class Printer:
     def __init__(self, columns: Sequence[Column]) -> None:
         self.labels = [column.label for column in columns]
-        self.peers = list(dict.fromkeys(column.peer for column in columns[1:]))
+        self.peers = peers(columns)
         self.widths = [28, *(max(10, len(label) + 2) for label in self.labels), *(16 for _ in self.peers)]
         self._line(["microseconds per step", *self.labels, *(f"us/{peer} (goal)" for peer in self.peers)])
 

@@ -231,7 +231,7 @@ class Task {
         if (Node* next = node.edges()[k].node.get()) onward = entries_[slot_of(next)].needed;
       if (!onward) return;
     }
-    constexpr int kFew = 6;
+    constexpr int kFew = 8;
     TensorRef few[kFew];
     std::vector<TensorRef> many;
     Grads inputs(few, node.n_edges);

@@ -295,6 +295,22 @@ struct ChannelKernels {  // each for one channel, and for rows of channels
   ChannelKernel moments[2], gradient_sums[2], map[2], gradient[2];
 };
 
+// --- recurrent cells
+
+// One step of an LSTM without its products, over `rows` rows of n hidden units; rows of states are `width`
+// apart, those of d_sums 4 * width. Forward reads the sums of i, f, g and o from the first four planes of
+// `gates`, `plane` apart, and c; it writes their values over the sums, tanh(c') to the fifth plane, and h'
+// and c'. Backward reads these planes, c, dh and dc_next, and writes dc and the gradient of the sums.
+struct LstmStep {
+  std::ptrdiff_t rows, n, width, plane;
+  void* gates;
+  const void* c;
+  void *h, *c_next;
+  const void *dh, *dc_next;
+  void *dc, *d_sums;
+};
+using LstmKernel = void (*)(const LstmStep& step);
+
 // --- attention: see Note [Attention by tiles] in attention.h
 
 struct AttentionJob;
@@ -335,6 +351,7 @@ struct Kernels {
   RowNormKernel row_norm[2], row_norm_backward[2];                                 // F32, F64
   AttentionKernel attention_forward[2], attention_backward[2], attention_join[2];  // F32, F64
   ScaleKernel scale_f32, scale_f64;
+  LstmKernel lstm_forward[2], lstm_backward[2];  // F32, F64
 
   MicroKernel micro_of(Micro op, Compute compute) const {
     return micro[static_cast<std::size_t>(op)][static_cast<std::size_t>(compute)];

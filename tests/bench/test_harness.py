@@ -33,22 +33,30 @@ def test_a_columns_name_carries_threads_and_label():
 
 @pytest.mark.parametrize("label", ["", "torhc", "torch:0", "torch:", "torch@", "torch fused"])
 def test_an_unknown_column_is_named_in_the_error(label):
-    with pytest.raises(ValueError, match="there are versant, torch"):
+    with pytest.raises(ValueError, match="there are versant, versant-plain, torch"):
         column(label)
 
 
-def test_the_share_is_of_a_peers_fastest_column():
+def test_the_share_is_of_fastest_columns_on_both_sides():
     table = importlib.import_module("table")
-    columns = [column(label) for label in ("versant", "torch", "torch-fused", "tf", "versant@before")]
+    labels = ("versant", "versant-plain", "torch", "torch-fused", "tf", "versant@before")
+    columns = [column(label) for label in labels]
     cells = {
-        "versant": {"microseconds": 10.0},
+        "versant": {"microseconds": 12.0},
+        "versant-plain": {"microseconds": 10.0},
         "torch": {"microseconds": 100.0},
         "torch-fused": {"microseconds": 80.0},
         "tf": {"error": "raised"},
         "versant@before": {"microseconds": 20.0},
     }
     assert table.shares(cells, columns) == {"torch": 10 / 80, "versant@before": 10 / 20}
-    assert table.shares(cells | {"versant": {"error": "raised"}}, columns) == {}
+    assert table.shares(cells | {"versant-plain": {}}, columns) == {
+        "torch": 12 / 80,
+        "versant@before": 12 / 20,
+    }
+    failed = {"versant": {"error": "raised"}, "versant-plain": {}}
+    assert table.shares(cells | failed, columns) == {}
+    assert table.peers(columns) == ["torch", "tf", "versant@before"]
 
 
 @pytest.mark.parametrize(

@@ -78,3 +78,108 @@ def test_names_initial_values_and_text() -> None:
 def test_wrong_shapes_raise(call, message) -> None:
     with pytest.raises(vs.ShapeError, match=message):
         call()
+
+
+def lstm_arguments(rows, inputs, units, dtype=vs.float64):
+    shapes = [(rows, inputs), (rows, units), (rows, units), (4 * units, units), (4 * units, inputs)]
+    shapes += [(4 * units,)] * 2
+    return [vs.randn(*shape, dtype=dtype).requires_grad_() for shape in shapes]
+
+
+def lstm_as_ops(x, h, c, weight_hh, weight_ih, bias_ih, bias_hh):
+    i, f, g, o = (x @ weight_ih.t() + bias_ih + h @ weight_hh.t() + bias_hh).chunk(4, 1)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
+
+
+def lstm_in_one_piece(x, h, c, weight_hh, weight_ih, bias_ih, bias_hh):
+    return vs.lstm_cell(x, (h, c), weight_ih, weight_hh, bias_ih, bias_hh)
+
+
+def over_steps(cell, steps, x, h, c, *weights):
+    """Through several steps, so that gradients of weights are sums."""
+    for t in range(steps):
+        h, c = cell(x * (1 + t), h, c, *weights)
+    return h, c
+
+
+# By units, by rows (units too few to share), and alone.
+SIZES = [(37, 50, 70), (400, 60, 9), (1100, 5, 12), (2, 3, 4)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("used", ["both", "h", "c"])
+def test_a_cell_in_one_piece_has_the_gradients_of_its_ops(size, used) -> None:
+    vs.manual_seed(1)
+    arguments = lstm_arguments(*size)
+    found = []
+    for cell in (lstm_in_one_piece, lstm_as_ops):
+        h, c = over_steps(cell, 3, *arguments)
+        total = sum(s.square().sum() for s, name in ((h, "h"), (c, "c")) if used in ("both", name))
+        found.append([h, c, *vs.autograd.grad(total, arguments)])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one.detach().numpy(), other.detach().numpy(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("wanted", [(0,), (2, 5), (3, 6), (1, 4)])
+def test_a_cell_gives_only_the_gradients_that_are_asked_for(wanted) -> None:
+    vs.manual_seed(2)
+    arguments = lstm_arguments(40, 30, 66)
+    for i, argument in enumerate(arguments):
+        argument.requires_grad_(i in wanted)
+    asked = [arguments[i] for i in wanted]
+    one, other = (
+        vs.autograd.grad(over_steps(cell, 2, *arguments)[0].sum(), asked)
+        for cell in (lstm_in_one_piece, lstm_as_ops)
+    )
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-9, atol=1e-9)
+
+
+def test_second_derivatives_of_a_cell() -> None:
+    vs.manual_seed(3)
+    arguments = lstm_arguments(3, 2, 4)
+    found = []
+    for cell in (lstm_in_one_piece, lstm_as_ops):
+        h, c = over_steps(cell, 2, *arguments)
+        first = vs.autograd.grad((h * c).sum(), arguments, create_graph=True)
+        found.append(vs.autograd.grad(sum(g.square().sum() for g in first), arguments))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_cell_has_the_same_bits_on_any_number_of_threads(size) -> None:
+    vs.manual_seed(4)
+    arguments = lstm_arguments(*size, dtype=vs.float32)
+    before, found = vs.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3, 4):
+            vs.set_num_threads(threads)
+            h, c = over_steps(lstm_in_one_piece, 3, *arguments)
+            grads = vs.autograd.grad(h.square().sum() + c.sum(), arguments)
+            found.append([t.detach().numpy().tobytes() for t in (h, c, *grads)])
+    finally:
+        vs.set_num_threads(before)
+    assert all(other == found[0] for other in found[1:])
+
+
+def test_one_weight_for_input_and_state() -> None:
+    vs.manual_seed(5)
+    x, h, c, weight, _, bias, _ = lstm_arguments(40, 70, 70)
+    one, other = (
+        vs.autograd.grad(over_steps(cell, 2, x, h, c, weight, weight, bias, bias)[0].sum(), [weight, bias])
+        for cell in (lstm_in_one_piece, lstm_as_ops)
+    )
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-9, atol=1e-9)
+
+
+def test_a_cell_refuses_what_does_not_fit() -> None:
+    x, h, c, weight_hh, weight_ih, bias, _ = lstm_arguments(2, 3, 4)
+    with pytest.raises(vs.ShapeError, match=r"expected weight_ih of shape \[16, 3\]|\(16, 3\)"):
+        vs.lstm_cell(x, (h, c), weight_hh, weight_hh, bias, bias)
+    with pytest.raises(vs.ShapeError, match=r"expected bias_hh of shape"):
+        vs.lstm_cell(x, (h, c), weight_ih, weight_hh, bias, h)
+    with pytest.raises(vs.DTypeError, match=r"expected c of float64, got float32"):
+        vs.lstm_cell(x, (h, c.float()), weight_ih, weight_hh, bias, bias)

@@ -21,6 +21,7 @@ void fill_scale(Kernels&);
 void fill_lines(Kernels&);
 void fill_attention(Kernels&);
 void fill_row_norm(Kernels&);
+void fill_recurrent(Kernels&);
 void fill_batch_norm(Kernels&);
 
 #define VERSANT_STRING(x) #x
@@ -48,6 +49,7 @@ const Kernels& table() {
     fill_lines(k);
     fill_attention(k);
     fill_row_norm(k);
+    fill_recurrent(k);
     fill_batch_norm(k);
     return k;
   }();

@@ -108,10 +108,15 @@ class LSTMCell(Cell):
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         self._expect(input, *(() if hx is None else hx))
         h, c = (self._zeros(input),) * 2 if hx is None else hx
-        total = F.linear(input, self.weight_ih, self.bias_ih) + F.linear(h, self.weight_hh, self.bias_hh)
-        i, f, g, o = total.chunk(4, -1)
-        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        return o.sigmoid() * c.tanh(), c
+        if input.ndim == 2:
+            return versant.lstm_cell(
+                input, (h, c), self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+            )
+        rows = (h.unsqueeze(0), c.unsqueeze(0))
+        h, c = versant.lstm_cell(
+            input.unsqueeze(0), rows, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+        )
+        return h.squeeze(0), c.squeeze(0)
 
 
 class GRUCell(Cell):

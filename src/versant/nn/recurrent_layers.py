@@ -18,6 +18,7 @@ from versant.nn import init
 from versant.nn.module import Module
 from versant.nn.parameter import Parameter
 from versant.nn.utils.rnn import PackedSequence
+from versant.ops.recurrent import lstm_cell_from_sums
 
 # What one step of a cell does: (its rows of W_ih x + b, the states before, the weights) to the states after.
 States = tuple[Tensor, ...]
@@ -33,10 +34,7 @@ def _relu_step(x: Tensor, states: States, of: dict[str, Tensor]) -> States:
 
 
 def _lstm_step(x: Tensor, states: States, of: dict[str, Tensor]) -> States:
-    h, c = states
-    i, f, g, o = versant.addmm(x, h, of["weight_hh"].t()).chunk(4, 1)
-    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-    h = o.sigmoid() * c.tanh()
+    h, c = lstm_cell_from_sums(x, *states, of["weight_hh"])
     return (F.linear(h, of["weight_hr"]) if "weight_hr" in of else h), c
 
 

@@ -7,7 +7,7 @@ from versant.ops import reductions, creation, sequences, copies, shape, joining 
 from versant.ops import parts, indexing, ordered, statistics, differences  # isort: skip
 from versant.ops import linear, convolution, pooling, pooling_variants, rearranging, resampling, grids  # isort: skip
 from versant.ops import normalization, losses, class_losses, margin_losses, ctc  # isort: skip
-from versant.ops import random, dropouts, tables, attention, multihead  # isort: skip
+from versant.ops import random, dropouts, tables, attention, multihead, recurrent  # isort: skip
 from versant.ops import lapack, factors, solvers, decompositions, matrices  # isort: skip
 from versant.ops import fourier, short_time  # isort: skip
 from versant.ops.install import install, names, namespace
@@ -50,6 +50,7 @@ FAMILIES = (
     tables,
     attention,
     multihead,
+    recurrent,
     lapack,
     factors,
     solvers,
