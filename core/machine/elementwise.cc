@@ -242,6 +242,11 @@ void compute(const ElementwiseOp& op, std::span<const Input> inputs, const Array
     for (size_t i = 0; i < inputs.size(); ++i) operands[i] = {inputs[i].tensor, inputs[i].scalar};
     return run_pairs(op.forward, common, operands.first(inputs.size()), outputs, out.sizes, op.name.c_str());
   }
+  if (op.forward.code.empty()) {  // a copy: no tiles between what is read and what is written
+    const size_t from = op.forward.outputs[0];
+    const Tensor* const tensor = from < inputs.size() ? inputs[from].tensor : nullptr;
+    if (tensor && tensor->dtype == out.dtype) return copy_into(out, *tensor);
+  }
   Array real;  // part of the one complex input that a real op may have, the source of a copy
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Tensor* tensor = inputs[i].tensor;
