@@ -208,9 +208,10 @@ void composed_vjp(Vjp& vjp, const Form& form) {
 }
 
 // The gradient of one weight: a product that is added to what has arrived for it, where that can be done.
+// Input -1: of none.
 struct WeightGradient {
   WeightGradient(Vjp& vjp, int input, const Array& from) : from(from) {
-    if (!vjp.needs(input)) return;
+    if (input < 0 || !vjp.needs(input)) return;
     Tensor* const sum = vjp.sum(input);
     adds = sum && sum->dtype == from.dtype && from.sizes[0] <= kAddedDepth;
     if (adds) {
@@ -239,7 +240,7 @@ void LstmCell::vjp(Vjp& vjp) const {
   const Array d_sums = Array::empty(Dims{rows, kGates * units}, h->dtype),
               dc = Array::empty(c->sizes, h->dtype);
 
-  WeightGradient weights[2] = {{vjp, 3, *h}, {vjp, form.given ? 3 : 4, *x}};
+  WeightGradient weights[2] = {{vjp, 3, *h}, {vjp, form.given ? -1 : 4, *x}};
   // The sums of both biases are the same.
   const bool biased = (form.bias_ih && vjp.needs(form.bias_ih)) || (form.bias_hh && vjp.needs(form.bias_hh));
   const bool in_passing = biased && rows > 0 && rows <= kReductionBlock;

@@ -28,7 +28,8 @@ def test_a_layer_is_its_cell_over_time(name, kind, reverse) -> None:
     layer = getattr(nn, name)(3, 4, bidirectional=True, dtype=vs.float64)
     x = vs.randn(5, 2, 3, dtype=vs.float64)
     output, last = layer(x)
-    cell, state, expected = cell_of(layer, kind, "_l0_reverse" if reverse else "_l0"), None, []
+    suffix = "_l0_reverse" if reverse else "_l0"
+    cell, state, expected = cell_of(layer, kind, suffix), None, []
     for step in x.flip(0) if reverse else x:
         state = cell(step, state)
         expected.append(hidden(state))
@@ -36,6 +37,12 @@ def test_a_layer_is_its_cell_over_time(name, kind, reverse) -> None:
     half = slice(4, 8) if reverse else slice(0, 4)
     vs.testing.assert_close(output[..., half], joined)
     vs.testing.assert_close(hidden(last)[int(reverse)], hidden(state))
+
+    slope = vs.randn_like(joined)
+    (output[..., half] * slope).sum().backward()
+    (joined * slope).sum().backward()
+    for key, parameter in cell.named_parameters():
+        vs.testing.assert_close(getattr(layer, key + suffix).grad, parameter.grad)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
