@@ -121,6 +121,27 @@ def test_a_cell_in_one_piece_has_the_gradients_of_its_ops(size, used) -> None:
         np.testing.assert_allclose(one.detach().numpy(), other.detach().numpy(), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize(("rows", "units", "projected"), [(3, 4, 0), (40, 70, 0), (300, 9, 5), (400, 66, 20)])
+def test_gradients_of_a_layer_are_those_of_its_steps(rows, units, projected) -> None:
+    vs.manual_seed(6)
+    layer = nn.LSTM(5, units, proj_size=projected, dtype=vs.float64)
+    x = vs.randn(3, rows, 5, dtype=vs.float64).requires_grad_()
+    h = vs.randn(1, rows, projected or units, dtype=vs.float64).requires_grad_()
+    c = vs.randn(1, rows, units, dtype=vs.float64).requires_grad_()
+    arguments = [x, h, c, *layer.parameters()]
+    output, (_, last) = layer(x, (h, c))
+    found = vs.autograd.grad(output.square().sum() + last.sum(), arguments)
+    state, memory, total = h[0], c[0], 0.0
+    weight_ih, weight_hh, bias_ih, bias_hh, *projection = layer.parameters()
+    for part in x:
+        state, memory = lstm_as_ops(part, state, memory, weight_hh, weight_ih, bias_ih, bias_hh)
+        state = state @ projection[0].t() if projection else state
+        total = total + state.square().sum()
+    wanted = vs.autograd.grad(total + memory.sum(), arguments)
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("wanted", [(0,), (2, 5), (3, 6), (1, 4)])
 def test_a_cell_gives_only_the_gradients_that_are_asked_for(wanted) -> None:
     vs.manual_seed(2)
