@@ -58,8 +58,10 @@ def test_same_bits(record, dtype):
     count = formula.sources[-1].number
     drawn = [np.concatenate([rng.permutation(CORNERS), rng.normal(size=700) * 3]) for _ in range(count + 1)]
     tensors = [vs.tensor(a, dtype=getattr(vs, dtype)) for a in drawn]
-    for k in range(formula.n_inputs + 1, count + 1):  # parameters are numbers
-        tensors[k] = tensors[k][-1].expand(tensors[0].shape)
+    # Parameters are numbers; some ops ask for positive or rising ones.
+    numbers = sorted(abs(t[-1].item()) for t in tensors[formula.n_inputs + 1 :])
+    for k, number in enumerate(numbers, formula.n_inputs + 1):
+        tensors[k] = vs.full(tensors[0].shape, number, dtype=getattr(vs, dtype))
     names = dict(zip(formula.sources, tensors[1:], strict=True))
     arguments = [t.clone().requires_grad_() for t in tensors[1 : formula.n_inputs + 1]]
     y = formula.op(*arguments, *(t[0].item() for t in tensors[formula.n_inputs + 1 :]))
