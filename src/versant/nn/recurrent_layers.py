@@ -34,7 +34,7 @@ def _relu_step(x: Tensor, states: States, of: dict[str, Tensor]) -> States:
 
 
 def _lstm_step(x: Tensor, states: States, of: dict[str, Tensor]) -> States:
-    h, c = lstm_cell_from_sums(x, *states, of["weight_hh"])
+    h, c = lstm_cell_from_sums(x, states[0], states[1], of["weight_hh"])
     return (F.linear(h, of["weight_hr"]) if "weight_hr" in of else h), c
 
 

@@ -84,11 +84,13 @@ from_sums = primitive(
 def lstm_cell_from_sums(sums: Tensor, h: Tensor, c: Tensor, weight_hh: Tensor) -> tuple[Tensor, Tensor]:
     """(h', c'): lstm_cell, given x @ w_ih.T and the biases as `sums`."""
     form: Any = from_sums_composite if _core.get_autocast()[0] else from_sums
-    return form(sums, h, c, weight_hh)  # type: ignore[no-any-return]
+    return form(sums, h, c, weight_hh)
 
 
 @composite(
-    ref=lambda x, hx, w_ih, w_hh, b_ih=None, b_hh=None: lstm_reference(x, *hx, w_hh, w_ih, b_ih, b_hh),
+    ref=lambda x, hx, w_ih, w_hh, b_ih=None, b_hh=None: lstm_reference(
+        x, hx[0], hx[1], w_hh, w_ih, b_ih, b_hh
+    ),
     samples=[
         call(array(2, 3), (array(2, 4), array(2, 4)), array(16, 3), array(16, 4), array(16), array(16)),
         call(array(3, 2), (array(3, 2), array(3, 2)), array(8, 2), array(8, 2)),
@@ -111,4 +113,4 @@ def lstm_cell(
     h, c = hx
     # Mixed precision casts what lies between the ops.
     form: Any = lstm_composite if _core.get_autocast()[0] else whole
-    return form(input, h, c, w_hh, w_ih, b_ih, b_hh)  # type: ignore[no-any-return]
+    return form(input, h, c, w_hh, w_ih, b_ih, b_hh)
