@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 IMPORT_MS = 40.0  # `import versant` above a bare interpreter
-BARE_MS = 9.0  # CPU time of a bare interpreter where that budget was set: slower machines get as much more
+BARE_MS = 9.0  # CPU time that a bare interpreter then takes, estimated: slower machines get as much more
 WHEEL_MB = 20.0
 INSTALLED_MB = 60.0  # without numpy
 FILE_LINES = 600
