@@ -77,7 +77,7 @@ def family(module: Any) -> str:
 
 
 def page() -> str:
-    return "\n".join([INTRODUCTION, *filter(None, map(family, ops.FAMILIES))])
+    return "\n".join([INTRODUCTION, *filter(None, map(family, ops.families()))])
 
 
 def main() -> int:

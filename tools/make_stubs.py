@@ -1,4 +1,4 @@
-"""Writes the type stubs that follow from the op table: Tensor's methods, the functions of each namespace.
+"""Writes what follows from the op table: stubs of methods and functions, and the index of families.
 
 usage: python tools/make_stubs.py           rewrites them
        python tools/make_stubs.py --check   fails when one is stale
@@ -15,6 +15,8 @@ from typing import Any
 
 import versant
 from versant import ops
+from versant.ops.expression import Micro
+from versant.ops.install import NAMESPACES
 from versant.ops.record import Record
 from versant.ops.signature import REQUIRED, Argument
 from versant.tensors import methods
@@ -32,6 +34,16 @@ from versant.ops.axes import Axes, Pair, Size
 
 {body}
 '''
+INDEX_HEADER = '''"""In which family of ops a name stands, from the op table by tools/make_stubs.py."""
+
+_FAMILIES = {'''
+INDEX_FOOTER = """
+# By namespace (and for operators and micro-ops) the family of each name.
+INDEX = {
+    place: {name: family for family, words in families.items() for name in words.split()}
+    for place, families in _FAMILIES.items()
+}
+"""
 STUBS = {
     "versant": ("_functions.pyi", "The functions of the main namespace"),
     "nn.functional": ("nn/functional.pyi", "The functions of nn.functional"),
@@ -39,6 +51,7 @@ STUBS = {
     "linalg": ("linalg.pyi", "The functions of linalg"),
     "fft": ("fft.pyi", "The functions of fft"),
 }
+BESIDE = {"linalg": ["class LinAlgError(RuntimeError): ..."]}  # what is no function of the table
 
 # What the kinds of arguments (src/versant/ops/signature.py) are to a type checker.
 TYPES = {
@@ -160,7 +173,9 @@ def tensor_methods() -> Iterator[str]:
 
 def stubs() -> dict[Path, str]:
     texts = {
-        PACKAGE / path: HEADER.format(subject=subject, body="\n".join(sorted(functions(place))))
+        PACKAGE / path: HEADER.format(
+            subject=subject, body="\n".join([*BESIDE.get(place, []), *sorted(functions(place))])
+        )
         for place, (path, subject) in STUBS.items()
     }
     body = "_float = float\n_int = int\n_bool = bool\n\nclass TensorOps:\n"
@@ -169,9 +184,41 @@ def stubs() -> dict[Path, str]:
     return texts
 
 
+def index() -> dict[str, dict[str, str]]:
+    """By namespace, the family of each name; then of each operator and of each micro-op that is a record."""
+    found: dict[str, dict[str, str]] = {place: {} for place in (*NAMESPACES, "operator", "micro")}
+
+    def enter(place: str, name: str, record: Record) -> None:
+        family = record.family.rpartition(".")[2]
+        if found[place].setdefault(name, family) != family:
+            raise ValueError(f"{place}.{name} stands in the families {found[place][name]} and {family}")
+
+    for record in ops.table.values():
+        for place, name, _ in ops.names(record):
+            enter(place, name, record)
+        if record.operator:
+            enter("operator", record.operator, record)
+        if record.formula is not None and isinstance(record.formula.definition, Micro):
+            enter("micro", record.formula.definition.name, record)
+    return found
+
+
+def index_module() -> str:
+    """The index as a module."""
+    lines = [INDEX_HEADER]
+    for place, families in index().items():
+        lines.append(f'    "{place}": {{')
+        for family in ops.FAMILIES:
+            if words := sorted(name for name, where in families.items() if where == family):
+                text = textwrap.fill(" ".join(words), 100, initial_indent=" " * 8, subsequent_indent=" " * 8)
+                lines.append(f'        "{family}": """\n{text}\n        """,')
+        lines.append("    },")
+    return "\n".join([*lines, "}", INDEX_FOOTER])
+
+
 def main() -> int:
     stale = []
-    for path, text in stubs().items():
+    for path, text in {**stubs(), PACKAGE / "ops" / "index.py": index_module()}.items():
         if not path.exists() or path.read_text() != text:
             stale.append(path)
             if "--check" not in sys.argv:

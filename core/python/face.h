@@ -164,6 +164,7 @@ extern PyMethodDef composite_functions[];
 Program parse_program(PyObject* parts, int n_inputs);
 // Python's operators: which op of the table serves each (operators.cc).
 bool set_operator(const char* name, ElementwiseOp* op, PyObject* callable);
+extern PyMethodDef operator_functions[];
 
 // --- out= (out.cc)
 // -----------------------------------------------------------------------------------------------------------

@@ -47,9 +47,19 @@ Operator operators[kSlots] = {{"add"},    {"sub"},    {"mul"}, {"truediv"}, {"fl
                               {"rshift"}, {"neg"},    {"pos"}, {"abs"},     {"invert"},   {"lt"},
                               {"le"},     {"eq"},     {"ne"},  {"gt"},      {"ge"}};
 
-PyObject* missing(const Operator& entry) {
+PyObject* source = nullptr;  // opens the family of ops that serves an operator
+
+// Finds the op that serves an operator, at its first use; otherwise sets an exception.
+bool open(const Operator& entry) {
+  if (entry.op || entry.callable) return true;
+  if (source) {
+    PyObject* result = PyObject_CallFunction(source, "s", entry.name);
+    if (!result) return false;
+    Py_DECREF(result);
+  }
+  if (entry.op || entry.callable) return true;
   PyErr_Format(PyExc_TypeError, "[%s] no op of the table serves this operator", entry.name);
-  return nullptr;
+  return false;
 }
 
 template <Slot slot>
@@ -67,7 +77,7 @@ PyObject* binary(PyObject* left, PyObject* right) {
     };
     return guarded(run, nullptr, entry.name);
   }
-  if (!entry.callable) return missing(entry);
+  if (!entry.callable) return open(entry) ? binary<slot>(left, right) : nullptr;
   if (!is_tensor(left) || !is_tensor(right)) {
     Operand a, b;
     const bool fits = guarded(
@@ -85,7 +95,10 @@ PyObject* binary(PyObject* left, PyObject* right) {
 template <Slot slot>
 PyObject* in_place(PyObject* self, PyObject* other) {
   const Operator& entry = operators[slot];
-  if (!entry.op) return binary<slot>(self, other);
+  if (!entry.op) {
+    if (!open(entry)) return nullptr;
+    return entry.op ? in_place<slot>(self, other) : binary<slot>(self, other);
+  }
   const auto run = [&]() -> PyObject* {
     Operand b;
     if (!to_operand(other, b)) {
@@ -102,7 +115,7 @@ PyObject* in_place(PyObject* self, PyObject* other) {
 template <Slot slot>
 PyObject* unary(PyObject* self) {
   const Operator& entry = operators[slot];
-  if (!entry.op) return missing(entry);
+  if (!entry.op && !open(entry)) return nullptr;
   const auto run = [&]() -> PyObject* {
     const Input inputs[1] = {Input(*as_tensor(self))};
     return wrap(apply(*entry.op, inputs));
@@ -178,6 +191,12 @@ PyObject* to_index(PyObject* self) {
   });
 }
 
+PyObject* set_operator_source(PyObject*, PyObject* callable) {
+  Py_INCREF(callable);
+  Py_XSETREF(source, callable);
+  Py_RETURN_NONE;
+}
+
 template <typename F>
 constexpr void* slot(F function) {
   return reinterpret_cast<void*>(function);
@@ -221,6 +240,12 @@ PyType_Slot tensor_number_slots[] = {
     {Py_nb_index, slot(to_index)},
     {Py_tp_richcompare, slot(compare)},
     {0, nullptr},
+};
+
+PyMethodDef operator_functions[] = {
+    {"set_operator_source", set_operator_source, METH_O,
+     "set_operator_source(callable): callable(name) makes the op that serves an operator, at its first use."},
+    {},
 };
 
 bool set_operator(const char* name, ElementwiseOp* op, PyObject* callable) {

@@ -50,7 +50,7 @@ globals().update(formats.NAMES)
 from versant import ops  # noqa: E402  (the op table builds on the names above)
 
 ops.install()
-globals().update(ops.namespace("versant"))
+_functions = ops.Namespace("versant", __name__)
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any as _Any
@@ -91,7 +91,11 @@ def __getattr__(name: str) -> "_Any":
         return import_module(f"versant.{name}")
     if name in _BORROWED:
         return getattr(import_module(_BORROWED[name]), name)
-    raise AttributeError(f"module 'versant' has no attribute {name!r}")
+    return _functions.get(name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*_functions.dir(), *_ROOMS, *_BORROWED})
 
 
 def is_tensor(obj: "_Any") -> bool:

@@ -1,7 +1,7 @@
 """Discrete Fourier transforms: the functions of the op table that are placed in fft."""
 
-from versant import ops
+from versant.ops import Namespace
 
-_functions = ops.namespace("fft")
-globals().update(_functions)
-__all__ = [*_functions]
+_functions = Namespace("fft", __name__)
+__getattr__, __dir__ = _functions.get, _functions.dir
+__all__ = [*_functions.names]

@@ -1,7 +1,7 @@
 """Special functions: those of the op table that are placed in special."""
 
-from versant import ops
+from versant.ops import Namespace
 
-_functions = ops.namespace("special")
-globals().update(_functions)
-__all__ = list(_functions)
+_functions = Namespace("special", __name__)
+__getattr__, __dir__ = _functions.get, _functions.dir
+__all__ = [*_functions.names]

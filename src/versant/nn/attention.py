@@ -6,13 +6,12 @@ from enum import Enum
 from typing import Any
 
 import versant
-from versant import ShapeError, Tensor
+from versant import ShapeError, Tensor, ops
 from versant.nn import init
 from versant.nn.checks import positive
 from versant.nn.linear import Linear
 from versant.nn.module import Module
 from versant.nn.parameter import Parameter
-from versant.ops.multihead import multi_head_attention
 
 
 class SDPBackend(Enum):
@@ -147,7 +146,7 @@ class MultiheadAttention(Module):
                 f"got {tuple(query.shape)}, {tuple(key.shape)} and {tuple(value.shape)}"
             )
         separate = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
-        return multi_head_attention(
+        return ops.multihead.multi_head_attention(
             query,
             key,
             value,

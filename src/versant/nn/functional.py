@@ -1,7 +1,7 @@
 """The functions behind the layers: those of the op table that are placed in nn.functional."""
 
-from versant import ops
+from versant.ops import Namespace
 
-_functions = ops.namespace("nn.functional")
-globals().update(_functions)
-__all__ = list(_functions)
+_functions = Namespace("nn.functional", __name__)
+__getattr__, __dir__ = _functions.get, _functions.dir
+__all__ = [*_functions.names]

@@ -6,12 +6,11 @@ size_average and reduce say the same in older programs: reduce=False is 'none', 
 from collections.abc import Callable
 from typing import Any
 
-from versant import ShapeError, Tensor
+from versant import ShapeError, Tensor, ops
 from versant.nn import functional as F
 from versant.nn.checks import one_of
 from versant.nn.linear import Linear
 from versant.nn.module import Module
-from versant.ops.losses import reduction_of
 
 __all__ = [
     "BCELoss",
@@ -49,7 +48,7 @@ class _Loss(Module):
         self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean"
     ) -> None:
         super().__init__()
-        reduction = reduction_of(size_average, reduce, reduction)
+        reduction = ops.losses.reduction_of(size_average, reduce, reduction)
         self.reduction = one_of(type(self).__name__, "reduction", reduction, self.reductions)
 
 

@@ -12,13 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import versant
-from versant import ShapeError, Tensor
+from versant import ShapeError, Tensor, ops
 from versant.nn import functional as F
 from versant.nn import init
 from versant.nn.module import Module
 from versant.nn.parameter import Parameter
 from versant.nn.utils.rnn import PackedSequence
-from versant.ops.recurrent import lstm_cell_from_sums
 
 # What one step of a cell does: (its rows of W_ih x + b, the states before, the weights) to the states after.
 States = tuple[Tensor, ...]
@@ -34,7 +33,7 @@ def _relu_step(x: Tensor, states: States, of: dict[str, Tensor]) -> States:
 
 
 def _lstm_step(x: Tensor, states: States, of: dict[str, Tensor]) -> States:
-    h, c = lstm_cell_from_sums(x, states[0], states[1], of["weight_hh"])
+    h, c = ops.recurrent.lstm_cell_from_sums(x, states[0], states[1], of["weight_hh"])
     return (F.linear(h, of["weight_hr"]) if "weight_hr" in of else h), c
 
 

@@ -1,63 +1,47 @@
 """The op table and what is made from it."""
 
-# Each family adds its records to the table when it is imported; families build on those before them.
-from versant.ops import arithmetic, powers, trigonometric, rounding, comparison, activations, special  # isort: skip
-from versant.ops import complex_numbers  # isort: skip
-from versant.ops import reductions, creation, sequences, copies, shape, joining  # isort: skip
-from versant.ops import parts, indexing, ordered, statistics, differences  # isort: skip
-from versant.ops import linear, convolution, pooling, pooling_variants, rearranging, resampling, grids  # isort: skip
-from versant.ops import normalization, losses, class_losses, margin_losses, ctc  # isort: skip
-from versant.ops import random, dropouts, tables, attention, multihead, recurrent  # isort: skip
-from versant.ops import lapack, factors, solvers, decompositions, matrices  # isort: skip
-from versant.ops import fourier, short_time  # isort: skip
-from versant.ops.install import install, names, namespace
-from versant.ops.record import Record, table
+from __future__ import annotations
 
-FAMILIES = (
-    arithmetic,
-    powers,
-    trigonometric,
-    rounding,
-    comparison,
-    activations,
-    special,
-    complex_numbers,
-    reductions,
-    creation,
-    sequences,
-    copies,
-    shape,
-    joining,
-    parts,
-    indexing,
-    ordered,
-    statistics,
-    differences,
-    linear,
-    convolution,
-    pooling,
-    pooling_variants,
-    rearranging,
-    resampling,
-    grids,
-    normalization,
-    losses,
-    class_losses,
-    margin_losses,
-    ctc,
-    random,
-    dropouts,
-    tables,
-    attention,
-    multihead,
-    recurrent,
-    lapack,
-    factors,
-    solvers,
-    decompositions,
-    matrices,
-    fourier,
-    short_time,
-)
+from versant.ops.install import FAMILIES, Namespace, find, install, names, open_family
 
-__all__ = ["FAMILIES", "Record", "install", "names", "namespace", "table"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from versant.ops import losses, multihead, recurrent  # noqa: F401  (the layers name these)
+    from versant.ops.record import Record
+
+    table: dict[str, Record]
+
+
+def families() -> list[Any]:
+    """The modules of all families, opened."""
+    return [open_family(name) for name in FAMILIES]
+
+
+def __getattr__(name: str) -> Any:
+    """`ops.linear`, a family, is opened when it is asked for; `ops.table`, the whole table, opens all."""
+    if name in FAMILIES:
+        return open_family(name)
+    if name != "table":
+        raise AttributeError(f"module 'versant.ops' has no attribute {name!r}")
+    from versant.ops.record import table
+
+    order = {family.__name__: i for i, family in enumerate(families())}
+    last = len(order)  # records that do not come from here
+    records = sorted(table.items(), key=lambda item: order.get(item[1].family, last))  # however they came in
+    table.clear()
+    table.update(records)
+    globals()["table"] = table
+    return table
+
+
+def namespace(place: str) -> dict[str, Callable[..., Any]]:
+    """The functions of one namespace: "versant", "Tensor", "nn.functional", "special", "linalg", "fft"."""
+    from versant.ops.index import INDEX
+
+    return {name: find(place, name) for name in INDEX[place]}
+
+
+__all__ = ["FAMILIES", "Namespace", "families", "find", "install", "names", "namespace", "table"]

@@ -29,6 +29,8 @@ from versant.ops.expression import (
     sources_of,
     substitute,
 )
+from versant.ops.index import INDEX
+from versant.ops.install import open_family
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +43,15 @@ GRADIENT = source(0)
 ZERO = constant(0)
 
 
-# The formula that is just this micro-op.
+# The formula that is just this micro-op, of the families opened so far.
 _formula_of: dict[Micro, Formula] = {}
+
+
+def formula_of(micro: Micro) -> Formula | None:
+    """The formula of the record that is defined as this micro-op, whose family is opened."""
+    if micro not in _formula_of and micro.name in INDEX["micro"]:
+        open_family(INDEX["micro"][micro.name])
+    return _formula_of.get(micro)
 
 
 class Formula:
@@ -77,6 +86,7 @@ class Formula:
         self._vjp: list[Expression] | None = None
         self._hidden: list[_core.Op] = []
         if isinstance(definition, Micro):
+            assert definition not in _formula_of, f"two records are defined as {definition}"
             _formula_of[definition] = self
 
     @property
@@ -144,11 +154,13 @@ class Formula:
     @staticmethod
     def named(gradient: Expression) -> tuple[_core.Op, Sequence[Source]] | None:
         """The record that `gradient` is: the gradient of a product is a product."""
-        if not isinstance(gradient, Application) or gradient.micro not in _formula_of:
+        if not isinstance(gradient, Application):
             return None
-        op = _formula_of[gradient.micro].op
         used = [operand for operand in gradient.operands if isinstance(operand, Source)]
-        return (op, used) if op is not None and len(used) == len(gradient.operands) else None
+        if len(used) < len(gradient.operands):
+            return None
+        formula = formula_of(gradient.micro)
+        return None if formula is None or formula.op is None else (formula.op, used)
 
     def hidden(self, gradient: Expression, i: int) -> tuple[_core.Op, Sequence[Source]]:
         """An op for the gradient by input i; it differentiates like any other."""
@@ -175,7 +187,7 @@ def derive(
         gradient = gradients.get(expression)
         if gradient is None or not isinstance(expression, Application):
             continue
-        rule = _formula_of.get(expression.micro)
+        rule = formula_of(expression.micro)
         if rule is None:
             raise TypeError(f"[derive] no record of the op table is defined as {expression.micro}")
         y = roots[expression][1] if expression in roots else expression

@@ -20,9 +20,10 @@ from __future__ import annotations
 from versant import _core
 from versant._core import DTypeError, Tensor
 from versant.autograd.function import Function
+from versant.linalg import LinAlgError
 from versant.ops.creation import empty
 from versant.ops.lazy import Lazy
-from versant.ops.record import Record, caller, table
+from versant.ops.record import Record, add, caller
 from versant.ops.signature import REQUIRED, parse, results_of
 
 TYPE_CHECKING = False
@@ -36,10 +37,6 @@ if TYPE_CHECKING:
     Result = tuple[Sequence[int], _core.dtype]  # shape and dtype
 
 DTYPES = ("float32", "float64", "complex64", "complex128")
-
-
-class LinAlgError(RuntimeError):
-    """A matrix that has no such factorization or inverse, or for which the search for it found no end."""
 
 
 class HostOp:
@@ -191,7 +188,7 @@ def host(
     takes: the dtypes of tensors, of which numpy has all but bfloat16.
     """
     op = HostOp(name, signature, doc, run, result, vjp, takes)
-    table[name] = Record(
+    record = Record(
         name=name,
         kind="host",
         family=caller(),
@@ -218,4 +215,5 @@ def host(
         stablehlo=None,
         without=without or {},
     )
+    add(record)
     return op

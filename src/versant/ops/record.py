@@ -14,6 +14,7 @@ import sys
 from versant import _core
 from versant.ops.derivation import Definition, Formula, Partials
 from versant.ops.expression import Micro
+from versant.ops.install import offer
 from versant.ops.samples import Call, Domain, normal
 from versant.ops.signature import REQUIRED, Argument, parse, results_of
 
@@ -70,7 +71,15 @@ class Record(NamedTuple):
     without: Mapping[str, str]
 
 
+# The records of the families opened so far; `versant.ops.table` has all of them.
 table: dict[str, Record] = {}
+
+
+def add(record: Record) -> None:
+    """Adds a record to the table."""
+    table[record.name] = record
+    offer(record)
+
 
 # What an elementwise op may refuse (core/machine/elementwise.h): a tensor of bool; among integers a fraction
 # as parameter, a negative number as second input, a number that their dtype cannot hold; as a condition
@@ -156,7 +165,7 @@ def elementwise(
         op.on_bool(on_bool)
     if operator:
         op.operator(operator)
-    table[name] = Record(
+    record = Record(
         name=name,
         kind="elementwise",
         family=caller(),
@@ -183,6 +192,7 @@ def elementwise(
         stablehlo=stablehlo,
         without=without or {},
     )
+    add(record)
     return op
 
 
@@ -222,7 +232,7 @@ def primitive(
         )
     if operator:
         function.operator(operator)
-    table[name] = Record(
+    record = Record(
         name=name,
         kind="primitive",
         family=caller(),
@@ -249,6 +259,7 @@ def primitive(
         stablehlo=stablehlo,
         without=without or {},
     )
+    add(record)
     return function
 
 
@@ -270,8 +281,8 @@ def composite(
     autocast: how its arguments are cast under `amp.autocast` (Record.autocast).
     """
 
-    def add(function: AnyFunction) -> AnyFunction:
-        table[name or function.__name__] = Record(
+    def decorate(function: AnyFunction) -> AnyFunction:
+        record = Record(
             name=name or function.__name__,
             kind="composite",
             family=function.__module__,
@@ -298,9 +309,10 @@ def composite(
             stablehlo=None,
             without=without or {},
         )
+        add(record)
         return function
 
-    return add
+    return decorate
 
 
 class Choice:

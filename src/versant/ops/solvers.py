@@ -6,12 +6,12 @@ import math
 
 from versant import _core
 from versant._core import DTypeError, ShapeError, Tensor
+from versant.linalg import LinAlgError
 from versant.ops import lapack
 from versant.ops.comparison import eq, where
 from versant.ops.creation import zeros
 from versant.ops.factors import lu as lu_factors
 from versant.ops.factors import svd
-from versant.ops.host import LinAlgError
 from versant.ops.lazy import np
 from versant.ops.record import composite
 from versant.ops.samples import array, call
