@@ -85,13 +85,17 @@ constexpr std::size_t product_scratch(std::ptrdiff_t m, std::ptrdiff_t n, std::p
   return (rows < block ? rows : block) + depth * ((columns < limit ? columns : limit) + 16 * itemsize) + 8192;
 }
 
-// Products of bfloat16: blocks of k of at most this many steps, and blocks of b of about this many bytes.
-inline constexpr std::ptrdiff_t kPairDepth = 2048, kPairBlockBytes = std::ptrdiff_t{1} << 19;
+// Products of bfloat16: blocks of k of at most kPairDepth steps, of b of about kPairBlockBytes, of kPairSteps
+// steps for the first cache; packed rows of a are kept up to kPairRowsBytes.
+inline constexpr std::ptrdiff_t kPairDepth = 8192, kPairSteps = 512,
+                                kPairBlockBytes = std::ptrdiff_t{1} << 19,
+                                kPairRowsBytes = std::ptrdiff_t{1} << 24;
 constexpr std::size_t pair_scratch(std::ptrdiff_t m, std::ptrdiff_t n, std::ptrdiff_t k) {
   const std::ptrdiff_t depth = (k < kPairDepth ? k : kPairDepth) + 64;
   const std::ptrdiff_t most = kPairBlockBytes / depth + 128, columns = (n < most ? n : most) + 256;
-  const std::ptrdiff_t sums = k > kPairDepth ? (m + 16) * columns * 4 : 0;
-  return static_cast<std::size_t>(depth * 2 * (columns + 32) + sums + 8192);
+  const std::ptrdiff_t sums = (k > kPairDepth ? m + 16 : 16) * columns * 4;
+  const std::ptrdiff_t kept = m * depth * 2 < kPairRowsBytes ? m * depth * 2 : kPairRowsBytes;
+  return static_cast<std::size_t>(depth * 2 * (columns + 32) + sums + kept + 8192);
 }
 
 // --- reductions: see Note [Order of reductions] in reduce.h

@@ -152,90 +152,127 @@ Size equal_part(Size total, Size limit) {
 
 struct Blocks {
   Size k;        // of a block, even
-  Size columns;  // of a block, a multiple of 128
+  Size columns;  // of a block, a multiple of 32
   explicit Blocks(Size depth) {
     k = (equal_part(depth, kPairDepth) + 1) / 2 * 2;
-    columns = std::max<Size>(128, kPairBlockBytes / (2 * std::max<Size>(k, 1)) / 128 * 128);
+    columns = std::max<Size>(32, kPairBlockBytes / (2 * std::max<Size>(k, 1)) / 32 * 32);
   }
 };
 
+// Rows of a as strips of `height`, each with its rows side by side: where they are packed, they are packed
+// once for all blocks of columns if they fit.
+class Strips {
+ public:
+  Strips(const Product& x, Size height, Size depth, bool packs, Pair* room)
+      : a_(static_cast<const Half*>(x.a)),
+        row_(x.a_row),
+        col_(x.a_col),
+        height_(height),
+        depth_(depth),
+        packs_(packs),
+        k_major_(x.a_row == 1 && x.a_col != 1),
+        keeps_(packs && x.m * depth * 4 <= kPairRowsBytes),
+        room_(room) {}
+
+  bool k_major() const { return k_major_; }
+  bool keeps() const { return keeps_; }
+  Size row_step() const { return packs_ ? 2 * depth_ : row_; }  // in halves
+
+  // Rows i.. at p..: packed unless that was done before.
+  const Pair* at(Size i, Size rows, Size p, Size k, bool packed) const {
+    const Half* const from = a_ + i * row_ + p * col_;
+    if (!packs_) return reinterpret_cast<const Pair*>(from);
+    Pair* const to = room_ + (keeps_ ? i * depth_ : 0);
+    if (packed && keeps_) return to;
+    const Size pairs = (k + 1) / 2;
+    if (k_major_) {
+      pack_pairs(to, from, k, rows, height_, col_, 1);
+      return to;
+    }
+    for (Size r = 0; r < rows; ++r) {
+      if (col_ == 1) {
+        if (k % 2) to[r * depth_ + pairs - 1] = 0;
+        std::memcpy(to + r * depth_, from + r * row_, static_cast<std::size_t>(k) * 2);
+      } else {
+        pack_pairs(to + r * depth_, from + r * row_, k, 1, 1, col_, 2);
+      }
+    }
+    return to;
+  }
+
+ private:
+  const Half* a_;
+  Size row_, col_, height_, depth_;
+  bool packs_, k_major_, keeps_;
+  Pair* room_;
+};
+
+// c = a @ b. A block of b stays in the second cache while strips of a pass; of a strip, as many steps of k as
+// the first cache holds meet all panels of the block before the next ones come.
 void product_bf16(const Product& x, void* scratch) {
-  const auto* a = static_cast<const Half*>(x.a);
   const auto* b = static_cast<const Half*>(x.b);
   auto* c = static_cast<Half*>(x.c);
   const Blocks blocks(x.k);
-  const bool one_block = x.k <= blocks.k;
   const int widest = tile_vectors(x.m);
   const Size width = Size{widest} * kLanes16, height = equal_part(x.m, tile_rows(widest));
-  const bool k_major = x.a_row == 1 && x.a_col != 1;
   const Size depth = blocks.k / 2 + 16;  // of a packed row, in pairs
-  Pair* const rows_at = static_cast<Pair*>(scratch);
-  Pair* const panels = rows_at + kTileRows * depth;
+  const bool packs = x.a_col != 1 || x.k % 2 || x.n > 4 * width || x.k > kPairSteps;
+  const Strips strips(x, height, depth, packs, static_cast<Pair*>(scratch));
+  Pair* const panels = static_cast<Pair*>(scratch) + (strips.keeps() ? x.m + kTileRows : kTileRows) * depth;
+  Size row_starts[kTileRows];
+  for (Size i = 0; i < height; ++i) row_starts[i] = i * strips.row_step();
+  PairJob job;
+  job.b_step = width;
+  job.a_rows = row_starts;
+  job.a_step = height;
   for (Size j0 = 0; j0 < x.n; j0 += blocks.columns) {
     const Size n = std::min(blocks.columns, x.n - j0), n_panels = (n + width - 1) / width;
     auto* const sums = reinterpret_cast<float*>(panels + n_panels * width * (blocks.k / 2));
+    job.sums_row = n_panels * width;
     Size p0 = 0;
     do {
       const Size k = std::min(blocks.k, x.k - p0), pairs = (k + 1) / 2;
+      const bool one_block = k == x.k;
       for (Size j = 0; j < n; j += width)
         pack_pairs(panels + j * pairs, b + p0 * x.b_row + (j0 + j) * x.b_col, k, std::min(width, n - j),
                    width, x.b_row, x.b_col);
-      const bool packs = x.a_col != 1 || k % 2 || n > 4 * width;
-      PairJob job;
-      job.pairs = pairs;
-      job.first = p0 == 0;
-      job.last = p0 + k >= x.k;
-      job.b_step = width;
-      job.sums_row = n_panels * width;
-      Size row_starts[kTileRows];
-      for (Size i = 0; i < height; ++i) row_starts[i] = i * (packs ? 2 * depth : x.a_row);
-      job.a_rows = row_starts;
-      job.a_step = height;
       for (Size i = 0; i < x.m; i += height) {
         const Size rows = std::min(height, x.m - i);
-        const Half* const from = a + i * x.a_row + p0 * x.a_col;
-        job.a = reinterpret_cast<const Pair*>(from);
-        if (packs) {
-          job.a = rows_at;
-          if (k_major) {
-            pack_pairs(rows_at, from, k, rows, height, x.a_col, 1);
-          } else {
-            for (Size r = 0; r < rows; ++r) {
-              if (x.a_col == 1) {
-                if (k % 2) rows_at[r * depth + pairs - 1] = 0;
-                std::memcpy(rows_at + r * depth, from + r * x.a_row, static_cast<std::size_t>(k) * 2);
-              } else {
-                pack_pairs(rows_at + r * depth, from + r * x.a_row, k, 1, 1, x.a_col, 2);
-              }
+        const Pair* const strip = strips.at(i, rows, p0, k, one_block && j0 > 0);
+        Size q = 0;
+        do {
+          job.pairs = std::min(kPairSteps / 2, pairs - q);
+          job.first = p0 + q == 0;
+          job.last = p0 + k >= x.k && q + job.pairs >= pairs;
+          job.a = strip + (strips.k_major() ? q * height : q);
+          for (Size j = 0; j < n; j += width) {
+            const Size columns = std::min(width, n - j);
+            int vectors = widest;
+            while (vectors > 1 && (vectors / 2) * kLanes16 >= columns) vectors /= 2;
+            const Size past = columns - (vectors - 1) * kLanes16;
+            job.tail = static_cast<__mmask16>(past >= 16 ? 0xffff : past > 0 ? (1u << past) - 1 : 0);
+            job.b = panels + j * pairs + q * width;
+            job.sums = sums + (one_block ? 0 : i * job.sums_row) + j;
+            job.bias = x.bias ? static_cast<const float*>(x.bias) + j0 + j : nullptr;
+            Half* const at = c + i * x.c_row + (j0 + j) * x.c_col;
+            const PairTile tile =
+                strips.k_major() ? find_pair_tile<true>(rows, vectors) : find_pair_tile<false>(rows, vectors);
+            if (x.c_col == 1 && past > 0) {
+              job.c = at;
+              job.c_row = x.c_row;
+              tile(job);
+              continue;
             }
-          }
-        }
-        for (Size j = 0; j < n; j += width) {
-          const Size columns = std::min(width, n - j);
-          int vectors = widest;
-          while (vectors > 1 && (vectors / 2) * kLanes16 >= columns) vectors /= 2;
-          const Size past = columns - (vectors - 1) * kLanes16;
-          job.tail = static_cast<__mmask16>(past >= 16 ? 0xffff : past > 0 ? (1u << past) - 1 : 0);
-          job.b = panels + j * pairs;
-          job.sums = one_block ? nullptr : sums + i * job.sums_row + j;
-          job.bias = x.bias ? static_cast<const float*>(x.bias) + j0 + j : nullptr;
-          Half* const at = c + i * x.c_row + (j0 + j) * x.c_col;
-          const PairTile tile =
-              k_major ? find_pair_tile<true>(rows, vectors) : find_pair_tile<false>(rows, vectors);
-          if (x.c_col == 1 && past > 0) {
-            job.c = at;
-            job.c_row = x.c_row;
+            Half held[kTileElements<float>];
+            job.c = held;
+            job.c_row = vectors * kLanes16;
             tile(job);
-            continue;
+            if (!job.last) continue;
+            for (Size r = 0; r < rows; ++r)
+              for (Size s = 0; s < columns; ++s) at[r * x.c_row + s * x.c_col] = held[r * job.c_row + s];
           }
-          Half held[kTileElements<float>];
-          job.c = held;
-          job.c_row = vectors * kLanes16;
-          tile(job);
-          if (!job.last) continue;
-          for (Size r = 0; r < rows; ++r)
-            for (Size s = 0; s < columns; ++s) at[r * x.c_row + s * x.c_col] = held[r * job.c_row + s];
-        }
+          q += kPairSteps / 2;
+        } while (q < pairs);
       }
       p0 += k;
     } while (p0 < x.k);
