@@ -44,6 +44,9 @@ VERSANT_BF16 void pair_tile(const PairJob& job) {
   for (int i = 0; i < rows; ++i)
     for (int v = 0; v < vectors; ++v)
       sum[i][v] = job.first ? _mm512_setzero_ps() : _mm512_loadu_ps(job.sums + i * job.sums_row + v * 16);
+  if (job.last) {
+    for (int i = 0; i < rows; ++i) __builtin_prefetch(job.c + i * job.c_row, 1);
+  }
   const char* row[rows];
   if constexpr (!k_major) {
 #pragma GCC unroll 16
@@ -123,6 +126,8 @@ void pack_pairs(Pair* out, const Half* x, Size k, Size n, Size width, Size row, 
           return static_cast<__mmask16>(count >= 16 ? 0xffff : count > 0 ? (1u << count) - 1 : 0);
         };
         const __mmask16 in = some(n - j), written = some(width - j);
+        __builtin_prefetch(low + width + j, 0, 2);  // of the next panel
+        __builtin_prefetch(low + row + width + j, 0, 2);
         const __m512i first = widened(_mm256_maskz_loadu_epi16(in, low + j));
         const __m512i second =
             both ? widened(_mm256_maskz_loadu_epi16(in, low + row + j)) : _mm512_setzero_si512();

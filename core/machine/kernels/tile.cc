@@ -17,6 +17,12 @@ void tile(const TileJob<T>& job) {
   constexpr int last = vectors - 1;
   const int tail = job.tail;
   const Size a_step = job.a_step, b_step = job.b_step, k = job.k;
+  // What the sums are added to arrives while they are computed.
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) {
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) __builtin_prefetch(job.c + i * job.c_row + v * lanes, 1);
+  }
   Vector<T> sum[rows][vectors] = {};
   for (Size tap = 0; tap < job.taps; ++tap) {
     const T* const a = job.a + job.a_taps[tap];
@@ -105,9 +111,12 @@ template <class T>
 void pack_panel(T* out, const T* b, Size k, Size n, Size width, Size row, Size col) {
   constexpr int lanes = kLanes<T>;
   if (col == 1 && n == width) {
-    for (Size p = 0; p < k; ++p)
-      for (Size j = 0; j < width; j += lanes)
+    for (Size p = 0; p < k; ++p) {
+      for (Size j = 0; j < width; j += lanes) {
+        __builtin_prefetch(b + p * row + width + j, 0, 2);  // of the next panel
         Simd<T>::store(out + p * width + j, Simd<T>::load(b + p * row + j));
+      }
+    }
     return;
   }
   if (n < width) std::fill_n(out, k * width, T(0));
