@@ -38,7 +38,7 @@ INDEX_HEADER = '''"""In which family of ops a name stands, from the op table by 
 
 _FAMILIES = {'''
 INDEX_FOOTER = """
-# By namespace (and for operators and micro-ops) the family of each name.
+# By namespace (then for operators, micro-ops and elementwise records) the family of each name.
 INDEX = {
     place: {name: family for family, words in families.items() for name in words.split()}
     for place, families in _FAMILIES.items()
@@ -185,8 +185,8 @@ def stubs() -> dict[Path, str]:
 
 
 def index() -> dict[str, dict[str, str]]:
-    """By namespace, the family of each name; then of each operator and of each micro-op that is a record."""
-    found: dict[str, dict[str, str]] = {place: {} for place in (*NAMESPACES, "operator", "micro")}
+    """The family of each name, by namespace; then of operators, micro-ops and elementwise records."""
+    found: dict[str, dict[str, str]] = {place: {} for place in (*NAMESPACES, "operator", "micro", "record")}
 
     def enter(place: str, name: str, record: Record) -> None:
         family = record.family.rpartition(".")[2]
@@ -198,8 +198,10 @@ def index() -> dict[str, dict[str, str]]:
             enter(place, name, record)
         if record.operator:
             enter("operator", record.operator, record)
-        if record.formula is not None and isinstance(record.formula.definition, Micro):
-            enter("micro", record.formula.definition.name, record)
+        if record.formula is not None:
+            enter("record", record.name, record)
+            if isinstance(record.formula.definition, Micro):
+                enter("micro", record.formula.definition.name, record)
     return found
 
 

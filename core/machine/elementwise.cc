@@ -584,6 +584,10 @@ NamedOp::NamedOp(const char* name) : name_(name) {}
 
 ElementwiseOp& NamedOp::operator*() const {
   if (!op_) op_ = find_elementwise(name_);
+  if (!op_ && elementwise_hooks.open) {
+    elementwise_hooks.open(name_);
+    op_ = find_elementwise(name_);
+  }
   if (!op_) fail(ErrorKind::Runtime, "[", name_, "] the op table has no such record");
   return *op_;
 }

@@ -87,6 +87,7 @@ void run_pairs(const Program& program, DType common, std::span<const Operand> so
                std::span<const Array* const> outputs, const Dims& sizes, const char* op);
 
 struct ElementwiseHooks {
+  void (*open)(const char* name) = nullptr;  // has the host register the record of that name, if it knows one
   void (*build_forward)(ElementwiseOp&) = nullptr;
   void (*build_complex)(ElementwiseOp&) = nullptr;                // sets `complex`
   void (*build_derivative)(ElementwiseOp&, int input) = nullptr;  // sets derivatives[input]

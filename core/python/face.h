@@ -162,9 +162,10 @@ extern PyMethodDef function_functions[];
 extern PyMethodDef composite_functions[];
 // A program from what expression.lower gives; throws.
 Program parse_program(PyObject* parts, int n_inputs);
+// Opens the family of the table that has an "operator" or a "record" of that name; false when that raised.
+bool open_family(const char* kind, const char* name);
 // Python's operators: which op of the table serves each (operators.cc).
 bool set_operator(const char* name, ElementwiseOp* op, PyObject* callable);
-extern PyMethodDef operator_functions[];
 
 // --- out= (out.cc)
 // -----------------------------------------------------------------------------------------------------------

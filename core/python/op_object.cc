@@ -349,6 +349,18 @@ PyObject* record_of(ElementwiseOp& op) { return static_cast<PyObject*>(op.host);
 
 // While Python builds a program another thread may have built and begun to use the same one, so what is there
 // first stays.
+PyObject* family_source = nullptr;
+
+PyObject* set_family_source(PyObject*, PyObject* callable) {
+  Py_INCREF(callable);
+  Py_XSETREF(family_source, callable);
+  Py_RETURN_NONE;
+}
+
+void open_record(const char* name) {
+  if (!open_family("record", name)) throw HostError{};
+}
+
 void build_forward(ElementwiseOp& op) {
   Object parts = checked(PyObject_CallMethod(record_of(op), "forward", nullptr));
   if (op.ready) return;
@@ -428,7 +440,18 @@ PyObject* define_elementwise(PyObject*, PyObject* args) {
 
 }  // namespace
 
+bool open_family(const char* kind, const char* name) {
+  if (!family_source) return true;
+  PyObject* result = PyObject_CallFunction(family_source, "ss", kind, name);
+  Py_XDECREF(result);
+  return result != nullptr;
+}
+
 PyMethodDef op_functions[] = {
+    {"set_family_source", set_family_source, METH_O,
+     "set_family_source(callable): callable(kind, name) opens the family of ops that has an \"operator\" or "
+     "a "
+     "\"record\" of that name."},
     {"define_elementwise", define_elementwise, METH_VARARGS,
      "define_elementwise(name, n_inputs, n_parameters, rule, promotes, refuses, arguments, defaults, "
      "record) -> Op"},
@@ -438,7 +461,7 @@ PyMethodDef op_functions[] = {
 bool init_ops(PyObject* module) {
   op_type = add_type(module, &op_spec);
   if (!op_type) return false;
-  elementwise_hooks = {build_forward, build_complex, build_derivative, build_backward};
+  elementwise_hooks = {open_record, build_forward, build_complex, build_derivative, build_backward};
   Object micro(PyDict_New());
   if (!micro) return false;
   for (size_t i = 0; i < kMicroCount; ++i) {

@@ -47,16 +47,10 @@ Operator operators[kSlots] = {{"add"},    {"sub"},    {"mul"}, {"truediv"}, {"fl
                               {"rshift"}, {"neg"},    {"pos"}, {"abs"},     {"invert"},   {"lt"},
                               {"le"},     {"eq"},     {"ne"},  {"gt"},      {"ge"}};
 
-PyObject* source = nullptr;  // opens the family of ops that serves an operator
-
 // Finds the op that serves an operator, at its first use; otherwise sets an exception.
 bool open(const Operator& entry) {
   if (entry.op || entry.callable) return true;
-  if (source) {
-    PyObject* result = PyObject_CallFunction(source, "s", entry.name);
-    if (!result) return false;
-    Py_DECREF(result);
-  }
+  if (!open_family("operator", entry.name)) return false;
   if (entry.op || entry.callable) return true;
   PyErr_Format(PyExc_TypeError, "[%s] no op of the table serves this operator", entry.name);
   return false;
@@ -191,12 +185,6 @@ PyObject* to_index(PyObject* self) {
   });
 }
 
-PyObject* set_operator_source(PyObject*, PyObject* callable) {
-  Py_INCREF(callable);
-  Py_XSETREF(source, callable);
-  Py_RETURN_NONE;
-}
-
 template <typename F>
 constexpr void* slot(F function) {
   return reinterpret_cast<void*>(function);
@@ -240,12 +228,6 @@ PyType_Slot tensor_number_slots[] = {
     {Py_nb_index, slot(to_index)},
     {Py_tp_richcompare, slot(compare)},
     {0, nullptr},
-};
-
-PyMethodDef operator_functions[] = {
-    {"set_operator_source", set_operator_source, METH_O,
-     "set_operator_source(callable): callable(name) makes the op that serves an operator, at its first use."},
-    {},
 };
 
 bool set_operator(const char* name, ElementwiseOp* op, PyObject* callable) {

@@ -78,6 +78,34 @@ def test_names_are_listed_before_their_families_are_opened() -> None:
     assert run(code) == "True True True\nTrue True\nTrue False False\n"
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "F.conv2d(x.view(1, 1, 2, 2), x.view(1, 1, 2, 2))",
+        "F.layer_norm(x, [4])",
+        "F.batch_norm(x.view(2, 2), None, None, training=True)",
+        "F.softmax(x, 0)",
+        "F.cross_entropy(x.view(1, 4), vs.tensor([1]))",
+        "x.view(2, 2) @ x.view(2, 2)",
+        "x.masked_fill(x > 0, 1.0)",
+        "vs.view_as_complex(x.view(2, 2)).abs()",
+        "x[vs.tensor([0, 0, 1])]",
+        "x.cumsum(0)",
+        "x.prod()",
+        "F.max_pool1d(x.view(1, 1, 4), 2)",
+        "F.scaled_dot_product_attention(*[x.view(1, 1, 2, 2)] * 3)",
+    ],
+)
+def test_second_derivatives_open_what_the_machine_names(call: str) -> None:
+    run(
+        "import versant as vs\n"
+        "F = vs.nn.functional\n"
+        "x = vs.tensor([0.5, -0.2, 0.1, 0.7], requires_grad=True)\n"
+        f"(first,) = vs.autograd.grad({call}, x, vs.ones_like({call}), create_graph=True)\n"
+        "if first.requires_grad: vs.autograd.grad(first, x, vs.ones_like(first), allow_unused=True)"
+    )
+
+
 def test_gradients_open_what_their_formulas_need() -> None:
     code = (
         "import versant as vs\n"

@@ -388,9 +388,53 @@ _FAMILIES = {
         digamma erf erfc erfcx erfinv i0 i0e i1 i1e lgamma polygamma zeta
         """,
     },
+    "record": {
+        "arithmetic": """
+        abs add add.alpha addcdiv addcmul copy copysign div div.floor div.trunc floor_divide fmod
+        gcd lcm lerp mul neg positive reciprocal remainder rsub rsub.alpha sign sub sub.alpha
+        """,
+        "powers": """
+        exp exp2 expm1 hypot ldexp log log10 log1p log2 logaddexp logaddexp2 pow rsqrt
+        special.xlog1py sqrt square xlogy
+        """,
+        "trigonometric": """
+        acos acosh asin asinh atan atan2 atanh cos cosh deg2rad rad2deg sin sinc sinh tan tanh
+        """,
+        "rounding": """
+        ceil clamp.both clamp_max clamp_min floor fmax fmin frac maximum minimum nan_to_num.numbers
+        nextafter round round.decimals trunc
+        """,
+        "comparison": """
+        bitwise_and bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor eq ge
+        gt heaviside isclose.floating isfinite isinf isnan isneginf isposinf le logical_and
+        logical_not logical_or logical_xor lt masked_fill ne signbit where
+        """,
+        "activations": """
+        celu elu gelu gelu.tanh hardshrink hardsigmoid hardswish hardtanh leaky_relu logsigmoid mish
+        prelu.slopes relu relu6 selu sigmoid silu softplus softshrink softsign tanhshrink threshold
+        """,
+        "special": """
+        digamma erf erfc erfinv i0 lgamma logit.eps logit.whole polygamma special.entr special.erfcx
+        special.i0e special.i1 special.i1e special.log_ndtr special.ndtr special.ndtri
+        special.zeta.each
+        """,
+        "complex_numbers": """
+        angle conj_physical sgn
+        """,
+        "reductions": """
+        ne.flat pow.flat sqrt.flat
+        """,
+        "losses": """
+        binary_cross_entropy.each binary_cross_entropy_with_logits.each huber_loss.each l1_loss.each
+        mse_loss.each smooth_l1_loss.each
+        """,
+        "margin_losses": """
+        hinge_embedding_loss.each soft_margin_loss.each
+        """,
+    },
 }
 
-# By namespace (and for operators and micro-ops) the family of each name.
+# By namespace (then for operators, micro-ops and elementwise records) the family of each name.
 INDEX = {
     place: {name: family for family, words in families.items() for name in words.split()}
     for place, families in _FAMILIES.items()

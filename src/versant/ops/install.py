@@ -117,9 +117,10 @@ def find(place: str, name: str) -> Callable[..., Any]:
     return found[name]
 
 
-def serve(operator: str) -> None:
-    """Opens the family that serves one of Python's operators: the machine asks for it once."""
-    open_family(INDEX["operator"][operator])
+def open_for(kind: str, name: str) -> None:
+    """Opens the family that has an "operator" or a "record" of that name: the machine asks for each once."""
+    if name in INDEX[kind]:
+        open_family(INDEX[kind][name])
 
 
 class Method:
@@ -139,7 +140,7 @@ def install() -> None:
     """Gives Tensor its methods and operators."""
     for name in INDEX["Tensor"]:
         setattr(_core.Tensor, name, Method(name))
-    _core.set_operator_source(serve)
+    _core.set_family_source(open_for)
 
 
 class Namespace:
