@@ -239,8 +239,10 @@ Result where_best(Args& a, bool largest) {
 
 const Function kMaxFunction("max_dim", [](Args& a) { return along(kMaxDim, a); });
 const Function kMinFunction("min_dim", [](Args& a) { return along(kMinDim, a); });
-const Function kArgmaxFunction("argmax", [](Args& a) { return where_best(a, true); });
-const Function kArgminFunction("argmin", [](Args& a) { return where_best(a, false); });
+const Function kArgmaxFunction(
+    "argmax", [](Args& a) { return where_best(a, true); }, Opaque{});
+const Function kArgminFunction(
+    "argmin", [](Args& a) { return where_best(a, false); }, Opaque{});
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 #include "machine/element_copy.h"
 #include "machine/kernels.h"
 #include "machine/program.h"
+#include "machine/trace.h"
 
 namespace versant {
 
@@ -210,6 +211,13 @@ Compute copy_compute(DType from, DType to) {
 
 void copy_into(const Array& dst, const Array& src) {
   if (dst.numel == 0) return;
+  if (modes.tracing) [[unlikely]] {
+    {
+      const trace::Quiet quiet;
+      copy_into(dst, src);
+    }
+    return trace::recorder->copy(dst, src);
+  }
   if (dst.dtype == src.dtype && dst.contiguous && src.contiguous && dst.sizes == src.sizes) {
     if (dst.storage.get() != src.storage.get()) return copy_bytes(dst, src);
     if (dst.data != src.data) std::memmove(dst.data, src.data, dst.bytes());
@@ -230,6 +238,13 @@ bool is_plain_zero(double x) { return x == 0.0 && !std::signbit(x); }
 
 void fill(const Array& dst, Scalar value) {
   if (dst.numel == 0) return;
+  if (modes.tracing) [[unlikely]] {
+    {
+      const trace::Quiet quiet;
+      fill(dst, value);
+    }
+    return trace::recorder->fill(dst, value);
+  }
   if (dst.contiguous &&
       (value.is_whole() ? value.i == 0 : is_plain_zero(value.f) && is_plain_zero(value.imaginary_part().f)))
     return zero_bytes(dst);
@@ -244,9 +259,17 @@ void fill(const Array& dst, Scalar value) {
   run_program(identity_program(), compute, {&operand, 1}, outputs, dst.sizes, dst.dtype, "fill");
 }
 
-Scalar item(const Array& array) {
+Scalar item(const Array& array, bool truth) {
   if (array.numel != 1)
     fail(ErrorKind::Shape, "[item] a tensor of shape ", array.sizes, " is no single number");
+  if (modes.tracing) [[unlikely]] {
+    const Scalar value = [&] {
+      const trace::Quiet quiet;
+      return item(array);
+    }();
+    trace::recorder->read(array, value, truth);
+    return value;
+  }
   if (is_complex(array.dtype))
     return Scalar::of_complex(item(part_of(array, 0)).f, item(part_of(array, 1)).f);
   if (is_floating(array.dtype)) {

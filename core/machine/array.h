@@ -63,8 +63,8 @@ int wrap_axis(int64_t axis, int rank, const char* op);
 // dst[...] = src[...] with broadcasting and conversion of dtype. No tape, no version bump.
 void copy_into(const Array& dst, const Array& src);
 void fill(const Array& dst, Scalar value);
-// The one element as a number. Throws when there is not exactly one.
-Scalar item(const Array& array);
+// The one element as a number. Throws when there is not exactly one. `truth`: only whether it is 0 counts.
+Scalar item(const Array& array, bool truth = false);
 
 // float32[2, 3]
 std::string describe(const Array& array);

@@ -17,6 +17,7 @@
 #include "machine/ops.h"
 #include "machine/parallel.h"
 #include "machine/tiles.h"
+#include "machine/trace.h"
 
 namespace versant {
 
@@ -473,9 +474,8 @@ DType working_dtype(const Tensor& input, const char* op) {
 }
 
 // running = (1 - momentum) * running + momentum * fresh
-void update_running(Tensor* running, const double* fresh, double momentum, double correction) {
+void update_running(const Array* running, const double* fresh, double momentum, double correction) {
   if (!running) return;
-  begin_write(*running, "batch_norm");
   Array values = running->to_contiguous().to_dtype(DType::Float64);
   if (values.storage.get() == running->storage.get()) {
     Array copy = Array::empty(values.sizes, DType::Float64);
@@ -485,7 +485,18 @@ void update_running(Tensor* running, const double* fresh, double momentum, doubl
   for (int64_t c = 0; c < values.numel; ++c)
     values.as<double>()[c] = (1.0 - momentum) * values.as<double>()[c] + momentum * correction * fresh[c];
   copy_into(*running, values);
-  bump_version(*running);
+}
+
+// The same for mean and variance, from the means and the inverse deviations of `count` values a channel.
+void update_statistics(const Array& means, const Array& inverses, const Array* mean, const Array* var,
+                       double count, double momentum, double eps) {
+  std::vector<double> fresh(static_cast<size_t>(means.numel));
+  for (size_t c = 0; c < fresh.size(); ++c) {
+    const double rstd = inverses.as<double>()[c];
+    fresh[c] = 1.0 / (rstd * rstd) - eps;
+  }
+  update_running(mean, means.as<double>(), momentum, 1.0);
+  update_running(var, fresh.data(), momentum, count / (count - 1.0));
 }
 
 TensorRef moments_tensor(Tensor* running, int64_t channels, const char* what) {
@@ -530,14 +541,25 @@ Result batch_norm(Args& args) {
   if (mean) inputs.insert(inputs.end(), {mean.get(), var.get()});
   Outputs out = apply(kNormalizeChannels, inputs, a);
   if (training && values > 0 && (running_mean || running_var)) {
-    const auto count = static_cast<double>(values);
-    std::vector<double> fresh(channels);
-    for (int64_t c = 0; c < channels; ++c) {
-      const double rstd = out.tensor[2]->as<double>()[c];
-      fresh[c] = 1.0 / (rstd * rstd) - a.floats[0];
+    std::vector<const Array*> written;
+    for (Tensor* running : {running_mean, running_var}) {
+      if (!running) continue;
+      begin_write(*running, "batch_norm");
+      trace::reach({running});
+      written.push_back(running);
     }
-    update_running(running_mean, out.tensor[1]->as<double>(), args.number(6), 1.0);
-    update_running(running_var, fresh.data(), args.number(6), count / (count - 1.0));
+    const Array* const read[] = {out.tensor[1].get(), out.tensor[2].get()};
+    const bool has_mean = running_mean;
+    trace::perform("batch_norm_statistics", read, written,
+                   [has_mean, count = static_cast<double>(values), momentum = args.number(6),
+                    eps = a.floats[0]](std::span<const Array> arrays) {
+                     const Array* const first = arrays.size() > 2 ? &arrays[2] : nullptr;
+                     const Array* const second = arrays.size() > 3 ? &arrays[3] : nullptr;
+                     update_statistics(arrays[0], arrays[1], has_mean ? first : nullptr,
+                                       has_mean ? second : first, count, momentum, eps);
+                   });
+    for (Tensor* running : {running_mean, running_var})
+      if (running) bump_version(*running);
   }
   return Result(std::move(out.tensor[0]));
 }

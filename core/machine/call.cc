@@ -1,6 +1,10 @@
 #include "machine/call.h"
 
+#include <memory>
+
 #include <map>
+
+#include "machine/trace.h"
 
 namespace versant {
 
@@ -14,6 +18,50 @@ std::map<std::string_view, const Function*>& registry() {
 Function::Function(const char* name, Body body, Quick quick, int least)
     : name(name), body(body), quick(quick), least(least) {
   registry()[name] = this;
+}
+
+Result Function::call(Args& args) const {
+  if (!modes.tracing || !opaque) return body(args);
+  // Replays call the body with the tensors of then in the places of these.
+  struct Held {
+    std::vector<Value> values;
+    std::vector<std::string> texts;
+  };
+  auto held = std::make_shared<Held>();
+  held->values.assign(args.values_.begin(), args.values_.end());
+  held->texts.resize(held->values.size());
+  std::vector<Tensor*> inputs;
+  for (size_t i = 0; i < held->values.size(); ++i) {
+    Value& value = held->values[i];
+    held->texts[i] = std::string(value.text);
+    value.text = held->texts[i];
+    if (value.tensor) inputs.push_back(value.tensor);
+    for (Tensor* tensor : value.tensors)
+      if (tensor) inputs.push_back(tensor);
+  }
+  const auto again = [this, held](std::span<const TensorRef> tensors) {
+    std::vector<Value> values = held->values;
+    size_t next = 0;
+    for (Value& value : values) {
+      if (value.tensor) value.tensor = tensors[next++].get();
+      for (Tensor*& tensor : value.tensors)
+        if (tensor) tensor = tensors[next++].get();
+    }
+    Args args(name, values);
+    Result result = body(args);
+    if (result.tensor) result.tensors.push_back(std::move(result.tensor));
+    return std::move(result.tensors);
+  };
+  const uint64_t offset = default_generator().offset;
+  Result result = [&] {
+    const trace::Quiet quiet;
+    return body(args);
+  }();
+  std::vector<Tensor*> outputs;
+  if (result.tensor) outputs.push_back(result.tensor.get());
+  for (const TensorRef& tensor : result.tensors) outputs.push_back(tensor.get());
+  trace::recorder->apply(again, name, inputs, outputs, offset);
+  return result;
 }
 
 const Function* find_function(std::string_view name) {

@@ -55,6 +55,7 @@ class Args {
   const char* name() const { return name_; }
 
  private:
+  friend struct Function;
   const char* name_;
   std::span<Value> values_;
 };
@@ -78,15 +79,21 @@ struct Result {
   }
 };
 
+// A function whose body computes outside of primitives and programs: a trace takes its call as one step.
+struct Opaque {};
+
 struct Function {
   using Body = Result (*)(Args&);
   // The same for calls in which plain tensors stand in at least `least` places and all others are left out.
   using Quick = TensorRef (*)(std::span<Tensor* const>);
   Function(const char* name, Body body, Quick quick = nullptr, int least = 0);
+  Function(const char* name, Body body, Opaque) : Function(name, body) { opaque = true; }
+  Result call(Args& args) const;
   const char* name;
   Body body;
   Quick quick;
   int least;
+  bool opaque = false;
 };
 
 const Function* find_function(std::string_view name);

@@ -12,6 +12,7 @@
 #include "machine/lock.h"
 #include "machine/parallel.h"
 #include "machine/random.h"
+#include "machine/trace.h"
 
 namespace versant {
 
@@ -28,7 +29,10 @@ struct Draws {
   static Draws take(Generator& generator, int64_t n, bool two_words) {
     const int per_group = two_words ? kGroupWords / 2 : kGroupWords;
     const auto groups = static_cast<uint64_t>((n + per_group - 1) / per_group);
-    return {generator.seed, generator.take(groups * kGroupBlocks), n, per_group};
+    const uint64_t first = generator.take(groups * kGroupBlocks);
+    if (modes.tracing) [[unlikely]]
+      trace::recorder->draws(generator, generator.seed, first);
+    return {generator.seed, first, n, per_group};
   }
 
   // Calls body(begin, count, words) for tiles of up to 1024 words, in parallel; the words of whole groups are

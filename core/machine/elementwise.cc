@@ -11,6 +11,7 @@
 #include "machine/kernels.h"
 #include "machine/ops.h"
 #include "machine/promote.h"
+#include "machine/trace.h"
 
 namespace versant {
 
@@ -404,6 +405,11 @@ TensorRef apply_single(const ElementwiseOp& op, std::span<const Input> inputs) {
   return result;
 }
 
+[[gnu::noinline]] void reach(std::span<const Input> inputs) {
+  for (const Input& input : inputs)
+    if (input.tensor) trace::recorder->reaches(*input.tensor);
+}
+
 // The result of any other.
 TensorRef apply_general(const ElementwiseOp& op, std::span<const Input> inputs, DType dtype, DType common) {
   const Tensor* like = common_layout(op, inputs);
@@ -489,7 +495,11 @@ TensorRef apply(ElementwiseOp& op, std::span<const Input> inputs) {
         return apply(*special, inputs.first(1));
     }
   }
-  TensorRef result = apply_single(op, inputs);
+  TensorRef result;
+  if (modes.tracing) [[unlikely]]
+    reach(inputs);
+  else
+    result = apply_single(op, inputs);
   if (!result) {
     DType common;
     const DType dtype = result_dtype(op, inputs, &common);
@@ -524,6 +534,10 @@ void apply_in_place(ElementwiseOp& op, std::span<const Input> inputs, Tensor& ou
          " cannot hold a result of shape ", sizes);
   }
   check_in_place(out, op.name.c_str());
+  if (modes.tracing) [[unlikely]] {
+    reach(inputs);
+    trace::recorder->reaches(out);
+  }
   // An input that shares memory with the output in another arrangement is read from a copy, and so is one
   // that the gradient reads.
   const uint32_t kept = modes.grad ? kept_by_gradient(op, inputs) : 0;

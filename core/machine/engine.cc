@@ -5,6 +5,7 @@
 
 #include "machine/lock.h"
 #include "machine/ops.h"
+#include "machine/trace.h"
 
 namespace versant::engine {
 
@@ -221,6 +222,8 @@ class Task {
   }
 
   void execute(Entry& entry, Node& node, Grads grads) {
+    if (modes.tracing && !entry.captured) [[unlikely]]
+      trace::recorder->check_node(node);
     if (node.hooks && hook_table_hooks.run_pre) hook_table_hooks.run_pre(node.hooks, grads);
     if (entry.captured) {
       for (size_t i = 0; i < targets_.size(); ++i)
@@ -358,6 +361,8 @@ std::vector<TensorRef> gradients(std::span<Tensor* const> roots, std::span<Tenso
 }
 
 void accumulate(Tensor& tensor, TensorRef grad) {
+  if (modes.tracing) [[unlikely]]
+    trace::recorder->touches_gradient(tensor, true);
   if (!tensor.grad) {
     // In the layout of the tensor, so that the two can be viewed alike.
     const bool ours = grad->refs == 1 && grad->storage->refs == 1;

@@ -341,19 +341,29 @@ struct CrossEntropyBackward final : Primitive {
 const CrossEntropy kCrossEntropy;
 const CrossEntropyBackward kCrossEntropyBackward;
 
-// Rows of how much each class is wanted, as a tensor without history.
+// Rows of how much each class is wanted, without a gradient. Inputs: x, target, weight if there is one.
+struct Wanted final : Primitive {
+  const char* name() const override { return "cross_entropy_wanted"; }
+  void run(Run& run) const override {
+    run.out[0] = Array::empty(run.in[0]->sizes, run.in[0]->dtype);
+    by_dtype(run.in[0]->dtype, [&]<typename T>() {
+      const Rows<T> rows = rows_of<T>(run);
+      for (int64_t r = 0; r < rows.rows; ++r)
+        for (int64_t c = 0; c < rows.classes; ++c)
+          run.out[0].as<T>()[r * rows.classes + c] =
+              rows.counts(r) ? static_cast<T>(rows.wanted(r, c)) : T(0);
+    });
+  }
+  bool differentiable() const override { return false; }
+  void vjp(Vjp&) const override {}
+};
+
+const Wanted kWanted;
+
 TensorRef wanted_tensor(const Attributes& a, Tensor& x, Tensor& target, Tensor* weight) {
-  std::vector<const Array*> in = {&x, &target};
+  std::vector<Tensor*> in = {&x, &target};
   if (weight) in.push_back(weight);
-  Run run(in, a);
-  TensorRef wanted = ops::empty(x.sizes, x.dtype);
-  by_dtype(x.dtype, [&]<typename T>() {
-    const Rows<T> rows = rows_of<T>(run);
-    for (int64_t r = 0; r < rows.rows; ++r)
-      for (int64_t c = 0; c < rows.classes; ++c)
-        wanted->as<T>()[r * rows.classes + c] = rows.counts(r) ? static_cast<T>(rows.wanted(r, c)) : T(0);
-  });
-  return wanted;
+  return apply(kWanted, in, a);
 }
 
 void CrossEntropy::vjp(Vjp& vjp) const {
@@ -373,7 +383,7 @@ void CrossEntropy::vjp(Vjp& vjp) const {
   TensorRef mass = ops::sum(*wanted, Dims{1}, true);
   TensorRef grad = vjp.grad();
   if (a.ints[0] == kNone) grad = ops::unsqueeze(*grad, 1);
-  if (a.ints[0] == kMean) grad = ops::div(grad, Input(Scalar::of(*normaliser->as<double>())));
+  if (a.ints[0] == kMean) grad = ops::div(grad, Input(item(*normaliser)));
   TensorRef soft = ops::softmax(*x, 1);
   vjp.set(0, ops::mul(grad, ops::sub(ops::mul(mass, soft), wanted)));
 }

@@ -8,6 +8,7 @@
 #include "machine/kernels.h"
 #include "machine/ops.h"
 #include "machine/parallel.h"
+#include "machine/trace.h"
 
 namespace versant {
 
@@ -48,6 +49,7 @@ const MatMul kMatMul;
 
 TensorRef product(Tensor& a, bool ta, Tensor& b, bool tb) {
   // Two matrices, the common case, go the short way.
+  trace::reach({&a, &b});
   if (a.rank() == 2 && b.rank() == 2 && a.sizes[ta ? 0 : 1] == b.sizes[tb ? 1 : 0]) {
     Array result = Array::empty(Dims{a.sizes[ta ? 1 : 0], b.sizes[tb ? 0 : 1]}, a.dtype);
     multiply(a, ta, b, tb, result);
@@ -135,6 +137,7 @@ const Linear kLinear;
 }  // namespace
 
 TensorRef linear(Tensor& x, Tensor& weight, Tensor* bias) {
+  trace::reach({&x, &weight, bias});
   if (x.rank() >= 2 && weight.rank() == 2 && x.is_floating() && weight.dtype == x.dtype) {
     if (x.sizes.back() != weight.sizes[1])
       fail(ErrorKind::Shape, "[linear] expected last dimension ", weight.sizes[1], ", got input of shape ",

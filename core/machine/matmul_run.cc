@@ -14,6 +14,7 @@
 #include "machine/lock.h"
 #include "machine/parallel.h"
 #include "machine/scratch.h"
+#include "machine/trace.h"
 
 namespace versant {
 
@@ -315,6 +316,13 @@ void multiply_complex(const Array& a, bool a_turned, const Array& b, bool b_turn
 void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c, const Array* bias,
               bool add) {
   if (c.numel == 0) return;
+  if (modes.tracing) [[unlikely]] {
+    {
+      const trace::Quiet quiet;
+      multiply(a, a_turned, b, b_turned, c, bias, add);
+    }
+    return trace::recorder->multiply(a, a_turned, b, b_turned, c, bias, add);
+  }
   if (add) return run_batch(a, a_turned, b, b_turned, c, nullptr, true);
   if (is_complex(c.dtype)) return multiply_complex(a, a_turned, b, b_turned, c);
   if (c.dtype == DType::BFloat16 && (dnnl::has_tiles() || kernels->product_bf16) && a.numel > 0) {

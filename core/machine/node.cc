@@ -18,6 +18,8 @@ uint64_t next_number = 1;
 std::vector<Node*>* doomed = nullptr;
 }  // namespace
 
+uint64_t Node::next() { return next_number; }
+
 Node::Node(uint32_t bytes, uint16_t n_edges) : number(next_number++), bytes(bytes), n_edges(n_edges) {
   if (location_hooks.here) where = location_hooks.here();
 }

@@ -90,6 +90,8 @@ struct Node {
   // Drops saved values; a second backward then raises.
   virtual void release_saved() = 0;
 
+  // The number that the next node will have.
+  static uint64_t next();
   // Freed without recursion, however long the chain of nodes behind it.
   static void destroy(Node* node);
 };
@@ -122,6 +124,7 @@ struct Modes {
   bool inference = false;
   bool autocast = false;  // autocast.h
   bool packs = false;     // saved values go through the host: see SavingHooks
+  bool tracing = false;   // what the machine does is recorded: trace.h
 };
 // Initial-exec: a fixed offset from the thread pointer instead of a call at every op.
 extern thread_local Modes modes __attribute__((tls_model("initial-exec")));

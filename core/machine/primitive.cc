@@ -5,6 +5,7 @@
 
 #include "machine/complex.h"
 #include "machine/inplace.h"
+#include "machine/trace.h"
 
 namespace versant {
 
@@ -171,16 +172,37 @@ void run_by_parts(const Primitive& primitive, Run& run) {
   }
 }
 
+// Runs and records.
+[[gnu::noinline]] void run_traced(const Primitive& primitive, Run& run) {
+  {
+    const trace::Quiet quiet;
+    run_primitive(primitive, run);
+  }
+  trace::recorder->primitive(primitive, run);
+}
+
 void run_any(const Primitive& primitive, Run& run) {
+  if (modes.tracing) [[unlikely]]
+    return run_traced(primitive, run);
+  run_primitive(primitive, run);
+}
+
+void reach(std::span<Tensor* const> tensors) {
+  for (Tensor* tensor : tensors) trace::recorder->reaches(*tensor);
+}
+
+}  // namespace
+
+void run_primitive(const Primitive& primitive, Run& run) {
   if (primitive.by_parts())
     for (const Array* array : run.in)
       if (is_complex(array->dtype)) return run_by_parts(primitive, run);
   primitive.run(run);
 }
 
-}  // namespace
-
 Outputs apply(const Primitive& primitive, std::span<Tensor* const> inputs, const Attributes& attributes) {
+  if (modes.tracing) [[unlikely]]
+    reach(inputs);
   ArrayList arrays(inputs);
   Run run(arrays.span, attributes);
   run_any(primitive, run);
@@ -222,6 +244,8 @@ void apply_in_place(const Primitive& primitive, std::span<Tensor* const> inputs,
                     const Attributes& attributes) {
   Tensor& self = *inputs[0];
   check_in_place(self, primitive.name());
+  if (modes.tracing) [[unlikely]]
+    reach(inputs);
   ArrayList arrays(inputs);
   Run run(arrays.span, attributes);
   run.in_place = true;

@@ -96,6 +96,9 @@ struct Outputs {
   operator TensorRef() && { return std::move(tensor[0]); }
 };
 
+// What apply does to compute; complex inputs of sums go part by part.
+void run_primitive(const Primitive& primitive, Run& run);
+
 Outputs apply(const Primitive& primitive, std::span<Tensor* const> inputs, const Attributes& attributes = {});
 inline Outputs apply(const Primitive& primitive, std::initializer_list<Tensor*> inputs,
                      const Attributes& attributes = {}) {

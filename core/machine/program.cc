@@ -7,6 +7,7 @@
 #include "machine/kernels.h"
 #include "machine/lock.h"
 #include "machine/parallel.h"
+#include "machine/trace.h"
 
 namespace versant {
 
@@ -211,10 +212,10 @@ void sort_axes(Dims& sizes, int lanes, Dims* strides, int guide) {
   for (int k = 0; k < lanes; ++k) permute(strides[k]);
 }
 
-class Run {
+class TileRun {
  public:
-  Run(const Program& program, Compute compute, std::span<const Operand> inputs,
-      std::span<const Array* const> outputs, DType common)
+  TileRun(const Program& program, Compute compute, std::span<const Operand> inputs,
+          std::span<const Array* const> outputs, DType common)
       : program_(program), compute_(static_cast<int>(compute)), inputs_(inputs), outputs_(outputs) {
     for (size_t i = 0; i < inputs.size(); ++i) {
       Lane& lane = lanes_[i];
@@ -306,7 +307,7 @@ class Run {
     }
     Unlocked unlocked(unlock);
     parallel_for(tiles, grain, [&](int64_t begin, int64_t end) {
-      Run self = *this;
+      TileRun self = *this;
       Scratch scratch(self);
       const int64_t longest = std::min(tile, span);
       for (size_t i = 0; i < inputs_.size(); ++i) {
@@ -330,7 +331,7 @@ class Run {
   // Registers of one thread and the tiles behind them. Inputs and constants get tiles only when they need
   // one.
   struct Scratch {
-    explicit Scratch(const Run& run) {
+    explicit Scratch(const TileRun& run) {
       const int fixed = static_cast<int>(run.inputs_.size() + run.program_.constants.size());
       const int wanted = fixed + run.program_.n_slots;
       if (wanted <= kStackSlots) {
@@ -534,6 +535,13 @@ void run_program(const Program& whole, Compute compute, std::span<const Operand>
                  std::span<const Array* const> outputs, const Dims& sizes, DType common, const char* op) {
   const int64_t numel = outputs[0]->numel;
   if (numel == 0) return;
+  if (modes.tracing) [[unlikely]] {
+    {
+      const trace::Quiet quiet;
+      run_program(whole, compute, inputs, outputs, sizes, common, op);
+    }
+    return trace::recorder->program(whole, compute, inputs, outputs, common, op);
+  }
   const Program& program = whole.for_compute(compute);
   const bool divides = program.divides && compute == Compute::I64;
   if (divides) integer_zero_division = false;
@@ -542,7 +550,7 @@ void run_program(const Program& whole, Compute compute, std::span<const Operand>
       fail(ErrorKind::ZeroDivision, "[", op, "] integer division by zero");
     return;
   }
-  Run run(program, compute, inputs, outputs, common);
+  TileRun run(program, compute, inputs, outputs, common);
   bool small = numel <= kTile;
   for (const Operand& input : inputs)
     small = small && (!input.array || (input.array->contiguous && input.array->numel == numel));

@@ -210,15 +210,16 @@ const Dropout kDropout;
 
 void Dropout::vjp(Vjp& vjp) const { vjp.set(0, apply(kDropout, {vjp.grad().get()}, vjp.attributes())); }
 
-const Function kBernoulliFunction("bernoulli",
-                                  [](Args& a) { return Result(bernoulli(a.tensor(0), a.generator(1))); });
-const Function kPoissonFunction("poisson",
-                                [](Args& a) { return Result(poisson(a.tensor(0), a.generator(1))); });
-const Function kRandpermFunction("randperm",
-                                 [](Args& a) { return Result(randperm(a.integer(0), a.generator(1))); });
-const Function kMultinomialFunction("multinomial", [](Args& a) {
-  return Result(multinomial(a.tensor(0), a.integer(1), a.flag(2), a.generator(3)));
-});
+const Function kBernoulliFunction(
+    "bernoulli", [](Args& a) { return Result(bernoulli(a.tensor(0), a.generator(1))); }, Opaque{});
+const Function kPoissonFunction(
+    "poisson", [](Args& a) { return Result(poisson(a.tensor(0), a.generator(1))); }, Opaque{});
+const Function kRandpermFunction(
+    "randperm", [](Args& a) { return Result(randperm(a.integer(0), a.generator(1))); }, Opaque{});
+const Function kMultinomialFunction(
+    "multinomial",
+    [](Args& a) { return Result(multinomial(a.tensor(0), a.integer(1), a.flag(2), a.generator(3))); },
+    Opaque{});
 const Function kDropoutFunction("dropout", [](Args& a) {
   return Result(dropout(a.tensor(0), a.number(1), a.flag(2), a.generator(3)));
 });

@@ -13,10 +13,13 @@ namespace versant {
 
 struct Storage {
   static constexpr size_t kInline = 64;
+  static inline uint32_t current_epoch = 0;
+  static inline void (*forgotten)(Storage*) = nullptr;  // called for a storage of an epoch that goes
 
   int64_t refs = 0;
-  uint32_t version = 0;    // grows with every write in place; the tape compares it
-  bool read_only = false;  // memory of a foreign owner that must not be written
+  uint32_t version = 0;            // grows with every write in place; the tape compares it
+  uint32_t epoch = current_epoch;  // of the trace (trace.h) during which it was made, or 0
+  bool read_only = false;          // memory of a foreign owner that must not be written
   void* data = nullptr;
   size_t bytes = 0;    // what the arrays may use
   size_t granted = 0;  // size of the allocator's block; 0 when inline or foreign
@@ -54,6 +57,8 @@ struct Storage {
   }
 
   static void destroy(Storage* storage) {
+    if (storage->epoch) [[unlikely]]
+      if (forgotten) forgotten(storage);
     if (storage->granted)
       memory::deallocate(storage->data, storage->granted);
     else if (storage->release)

@@ -5,6 +5,7 @@
 #include "face.h"
 #include "machine/kernels.h"
 #include "machine/promote.h"
+#include "machine/trace.h"
 
 namespace versant::face {
 
@@ -368,6 +369,7 @@ PyObject* make_tensor(PyObject* args, bool copy) {
     if (dtype != Py_None) wanted = expect_dtype(dtype, op);
     TensorRef tensor = tensor_from_data(data, wanted, copy);
     tensor->inference = modes.inference && copy;
+    if (modes.tracing && !is_tensor(data) && !PyObject_CheckBuffer(data)) trace::recorder->constant(*tensor);
     if (requires_grad) set_requires_grad(*tensor, true);
     return wrap(std::move(tensor));
   };

@@ -199,9 +199,11 @@ bool init_module_call(PyObject* module);
 extern PyMethodDef autograd_functions[];
 extern PyMethodDef memory_functions[];
 extern PyMethodDef optimizer_functions[];  // gradient_pattern.cc
-extern PyMethodDef update_functions[];     // update_rule.cc
-extern PyMethodDef saving_functions[];     // saving_hooks.cc
-PyObject* node_object(Node* node);         // new reference; None for null
+extern PyMethodDef trace_functions[];
+bool init_traces();
+extern PyMethodDef update_functions[];  // update_rule.cc
+extern PyMethodDef saving_functions[];  // saving_hooks.cc
+PyObject* node_object(Node* node);      // new reference; None for null
 // The context of a custom function's node, or null; borrowed.
 PyObject* context_of(Node* node);
 // The Generator object's machine part; null when `object` is not one.

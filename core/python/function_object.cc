@@ -263,7 +263,7 @@ PyObject* run_into(PyObject* out, const FunctionObject& self, Args& call, const 
     values[static_cast<int>(i)].kind = Value::Kind::DType;
     values[static_cast<int>(i)].dtype = as_tensor(out)->dtype;
   }
-  return write_out(op, Object(checked(to_python(self.target->body(call), signature.name))), out);
+  return write_out(op, Object(checked(to_python(self.target->call(call), signature.name))), out);
 }
 
 PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
@@ -343,7 +343,7 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
     }
     Args call(signature.name.c_str(), values.span());
     if (out) return run_into(out, *self, call, given, values);
-    return to_python(self->target->body(call), signature.name);
+    return to_python(self->target->call(call), signature.name);
   };
   return guarded(run, nullptr, signature.name.c_str());
 }

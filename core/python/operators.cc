@@ -150,7 +150,7 @@ Scalar single(PyObject* self, const char* what) {
     // A ValueError and a RuntimeError: int() and item() of PyTorch raise the one and the other.
     fail(ErrorKind::Shape, "[", what, "] a tensor of shape ", tensor->sizes, " is no single number");
   }
-  return item(*tensor);
+  return item(*tensor, std::strcmp(what, "bool") == 0);
 }
 
 int truth(PyObject* self) {

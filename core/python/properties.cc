@@ -3,6 +3,7 @@
 #include "machine/complex.h"
 #include "machine/engine.h"
 #include "machine/inplace.h"
+#include "machine/trace.h"
 
 namespace versant::face {
 
@@ -45,6 +46,8 @@ int put_requires_grad(PyObject* self, PyObject* value, void*) {
 
 PyObject* get_grad(PyObject* self, void*) {
   Tensor* tensor = as_tensor(self);
+  if (modes.tracing) [[unlikely]]
+    trace::recorder->touches_gradient(*tensor, true);
   if (!tensor->grad && tensor->node && !tensor->is_leaf() && !tensor->retains_grad &&
       PyErr_WarnEx(PyExc_UserWarning,
                    "[grad] backward() fills .grad of leaf tensors only, and this one is the result of an op; "
@@ -55,6 +58,8 @@ PyObject* get_grad(PyObject* self, void*) {
 }
 int put_grad(PyObject* self, PyObject* value, void*) {
   Tensor* tensor = as_tensor(self);
+  if (modes.tracing) [[unlikely]]
+    trace::recorder->touches_gradient(*tensor, false);
   if (!value || value == Py_None) {
     tensor->grad.reset();
     return 0;

@@ -63,6 +63,7 @@ _ROOMS = {
     "amp",
     "array_api",
     "autograd",
+    "compiler",
     "cpu",
     "data",
     "fft",
@@ -76,7 +77,13 @@ _ROOMS = {
     "testing",
     "utils",
 }
-_BORROWED = {"save": "versant.io", "load": "versant.io", "set_printoptions": "versant.tensors.printing"}
+_BORROWED = {
+    "compile": "versant.compiler",
+    "compile_disabled": "versant.compiler",
+    "save": "versant.io",
+    "load": "versant.io",
+    "set_printoptions": "versant.tensors.printing",
+}
 _AUTOCAST = """autocast is_autocast_enabled set_autocast_enabled get_autocast_dtype set_autocast_dtype
 is_autocast_cache_enabled set_autocast_cache_enabled clear_autocast_cache is_autocast_cpu_enabled
 set_autocast_cpu_enabled get_autocast_cpu_dtype set_autocast_cpu_dtype autocast_increment_nesting

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from versant import _core
 from versant._core import Tensor
 from versant.amp.regions import check_device
+from versant.autograd.repeated import repeated
 
 _KINDS = {"gradients": "tensors", "factor": "float"}
 _ARGUMENTS = [(name, kind, _core.REQUIRED, False) for name, kind in _KINDS.items()]
@@ -93,6 +94,7 @@ class GradScaler:
             f"[GradScaler] outputs must be a Tensor or an iterable of Tensors, got {type(outputs).__name__}"
         )
 
+    @repeated
     def unscale_(self, optimizer: Any) -> None:
         """Divides the gradients of the optimizer's parameters by the factor, and looks for infinities.
 
@@ -113,6 +115,7 @@ class GradScaler:
         state.found_inf = bool(_unscale(gradients, 1.0 / scale))
         state.stage = Stage.UNSCALED
 
+    @repeated
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
         """optimizer.step(*args, **kwargs), unless a gradient is infinite or NaN; unscales if needed."""
         if not self._enabled:
@@ -129,6 +132,7 @@ class GradScaler:
         state.stage = Stage.STEPPED
         return result
 
+    @repeated
     def update(self, new_scale: float | Tensor | None = None) -> None:
         """Adapts the factor to what steps found since the last call, or sets it to `new_scale`."""
         if not self._enabled:

@@ -117,6 +117,22 @@ def call_numpy(
     """The results as tensors of the stated shapes and dtypes, over the memory that numpy returned."""
     if all(0 in shape for shape, _ in stated):
         return tuple(empty(tuple(shape), dtype=dtype) for shape, dtype in stated)
+    if not _core.is_tracing():
+        return from_numpy(op, inputs, parameters, stated)
+    _core.trace_pause(True)
+    try:
+        found = from_numpy(op, inputs, parameters, stated)
+    finally:
+        _core.trace_pause(False)
+    _core.trace_apply(
+        lambda again: from_numpy(op, again, parameters, stated), op.__name__, list(inputs), list(found)
+    )
+    return found
+
+
+def from_numpy(
+    op: HostOp, inputs: Sequence[Tensor], parameters: Mapping[str, Any], stated: Sequence[Result]
+) -> tuple[Tensor, ...]:
     import numpy as np
 
     # Row by row in memory, so that strides reach no bit of the result.

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import versant
-from versant import Tensor
+from versant import Tensor, _core
+from versant.autograd.repeated import call_again
 from versant.nn.parameter import clear_grad
 from versant.optim.hooks import Hook, Hooks, RemovableHandle
 from versant.optim.plan import Batch, Plan
@@ -90,9 +91,15 @@ class Optimizer:
         if closure is not None:
             with versant.enable_grad():
                 loss = closure()
+        if _core.is_tracing():
+            call_again(self._step_groups, f"{type(self).__name__}.step")
+        else:
+            self._step_groups()
+        return loss
+
+    def _step_groups(self) -> None:
         for group in self.param_groups:
             self._step_group(group)
-        return loss
 
     def _step_group(self, group: Group) -> None:
         names = self._buffer_names(group)

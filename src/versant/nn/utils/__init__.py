@@ -5,6 +5,7 @@ from typing import Any
 
 import versant
 from versant import ShapeError, Tensor, _core
+from versant.autograd.repeated import repeated
 from versant.nn.utils.fusion import (
     fuse_conv_bn_eval,
     fuse_conv_bn_weights,
@@ -67,6 +68,12 @@ def clip_grad_norm_(
     Pascanu et al. 2013. norm_type: its order, inf for the largest element.
     """
     parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    total: Tensor = _clip(parameters, max_norm, norm_type, error_if_nonfinite)
+    return total
+
+
+@repeated
+def _clip(parameters: list[Tensor], max_norm: float, norm_type: float, error_if_nonfinite: bool) -> Tensor:
     with versant.no_grad():
         total = get_total_norm(_gradients(parameters), norm_type, error_if_nonfinite)
     clip_grads_with_norm_(parameters, max_norm, total)

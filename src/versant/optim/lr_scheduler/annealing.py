@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from versant.autograd.repeated import repeated
 from versant.optim.lr_scheduler.base import LRScheduler, Rate, one_for_each, values_of
 from versant.optim.lr_scheduler.scaling import ScalingLR
 from versant.optim.optimizer import Optimizer
@@ -95,6 +96,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         height = 1 + math.cos(math.pi * self.T_cur / self.T_i)
         return [self.eta_min + (base - self.eta_min) * height / 2 for base in self.base_lrs]
 
+    @repeated
     def step(self, epoch: float | None = None) -> None:
         """Set the rates of the next step; epoch: those of that step, which may be a fraction."""
         if epoch is None and self.last_epoch < 0:

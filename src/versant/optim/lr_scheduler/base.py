@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from versant import Tensor
+from versant.autograd.repeated import repeated
 from versant.optim.optimizer import Group, Optimizer
 
 Rate = Any  # a number, or a tensor of one element, which is changed in place
@@ -53,6 +54,7 @@ class LRScheduler:
         """The rates that the last step set, one for each group."""
         return self._last_lr
 
+    @repeated
     def step(self, epoch: int | None = None) -> None:
         """Set the rates of the next step. Call it after optimizer.step().
 

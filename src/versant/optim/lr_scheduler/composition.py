@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+from versant.autograd.repeated import repeated
 from versant.optim.lr_scheduler.base import LRScheduler, set_value, values_of
 from versant.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from versant.optim.optimizer import Optimizer
@@ -67,6 +68,7 @@ class SequentialLR(Composition):
         first._initial_step()
         self._last_lr = first.get_last_lr()
 
+    @repeated
     def step(self) -> None:  # type: ignore[override]
         """Set the rates of the next step, by the scheduler whose turn it is."""
         self.last_epoch += 1
@@ -94,6 +96,7 @@ class ChainedScheduler(Composition):
         self._take(schedulers, optimizer)
         self._last_lr = values_of(self.optimizer, "lr")
 
+    @repeated
     def step(self) -> None:  # type: ignore[override]
         """Set the rates of the next step."""
         for scheduler in self._schedulers:

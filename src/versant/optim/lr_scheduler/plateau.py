@@ -3,6 +3,7 @@
 from math import inf
 from typing import Any
 
+from versant.autograd.repeated import repeated
 from versant.optim.lr_scheduler.base import (
     LRScheduler,
     expect_optimizer,
@@ -57,6 +58,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.last_epoch = 0
         self._last_lr = values_of(optimizer, "lr")
 
+    @repeated
     def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]
         """Take note of the measure, a number, and lower the rates when their time has come."""
         current = float(metrics)

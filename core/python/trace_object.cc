@@ -1,0 +1,280 @@
+// Traces as Python sees them: one is made at a time; finished ones are the branches of a compiled function.
+#include <memory>
+
+#include "face.h"
+#include "machine/replay.h"
+
+namespace versant::face {
+
+namespace {
+
+constexpr const char* kBranches = "versant.branches";
+
+std::unique_ptr<trace::Recorder> recorder;
+
+trace::Recorder& current() {
+  if (!recorder) fail(ErrorKind::Runtime, "[compile] there is no trace");
+  return *recorder;
+}
+
+void forgotten(Storage* storage) {
+  if (trace::recorder) trace::recorder->forgets(storage);
+}
+
+// A tensor, or a sequence of them; anything else counts as none.
+std::vector<TensorRef> tensors_in(PyObject* result) {
+  std::vector<TensorRef> made;
+  if (is_tensor(result)) made.push_back(TensorRef(as_tensor(result)));
+  if (!PyTuple_Check(result) && !PyList_Check(result)) return made;
+  const Object items(checked(PySequence_Fast(result, "[compile] expected tensors")));
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(items.get()); ++i) {
+    PyObject* item = PySequence_Fast_GET_ITEM(items.get(), i);
+    if (is_tensor(item)) made.push_back(TensorRef(as_tensor(item)));
+  }
+  return made;
+}
+
+std::vector<TensorRef> call_host(void* object) {
+  const Object result(checked(PyObject_CallNoArgs(static_cast<PyObject*>(object))));
+  return tensors_in(result.get());
+}
+
+void end() {
+  modes.tracing = false;
+  trace::recorder = nullptr;
+  recorder.reset();
+}
+
+void free_branches(PyObject* capsule) {
+  auto* branches = static_cast<trace::Branches*>(PyCapsule_GetPointer(capsule, kBranches));
+  for (size_t i = 0; i < branches->size(); ++i)
+    for (void* host : branches->plan(static_cast<int>(i)).trace().hosts)
+      Py_DECREF(static_cast<PyObject*>(host));
+  delete branches;
+}
+
+trace::Branches& branches_of(PyObject* capsule) {
+  auto* branches = static_cast<trace::Branches*>(PyCapsule_GetPointer(capsule, kBranches));
+  if (!branches) throw HostError{};
+  return *branches;
+}
+
+Tensor& tensor_of(PyObject* object) {
+  if (!is_tensor(object))
+    fail(ErrorKind::Type, "[compile] expected a tensor, got ", Py_TYPE(object)->tp_name);
+  return *as_tensor(object);
+}
+
+std::vector<Tensor*> tensors_of(PyObject* list) {
+  if (!PyList_Check(list)) fail(ErrorKind::Type, "[compile] expected a list of tensors");
+  std::vector<Tensor*> tensors;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); ++i)
+    tensors.push_back(&tensor_of(PyList_GET_ITEM(list, i)));
+  return tensors;
+}
+
+PyObject* trace_begin(PyObject*, PyObject*) {
+  return guarded([]() -> PyObject* {
+    if (recorder) fail(ErrorKind::Runtime, "[compile] a function is being traced already");
+    recorder = std::make_unique<trace::Recorder>();
+    trace::recorder = recorder.get();
+    Py_RETURN_NONE;
+  });
+}
+
+PyObject* trace_pause(PyObject*, PyObject* paused) {
+  const bool before = recorder && !modes.tracing;
+  modes.tracing = recorder && paused != Py_True;
+  return PyBool_FromLong(before);
+}
+
+PyObject* trace_argument(PyObject*, PyObject* tensor) {
+  return guarded([&] { return PyLong_FromLong(current().argument(tensor_of(tensor))); });
+}
+
+PyObject* trace_result(PyObject*, PyObject* tensor) {
+  return guarded([&]() -> PyObject* {
+    current().result(tensor_of(tensor));
+    Py_RETURN_NONE;
+  });
+}
+
+PyObject* trace_backward(PyObject*, PyObject*) {
+  return guarded([]() -> PyObject* {
+    current().backward();
+    Py_RETURN_NONE;
+  });
+}
+
+PyObject* trace_is_older(PyObject*, PyObject* tensor) {
+  return guarded([&] { return PyBool_FromLong(current().is_older(tensor_of(tensor))); });
+}
+
+PyObject* trace_host(PyObject*, PyObject* args) {
+  PyObject* callable;
+  const char* name;
+  if (!PyArg_ParseTuple(args, "Os", &callable, &name)) return nullptr;
+  return guarded([&]() -> PyObject* {
+    current().settle_gradients();
+    current().host(Py_NewRef(callable), name);
+    Py_RETURN_NONE;
+  });
+}
+
+// Python's references to what a step calls.
+struct Shared {
+  explicit Shared(PyObject* object) : object(Py_NewRef(object)) {}
+  Shared(const Shared& other) : object(Py_NewRef(other.object)) {}
+  ~Shared() { Py_DECREF(object); }
+  Shared& operator=(const Shared&) = delete;
+  PyObject* object;
+};
+
+PyObject* trace_apply(PyObject*, PyObject* args) {
+  PyObject *callable, *in, *out;
+  const char* name;
+  if (!PyArg_ParseTuple(args, "OsOO", &callable, &name, &in, &out)) return nullptr;
+  return guarded([&]() -> PyObject* {
+    const std::vector<Tensor*> inputs = tensors_of(in), outputs = tensors_of(out);
+    const auto again = [shared = Shared(callable)](std::span<const TensorRef> tensors) {
+      const Object list(checked(PyList_New(static_cast<Py_ssize_t>(tensors.size()))));
+      for (size_t i = 0; i < tensors.size(); ++i)
+        PyList_SET_ITEM(list.get(), static_cast<Py_ssize_t>(i), wrap(tensors[i]));
+      const Object result(checked(PyObject_CallOneArg(shared.object, list.get())));
+      return tensors_in(result.get());
+    };
+    current().apply(again, name, inputs, outputs, default_generator().offset);
+    Py_RETURN_NONE;
+  });
+}
+
+PyObject* trace_host_outputs(PyObject*, PyObject* result) {
+  return guarded([&]() -> PyObject* {
+    const std::vector<TensorRef> made = tensors_in(result);
+    std::vector<Tensor*> outputs;
+    for (const TensorRef& tensor : made) outputs.push_back(tensor.get());
+    current().host_outputs(outputs);
+    Py_RETURN_NONE;
+  });
+}
+
+PyObject* is_tracing(PyObject*, PyObject*) { return PyBool_FromLong(modes.tracing); }
+
+PyObject* trace_abandon(PyObject*, PyObject*) {
+  end();
+  Py_RETURN_NONE;
+}
+
+PyObject* trace_end(PyObject*, PyObject* capsule) {
+  return guarded([&]() -> PyObject* {
+    struct End {
+      ~End() { end(); }
+    } at_last;
+    current();
+    modes.tracing = false;
+    trace::Trace trace = recorder->finish();
+    if (capsule != Py_None) {
+      branches_of(capsule).add(std::move(trace));
+      return Py_NewRef(capsule);
+    }
+    auto branches = std::make_unique<trace::Branches>();
+    branches->add(std::move(trace));
+    PyObject* made = PyCapsule_New(branches.get(), kBranches, free_branches);
+    if (made) branches.release();
+    return made;
+  });
+}
+
+// None when the first branch fits, else what differs.
+PyObject* plan_difference(PyObject*, PyObject* args) {
+  PyObject *capsule, *list;
+  if (!PyArg_ParseTuple(args, "OO", &capsule, &list)) return nullptr;
+  return guarded([&]() -> PyObject* {
+    const std::vector<Tensor*> tensors = tensors_of(list);
+    std::string difference;
+    const trace::Branches& branches = branches_of(capsule);
+    if (branches.plan(0).fits(tensors, &difference)) Py_RETURN_NONE;
+    return PyUnicode_FromString(difference.c_str());
+  });
+}
+
+// None when values are new, else the branch and its results.
+PyObject* plan_run(PyObject*, PyObject* args) {
+  PyObject *capsule, *list;
+  if (!PyArg_ParseTuple(args, "OO", &capsule, &list)) return nullptr;
+  return guarded([&]() -> PyObject* {
+    const std::vector<Tensor*> tensors = tensors_of(list);
+    std::vector<TensorRef> results;
+    const int branch = branches_of(capsule).run(tensors, results);
+    if (branch < 0) Py_RETURN_NONE;
+    Object made(PyList_New(static_cast<Py_ssize_t>(results.size())));
+    if (!made) return nullptr;
+    for (size_t i = 0; i < results.size(); ++i)
+      PyList_SET_ITEM(made.get(), static_cast<Py_ssize_t>(i), wrap(std::move(results[i])));
+    return Py_BuildValue("iN", branch, made.release());
+  });
+}
+
+void write_window(std::string& out, const trace::Window& window) {
+  if (window.buffer < 0) {
+    out += text(window.number.as_double());
+    return;
+  }
+  out += text("%", window.buffer, ":", describe(window.array));
+}
+
+PyObject* plan_text(PyObject*, PyObject* args) {
+  PyObject* capsule;
+  int branch;
+  if (!PyArg_ParseTuple(args, "Oi", &capsule, &branch)) return nullptr;
+  return guarded([&]() -> PyObject* {
+    std::string out;
+    for (const trace::Step& step : branches_of(capsule).plan(branch).trace().steps) {
+      for (size_t i = 0; i < step.out.size(); ++i) {
+        if (i) out += ", ";
+        write_window(out, step.out[i]);
+      }
+      out += step.out.empty() ? "" : " = ";
+      out += step.name + "(";
+      for (size_t i = 0; i < step.in.size(); ++i) {
+        if (i) out += ", ";
+        write_window(out, step.in[i]);
+      }
+      out += ")";
+      if (!step.where.empty()) out += "  # " + step.where;
+      out += "\n";
+    }
+    return PyUnicode_FromString(out.c_str());
+  });
+}
+
+}  // namespace
+
+PyMethodDef trace_functions[] = {
+    {"trace_begin", trace_begin, METH_NOARGS, "Begins a trace, which is paused."},
+    {"trace_pause", trace_pause, METH_O, "trace_pause(paused): whether it was."},
+    {"trace_argument", trace_argument, METH_O, "Says that a tensor is the next argument."},
+    {"trace_result", trace_result, METH_O, "Says that a tensor is the next result."},
+    {"trace_backward", trace_backward, METH_NOARGS, "Traces the way back from results that have a history."},
+    {"trace_is_older", trace_is_older, METH_O, "Whether a tensor's memory was there before the trace."},
+    {"trace_host", trace_host, METH_VARARGS, "trace_host(callable, name): a call that replays repeat."},
+    {"trace_apply", trace_apply, METH_VARARGS,
+     "trace_apply(callable, name, inputs, outputs): outputs are what callable makes of the list of inputs."},
+    {"is_tracing", is_tracing, METH_NOARGS, "Whether what runs now is being recorded."},
+    {"trace_host_outputs", trace_host_outputs, METH_O, "Says what the last call of trace_host gave back."},
+    {"trace_abandon", trace_abandon, METH_NOARGS, "Ends the trace; nothing comes of it."},
+    {"trace_end", trace_end, METH_O, "trace_end(branches or None): adds the trace to the branches."},
+    {"plan_difference", plan_difference, METH_VARARGS,
+     "plan_difference(branches, tensors): None if they fit."},
+    {"plan_run", plan_run, METH_VARARGS, "plan_run(branches, tensors): (branch, results), or None."},
+    {"plan_text", plan_text, METH_VARARGS, "plan_text(branches, branch): the steps, a line each."},
+    {},
+};
+
+bool init_traces() {
+  Storage::forgotten = forgotten;
+  trace::replay_hooks = {call_host};
+  return true;
+}
+
+}  // namespace versant::face

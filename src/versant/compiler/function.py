@@ -1,0 +1,266 @@
+"""Compiled functions: which trace answers a call, and what a new trace makes of one."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import versant
+from versant import Tensor, _core
+from versant.compiler.errors import CompileError
+from versant.compiler.structure import Structure, difference, put_together, take_apart
+from versant.compiler.watch import Fact, Watch
+
+logger = logging.getLogger("versant.compile")
+
+MOST_ENTRIES = (
+    64  # traces that a function keeps for one structure of arguments; the least used one goes first
+)
+MOST_READINGS = 16  # outcomes of the values that Python reads, for one entry
+
+_tracing = threading.Lock()  # one trace is made at a time
+_state = threading.local()
+
+
+class Result:
+    """What a branch returns: its structure, and where each of its tensors comes from."""
+
+    __slots__ = ("places", "structure")
+
+    def __init__(self, structure: Structure, places: list[Any]) -> None:
+        self.structure = structure
+        self.places = places  # an int: that argument; a tensor: itself; None: the next result of the trace
+
+
+class Entry:
+    """The traces for arguments of one structure under one set of facts."""
+
+    __slots__ = ("arguments", "branches", "calls", "facts", "results", "watch")
+
+    def __init__(self, watch: Watch, facts: list[Any], branches: Any, result: Result) -> None:
+        self.watch = watch
+        self.facts = facts
+        self.branches = branches
+        self.results = [result]
+        self.calls = 0
+
+
+class Compiled:
+    """A compiled function; made by `compile`."""
+
+    def __init__(
+        self, function: Callable[..., Any], *, guards: str, recompiles: str, name: str | None
+    ) -> None:
+        if guards not in ("full", "shapes"):
+            raise ValueError(f"[compile] guards is 'full' or 'shapes', got {guards!r}")
+        if recompiles not in ("log", "error"):
+            raise ValueError(f"[compile] recompiles is 'log' or 'error', got {recompiles!r}")
+        self._function = function
+        self._guards = guards
+        self._recompiles = recompiles
+        self._entries: dict[Any, list[Entry]] = {}
+        self._reasons: list[str] = []
+        self._replays = 0
+        functools.update_wrapper(self, function, updated=())
+        self.__name__ = name or getattr(function, "__name__", type(function).__name__)
+
+    # Calls --------------------------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if getattr(_state, "disabled", 0) or getattr(_state, "traces", False):
+            return self._function(*args, **kwargs)
+        tensors: list[Tensor] = []
+        key = (take_apart((args, kwargs), tensors), modes())
+        entries = self._entries.get(key)
+        if entries is None:
+            return self._trace(args, kwargs, tensors, key, None, self._other_structure(key))
+        reason = ""
+        for entry in entries:
+            reason = self._mismatch(entry, tensors)
+            if reason:
+                continue
+            found = _core.plan_run(entry.branches, tensors)
+            if found is None:
+                if len(entry.results) >= MOST_READINGS:
+                    self._refuse_readings(entry)
+                return self._trace(args, kwargs, tensors, key, entry, "a value that Python reads is new")
+            self._replays += 1
+            entry.calls += 1
+            branch, made = found
+            return self._answer(entry.results[branch], tensors, made)
+        return self._trace(args, kwargs, tensors, key, None, reason)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is None:
+            return self
+        return functools.partial(self, instance)
+
+    def _mismatch(self, entry: Entry, tensors: list[Tensor]) -> str:
+        for fact in entry.facts:
+            if not fact.holds():
+                return str(fact)
+        return _core.plan_difference(entry.branches, tensors) or ""
+
+    def _answer(self, result: Result, tensors: list[Tensor], made: list[Tensor]) -> Any:
+        if result.structure == ("tensor",) and result.places == [None]:
+            return made[0]
+        places, new = iter(result.places), iter(made)
+
+        def next_tensor() -> Tensor:
+            place = next(places)
+            if place is None:
+                return next(new)
+            return tensors[place] if isinstance(place, int) else place
+
+        return put_together(result.structure, next_tensor)
+
+    # Traces -------------------------------------------------------------------------------------------------
+
+    def _trace(
+        self, args: Any, kwargs: Any, tensors: list[Tensor], key: Any, entry: Entry | None, reason: str
+    ) -> Any:
+        with _tracing:  # other threads wait their turn
+            if reason:
+                self._report(reason)
+            watch = entry.watch if entry else Watch(self._function, [args, kwargs])
+            if self._guards == "shapes":
+                watch.facts.clear()
+            _core.trace_begin()
+            _state.traces = True
+            try:
+                for tensor in tensors:
+                    _core.trace_argument(tensor)
+                _core.trace_pause(False)
+                value = self._function(*args, **kwargs)
+                _core.trace_pause(True)
+                result = self._describe(value, tensors, watch)
+                _core.trace_backward()
+                self._check_side_effects(watch)
+                branches = _core.trace_end(entry.branches if entry else None)
+            finally:
+                _state.traces = False
+                _core.trace_abandon()
+            if entry is not None:
+                entry.results.append(result)
+            else:
+                entries = self._entries.setdefault(key, [])
+                entries.insert(0, Entry(watch, watch.facts, branches, result))
+                if len(entries) > MOST_ENTRIES:
+                    entries.remove(min(entries[1:], key=lambda e: e.calls))
+            return value
+
+    def _describe(self, value: Any, tensors: list[Tensor], watch: Watch) -> Result:
+        found: list[Tensor] = []
+        structure = take_apart(value, found)
+        places: list[Any] = []
+        for tensor in found:
+            index = next((i for i, argument in enumerate(tensors) if argument is tensor), None)
+            if index is not None:
+                places.append(index)
+            elif any(fact.value is tensor for fact in watch.facts):
+                places.append(tensor)
+            else:
+                _core.trace_result(tensor)
+                places.append(None)
+        return Result(structure, places)
+
+    def _check_side_effects(self, watch: Watch) -> None:
+        for fact in watch.broken():
+            raise CompileError(
+                f"[compile] {self.__name__} changes what it reads, which replays would not repeat: {fact}. "
+                "Return the new value, or keep it in a tensor that is changed in place"
+            )
+
+    def _refuse_readings(self, entry: Entry) -> None:
+        reading = next(line for line in _core.plan_text(entry.branches, 0).splitlines() if "value(" in line)
+        raise CompileError(
+            f"[compile] {reading.rpartition('# ')[2]}: {self.__name__} reads a value there that differed in "
+            f"{len(entry.results)} calls; return the tensor instead of the number"
+        )
+
+    def _report(self, reason: str) -> None:
+        text = f"{self.__name__} is compiled again: {reason}"
+        self._reasons.append(reason)
+        if self._recompiles == "error":
+            raise CompileError(f"[compile] {text}")
+        logger.info("%s", text)
+
+    def _other_structure(self, key: Any) -> str:
+        for structure, mode in self._entries:
+            if structure != key[0]:
+                return difference(structure, key[0])
+            return f"modes were {mode}, now {key[1]}"
+        return ""
+
+    # Looking inside -----------------------------------------------------------------------------------------
+
+    def stats(self) -> dict[str, int]:
+        """How many traces were made, and how many calls were answered by replays."""
+        entries = [entry for some in self._entries.values() for entry in some]
+        return {
+            "traces": sum(len(entry.results) for entry in entries),
+            "recompilations": len(self._reasons),
+            "replays": self._replays,
+        }
+
+    def explain(self) -> str:
+        """In words: what was assumed, and why anything was compiled again."""
+        lines = [f"{self.__name__}: {self.stats()['traces']} traces, {self._replays} replays"]
+        lines += [f"compiled again: {reason}" for reason in self._reasons]
+        for some in self._entries.values():
+            for entry in some:
+                lines.append(f"a trace with {len(entry.results)} branches assumes {len(entry.facts)} facts")
+                lines += [f"    {fact.owner}" for fact in entry.facts if isinstance(fact, Fact)][:50]
+        return "\n".join(lines)
+
+    def ir(self) -> str:
+        """The steps of every branch, a line each."""
+        texts = []
+        for some in self._entries.values():
+            for entry in some:
+                texts += [_core.plan_text(entry.branches, i) for i in range(len(entry.results))]
+        return "\n".join(texts)
+
+
+def modes() -> tuple[Any, ...]:
+    """The modes under which a function runs."""
+    return (
+        versant.is_grad_enabled(),
+        versant.is_inference_mode_enabled(),
+        _core.get_autocast(),
+        versant.get_default_dtype(),
+    )
+
+
+def compile(
+    function: Callable[..., Any] | None = None,
+    *,
+    guards: str = "full",
+    recompiles: str = "log",
+    name: str | None = None,
+) -> Any:
+    """The function, compiled: the first call runs and records it, later calls replay.
+
+    guards: "full" watches arguments and what else the function reaches; "shapes" the tensors only.
+    recompiles: "log" says on the logger `versant.compile` why a function is traced again, "error" raises.
+    Works as a decorator, with and without options. Raises CompileError for what cannot be replayed.
+    """
+    if function is None:
+        return functools.partial(compile, guards=guards, recompiles=recompiles, name=name)
+    if not callable(function):
+        raise TypeError(f"[compile] expected a function, got {type(function).__name__}")
+    return Compiled(function, guards=guards, recompiles=recompiles, name=name)
+
+
+@contextmanager
+def compile_disabled() -> Iterator[None]:
+    """Compiled functions run as they are written, to be stepped through."""
+    _state.disabled = getattr(_state, "disabled", 0) + 1
+    try:
+        yield
+    finally:
+        _state.disabled -= 1
