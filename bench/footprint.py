@@ -7,82 +7,10 @@ Times are those of a fresh process less those of a bare interpreter, medians of 
 """
 
 import argparse
-import json
-import os
-import statistics
-import subprocess
 import sys
-import time
-from typing import Any
 
 import results
-from machine import ROOT
-
-IMPORTS = {"versant": "import versant as m", "torch": "import torch as m", "tf": "import tensorflow as m"}
-FIRST_OP = "m.ones([1]) + m.ones([1])"
-SOURCES = str(ROOT / "src")  # where a versant that was built in place is found
-BARE = f"import sys; sys.path.append({SOURCES!r})"
-
-# Sizes in bytes: the imported package's folder, and its distribution with all that it requires.
-SIZES = """
-import importlib.metadata as metadata, json, os, re, sys
-
-def folder(path):
-    return sum(os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(path) for f in files)
-
-def distribution(name, seen):
-    name = re.sub("[-_.]+", "-", re.match(r"[\\w.-]+", name)[0]).lower()
-    try:
-        found = None if name in seen else metadata.distribution(name)
-    except metadata.PackageNotFoundError:
-        found = None
-    if found is None:
-        return 0
-    seen.add(name)
-    own = sum(os.path.getsize(p) for p in map(found.locate_file, found.files or []) if os.path.exists(p))
-    return own + sum(distribution(r, seen) for r in found.requires or [] if "extra ==" not in r)
-
-module = sys.modules[m.__name__]
-names = metadata.packages_distributions().get(m.__name__, [])
-required = distribution(names[0], set()) if names else None
-print(json.dumps([folder(os.path.dirname(module.__file__)), required]))
-"""
-
-
-def spawn(python: str, code: str) -> tuple[float, int]:
-    """Milliseconds that a fresh process takes for `code`, and its peak resident bytes."""
-    start = time.perf_counter()
-    process = subprocess.Popen([python, "-c", code], cwd="/", stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    elapsed = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise RuntimeError(f"[footprint] {code!r} ended with status {process.returncode}")
-    return 1e3 * elapsed, usage.ru_maxrss * 1024
-
-
-def measure(python: str, name: str, rounds: int) -> dict[str, Any] | None:
-    """The footprint of one framework, or None where it is not installed."""
-    codes = [BARE, f"{BARE}; {IMPORTS[name]}", f"{BARE}; {IMPORTS[name]}; {FIRST_OP}"]
-    sized = subprocess.run(
-        [python, "-c", codes[2] + SIZES], cwd="/", capture_output=True, text=True, check=False
-    )
-    if "ModuleNotFoundError" in sized.stderr:
-        return None
-    if sized.returncode != 0:
-        sys.exit(f"[footprint] {name} failed:\n{sized.stderr}")
-    package, required = json.loads(sized.stdout.splitlines()[-1])
-    spawned = [[spawn(python, code) for code in codes] for _ in range(rounds)]
-    bare, imported, ready = ([turn[k][0] for turn in spawned] for k in range(3))
-    return {
-        "import_ms": statistics.median(imported) - statistics.median(bare),
-        "least_import_ms": min(imported) - min(bare),
-        "first_op_ms": statistics.median(ready) - statistics.median(bare),
-        "peak_bytes": max(turn[1][1] for turn in spawned),
-        "bare_peak_bytes": max(turn[0][1] for turn in spawned),
-        "package_bytes": package,
-        "required_bytes": required,
-    }
+from harness import footprint, processes
 
 
 def main() -> None:
@@ -100,8 +28,11 @@ def main() -> None:
     record = results.begin() | {"footprint": {}}
     columns = ["import", "and first op", "peak resident", "package", "and required"]
     print("".ljust(12) + "".join(column.rjust(15) for column in columns))
-    for name in IMPORTS:
-        found = measure(pythons.get(name, sys.executable), name, arguments.rounds)
+    for name in footprint.IMPORTS:
+        try:
+            found = footprint.measure(pythons.get(name, sys.executable), name, arguments.rounds)
+        except processes.WorkerError as error:
+            sys.exit(f"[footprint] {name} failed:\n{error}")
         if found is None:
             print(f"{name.ljust(12)} not installed")
             continue

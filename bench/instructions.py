@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import results
-from frameworks import FRAMEWORKS
+from harness import frameworks
 
 OPS = 1000  # in one turn of a loop
 SHORT, LONG = 2, 6  # turns
@@ -52,7 +52,7 @@ LOOPS = [bare_loop, add, add_with_gradient, add_and_backward]
 
 def run_loops(name: str, turns: list[str]) -> None:
     """Runs each loop as many turns as it is told; this is what callgrind watches."""
-    face, module = FRAMEWORKS[name]
+    face, module = frameworks.FRAMEWORKS[name]
     framework = face(module, threads=1)
     for loop, number in zip(LOOPS, turns, strict=True):
         loop(framework.module, int(number))

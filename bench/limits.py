@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import results
-from frameworks import FRAMEWORKS
+from harness import frameworks
 
 SIDES = [512, 1024, 2048]
 COPIED = 128 * 2**20  # bytes
@@ -54,7 +54,7 @@ def main() -> None:
     arguments = parser.parse_args()
     record = results.begin() | {"rates": {}, "threads": arguments.threads}
     for name in ("versant", "torch"):
-        face, module = FRAMEWORKS[name]
+        face, module = frameworks.FRAMEWORKS[name]
         try:
             framework = face(module, arguments.threads)
         except ModuleNotFoundError:

@@ -12,9 +12,7 @@ import sys
 from pathlib import Path
 
 import results
-from frameworks import FRAMEWORKS
-from workloads import WORKLOADS
-from workloads.workload import Options
+from harness import WORKLOADS, frameworks
 
 LANDMARKS = [2, 10, 100, 1000, 10_000]
 ALLOWANCE = 1 << 20  # bytes by which the interpreter's own heap may grow
@@ -36,9 +34,9 @@ def main() -> None:
     parser.add_argument("--only", metavar="W", choices=list(WORKLOADS), default="W6", help="another workload")
     arguments = parser.parse_args()
 
-    face, module = FRAMEWORKS[arguments.framework]
+    face, module = frameworks.FRAMEWORKS[arguments.framework]
     framework = face(module, arguments.threads)
-    step = WORKLOADS[arguments.only].programs[face.dialect](framework.module, Options())
+    step = WORKLOADS[arguments.only].programs[face.dialect](framework.module, frameworks.Options())
 
     def system_bytes() -> int | None:
         if arguments.framework == "torch":

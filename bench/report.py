@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import results
-from frameworks import Column
-from machine import ROOT
-from table import as_cell, as_share, peers
+from harness import ROOT, frameworks, table
 
 INTRODUCTION = """\
 # Performance
@@ -22,6 +20,9 @@ INTRODUCTION = """\
 Every figure here comes from a script that anyone can run again; this page is written from their results by
 `python bench/report.py`. Absolute times differ from machine to machine: what counts is the ratio of two
 columns of one run.
+
+`versant bench` answers for your machine: it measures the same workloads beside the frameworks that are
+installed and writes a page with charts. `versant bench --quick` takes less than two minutes.
 """
 
 STEPS = """\
@@ -103,18 +104,20 @@ def measured_on(record: dict[str, Any]) -> str:
 
 def steps(record: dict[str, Any]) -> str:
     columns = record["columns"]
-    compared = peers([Column.parse(label) for label in columns])
+    compared = table.peers([frameworks.Column.parse(label) for label in columns])
     rows = []
     for name, workload in record["workloads"].items():
         row = [
             f"{name} {workload['title']}",
-            *(as_cell(workload["cells"].get(label, {})) for label in columns),
+            *(table.as_cell(workload["cells"].get(label, {})) for label in columns),
         ]
         for peer in compared:
             share, goal = workload["shares"].get(peer), workload["targets"].get(peer)
             reached = share is not None and goal is not None and share <= goal
-            row.append("" if share is None else f"**{as_share(share)}**" if reached else as_share(share))
-            row.append("" if goal is None else as_share(goal))
+            row.append(
+                "" if share is None else f"**{table.as_share(share)}**" if reached else table.as_share(share)
+            )
+            row.append("" if goal is None else table.as_share(goal))
         rows.append(row)
     head = ["microseconds", *columns, *(word for peer in compared for word in (f"share of {peer}", "goal"))]
     versions = "".join(
@@ -230,12 +233,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "performance.md")
     arguments = parser.parse_args()
     page = INTRODUCTION
-    for kind, text, table, command in SECTIONS:
+    for kind, text, write, command in SECTIONS:
         record = results.newest(kind)
         if record is None:
             sys.exit(f"[report] no figures of kind {kind!r}; first run `{command}`")
         rates = {key: rate / 1e9 for key, rate in fastest(record).items()} if kind == "limits" else {}
-        page += "\n" + text.format(command=command, **rates, **record) + "\n" + table(record)
+        page += "\n" + text.format(command=command, **rates, **record) + "\n" + write(record)
     arguments.out.parent.mkdir(exist_ok=True)
     arguments.out.write_text(page)
     print(arguments.out)

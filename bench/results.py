@@ -5,14 +5,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from machine import ROOT, describe
+from harness import ROOT, machine
 
 RESULTS = ROOT / "bench" / "results"
 
 
 def begin() -> dict[str, Any]:
     """A new record that knows when and where it was measured."""
-    return {"when": datetime.now().astimezone().isoformat(timespec="seconds"), "machine": describe()}
+    return {"when": datetime.now().astimezone().isoformat(timespec="seconds"), "machine": machine.describe()}
 
 
 def save(record: dict[str, Any], kind: str, path: Path | None = None) -> Path:

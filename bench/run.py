@@ -17,13 +17,8 @@ import sys
 from pathlib import Path
 
 import results
-from frameworks import CONTESTANTS, FRAMEWORKS, Column
-from rounds import Rounds, WorkerError, disagreement, leave_on_signals
-from table import Printer, shares
-from workloads import WORKLOADS
-from workloads.workload import Workload
+from harness import WORKLOADS, columns, frameworks, processes, rounds, run, table
 
-OURS = "versant"
 OTHERS = "versant-plain,torch,torch-fused,torch-cells,tf"
 
 
@@ -58,7 +53,9 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     try:
         arguments.workloads = [WORKLOADS[name] for name in arguments.only.split(",")]
-        arguments.columns = [Column.parse(name) for name in (arguments.against or OTHERS).split(",")]
+        arguments.columns = [
+            frameworks.Column.parse(name) for name in (arguments.against or OTHERS).split(",")
+        ]
         arguments.python = dict(pair.split("=", 1) for pair in arguments.python)
     except KeyError as error:
         parser.error(f"no workload {error}; there are {', '.join(WORKLOADS)}")
@@ -71,74 +68,51 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def start(rounds: Rounds, arguments: argparse.Namespace) -> list[Column]:
+def start(turns: rounds.Rounds, arguments: argparse.Namespace) -> list[frameworks.Column]:
     """One worker a column; a peer that is not installed is left out, unless it was asked for by name."""
-    columns = []
-    for column in [Column.parse(OURS), *arguments.columns]:
-        pythons = arguments.python
-        python = pythons.get(column.label) or pythons.get(column.contestant.framework) or sys.executable
-        try:
-            worker = rounds.start(column, python, column.threads or arguments.threads)
-        except WorkerError as error:
-            sys.exit(f"[bench] {column.label} does not start with {python}:\n{error}")
-        if worker is not None:
-            columns.append(column)
-        elif arguments.against or column.label == OURS:
-            sys.exit(f"[bench] {column.label} is not installed for {python}")
-        else:
-            print(f"{column.label} is left out: not installed for {python}", file=sys.stderr)
-    return columns
-
-
-def takes_part(column: Column, workload: Workload) -> bool:
-    """Whether the column's dialect has the workload, and the column is ours or no repetition in it."""
-    chosen = column.contestant.options.chosen()
-    spoken = FRAMEWORKS[column.contestant.framework][0].dialect in workload.programs
-    return spoken and (column.label == OURS or not chosen or bool(chosen & workload.reads))
+    wanted = [frameworks.Column.parse(columns.OURS), *arguments.columns]
+    running, absent = columns.start(turns, wanted, pythons=arguments.python, threads=arguments.threads)
+    for label, reason in absent.items():
+        if arguments.against or label == columns.OURS or not reason.endswith("is not installed"):
+            sys.exit(f"[bench] {label} does not start: {reason}")
+        print(f"{label} is left out: {reason}", file=sys.stderr)
+    return running
 
 
 def main() -> None:
     arguments = parse_arguments()
     if arguments.list:
         for workload in WORKLOADS.values():
-            print(f"{workload.name:<14} {workload.title} ({', '.join(workload.programs)})")
-        for contestant in CONTESTANTS.values():
-            print(f"{contestant.name:<14} {contestant.what}")
+            print(f"{workload.name:<16} {workload.title} ({', '.join(workload.programs)})")
+        for contestant in frameworks.CONTESTANTS.values():
+            print(f"{contestant.name:<16} {contestant.what}")
         return
 
-    leave_on_signals()
+    processes.leave_on_signals()
     record = results.begin() | {"rounds": arguments.rounds, "seconds": arguments.seconds}
     record |= {"columns": {}, "workloads": {}}
     failures = []
-    with Rounds(arguments.rounds, arguments.seconds, arguments.patience) as rounds:
-        columns = start(rounds, arguments)
+    with rounds.Rounds(arguments.rounds, arguments.seconds, arguments.patience) as turns:
+        running = start(turns, arguments)
         print("; ".join(f"{key} {value}" for key, value in record["machine"].items()), file=sys.stderr)
-        for column in columns:
-            about = record["columns"][column.label] = rounds.workers[column.label].about
+        for column in running:
+            about = record["columns"][column.label] = turns.workers[column.label].about
             about |= {"what": column.contestant.what, "threads": column.threads or arguments.threads}
             print(f"{column.label}: " + "; ".join(f"{k} {v}" for k, v in about.items()), file=sys.stderr)
-        printer = Printer(columns)
+        printer = table.Printer(running, goals=True)
         for workload in arguments.workloads:
-            taking_part = [c for c in columns if takes_part(c, workload)]
-            cells = rounds.measure(workload, taking_part)
-            ratios = shares(cells, columns)
+            cells = turns.measure(workload, [c for c in running if columns.takes_part(c, workload)])
+            ratios = table.shares(cells, running)
             printer.row(workload, cells, ratios)
-            record["workloads"][workload.name] = {
-                "title": workload.title,
-                "targets": workload.targets,
-                "flops": workload.flops,
-                "traffic": workload.traffic,
-                "narrow": workload.narrow,
-            }
-            record["workloads"][workload.name] |= {"cells": cells, "shares": ratios}
+            entry = record["workloads"][workload.name] = run.entry(workload, cells, ratios)
             failures += [f"{workload.name}, {x}: {cells[x]['error']}" for x in cells if "error" in cells[x]]
-            if difference := disagreement(cells, workload.rtol):
-                failures.append(f"{workload.name}: values differ; {difference}")
+            if entry["disagreement"]:
+                failures.append(f"{workload.name}: values differ; {entry['disagreement']}")
 
-    record |= {"slices": rounds.slices, "disturbed": rounds.disturbed}
-    if rounds.disturbed:
+    record |= {"slices": turns.slices, "disturbed": turns.disturbed}
+    if turns.disturbed:
         print(
-            f"{rounds.disturbed} of {rounds.slices} slices were disturbed by other processes", file=sys.stderr
+            f"{turns.disturbed} of {turns.slices} slices were disturbed by other processes", file=sys.stderr
         )
     whole = len(arguments.workloads) == len(WORKLOADS) and not arguments.quick
     path = results.save(record, "steps" if whole else "glance", arguments.json)

@@ -1,27 +1,13 @@
 """The benchmark's own reasoning: which columns compete, what a share is, when values count as equal."""
 
-import importlib
-import sys
-from pathlib import Path
-
 import pytest
 
-BENCH = Path(__file__).parents[2] / "bench"
+from versant.bench import table
+from versant.bench.frameworks import FRAMEWORKS, Column
+from versant.bench.rounds import disagreement
+from versant.bench.workloads import WORKLOADS
 
-
-@pytest.fixture(autouse=True)
-def bench_on_path(monkeypatch):
-    """The harness is a folder of scripts: they import each other by their plain names."""
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(BENCH)
-    yield
-    for name in set(sys.modules) - before:
-        if str(BENCH) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
-
-
-def column(label):
-    return importlib.import_module("frameworks").Column.parse(label)
+column = Column.parse
 
 
 def test_a_columns_name_carries_threads_and_label():
@@ -33,12 +19,11 @@ def test_a_columns_name_carries_threads_and_label():
 
 @pytest.mark.parametrize("label", ["", "torhc", "torch:0", "torch:", "torch@", "torch fused"])
 def test_an_unknown_column_is_named_in_the_error(label):
-    with pytest.raises(ValueError, match="there are versant, versant-plain, torch"):
+    with pytest.raises(ValueError, match="there are versant, versant-compile, versant-plain, torch"):
         column(label)
 
 
 def test_the_share_is_of_fastest_columns_on_both_sides():
-    table = importlib.import_module("table")
     labels = ("versant", "versant-plain", "torch", "torch-fused", "tf", "versant@before")
     columns = [column(label) for label in labels]
     cells = {
@@ -63,11 +48,10 @@ def test_the_share_is_of_fastest_columns_on_both_sides():
     ("share", "text"), [(1 / 8, "1/8"), (1 / 12.5, "1/12.5"), (0.75, "0.75"), (2, "2.00")]
 )
 def test_small_shares_are_written_as_fractions(share, text):
-    assert importlib.import_module("table").as_share(share) == text
+    assert table.as_share(share) == text
 
 
 def test_values_agree_within_the_tolerance_alone():
-    disagreement = importlib.import_module("rounds").disagreement
     near = {"a": {"values": [1.0, -2.0]}, "b": {"values": [1.0, -2.00001]}, "c": {"error": "raised"}}
     assert disagreement(near, 1e-5) is None
     assert disagreement(near, 1e-6) == "in step 2 a computes -2.0, b -2.00001"
@@ -75,11 +59,6 @@ def test_values_agree_within_the_tolerance_alone():
 
 
 def test_every_workload_has_our_program_and_goals_for_known_peers():
-    frameworks = importlib.import_module("frameworks")
-    for workload in importlib.import_module("workloads").WORKLOADS.values():
-        assert (
-            {"torch"}
-            <= set(workload.programs)
-            <= {face.dialect for face, _ in frameworks.FRAMEWORKS.values()}
-        )
-        assert set(workload.targets) <= set(frameworks.FRAMEWORKS)
+    for workload in WORKLOADS.values():
+        assert {"torch"} <= set(workload.programs) <= {face.dialect for face, _ in FRAMEWORKS.values()}
+        assert set(workload.targets) <= set(FRAMEWORKS)

@@ -5,8 +5,9 @@ Exit codes: 0 all went well, 1 the work failed, 2 the arguments make no sense, 1
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import versant
 
@@ -23,6 +24,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             from versant.cli.info import info
 
             print(info())
+        elif args.command == "bench":
+            from versant.bench.machine import processors
+            from versant.cli.bench import bench
+
+            return bench(
+                output_folder=args.output,
+                only=args.only,
+                quick=args.quick,
+                against_peers=args.against,
+                threads=args.threads or processors(),
+                pythons=dict(args.python),
+            )
         else:
             from versant.cli.demo import Demo
 
@@ -52,8 +65,64 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--epochs", type=_natural, default=20, help="passes over the training images")
     demo.add_argument("--seed", type=int, default=0, help="of weights, order and dropout")
+    _add_bench(commands)
     commands.add_parser("info", help="show build, instruction set, threads and libraries")
     return parser
+
+
+def _add_bench(commands: Any) -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="measure Versant beside the frameworks that are installed",
+        description="Run small, complete training steps on Versant and, in turns with it, on PyTorch, TensorFlow and "
+        "JAX as far as they are installed. Prints a table and writes the figures as JSON and a page with charts.",
+    )
+    option = bench.add_argument
+    option("--only", type=_named("workloads"), metavar="W1,W5", help="these workloads alone (default: all)")
+    option("--quick", action="store_true", help="a glance of less than two minutes")
+    option(
+        "--against",
+        type=_named("peers"),
+        metavar="A,B",
+        help="these peers alone: torch, tf, jax, or a single column such as torch-compile (default: all)",
+    )
+    option(
+        "--output",
+        type=Path,
+        default=Path("bench_output"),
+        help="folder for page and figures (default: %(default)s)",
+    )
+    option("--threads", type=_natural, help="threads of each column (default: as many as processors)")
+    option(
+        "--python",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="the interpreter of a peer that lives in another environment",
+    )
+
+
+def _named(what: str) -> Callable[[str], list[str]]:
+    """Reads names that versant.cli.bench knows; that is imported only when the option is there."""
+
+    def read(text: str) -> list[str]:
+        from versant.cli import bench
+
+        try:
+            names: list[str] = getattr(bench, what)(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+        return names
+
+    return read
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise argparse.ArgumentTypeError(f"must be NAME=PATH, got {text}")
+    return name, path
 
 
 def _natural(text: str) -> int:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from frameworks import Column
-from workloads.workload import Workload
+from .frameworks import Column
+from .workloads.workload import Workload
 
 Cells = dict[str, dict[str, Any]]  # what was measured in one workload, for each column
 
@@ -31,19 +31,34 @@ def as_share(value: float) -> str:
 
 
 def as_cell(cell: dict[str, Any]) -> str:
-    """The microseconds, with about four digits."""
+    """The microseconds, with about four digits; "-" where the column failed or was left out."""
     if "microseconds" not in cell:
-        return "error" if cell else ""
+        return "-" if cell else ""
     time = cell["microseconds"]
     return f"{time:,.0f}" if time >= 1000 else f"{time:.4g}"
 
 
+def reason(cell: dict[str, Any]) -> str:
+    """Why a cell has no time, in one line: of a traceback the last one."""
+    lines = [line.strip() for line in str(cell.get("error", cell.get("left_out", ""))).splitlines()]
+    return next((line for line in reversed(lines) if line), "")
+
+
 class Printer:
-    def __init__(self, columns: Sequence[Column]) -> None:
+    """Prints rows as they come; with the goals of the project behind the shares where `goals` is set."""
+
+    def __init__(self, columns: Sequence[Column], *, goals: bool = False) -> None:
         self.labels = [column.label for column in columns]
         self.peers = peers(columns)
-        self.widths = [28, *(max(10, len(label) + 2) for label in self.labels), *(16 for _ in self.peers)]
-        self._line(["microseconds per step", *self.labels, *(f"us/{peer} (goal)" for peer in self.peers)])
+        self.goals = goals
+        ours = columns[0].label
+        heads = [f"us/{peer} (goal)" if goals else f"{ours}/{peer}" for peer in self.peers]
+        self.widths = [
+            28,
+            *(max(10, len(label) + 2) for label in self.labels),
+            *(max(16, len(head) + 2) for head in heads),
+        ]
+        self._line(["microseconds per step", *self.labels, *heads])
 
     def row(self, workload: Workload, cells: Cells, shares: dict[str, float]) -> None:
         words = [
@@ -51,7 +66,8 @@ class Printer:
             *(as_cell(cells.get(label, {})) for label in self.labels),
         ]
         for peer in self.peers:
-            goal = f" ({as_share(workload.targets[peer])})" if peer in workload.targets else ""
+            has_goal = self.goals and peer in workload.targets
+            goal = f" ({as_share(workload.targets[peer])})" if has_goal else ""
             words.append(as_share(shares[peer]) + goal if peer in shares else "")
         self._line(words)
 

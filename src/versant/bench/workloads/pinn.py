@@ -1,20 +1,22 @@
 """W7: a network that learns Burgers' equation: derivatives of a network by its inputs, inside the loss."""
 
+from typing import Any
+
 import numpy as np
 
-from workloads import tensorflow_optimizers
-from workloads.mlps import mlp_numbers
-from workloads.workload import Workload
+from . import tensorflow_optimizers
+from .mlps import mlp_numbers
+from .workload import Options, Step, Workload
 
 
-def numbers():
+def numbers() -> tuple[list[Any], list[Any], Any, Any]:
     rs = np.random.RandomState(0)
     weights, biases = mlp_numbers(rs, [2, 64, 64, 64, 1])
     t, x = rs.rand(256, 1), rs.rand(256, 1) * 2 - 1
     return weights, biases, t.astype(np.float32), x.astype(np.float32)
 
 
-def pinn(torch, options):
+def pinn(torch: Any, options: Options) -> Step:
     weights, biases, t, x = numbers()
     layers = []
     for weight, bias in zip(weights, biases, strict=True):
@@ -25,7 +27,7 @@ def pinn(torch, options):
     t, x = torch.tensor(t, requires_grad=True), torch.tensor(x, requires_grad=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, **options.optimizer)
 
-    def step():
+    def step() -> Any:
         optimizer.zero_grad()
         u = model(torch.cat([t, x], 1))
         u_t, u_x = torch.autograd.grad(u.sum(), [t, x], create_graph=True)
@@ -38,13 +40,13 @@ def pinn(torch, options):
     return step
 
 
-def pinn_tensorflow(tf, options):
+def pinn_tensorflow(tf: Any, options: Options) -> Step:
     weights, biases, t, x = numbers()
     w1, w2, w3, w4, b1, b2, b3, b4 = parameters = [tf.Variable(a) for a in weights + biases]
     t, x = tf.constant(t), tf.constant(x)
     update = tensorflow_optimizers.adam(tf, parameters, 1e-3)
 
-    def step():
+    def step() -> Any:
         with tf.GradientTape() as tape:
             with tf.GradientTape() as second:
                 second.watch(x)
@@ -67,6 +69,7 @@ WORKLOADS = [
     Workload(
         "W7",
         "pinn",
+        "Burgers' equation: second derivatives of a tanh network inside the loss, 256 points; Adam",
         {"torch": pinn, "tensorflow": pinn_tensorflow},
         {"torch": 0.4},
         reads=frozenset({"optimizer"}),

@@ -5,27 +5,22 @@ JSON on its standard input, and reads one answer a line from what was its standa
 framework prints goes to standard error.
 """
 
-import ctypes
 import gc
+import importlib.util
 import json
 import os
-import signal
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
-from frameworks import CONTESTANTS, FRAMEWORKS
-from machine import Disturbance
-from workloads import WORKLOADS
-from workloads.workload import Step
+from .frameworks import CONTESTANTS, FRAMEWORKS
+from .machine import Disturbance
+from .workloads import WORKLOADS
+from .workloads.workload import Step, Workload
 
-
-def die_with_parent() -> None:
-    """A stopped process cannot notice that the harness is gone; the kernel can."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+CHECKED_STEPS = 6  # whose values are compared
 
 
 def time_slice(step: Step, seconds: float) -> dict[str, Any]:
@@ -48,8 +43,18 @@ def time_slice(step: Step, seconds: float) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    die_with_parent()
+def first_steps(workload: Workload, framework: Any, step: Step) -> dict[str, Any]:
+    """The values of the first steps, and the seconds of each: the first ones trace and compile."""
+    values, seconds = [], []
+    for _ in range(CHECKED_STEPS):
+        start = time.perf_counter()
+        result = step()
+        seconds.append(time.perf_counter() - start)
+        values.append(workload.value(framework.arrays(result)))
+    return {"values": values, "first_seconds": seconds}
+
+
+def main(words: Sequence[str]) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
@@ -57,18 +62,23 @@ def main() -> None:
         answers.write(json.dumps(facts) + "\n")
         answers.flush()
 
-    contestant = CONTESTANTS[sys.argv[1]]
+    name, threads = words
+    contestant = CONTESTANTS[name]
     face, module = FRAMEWORKS[contestant.framework]
+    if module != "versant" and importlib.util.find_spec(module) is None:
+        return answer(missing=f"{module} is not installed")
     try:
-        framework = face(module, threads=int(sys.argv[2]))
+        framework = face(module, int(threads))
+        lack = framework.lacks(contestant.mode)
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name == module:
-            return answer(missing=str(error))
+            return answer(missing=f"{module} is not installed")
         return answer(error=traceback.format_exc())
+    if lack is not None:
+        return answer(missing=lack)
     empty = time_slice(lambda: None, 0.1)["microseconds"]
-    answer(
-        version=framework.version(), place=os.path.dirname(framework.module.__file__ or ""), empty_step=empty
-    )
+    place = os.path.dirname(framework.module.__file__ or "")
+    answer(version=framework.version(), place=place, empty_step=empty)
 
     step: Step | None = None
     for line in sys.stdin:
@@ -78,14 +88,11 @@ def main() -> None:
                 step = None
                 gc.collect()
                 workload = WORKLOADS[request["build"]]
-                step = workload.programs[face.dialect](framework.module, contestant.options)
-                answer(values=[workload.value(framework.arrays(step())) for _ in range(6)])
+                program = workload.programs[face.dialect]
+                step = framework.in_mode(program(framework.module, contestant.options), contestant.mode)
+                answer(**first_steps(workload, framework, step))
             else:
                 assert step is not None
                 answer(**time_slice(step, request["seconds"]))
         except Exception:
             answer(error=traceback.format_exc())
-
-
-if __name__ == "__main__":
-    main()

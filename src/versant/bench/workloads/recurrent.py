@@ -1,14 +1,16 @@
 """W8: an LSTM cell, 50 steps in a Python loop."""
 
+from typing import Any
+
 import numpy as np
 
-from workloads import tensorflow_optimizers
-from workloads.workload import Workload
+from . import tensorflow_optimizers
+from .workload import Options, Step, Workload
 
 STEPS, INPUT, HIDDEN, BATCH = 50, 64, 128, 32
 
 
-def numbers():
+def numbers() -> list[Any]:
     rs = np.random.RandomState(0)
     w_ih = rs.randn(INPUT, 4 * HIDDEN) / np.sqrt(INPUT)
     w_hh = rs.randn(HIDDEN, 4 * HIDDEN) / np.sqrt(HIDDEN)
@@ -16,16 +18,16 @@ def numbers():
     return [a.astype(np.float32) for a in (w_ih, w_hh, np.zeros(4 * HIDDEN), x, y)]
 
 
-def lstm(torch, options):
+def lstm(torch: Any, options: Options) -> Step:
     return lstm_cell(torch, options) if options.cells else lstm_formula(torch, options)
 
 
-def lstm_formula(torch, options):
+def lstm_formula(torch: Any, options: Options) -> Step:
     w_ih, w_hh, b, x, y = (torch.tensor(a) for a in numbers())
     parameters = [w.requires_grad_() for w in (w_ih, w_hh, b)]
     optimizer = torch.optim.SGD(parameters, lr=0.01, **options.optimizer)
 
-    def step():
+    def step() -> Any:
         optimizer.zero_grad()
         h = c = torch.zeros(BATCH, HIDDEN)
         for t in range(STEPS):
@@ -41,7 +43,7 @@ def lstm_formula(torch, options):
     return step
 
 
-def lstm_cell(torch, options):
+def lstm_cell(torch: Any, options: Options) -> Step:
     w_ih, w_hh, b, x, y = (torch.tensor(a) for a in numbers())
     cell = torch.nn.LSTMCell(INPUT, HIDDEN)
     cell.load_state_dict(
@@ -51,7 +53,7 @@ def lstm_cell(torch, options):
     trained = [p for p in cell.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=0.01, **options.optimizer)
 
-    def step():
+    def step() -> Any:
         optimizer.zero_grad()
         h = c = torch.zeros(BATCH, HIDDEN)
         for t in range(STEPS):
@@ -64,13 +66,13 @@ def lstm_cell(torch, options):
     return step
 
 
-def lstm_tensorflow(tf, options):
+def lstm_tensorflow(tf: Any, options: Options) -> Step:
     w_ih, w_hh, b, x, y = numbers()
     w_ih, w_hh, b = parameters = [tf.Variable(a) for a in (w_ih, w_hh, b)]
     x, y = tf.constant(x), tf.constant(y)
     update = tensorflow_optimizers.sgd(tf, parameters, 0.01)
 
-    def step():
+    def step() -> Any:
         with tf.GradientTape() as tape:
             h = c = tf.zeros([BATCH, HIDDEN])
             for t in range(STEPS):
@@ -89,6 +91,7 @@ WORKLOADS = [
     Workload(
         "W8",
         "lstm",
+        "an LSTM cell of 128 units over 50 steps, 32 samples; SGD",
         {"torch": lstm, "tensorflow": lstm_tensorflow},
         {"torch": 0.5},
         reads=frozenset({"optimizer", "cells"}),

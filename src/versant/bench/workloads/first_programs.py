@@ -1,26 +1,28 @@
 """W1 to W3: linear regression, control flow on values, a custom gradient. Almost nothing but overhead."""
 
+from typing import Any
+
 import numpy as np
 
-from workloads import tensorflow_optimizers
-from workloads.workload import Workload
+from . import jax_optimizers, tensorflow_optimizers
+from .workload import Options, Step, Workload
 
 # W1: three points, a weight, a bias, SGD.
 
 
-def linear_regression_numbers():
+def linear_regression_numbers() -> list[Any]:
     rs = np.random.RandomState(0)
     x, y, w = rs.randn(3, 1), rs.randn(3, 1), rs.randn(1, 1)
     return [a.astype(np.float32) for a in (x, y, w, np.zeros(1))]
 
 
-def linear_regression(torch, options):
+def linear_regression(torch: Any, options: Options) -> Step:
     x, y, w, b = (torch.tensor(a) for a in linear_regression_numbers())
     w.requires_grad_()
     b.requires_grad_()
     optimizer = torch.optim.SGD([w, b], lr=0.01, **options.optimizer)
 
-    def step():
+    def step() -> Any:
         optimizer.zero_grad()
         loss = torch.mean((torch.matmul(x, w) + b - y) ** 2)
         loss.backward()
@@ -30,12 +32,12 @@ def linear_regression(torch, options):
     return step
 
 
-def linear_regression_tensorflow(tf, options):
+def linear_regression_tensorflow(tf: Any, options: Options) -> Step:
     x, y, w, b = linear_regression_numbers()
     x, y, w, b = tf.constant(x), tf.constant(y), tf.Variable(w), tf.Variable(b)
     update = tensorflow_optimizers.sgd(tf, [w, b], 0.01)
 
-    def step():
+    def step() -> Any:
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.square(tf.matmul(x, w) + b - y))
         update(tape.gradient(loss, [w, b]))
@@ -44,13 +46,23 @@ def linear_regression_tensorflow(tf, options):
     return step
 
 
+def linear_regression_jax(jax: Any, options: Options) -> Step:
+    x, y, *parameters = (jax.numpy.asarray(a) for a in linear_regression_numbers())
+
+    def loss(parameters: list[Any]) -> Any:
+        w, b = parameters
+        return jax.numpy.mean((x @ w + b - y) ** 2)
+
+    return jax_optimizers.sgd(jax, loss, parameters, 0.01)
+
+
 # W2: a Python `if` decides, from the data, which function is differentiated.
 
 
-def control_flow(torch, options):
+def control_flow(torch: Any, options: Options) -> Step:
     x = torch.tensor([1.0, 2.0, 3.0, 4.0], requires_grad=True)
 
-    def step():
+    def step() -> Any:
         x.grad = None
         y = x**2 if torch.sum(x) > 5 else torch.sqrt(x)
         torch.sum(y).backward()
@@ -59,10 +71,10 @@ def control_flow(torch, options):
     return step
 
 
-def control_flow_tensorflow(tf, options):
+def control_flow_tensorflow(tf: Any, options: Options) -> Step:
     x = tf.Variable([1.0, 2.0, 3.0, 4.0])
 
-    def step():
+    def step() -> Any:
         with tf.GradientTape() as tape:
             y = tf.square(x) if tf.reduce_sum(x) > 5 else tf.sqrt(x)
             loss = tf.reduce_sum(y)
@@ -74,21 +86,21 @@ def control_flow_tensorflow(tf, options):
 # W3: a logarithm that brings its own derivative.
 
 
-def custom_gradient(torch, options):
+def custom_gradient(torch: Any, options: Options) -> Step:
     class Log(torch.autograd.Function):
         @staticmethod
-        def forward(ctx, x):
+        def forward(ctx: Any, x: Any) -> Any:
             ctx.save_for_backward(x)
             return torch.log(x)
 
         @staticmethod
-        def backward(ctx, g):
+        def backward(ctx: Any, g: Any) -> Any:
             (x,) = ctx.saved_tensors
             return g / x
 
     x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
 
-    def step():
+    def step() -> Any:
         x.grad = None
         torch.sum(Log.apply(x)).backward()
         return x.grad
@@ -96,14 +108,14 @@ def custom_gradient(torch, options):
     return step
 
 
-def custom_gradient_tensorflow(tf, options):
+def custom_gradient_tensorflow(tf: Any, options: Options) -> Step:
     @tf.custom_gradient
-    def log(x):
+    def log(x: Any) -> Any:
         return tf.math.log(x), lambda g: g / x
 
     x = tf.Variable([1.0, 2.0, 3.0])
 
-    def step():
+    def step() -> Any:
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(log(x))
         return tape.gradient(loss, x)
@@ -117,12 +129,27 @@ WORKLOADS = [
     Workload(
         "W1",
         "linear regression",
-        {"torch": linear_regression, "tensorflow": linear_regression_tensorflow},
+        "3 points, a weight and a bias, mean squared error; SGD",
+        {
+            "torch": linear_regression,
+            "tensorflow": linear_regression_tensorflow,
+            "jax": linear_regression_jax,
+        },
         TARGETS,
         reads=frozenset({"optimizer"}),
     ),
-    Workload("W2", "control flow", {"torch": control_flow, "tensorflow": control_flow_tensorflow}, TARGETS),
     Workload(
-        "W3", "custom gradient", {"torch": custom_gradient, "tensorflow": custom_gradient_tensorflow}, TARGETS
+        "W2",
+        "control flow",
+        "a Python if on a tensor's value decides which function is differentiated",
+        {"torch": control_flow, "tensorflow": control_flow_tensorflow},
+        TARGETS,
+    ),
+    Workload(
+        "W3",
+        "custom gradient",
+        "a logarithm of 3 numbers whose derivative the program brings itself",
+        {"torch": custom_gradient, "tensorflow": custom_gradient_tensorflow},
+        TARGETS,
     ),
 ]

@@ -1,14 +1,16 @@
 """W4: a thousand ops on one number, one after the other. What an op costs beside its arithmetic."""
 
-from workloads.workload import Workload
+from typing import Any
+
+from .workload import Options, Step, Workload
 
 # W4: times 1.0001, plus 0.001, tanh, in turn: 333 times all three and once more the first make 1000 ops.
 
 
-def chain(torch, options):
+def chain(torch: Any, options: Options) -> Step:
     x = torch.tensor([0.5], requires_grad=True)
 
-    def step():
+    def step() -> Any:
         x.grad = None
         y = x
         for _ in range(333):
@@ -20,10 +22,10 @@ def chain(torch, options):
     return step
 
 
-def chain_tensorflow(tf, options):
+def chain_tensorflow(tf: Any, options: Options) -> Step:
     x = tf.constant([0.5])
 
-    def step():
+    def step() -> Any:
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = x
@@ -38,10 +40,10 @@ def chain_tensorflow(tf, options):
 # W4a: a thousand additions, no gradient wanted.
 
 
-def adds(torch, options):
+def adds(torch: Any, options: Options) -> Step:
     x, c = torch.tensor([0.5]), torch.tensor([0.25])
 
-    def step():
+    def step() -> Any:
         with torch.inference_mode():
             y = x
             for _ in range(1000):
@@ -51,10 +53,10 @@ def adds(torch, options):
     return step
 
 
-def adds_tensorflow(tf, options):
+def adds_tensorflow(tf: Any, options: Options) -> Step:
     x, c = tf.constant([0.5]), tf.constant([0.25])
 
-    def step():
+    def step() -> Any:
         y = x
         for _ in range(1000):
             y = y + c
@@ -66,10 +68,10 @@ def adds_tensorflow(tf, options):
 # W4b: the same additions, then the gradient with respect to the first number.
 
 
-def adds_and_backward(torch, options):
+def adds_and_backward(torch: Any, options: Options) -> Step:
     x, c = torch.tensor([0.5], requires_grad=True), torch.tensor([0.25])
 
-    def step():
+    def step() -> Any:
         x.grad = None
         y = x
         for _ in range(1000):
@@ -80,10 +82,10 @@ def adds_and_backward(torch, options):
     return step
 
 
-def adds_and_backward_tensorflow(tf, options):
+def adds_and_backward_tensorflow(tf: Any, options: Options) -> Step:
     x, c = tf.constant([0.5]), tf.constant([0.25])
 
-    def step():
+    def step() -> Any:
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = x
@@ -98,6 +100,7 @@ WORKLOADS = [
     Workload(
         "W4",
         "op chain",
+        "1000 ops on one number, one after the other, and the gradient",
         {"torch": chain, "tensorflow": chain_tensorflow},
         {"torch": 1 / 20, "tf": 1 / 40},
         rtol=1e-4,  # the rounding of 333 hyperbolic tangents adds up
@@ -105,12 +108,14 @@ WORKLOADS = [
     Workload(
         "W4a",
         "adds, forward",
+        "1000 additions of one number, no gradient wanted",
         {"torch": adds, "tensorflow": adds_tensorflow},
         {"torch": 1 / 10, "tf": 1 / 40},
     ),
     Workload(
         "W4b",
         "adds, and backward",
+        "1000 additions of one number, and the gradient",
         {"torch": adds_and_backward, "tensorflow": adds_and_backward_tensorflow},
         {"torch": 1 / 12, "tf": 1 / 40},
     ),

@@ -1,36 +1,38 @@
 """W10 and W11: a training step of a ResNet-18 on small images, and inference by a ResNet-50."""
 
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from workloads.workload import Workload, total_size
+from .workload import Options, Step, Workload, total_size
 
 
 class Numbers:
     """Draws weights in the order in which layers are made."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.rs = np.random.RandomState(0)
 
-    def conv(self, inputs, outputs, size):
+    def conv(self, inputs: int, outputs: int, size: int) -> Any:
         scale = np.sqrt(2 / (inputs * size * size))
         return (self.rs.randn(outputs, inputs, size, size) * scale).astype(np.float32)
 
-    def linear(self, inputs, outputs):
+    def linear(self, inputs: int, outputs: int) -> Any:
         return (self.rs.randn(inputs, outputs) / np.sqrt(inputs)).astype(np.float32)
 
 
-def layers(torch, numbers):
+def layers(torch: Any, numbers: Numbers) -> tuple[Any, Any]:
     """Makers of layers whose weights come from `numbers`."""
     nn = torch.nn
 
-    def conv(inputs, outputs, size, stride=1):
+    def conv(inputs: int, outputs: int, size: int, stride: int = 1) -> Any:
         layer = nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
         layer.load_state_dict({"weight": torch.tensor(numbers.conv(inputs, outputs, size))})
         return layer
 
-    def linear(inputs, outputs):
+    def linear(inputs: int, outputs: int) -> Any:
         layer = nn.Linear(inputs, outputs)
         weight = torch.tensor(numbers.linear(inputs, outputs).T)
         layer.load_state_dict({"weight": weight, "bias": torch.zeros(outputs)})
@@ -39,12 +41,12 @@ def layers(torch, numbers):
     return conv, linear
 
 
-def resnet18(torch):
+def resnet18(torch: Any) -> Any:
     nn = torch.nn
     conv, linear = layers(torch, Numbers())
 
-    class Block(nn.Module):
-        def __init__(self, inputs, outputs, stride):
+    class Block(torch.nn.Module):
+        def __init__(self, inputs: int, outputs: int, stride: int) -> None:
             super().__init__()
             self.conv1, self.norm1 = conv(inputs, outputs, 3, stride), nn.BatchNorm2d(outputs)
             self.conv2, self.norm2 = conv(outputs, outputs, 3), nn.BatchNorm2d(outputs)
@@ -53,7 +55,7 @@ def resnet18(torch):
                 self.shortcut = nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
             self.relu = nn.ReLU(inplace=True)
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             h = self.relu(self.norm1(self.conv1(x)))
             return self.relu(self.norm2(self.conv2(h)) + self.shortcut(x))
 
@@ -65,12 +67,12 @@ def resnet18(torch):
     return nn.Sequential(stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear(512, 10))
 
 
-def resnet50(torch):
+def resnet50(torch: Any) -> Any:
     nn = torch.nn
     conv, linear = layers(torch, Numbers())
 
-    class Bottleneck(nn.Module):
-        def __init__(self, inputs, width, stride):
+    class Bottleneck(torch.nn.Module):
+        def __init__(self, inputs: int, width: int, stride: int) -> None:
             super().__init__()
             outputs = 4 * width
             self.conv1, self.norm1 = conv(inputs, width, 1), nn.BatchNorm2d(width)
@@ -81,7 +83,7 @@ def resnet50(torch):
                 self.shortcut = nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
             self.relu = nn.ReLU(inplace=True)
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             h = self.relu(self.norm1(self.conv1(x)))
             h = self.relu(self.norm2(self.conv2(h)))
             return self.relu(self.norm3(self.conv3(h)) + self.shortcut(x))
@@ -95,7 +97,7 @@ def resnet50(torch):
     return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear(2048, 1000))
 
 
-def training(torch, options, autocast=contextlib.nullcontext):
+def training(torch: Any, options: Options, autocast: Callable[[], Any] = contextlib.nullcontext) -> Step:
     model = resnet18(torch)
     rs = np.random.RandomState(1)
     x, y = torch.tensor(rs.randn(32, 3, 32, 32).astype(np.float32)), torch.tensor(rs.randint(0, 10, 32))
@@ -104,7 +106,7 @@ def training(torch, options, autocast=contextlib.nullcontext):
         x = x.contiguous(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, **options.optimizer)
 
-    def step():
+    def step() -> Any:
         optimizer.zero_grad()
         with autocast():
             loss = torch.nn.functional.cross_entropy(model(x), y)
@@ -115,18 +117,18 @@ def training(torch, options, autocast=contextlib.nullcontext):
     return step
 
 
-def training_bfloat16(torch, options):
+def training_bfloat16(torch: Any, options: Options) -> Step:
     return training(torch, options, lambda: torch.autocast("cpu", dtype=torch.bfloat16))
 
 
-def inference(torch, options):
+def inference(torch: Any, options: Options) -> Step:
     model = resnet50(torch).eval()
     x = torch.tensor(np.random.RandomState(1).randn(4, 3, 224, 224).astype(np.float32))
     if options.channels_last:
         model = model.to(memory_format=torch.channels_last)
         x = x.contiguous(memory_format=torch.channels_last)
 
-    def step():
+    def step() -> Any:
         with torch.inference_mode():
             return model(x)
 
@@ -144,6 +146,7 @@ WORKLOADS = [
     Workload(
         "W10",
         "resnet18",
+        "a ResNet-18 on 32 images of 32 x 32; SGD with momentum",
         {"torch": training},
         {"torch": 0.8},
         reads=frozenset({"optimizer", "channels_last"}),
@@ -154,6 +157,7 @@ WORKLOADS = [
     Workload(
         "W10bf16",
         "resnet18, autocast",
+        "W10 under autocast(bfloat16)",
         {"torch": training_bfloat16},
         reads=frozenset({"optimizer", "channels_last"}),
         rtol=0.1,  # bfloat16 keeps 8 bits, and six steps of SGD magnify the rounding
@@ -164,6 +168,7 @@ WORKLOADS = [
     Workload(
         "W11",
         "resnet50 inference",
+        "a ResNet-50 reads 4 images of 224 x 224, no gradient",
         {"torch": inference},
         {"torch": 0.85},
         reads=frozenset({"channels_last"}),

@@ -1,32 +1,33 @@
 """W5 and W6: multilayer perceptrons with ReLU, trained by Adam."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 
-from workloads import tensorflow_optimizers
-from workloads.workload import Workload
+from . import jax_optimizers, tensorflow_optimizers
+from .workload import Options, Step, Workload
 
 
-def mlp_numbers(rs, widths):
+def mlp_numbers(rs: np.random.RandomState, widths: list[int]) -> tuple[list[Any], list[Any]]:
     """Weights (inputs, outputs), normal / sqrt(inputs), and biases of zero."""
     weights = [(rs.randn(n, m) / np.sqrt(n)).astype(np.float32) for n, m in itertools.pairwise(widths)]
     return weights, [np.zeros(m, np.float32) for m in widths[1:]]
 
 
-def mlp_tiny_numbers():
+def mlp_tiny_numbers() -> tuple[list[Any], list[Any], Any, Any]:
     rs = np.random.RandomState(0)
     weights, biases = mlp_numbers(rs, [4, 64, 64, 2])
     return weights, biases, rs.randn(32, 4).astype(np.float32), rs.randn(32, 2).astype(np.float32)
 
 
-def mlp_mnist_numbers():
+def mlp_mnist_numbers() -> tuple[list[Any], list[Any], Any, Any]:
     rs = np.random.RandomState(0)
     weights, biases = mlp_numbers(rs, [784, 256, 128, 10])
     return weights, biases, rs.randn(64, 784).astype(np.float32), rs.randint(0, 10, 64)
 
 
-def mlp(torch, weights, biases):
+def mlp(torch: Any, weights: list[Any], biases: list[Any]) -> Any:
     """Linear layers with ReLU between them."""
     layers = []
     for weight, bias in zip(weights, biases, strict=True):
@@ -39,13 +40,13 @@ def mlp(torch, weights, biases):
 # W5: 4-64-64-2 on 32 samples, mean squared error.
 
 
-def mlp_tiny(torch, options):
+def mlp_tiny(torch: Any, options: Options) -> Step:
     weights, biases, x, y = mlp_tiny_numbers()
     model = mlp(torch, weights, biases)
     x, y = torch.tensor(x), torch.tensor(y)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, **options.optimizer)
 
-    def step():
+    def step() -> Any:
         optimizer.zero_grad()
         loss = torch.nn.functional.mse_loss(model(x), y)
         loss.backward()
@@ -55,13 +56,13 @@ def mlp_tiny(torch, options):
     return step
 
 
-def mlp_tiny_tensorflow(tf, options):
+def mlp_tiny_tensorflow(tf: Any, options: Options) -> Step:
     weights, biases, x, y = mlp_tiny_numbers()
     w1, w2, w3, b1, b2, b3 = parameters = [tf.Variable(a) for a in weights + biases]
     x, y = tf.constant(x), tf.constant(y)
     update = tensorflow_optimizers.adam(tf, parameters, 1e-3)
 
-    def step():
+    def step() -> Any:
         with tf.GradientTape() as tape:
             h = tf.nn.relu(tf.matmul(x, w1) + b1)
             h = tf.nn.relu(tf.matmul(h, w2) + b2)
@@ -72,16 +73,29 @@ def mlp_tiny_tensorflow(tf, options):
     return step
 
 
+def mlp_tiny_jax(jax: Any, options: Options) -> Step:
+    weights, biases, x, y = mlp_tiny_numbers()
+    x, y = jax.numpy.asarray(x), jax.numpy.asarray(y)
+
+    def loss(parameters: list[Any]) -> Any:
+        w1, w2, w3, b1, b2, b3 = parameters
+        h = jax.nn.relu(x @ w1 + b1)
+        h = jax.nn.relu(h @ w2 + b2)
+        return jax.numpy.mean((h @ w3 + b3 - y) ** 2)
+
+    return jax_optimizers.adam(jax, loss, [jax.numpy.asarray(a) for a in weights + biases], 1e-3)
+
+
 # W6: 784-256-128-10 on 64 samples, cross-entropy.
 
 
-def mlp_mnist(torch, options):
+def mlp_mnist(torch: Any, options: Options) -> Step:
     weights, biases, x, y = mlp_mnist_numbers()
     model = mlp(torch, weights, biases)
     x, y = torch.tensor(x), torch.tensor(y)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, **options.optimizer)
 
-    def step():
+    def step() -> Any:
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(model(x), y)
         loss.backward()
@@ -91,13 +105,13 @@ def mlp_mnist(torch, options):
     return step
 
 
-def mlp_mnist_tensorflow(tf, options):
+def mlp_mnist_tensorflow(tf: Any, options: Options) -> Step:
     weights, biases, x, y = mlp_mnist_numbers()
     w1, w2, w3, b1, b2, b3 = parameters = [tf.Variable(a) for a in weights + biases]
     x, y = tf.constant(x), tf.constant(y)
     update = tensorflow_optimizers.adam(tf, parameters, 1e-3)
 
-    def step():
+    def step() -> Any:
         with tf.GradientTape() as tape:
             h = tf.nn.relu(tf.matmul(x, w1) + b1)
             h = tf.nn.relu(tf.matmul(h, w2) + b2)
@@ -113,13 +127,15 @@ WORKLOADS = [
     Workload(
         "W5",
         "mlp-tiny",
-        {"torch": mlp_tiny, "tensorflow": mlp_tiny_tensorflow},
+        "4-64-64-2, ReLU, 32 samples, mean squared error; Adam",
+        {"torch": mlp_tiny, "tensorflow": mlp_tiny_tensorflow, "jax": mlp_tiny_jax},
         {"torch": 1 / 4, "tf": 1 / 40},
         reads=frozenset({"optimizer"}),
     ),
     Workload(
         "W6",
         "mlp-mnist",
+        "784-256-128-10, ReLU, 64 samples, cross-entropy; Adam",
         {"torch": mlp_mnist, "tensorflow": mlp_mnist_tensorflow},
         {"torch": 0.65},
         reads=frozenset({"optimizer"}),

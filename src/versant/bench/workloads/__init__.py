@@ -5,8 +5,8 @@ arrays and returns one step, a function without arguments whose result is checke
 The program of the "torch" dialect serves every framework that can be imported in torch's place.
 """
 
-from workloads import chains, first_programs, gpt, mlps, pinn, products, recurrent, resnets
-from workloads.workload import Workload
+from . import chains, first_programs, gpt, mlps, pinn, products, recurrent, resnets
+from .workload import Workload
 
 WORKLOADS: dict[str, Workload] = {
     workload.name: workload

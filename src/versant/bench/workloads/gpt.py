@@ -1,21 +1,23 @@
 """W9: a small language model of the GPT kind, trained by AdamW; in float32 and under autocast(bfloat16)."""
 
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from workloads import tensorflow_optimizers
-from workloads.workload import Workload
+from . import tensorflow_optimizers
+from .workload import Options, Step, Workload
 
 WIDTH, LAYERS, HEADS, LENGTH, BATCH, VOCABULARY = 256, 4, 4, 128, 8, 256
 SIZE = WIDTH // HEADS
 
 
-def numbers():
+def numbers() -> tuple[dict[str, Any], Any, Any]:
     """Parameters by name, weights stored (inputs, outputs); tokens and the tokens that follow them."""
     rs = np.random.RandomState(0)
 
-    def normal(n, m):
+    def normal(n: int, m: int) -> Any:
         return (rs.randn(n, m) / np.sqrt(n)).astype(np.float32)
 
     parameters = {"tokens": normal(VOCABULARY, WIDTH), "positions": normal(LENGTH, WIDTH)}
@@ -33,31 +35,31 @@ def numbers():
     return parameters, text[:, :-1].copy(), text[:, 1:].copy()
 
 
-def modules(torch):
+def modules(torch: Any) -> Any:
     nn = torch.nn
 
-    class Block(nn.Module):
-        def __init__(self):
+    class Block(torch.nn.Module):
+        def __init__(self) -> None:
             super().__init__()
             self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
             self.qkv, self.out = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
             self.up, self.down = nn.Linear(WIDTH, 4 * WIDTH), nn.Linear(4 * WIDTH, WIDTH)
 
-        def forward(self, x):
+        def forward(self, x: Any) -> Any:
             qkv = self.qkv(self.norm1(x)).view(BATCH, LENGTH, 3, HEADS, SIZE)
             q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
             attended = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
             x = x + self.out(attended.transpose(1, 2).reshape(BATCH, LENGTH, WIDTH))
             return x + self.down(nn.functional.gelu(self.up(self.norm2(x)), approximate="tanh"))
 
-    class GPT(nn.Module):
-        def __init__(self):
+    class GPT(torch.nn.Module):
+        def __init__(self) -> None:
             super().__init__()
             self.tokens, self.positions = nn.Embedding(VOCABULARY, WIDTH), nn.Embedding(LENGTH, WIDTH)
             self.blocks = nn.ModuleList([Block() for _ in range(LAYERS)])
             self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, VOCABULARY, bias=False)
 
-        def forward(self, tokens):
+        def forward(self, tokens: Any) -> Any:
             x = self.tokens(tokens) + self.positions.weight
             for block in self.blocks:
                 x = block(x)
@@ -66,7 +68,7 @@ def modules(torch):
     return GPT()
 
 
-def gpt(torch, options, autocast=contextlib.nullcontext):
+def gpt(torch: Any, options: Options, autocast: Callable[[], Any] = contextlib.nullcontext) -> Step:
     parameters, tokens, following = numbers()
     model = modules(torch)
     state = {}
@@ -81,7 +83,7 @@ def gpt(torch, options, autocast=contextlib.nullcontext):
     tokens, following = torch.tensor(tokens), torch.tensor(following)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, weight_decay=0.01, **options.optimizer)
 
-    def step():
+    def step() -> Any:
         optimizer.zero_grad()
         with autocast():
             logits = model(tokens)
@@ -93,11 +95,11 @@ def gpt(torch, options, autocast=contextlib.nullcontext):
     return step
 
 
-def gpt_bfloat16(torch, options):
+def gpt_bfloat16(torch: Any, options: Options) -> Step:
     return gpt(torch, options, lambda: torch.autocast("cpu", dtype=torch.bfloat16))
 
 
-def gpt_tensorflow(tf, options):
+def gpt_tensorflow(tf: Any, options: Options) -> Step:
     arrays, tokens, following = numbers()
     p = {name: tf.Variable(array) for name, array in arrays.items()}
     tokens, following = tf.constant(tokens), tf.constant(following)
@@ -105,15 +107,15 @@ def gpt_tensorflow(tf, options):
     update = tensorflow_optimizers.adam(tf, variables, 3e-4, weight_decay=0.01)
     mask = tf.constant(np.where(np.tri(LENGTH, dtype=bool), 0.0, -np.inf).astype(np.float32))
 
-    def norm(x, name):
+    def norm(x: Any, name: str) -> Any:
         mean = tf.reduce_mean(x, -1, keepdims=True)
         variance = tf.reduce_mean(tf.square(x - mean), -1, keepdims=True)
         return (x - mean) * tf.math.rsqrt(variance + 1e-5) * p[f"{name}.weight"] + p[f"{name}.bias"]
 
-    def linear(x, name):
+    def linear(x: Any, name: str) -> Any:
         return tf.matmul(x, p[f"{name}.weight"]) + p[f"{name}.bias"]
 
-    def block(x, i):
+    def block(x: Any, i: int) -> Any:
         qkv = tf.reshape(linear(norm(x, f"{i}.norm1"), f"{i}.qkv"), [BATCH, LENGTH, 3, HEADS, SIZE])
         q, k, v = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
         weights = tf.nn.softmax(tf.matmul(q, k, transpose_b=True) / np.float32(np.sqrt(SIZE)) + mask)
@@ -121,7 +123,7 @@ def gpt_tensorflow(tf, options):
         x = x + linear(attended, f"{i}.out")
         return x + linear(tf.nn.gelu(linear(norm(x, f"{i}.norm2"), f"{i}.up"), approximate=True), f"{i}.down")
 
-    def step():
+    def step() -> Any:
         with tf.GradientTape() as tape:
             x = tf.reshape(tf.gather(p["tokens"], tokens) + p["positions"], [BATCH * LENGTH, WIDTH])
             for i in range(LAYERS):
@@ -146,6 +148,7 @@ WORKLOADS = [
     Workload(
         "W9",
         "gpt-nano",
+        "a GPT of 4 layers of width 256, 8 texts of 128 tokens; AdamW",
         {"torch": gpt, "tensorflow": gpt_tensorflow},
         {"torch": 0.9},
         reads=frozenset({"optimizer"}),
@@ -156,6 +159,7 @@ WORKLOADS = [
     Workload(
         "W9bf16",
         "gpt-nano, autocast",
+        "W9 under autocast(bfloat16)",
         {"torch": gpt_bfloat16},
         reads=frozenset({"optimizer"}),
         rtol=5e-3,  # bfloat16 keeps 8 bits

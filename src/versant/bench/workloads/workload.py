@@ -44,6 +44,9 @@ class Workload:
 
     title: str
 
+    about: str
+    """What a step does, in a few words."""
+
     programs: dict[str, Program]
     """For each dialect the program; a framework whose dialect is missing sits this workload out."""
 

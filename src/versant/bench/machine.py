@@ -3,10 +3,11 @@
 import os
 import platform
 import subprocess
+import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[3]  # of the repository, where this is one
 
 
 def cpu_model() -> str:
@@ -22,7 +23,9 @@ def cpu_model() -> str:
 
 
 def git_revision() -> str:
-    """The short hash of the commit, with a plus sign where files differ from it."""
+    """The short hash of the commit, with a plus sign where files differ from it; "" without a repository."""
+    if not (ROOT / ".git").exists():
+        return ""
 
     def git(*words: str) -> str:
         return subprocess.run(
@@ -33,10 +36,21 @@ def git_revision() -> str:
     return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if changed else "")
 
 
+def memory_gb() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+
+
+def processors() -> int:
+    """How many processors this process may run on."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 def describe() -> dict[str, str | int]:
+    """What a record says of where it was measured."""
     return {
         "cpu": cpu_model(),
         "cores": os.cpu_count() or 1,
+        "memory": f"{memory_gb():.0f} GB",
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "git": git_revision(),

@@ -1,0 +1,91 @@
+"""versant bench: this machine's answer to how fast Versant is beside its peers."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from versant.bench import output
+from versant.bench.columns import OURS, STANDARD, against
+from versant.bench.frameworks import Column
+from versant.bench.processes import leave_on_signals
+from versant.bench.run import FULL, QUICK, Effort, Run
+from versant.bench.table import Printer, reason
+from versant.bench.workloads import WORKLOADS
+
+
+def workloads(text: str) -> list[str]:
+    """The names of the workloads in "W1,W5"; raises ValueError for one that is unknown."""
+    names = [name for name in text.split(",") if name]
+    unknown = [name for name in names if name not in WORKLOADS]
+    if unknown or not names:
+        raise ValueError(f"no workload {', '.join(unknown) or text!r}; there are {', '.join(WORKLOADS)}")
+    return list(dict.fromkeys(names))
+
+
+def peers(text: str) -> list[str]:
+    """The names of the peers in "torch,jax"; raises ValueError for one that is unknown."""
+    names = [name for name in text.split(",") if name]
+    against(names)
+    return names
+
+
+def bench(
+    *,
+    output_folder: Path,
+    only: Sequence[str] | None,
+    quick: bool,
+    against_peers: Sequence[str] | None,
+    threads: int,
+    pythons: dict[str, str],
+    effort: Effort | None = None,
+) -> int:
+    """Measures, prints the table and writes the page; returns 1 where a step of ours failed, otherwise 0."""
+    output.prepare(output_folder)
+    leave_on_signals()
+    words = ["versant", "bench", *(["--quick"] if quick else [])]
+    words += ["--only", ",".join(only)] if only else []
+    words += ["--against", ",".join(against_peers)] if against_peers is not None else []
+    names = [name for name in STANDARD if name != OURS] if against_peers is None else against_peers
+    printer: list[Printer] = []
+
+    def begun(record: dict[str, Any], columns: Sequence[Column]) -> None:
+        print("; ".join(f"{key} {value}" for key, value in record["machine"].items() if value))
+        for label, about in record["columns"].items():
+            print(f"{label}: {about['version']}, {about['what']}, threads: {about['threads']}")
+        for label, why in record["absent"].items():
+            print(f"{label} is left out: {reason({'error': why})}")
+        print(flush=True)
+        printer.append(Printer(columns))
+
+    run = Run(
+        workloads=[WORKLOADS[name] for name in only or WORKLOADS],
+        columns=against(names),
+        effort=effort or (QUICK if quick else FULL),
+        threads=threads,
+        command=shlex.join([*words, "--threads", str(threads)]),
+        pythons=pythons,
+        begun=begun,
+        row=lambda workload, cells, ratios: printer[0].row(workload, cells, ratios),
+    )
+    record = run.measure()
+    print(*_remarks(record), sep="\n")
+    figures, page = output.write(record, output_folder)
+    print(f"page: {page}\nfigures: {figures}")
+    return int(any("error" in workload["cells"][OURS] for workload in record["workloads"].values()))
+
+
+def _remarks(record: dict[str, Any]) -> list[str]:
+    """What the table cannot say."""
+    lines = [""]
+    for name, workload in record["workloads"].items():
+        lines += [
+            f"{name} {label}: {reason(cell)}"
+            for label, cell in workload["cells"].items()
+            if "microseconds" not in cell
+        ]
+        if workload["disagreement"]:
+            lines.append(f"{name}: values differ; {workload['disagreement']}")
+    if record["disturbed"]:
+        lines.append(f"other processes disturbed {record['disturbed']} of {record['slices']} slices")
+    return lines
