@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, LABEL, LONGEST = 520, 138, 220  # of a chart, the names at its left, the longest bar
+WIDTH, NAMES, FIGURES = 520, 138, 162  # of a chart, the names at its left, the figure behind the longest bar
 ROW, BAR = 26, 16  # heights
 
 
@@ -18,15 +18,20 @@ class Bar:
     """The figure in words, at the bar's end."""
 
     kind: str
-    """The CSS class that colours it: the framework."""
+    """The CSS classes that colour it: the framework, and "compiled"."""
 
     detail: str = ""
     """What a reader sees who points at the bar."""
 
 
-def chart(name: str, title: str, bars: Sequence[Bar], *, longest: float | None = None) -> str:
-    """An SVG element. `name` is unique in the page; a full bar is `longest`, or the largest value."""
-    scale = LONGEST / (longest or max((bar.value for bar in bars), default=0.0) or 1.0)
+def chart(
+    name: str, title: str, bars: Sequence[Bar], *, longest: float | None = None, names: int = NAMES
+) -> str:
+    """An SVG element. `name` is unique in the page; a full bar is `longest`, or the largest value.
+
+    `names` is the width of the column of names.
+    """
+    scale = (WIDTH - names - FIGURES) / (longest or max((bar.value for bar in bars), default=0.0) or 1.0)
     height = ROW * len(bars) + 6
     told = "; ".join(f"{bar.name}: {bar.text}" for bar in bars)
     lines = [
@@ -39,12 +44,12 @@ def chart(name: str, title: str, bars: Sequence[Bar], *, longest: float | None =
         middle, length = top + ROW / 2, bar.value * scale
         lines += [
             f"<g><title>{escape(bar.detail or f'{bar.name}: {bar.text}')}</title>",
-            f'<text class="name" x="{LABEL - 8}" y="{middle:g}">{escape(bar.name)}</text>',
-            f'<rect class="bar {escape(bar.kind)}" x="{LABEL}" y="{top + (ROW - BAR) / 2:g}" '
+            f'<text class="name" x="{names - 8}" y="{middle:g}">{escape(bar.name)}</text>',
+            f'<rect class="bar {escape(bar.kind)}" x="{names}" y="{top + (ROW - BAR) / 2:g}" '
             f'width="{length:.3f}" height="{BAR}" data-value="{bar.value:.9g}"/>',
-            f'<text class="figure" x="{LABEL + length + 6:.2f}" y="{middle:g}">{escape(bar.text)}</text></g>',
+            f'<text class="figure" x="{names + length + 6:.2f}" y="{middle:g}">{escape(bar.text)}</text></g>',
         ]
-    lines += [f'<line class="zero" x1="{LABEL}" y1="0" x2="{LABEL}" y2="{height}"/>', "</svg>"]
+    lines += [f'<line class="zero" x1="{names}" y1="0" x2="{names}" y2="{height}"/>', "</svg>"]
     return "\n".join(lines)
 
 

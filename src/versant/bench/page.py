@@ -1,12 +1,14 @@
 """The record of a run as one HTML page that needs nothing else: no script, no network, charts inline."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import statistics
+from collections.abc import Callable, Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from .charts import Bar, chart, digits, megabytes, seconds, times
 from .columns import OURS
+from .markup import Strong, charts, figure, listed, shortened, table
 from .table import reason
 
 Record = dict[str, Any]
@@ -27,29 +29,60 @@ PAGE = """\
 </html>
 """
 
-METHOD = """\
-<p>Every column is a process of its own. They are measured in turns while the others are stopped: up to {rounds}
-rounds, in each of which a column gets one slice of {seconds:g} seconds of the same workload. A figure is the median
-over the rounds of the mean time per step. All columns start from the same numbers, and the values of their first six
-steps are compared. A step is complete: forward, loss, backward, and the optimizer's update where there is one.</p>
+ALONE = """\
+<p>No other framework was found in this environment. Install PyTorch, TensorFlow or JAX beside Versant and
+run the command again to see them here.</p>
 """
+
+STEPS = """\
+<h2>Time per step</h2>
+<p>Shorter is faster. Behind each time stands how many times Versant's it is. Every chart has a scale of its
+own, from zero. Paler bars are compiled.</p>
+"""
+
+COMPILING = """\
+<h2>Compile latency</h2>
+<p>What the first six steps took beyond their usual time: tracing and compiling, with empty caches. The
+charts share one scale.</p>
+"""
+
+MEMORY = """\
+<h2>Peak memory</h2>
+<p>The largest resident size of a fresh process that takes ten steps.</p>
+"""
+
+METHOD = """\
+<p>Every column is a process of its own. They are measured in turns while the others are stopped: up to
+{rounds} rounds, in each of which a column gets one slice of {seconds:g} seconds of the same workload. A
+figure is the median over the rounds of the mean time per step. All columns start from the same numbers, and
+the values of their first six steps are compared. A step is complete: forward, loss, backward, and the
+optimizer's update where there is one. A column that needs more than {limit:g} seconds to build a workload
+and take these six steps is left out there.</p>
+"""
+
+DISTURBED = """\
+<p>Other processes disturbed {disturbed} of {slices} slices; such a slice is measured again, three times at
+most, as long as the run's patience lasts.</p>
+"""
+
+FAMILIES = {"versant": "Versant", "torch": "PyTorch", "tf": "TensorFlow", "jax": "JAX"}
 
 
 def render(record: Record) -> str:
     """The page, as text."""
     style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-    sections = (head, verdict, steps, figures, compiling, memory, footprint, setting, missing)
-    return PAGE.format(style=style, body="\n".join(section(record) for section in sections))
+    sections = (head, verdict, steps, compiling, memory, footprint, setting, absent)
+    return PAGE.format(style=style, body="".join(section(record) for section in sections))
 
 
 def head(record: Record) -> str:
     machine, threads = record["machine"], record["threads"]
-    where = f"{machine['cpu']}, {machine['cores']} cores, {machine['memory']}; {machine['system']}"
-    return (
-        "<h1>Versant beside its peers</h1>\n"
-        f'<p class="soft">{escape(where)}. {threads} thread{"s" if threads > 1 else ""} each. '
-        f"{escape(record['when'][:16].replace('T', ' '))}</p>"
+    facts = (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory']}, {machine['system']}",
+        f"{threads} thread{'s' if threads > 1 else ''} each",
+        record["when"][:16].replace("T", " "),
     )
+    return f'<h1>Versant beside its peers</h1>\n<p class="soft">{escape("; ".join(facts))}</p>\n'
 
 
 def verdict(record: Record) -> str:
@@ -59,51 +92,44 @@ def verdict(record: Record) -> str:
         for peer, share in workload["shares"].items():
             peers.setdefault(peer, {})[name] = share
     if not peers:
-        return (
-            "<p>No other framework was found in this environment. Install PyTorch, TensorFlow or JAX beside Versant "
-            "and run the command again to see them here.</p>"
-        )
+        return ALONE if len({about["peer"] for about in record["columns"].values()}) == 1 else ""
     lines = []
     for peer, ratios in peers.items():
-        ahead = [share for share in ratios.values() if share < 0.95]
-        behind = {name: share for name, share in ratios.items() if share > 1.05}
-        text = f"<b>{escape(peer_title(record, peer))}</b> takes longer than Versant in {len(ahead)} of {len(ratios)} workloads"
-        text += f", {times(median([1 / share for share in ratios.values()]))} as long in the middle one"
-        if behind:
-            text += "; it is faster in " + ", ".join(
-                f"{escape(name)} (Versant takes {times(share)} as long)" for name, share in behind.items()
-            )
-        lines.append(f"<li>{text}.</li>")
-    return (
-        "<p>Fastest column against fastest column, differences of less than 5 % not counted:</p>\n"
-        f'<ul class="verdict">{"".join(lines)}</ul>'
-    )
-
-
-def peer_title(record: Record, peer: str) -> str:
-    """What a peer is called: as its first column, without what sets that apart."""
-    titles = [about["title"] for about in record["columns"].values() if about["peer"] == peer]
-    return min(titles, key=len) if peer != "torch" else "PyTorch"
-
-
-def median(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+        ahead = sum(share < 0.95 for share in ratios.values())
+        middle = statistics.median(1 / share for share in ratios.values())
+        text = (
+            f"{FAMILIES.get(peer, peer)} needs more time than Versant in {ahead} of {len(ratios)} workloads"
+        )
+        text += f", {times(middle)} as much in the median"
+        behind = [f"{name} (Versant needs {times(r)} as much)" for name, r in ratios.items() if r > 1.05]
+        lines.append(text + (f"; less in {', '.join(behind)}." if behind else "."))
+    start = "<p>Fastest column against fastest column, where differences below 5 % do not count:</p>\n"
+    return start + listed(lines)
 
 
 def steps(record: Record) -> str:
-    """A chart for each workload."""
-    drawn = [
+    """A chart for each workload, and all their figures in a table."""
+    drawn = (
         figure(
             f"{name} {workload['title']}", workload["about"], step_chart(record, name), notes(record, name)
         )
         for name, workload in record["workloads"].items()
-    ]
-    return (
-        "<h2>Time per step</h2>\n<p>Shorter is faster. Behind each time stands how many times Versant's it is. "
-        f'Every chart has a scale of its own, from zero.</p>\n<div class="charts">\n{"".join(drawn)}</div>'
     )
+    rows = []
+    for name, workload in record["workloads"].items():
+        known = {label: cell.get("microseconds") for label, cell in workload["cells"].items()}
+        best = min((time for time in known.values() if time is not None), default=None)
+        row = [f"{name} {workload['title']}"]
+        for label in record["columns"]:
+            time = known.get(label)
+            text = digits(time) if time is not None else "–" if label in known else ""
+            row.append(Strong(text) if time is not None and time == best else text)
+        rows.append(row)
+    caption = (
+        "Microseconds per step; the fastest in bold. – has failed or was left out, empty has no such variant."
+    )
+    columns = [about["title"] for about in record["columns"].values()]
+    return STEPS + charts(drawn) + table(caption, ["", *columns], rows)
 
 
 def step_chart(record: Record, name: str) -> str:
@@ -113,192 +139,130 @@ def step_chart(record: Record, name: str) -> str:
     bars = []
     for label, cell in sorted(timed.items(), key=lambda item: item[1]["microseconds"]):
         about, time = record["columns"][label], cell["microseconds"] / 1e6
-        text = seconds(time) + (f"  {times(cell['microseconds'] / ours)}" if ours else "")
+        text = seconds(time) + (f" · {times(cell['microseconds'] / ours)}" if ours else "")
         slices = [piece["microseconds"] / 1e6 for piece in cell["slices"]]
-        spread = f"; rounds from {seconds(min(slices))} to {seconds(max(slices))}" if slices else ""
-        detail = f"{about['title']}: {seconds(time)}{spread}"
-        bars.append(Bar(about["title"], time, text, about["framework"], detail))
+        detail = (
+            f"{about['title']}: {seconds(time)}, rounds from {seconds(min(slices))} to {seconds(max(slices))}"
+        )
+        bars.append(Bar(about["title"], time, text, colours(about), detail))
     return chart(f"step-{name}", f"Time per step of {name}, {workload['title']}", bars) if bars else ""
 
 
 def notes(record: Record, name: str) -> Iterator[str]:
     """Why columns have no bar, and whether values differ."""
     workload = record["workloads"][name]
-    for label, cell in workload["cells"].items():
-        if "microseconds" not in cell:
-            yield f"{record['columns'][label]['title']}: – {shortened(reason(cell))}"
+    missing = {label: cell for label, cell in workload["cells"].items() if "microseconds" not in cell}
+    yield from left_out(record, missing)
     if workload["disagreement"]:
         yield f"Values differ: {workload['disagreement']}"
 
 
-def shortened(text: str, limit: int = 160) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def left_out(record: Record, missing: dict[str, Any]) -> Iterator[str]:
+    """A line for each reason, with the columns that it holds for."""
+    reasons: dict[str, list[str]] = {}
+    for label, cell in missing.items():
+        reasons.setdefault(shortened(reason(cell)), []).append(record["columns"][label]["title"])
+    for why, titles in reasons.items():
+        yield f"– {', '.join(titles)}: {why}"
 
 
-def figure(title: str, about: str, drawing: str, below: Iterable[str] = ()) -> str:
-    lines = "".join(f"<p>{escape(line)}</p>\n" for line in below)
-    small = f"<small>{escape(about)}</small>" if about else ""
-    return f"<figure><figcaption><b>{escape(title)}</b>{small}</figcaption>\n{drawing}\n{lines}</figure>\n"
-
-
-def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of texts that are HTML already; the first of each row names it."""
-    top = "".join(f'<th scope="col">{word}</th>' for word in head)
-    body = ""
-    for first, *rest in rows:
-        body += f'<tr><th scope="row">{first}</th>{"".join(rest)}</tr>\n'
-    return (
-        f'<div class="scroll"><table><caption>{caption}</caption>\n<thead><tr>{top}</tr></thead>\n'
-        f"<tbody>\n{body}</tbody></table></div>"
-    )
-
-
-def cell(text: str, kind: str = "") -> str:
-    return f'<td class="{kind}">{escape(text)}</td>' if kind else f"<td>{escape(text)}</td>"
-
-
-def figures(record: Record) -> str:
-    columns = record["columns"]
-    rows = []
-    for name, workload in record["workloads"].items():
-        found = {label: c["microseconds"] for label, c in workload["cells"].items() if "microseconds" in c}
-        best = min(found.values(), default=None)
-        row = [escape(f"{name} {workload['title']}")]
-        for label in columns:
-            if label in found:
-                row.append(cell(digits(found[label]), "first" if found[label] == best else ""))
-            else:
-                row.append(cell("–" if label in workload["cells"] else ""))
-        rows.append(row)
-    caption = (
-        "Microseconds per step. The fastest is bold; – could not be measured, empty has no such variant."
-    )
-    return table(caption, ["", *(escape(about["title"]) for about in columns.values())], rows)
+def colours(about: dict[str, Any]) -> str:
+    return f"{about['framework']} compiled" if about["compiles"] else str(about["framework"])
 
 
 def compiling(record: Record) -> str:
-    """A chart for each column that compiles, all on one scale."""
-    latencies = {
-        label: {
-            name: workload["cells"][label]["compile_seconds"]
-            for name, workload in record["workloads"].items()
-            if "compile_seconds" in workload["cells"].get(label, {})
-        }
-        for label, about in record["columns"].items()
-        if about["compiles"]
-    }
-    latencies = {label: found for label, found in latencies.items() if found}
-    start = "<h2>Compile latency</h2>\n"
+    """A chart for each column that compiles."""
+    latencies: dict[str, dict[str, float]] = {}
+    for name, workload in record["workloads"].items():
+        for label, cell in workload["cells"].items():
+            if "compile_seconds" in cell:
+                latencies.setdefault(label, {})[name] = cell["compile_seconds"]
     if not latencies:
-        return start + "<p>No column that compiles was measured.</p>"
+        return COMPILING + "<p>No column that compiles was measured.</p>\n"
     longest = max(value for found in latencies.values() for value in found.values())
-    drawn = ""
+    drawn = []
     for label, found in latencies.items():
         about = record["columns"][label]
         bars = [
-            Bar(f"{name} {record['workloads'][name]['title']}", value, seconds(value), about["framework"])
+            Bar(f"{name} {record['workloads'][name]['title']}", value, seconds(value), colours(about))
             for name, value in found.items()
         ]
-        drawing = chart(f"compile-{label}", f"Compile latency of {about['title']}", bars, longest=longest)
-        drawn += figure(about["title"], about["what"], drawing)
-    return (
-        f"{start}<p>What the first six steps took beyond their usual time: tracing and compiling, with empty caches. "
-        f'All charts have one scale.</p>\n<div class="charts">\n{drawn}</div>'
-    )
+        drawing = chart(
+            f"compile-{label}", f"Compile latency of {about['title']}", bars, longest=longest, names=180
+        )
+        drawn.append(figure(about["title"], about["what"], drawing))
+    return COMPILING + charts(drawn)
 
 
 def memory(record: Record) -> str:
-    drawn = ""
+    drawn = []
     for name, found in record["peaks"].items():
-        bars = [
-            Bar(about["title"], size["bytes"], megabytes(size["bytes"]), about["framework"])
-            for label, size in sorted(found.items(), key=lambda item: item[1].get("bytes", 0))
-            if "bytes" in size and (about := record["columns"][label])
-        ]
-        below = [
-            f"{record['columns'][label]['title']}: – {shortened(reason(size))}"
-            for label, size in found.items()
-            if "bytes" not in size
-        ]
         title = f"{name} {record['workloads'][name]['title']}"
+        sizes = {label: size["bytes"] for label, size in found.items() if "bytes" in size}
+        bars = [
+            Bar(record["columns"][label]["title"], size, megabytes(size), colours(record["columns"][label]))
+            for label, size in sorted(sizes.items(), key=lambda item: item[1])
+        ]
+        below = left_out(record, {label: size for label, size in found.items() if label not in sizes})
         drawing = chart(f"memory-{name}", f"Peak memory of {title}", bars) if bars else ""
-        drawn += figure(title, "", drawing, below)
-    return (
-        "<h2>Peak memory</h2>\n<p>The largest resident size of a fresh process that takes ten steps.</p>\n"
-        f'<div class="charts">\n{drawn}</div>'
-    )
+        drawn.append(figure(title, record["workloads"][name]["about"], drawing, below))
+    return MEMORY + charts(drawn)
 
 
 def footprint(record: Record) -> str:
     """Install sizes and import times."""
-    titles = {about["framework"]: peer_title(record, about["peer"]) for about in record["columns"].values()}
-    found = {name: f for name, f in record["footprint"].items() if "error" not in f}
+    found = {name: kept for name, kept in record["footprint"].items() if "error" not in kept}
 
-    def bars(key: str, write: Any, factor: float = 1.0) -> list[Bar]:
-        values = {name: f[key] * factor for name, f in found.items() if f[key] is not None}
+    def drawing(key: str, title: str, write: Callable[[float], str], unit: float) -> str:
+        values = {name: max(kept[key], 0) * unit for name, kept in found.items() if kept[key] is not None}
         ordered = sorted(values.items(), key=lambda item: item[1])
-        return [Bar(titles[name], max(value, 0.0), write(value), name) for name, value in ordered]
+        return chart(key, title, [Bar(FAMILIES[name], value, write(value), name) for name, value in ordered])
 
-    drawn = figure(
-        "Import",
-        "a fresh process less a bare interpreter",
-        chart("import", "Import time", bars("import_ms", seconds, 1e-3)),
-    )
-    drawn += figure(
-        "Installed package",
-        "its folder alone; the table has what it requires too",
-        chart("installed", "Size of the installed package", bars("package_bytes", megabytes)),
-    )
-    rows = [
-        [
-            escape(titles[name]),
-            cell(seconds(f["import_ms"] / 1e3)),
-            cell(seconds(f["first_op_ms"] / 1e3)),
-            cell(megabytes(f["peak_bytes"])),
-            cell(megabytes(f["package_bytes"])),
-            cell("–" if f["required_bytes"] is None else megabytes(f["required_bytes"])),
-        ]
-        for name, f in found.items()
+    in_place = [FAMILIES[name] for name, kept in found.items() if kept["required_bytes"] is None]
+    remark = [f"{', '.join(in_place)}: built in place, the libraries in other folders do not count"]
+    drawn = [
+        figure(
+            "Import",
+            "a fresh process less a bare interpreter, without the first op",
+            drawing("import_ms", "Import time", seconds, 1e-3),
+        ),
+        figure(
+            "Installed package",
+            "its folder alone; the table has all that it requires",
+            drawing("package_bytes", "Size of the installed package", megabytes, 1),
+            remark if in_place else [],
+        ),
     ]
-    head = ["", "import", "import and first op", "resident after import", "package", "with what it requires"]
+    rows = []
+    for name, kept in found.items():
+        sizes = [kept[key] for key in ("peak_bytes", "package_bytes", "required_bytes")]
+        times = [seconds(max(kept[key], 0) / 1e3) for key in ("import_ms", "first_op_ms")]
+        rows.append([FAMILIES[name], *times, *("–" if size is None else megabytes(size) for size in sizes)])
+    top = ["", "import", "import and first op", "resident after import", "package", "with what it requires"]
     caption = "– is not known of a package that was built in place."
-    return f'<h2>Installing and importing</h2>\n<div class="charts">\n{drawn}</div>\n{table(caption, head, rows)}'
+    return "<h2>Installing and importing</h2>\n" + charts(drawn) + table(caption, top, rows)
 
 
 def setting(record: Record) -> str:
     """Versions, hardware, method, and how to do it again."""
     rows = [
-        [escape(a["title"]), cell(a["version"]), cell(str(a["threads"])), cell(a["what"], "words")]
-        for a in record["columns"].values()
+        [about["title"], about["version"], str(about["threads"]), about["what"]]
+        for about in record["columns"].values()
     ]
-    machine = dict(record["machine"])
-    revision = machine.pop("git", "")
-    facts = "".join(f"<li>{escape(key)}: {escape(str(value))}</li>" for key, value in machine.items())
-    if revision:
-        facts += f"<li>revision: {escape(revision)}</li>"
-    disturbed = (
-        f"<p>Other processes disturbed {record['disturbed']} of {record['slices']} slices; such a slice is measured "
-        "again, three times at most, while patience lasts.</p>"
-        if record["disturbed"]
-        else ""
-    )
+    machine = {"revision" if key == "git" else key: value for key, value in record["machine"].items()}
+    took = f"{record['took']:.0f} seconds" if record["took"] < 120 else f"{record['took'] / 60:.0f} minutes"
     return (
         "<h2>What was measured, and how</h2>\n"
-        + table("Columns", ["", "version", "threads", "how it runs a step"], rows)
-        + f"\n<ul>{facts}</ul>\n{METHOD.format(**record)}{disturbed}"
-        f"<p>To do it again, {record.get('took', 0):.0f} seconds long:</p>\n<pre>{escape(record['command'])}</pre>"
+        + table("Columns", ["", "version", "threads", "how a step runs"], rows, kind="words")
+        + listed(f"{key}: {value}" for key, value in machine.items() if value)
+        + METHOD.format(**record)
+        + (DISTURBED.format(**record) if record["disturbed"] else "")
+        + f"<p>To do it again ({took}):</p>\n<pre>{escape(record['command'])}</pre>\n"
     )
 
 
-def missing(record: Record) -> str:
-    """Columns that did not run, and errors in full."""
-    lines = [
-        f"<li>{escape(label)}: {escape(reason({'error': why}))}</li>"
-        for label, why in record["absent"].items()
-    ]
-    lines += [
-        f"<li>{escape(name)}: {escape(reason(found))}</li>"
-        for name, found in record["footprint"].items()
-        if "error" in found
-    ]
-    return f"<h2>Not measured</h2>\n<ul>{''.join(lines)}</ul>" if lines else ""
+def absent(record: Record) -> str:
+    """Columns that did not run, and footprints that failed."""
+    failed = {name: kept["error"] for name, kept in record["footprint"].items() if "error" in kept}
+    lines = [f"{name}: {reason({'error': why})}" for name, why in (record["absent"] | failed).items()]
+    return "<h2>Not measured</h2>\n" + listed(lines) if lines else ""

@@ -42,8 +42,14 @@ class Effort:
     budget: float = float("inf")
     """Seconds after which nothing new is begun."""
 
-    slowly_compiled: frozenset[str] | None = None
+    turn: float = float("inf")
+    """Seconds of one workload after which it gets no further round."""
+
+    slowly_compiled: Sequence[str] | None = None
     """The workloads that slow compilers take part in; None: all. Where few are asked for, those."""
+
+    narrow: bool = True
+    """Whether workloads in bfloat16 are among those that are measured where none is named."""
 
     memory: Sequence[str] = MEMORY
 
@@ -53,10 +59,12 @@ QUICK = Effort(
     rounds=3,
     seconds=0.05,
     patience=3,
-    limit=40,
-    starts=3,
-    budget=70,
-    slowly_compiled=frozenset({"W1", "W5", "W13"}),
+    limit=30,
+    starts=2,
+    budget=75,
+    turn=6,
+    slowly_compiled=("W1", "W5", "W13"),
+    narrow=False,
     memory=MEMORY[:1],
 )
 
@@ -93,7 +101,6 @@ class Run:
             "limit": effort.limit,
         }
         with Rounds(effort.rounds, effort.seconds, effort.patience, effort.limit) as rounds:
-            rounds.deadline = self._deadline
             running, record["absent"] = start(
                 rounds, self.columns, pythons=self.pythons, threads=self.threads
             )
@@ -153,13 +160,11 @@ class Run:
 
     def _steps(self, rounds: Rounds, running: Sequence[Column], progress: Progress) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        # Where time is short, the dear ones are last and may be left out.
-        hurried = self.effort.budget < float("inf")
-        order = sorted(self.workloads, key=lambda w: w.flops) if hurried else self.workloads
-        for workload in order:
+        for workload in self._order():
             competing = [column for column in running if takes_part(column, workload)]
             left_out = self._left_out(workload, competing)
             measured = [column for column in competing if column.label not in left_out]
+            rounds.deadline = min(self._deadline, time.monotonic() + self.effort.turn)
             end = progress.done + len(competing) * (1 + self.effort.rounds)
 
             def tick(label: str, name: str = workload.name) -> None:
@@ -174,17 +179,20 @@ class Run:
                 self.row(workload, cells, ratios)
         return {workload.name: found[workload.name] for workload in self.workloads}
 
+    def _order(self) -> list[Workload]:
+        """Where time is short, the dear workloads come last."""
+        hurried = self.effort.budget < float("inf")
+        return sorted(self.workloads, key=lambda w: w.flops) if hurried else list(self.workloads)
+
     def _left_out(self, workload: Workload, competing: Sequence[Column]) -> dict[str, str]:
+        """The columns that the time does not suffice for, and why."""
         if time.monotonic() > self._deadline:
-            return {column.label: "left out: the time of --quick was used up" for column in competing}
+            return {column.label: "left out, the time of --quick was used up" for column in competing}
         slowly = self.effort.slowly_compiled
         if slowly is None or workload.name in slowly or len(self.workloads) <= FEW:
             return {}
-        return {
-            column.label: f"left out by --quick, which lets it compile {', '.join(sorted(slowly))} alone"
-            for column in competing
-            if column.contestant.name in SLOW_COMPILERS
-        }
+        slow = [column.label for column in competing if column.contestant.name in SLOW_COMPILERS]
+        return dict.fromkeys(slow, f"left out by --quick, which lets it compile {', '.join(slowly)} alone")
 
     def _peaks(
         self, workload: Workload, running: Sequence[Column], scratch: str, progress: Progress

@@ -74,8 +74,9 @@ def _add_bench(commands: Any) -> None:
     bench = commands.add_parser(
         "bench",
         help="measure Versant beside the frameworks that are installed",
-        description="Run small, complete training steps on Versant and, in turns with it, on PyTorch, TensorFlow and "
-        "JAX as far as they are installed. Prints a table and writes the figures as JSON and a page with charts.",
+        description="Run small, complete training steps on Versant and, in turns with it, on those of "
+        "PyTorch, TensorFlow and JAX that are installed. Print a table; write the figures as JSON and a page "
+        "with charts.",
     )
     option = bench.add_argument
     option("--only", type=_named("workloads"), metavar="W1,W5", help="these workloads alone (default: all)")

@@ -58,10 +58,13 @@ def bench(
         print(flush=True)
         printer.append(Printer(columns))
 
+    effort = effort or (QUICK if quick else FULL)
     run = Run(
-        workloads=[WORKLOADS[name] for name in only or WORKLOADS],
+        workloads=[
+            w for w in WORKLOADS.values() if (w.name in only if only else effort.narrow or not w.narrow)
+        ],
         columns=against(names),
-        effort=effort or (QUICK if quick else FULL),
+        effort=effort,
         threads=threads,
         command=shlex.join([*words, "--threads", str(threads)]),
         pythons=pythons,
@@ -78,14 +81,14 @@ def bench(
 def _remarks(record: dict[str, Any]) -> list[str]:
     """What the table cannot say."""
     lines = [""]
+    missing: dict[tuple[str, str], list[str]] = {}
     for name, workload in record["workloads"].items():
-        lines += [
-            f"{name} {label}: {reason(cell)}"
-            for label, cell in workload["cells"].items()
-            if "microseconds" not in cell
-        ]
+        for label, cell in workload["cells"].items():
+            if "microseconds" not in cell:
+                missing.setdefault((label, reason(cell)), []).append(name)
         if workload["disagreement"]:
             lines.append(f"{name}: values differ; {workload['disagreement']}")
+    lines += [f"- {label}, {', '.join(names)}: {why}" for (label, why), names in missing.items()]
     if record["disturbed"]:
         lines.append(f"other processes disturbed {record['disturbed']} of {record['slices']} slices")
     return lines
