@@ -61,7 +61,7 @@ QUICK = Effort(
     patience=3,
     limit=30,
     starts=2,
-    budget=75,
+    budget=85,
     turn=6,
     slowly_compiled=("W1", "W5", "W13"),
     narrow=False,
@@ -203,7 +203,7 @@ class Run:
                 continue
             progress.step(f"memory of {workload.name} {column.label}")
             slow = column.contestant.name in SLOW_COMPILERS and self.effort.slowly_compiled is not None
-            if slow or time.monotonic() > self._deadline + 30:
+            if slow or time.monotonic() > self._deadline + 15:
                 found[column.label] = {"left_out": "left out by --quick"}
                 continue
             python = interpreter(column, self.pythons)
