@@ -88,11 +88,13 @@ def main() -> None:
             print(f"{contestant.name:<16} {contestant.what}")
         return
 
-    processes.leave_on_signals()
     record = results.begin() | {"rounds": arguments.rounds, "seconds": arguments.seconds}
     record |= {"columns": {}, "workloads": {}}
     failures = []
-    with rounds.Rounds(arguments.rounds, arguments.seconds, arguments.patience) as turns:
+    with (
+        processes.leave_on_signals(),
+        rounds.Rounds(arguments.rounds, arguments.seconds, arguments.patience) as turns,
+    ):
         running = start(turns, arguments)
         print("; ".join(f"{key} {value}" for key, value in record["machine"].items()), file=sys.stderr)
         for column in running:

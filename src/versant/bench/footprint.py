@@ -68,6 +68,8 @@ def spawn(python: str, code: str) -> tuple[float, int]:
 
 def run(python: str, code: str, pipe: int) -> "subprocess.Popen[bytes]":
     """From "/", so that the folder of a checkout does not hide an installed package."""
+    if os.sep in python:
+        python = os.path.abspath(python)
     return subprocess.Popen([python, "-c", code], cwd="/", start_new_session=True, stdout=pipe, stderr=pipe)
 
 

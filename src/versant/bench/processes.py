@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -60,11 +60,16 @@ def obituary(process: "subprocess.Popen[bytes]", said: IO[bytes]) -> str:
     return (f"{last}\n" if last else "") + f"the process ended {cause}"
 
 
-def leave_on_signals() -> None:
-    """Told to end, leaves through the `with` blocks, so that no stopped process stays behind."""
+@contextlib.contextmanager
+def leave_on_signals() -> Iterator[None]:
+    """Told to end, leaves through the `with` blocks inside, so that no stopped process stays behind."""
 
     def leave(number: int, frame: object) -> None:
         sys.exit(128 + number)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, leave)
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -33,9 +33,13 @@ class Worker:
         self.column, self.python, self.threads, self.scratch = column, python, threads, scratch
         self.said = tempfile.TemporaryFile()  # noqa: SIM115  (closed by close)
         words = ["worker", column.contestant.name, str(threads)]
-        self.process = begin(
-            python, words, threads=threads, scratch=scratch, stderr=self.said, stdin=subprocess.PIPE
-        )
+        try:
+            self.process = begin(
+                python, words, threads=threads, scratch=scratch, stderr=self.said, stdin=subprocess.PIPE
+            )
+        except OSError:
+            self.said.close()
+            raise
         try:
             self.about = self._answer(START)
         except BaseException:

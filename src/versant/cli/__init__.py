@@ -79,11 +79,11 @@ def _add_bench(commands: Any) -> None:
         "with charts.",
     )
     option = bench.add_argument
-    option("--only", type=_named("workloads"), metavar="W1,W5", help="these workloads alone (default: all)")
+    option("--only", type=_read_by("workloads"), metavar="W1,W5", help="these workloads alone (default: all)")
     option("--quick", action="store_true", help="a glance of less than two minutes")
     option(
         "--against",
-        type=_named("peers"),
+        type=_read_by("peers"),
         metavar="A,B",
         help="these peers alone: torch, tf, jax, or a single column such as torch-compile (default: all)",
     )
@@ -96,7 +96,7 @@ def _add_bench(commands: Any) -> None:
     option("--threads", type=_natural, help="threads of each column (default: as many as processors)")
     option(
         "--python",
-        type=_pair,
+        type=_read_by("interpreter"),
         action="append",
         default=[],
         metavar="NAME=PATH",
@@ -104,26 +104,18 @@ def _add_bench(commands: Any) -> None:
     )
 
 
-def _named(what: str) -> Callable[[str], list[str]]:
-    """Reads names that versant.cli.bench knows; that is imported only when the option is there."""
+def _read_by(reader: str) -> Callable[[str], Any]:
+    """A function of versant.cli.bench that reads an option; imported only where the option is used."""
 
-    def read(text: str) -> list[str]:
+    def read(text: str) -> Any:
         from versant.cli import bench
 
         try:
-            names: list[str] = getattr(bench, what)(text)
+            return getattr(bench, reader)(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
-        return names
 
     return read
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, path = text.partition("=")
-    if not (name and equals and path):
-        raise argparse.ArgumentTypeError(f"must be NAME=PATH, got {text}")
-    return name, path
 
 
 def _natural(text: str) -> int:

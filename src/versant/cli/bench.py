@@ -19,7 +19,9 @@ def workloads(text: str) -> list[str]:
     names = [name for name in text.split(",") if name]
     unknown = [name for name in names if name not in WORKLOADS]
     if unknown or not names:
-        raise ValueError(f"no workload {', '.join(unknown) or text!r}; there are {', '.join(WORKLOADS)}")
+        raise ValueError(
+            f"no workload {', '.join(map(repr, unknown)) or repr(text)}; there are {', '.join(WORKLOADS)}"
+        )
     return list(dict.fromkeys(names))
 
 
@@ -28,6 +30,15 @@ def peers(text: str) -> list[str]:
     names = [name for name in text.split(",") if name]
     against(names)
     return names
+
+
+def interpreter(text: str) -> tuple[str, str]:
+    """The name and the path in "tf=../tf/bin/python"; raises ValueError for a name that is no peer."""
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise ValueError(f"must be NAME=PATH, got {text!r}")
+    against([name])
+    return name, path
 
 
 def bench(
@@ -42,7 +53,6 @@ def bench(
 ) -> int:
     """Measures, prints the table and writes the page; returns 1 where a step of ours failed, otherwise 0."""
     output.prepare(output_folder)
-    leave_on_signals()
     words = ["versant", "bench", *(["--quick"] if quick else [])]
     words += ["--only", ",".join(only)] if only else []
     words += ["--against", ",".join(against_peers)] if against_peers is not None else []
@@ -71,9 +81,10 @@ def bench(
         begun=begun,
         row=lambda workload, cells, ratios: printer[0].row(workload, cells, ratios),
     )
-    record = run.measure()
-    print(*_remarks(record), sep="\n")
-    figures, page = output.write(record, output_folder)
+    with leave_on_signals():
+        record = run.measure()
+        print(*_remarks(record), sep="\n")
+        figures, page = output.write(record, output_folder)
     print(f"page: {page}\nfigures: {figures}")
     return int(any("error" in workload["cells"][OURS] for workload in record["workloads"].values()))
 
