@@ -28,7 +28,7 @@ help:
 	@echo "make smoke     a few seconds of tests"
 	@echo "make examples  programs on real input: digits, characters, sentences, speech, SciPy and scikit-learn (DATA=folder)"
 	@echo "make coverage  names and samples compared with PyTorch, as a table (installs it)"
-	@echo "make bench     the benchmark table against torch, TensorFlow and JAX (installs them)"
+	@echo "make bench     versant bench: time, memory and size beside torch, TensorFlow and JAX (installs them)"
 	@echo "make lint      ruff, mypy, clang-format            make format  repairs what they can repair"
 	@echo "make docs      the documentation, into site/"
 	@echo "make budget    import time, sizes, file lengths, instruction sets"
@@ -56,7 +56,7 @@ coverage: $(VENV)/.oracle
 	$(BIN)/python tools/coverage.py $(ARGS)
 
 bench: $(VENV)/.peers
-	$(BIN)/python bench/run.py $(ARGS)
+	$(BIN)/versant bench $(ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff format --check .

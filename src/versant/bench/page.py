@@ -43,7 +43,7 @@ own, from zero. Paler bars are compiled.</p>
 COMPILING = """\
 <h2>Compile latency</h2>
 <p>What the first six steps took beyond their usual time: tracing and compiling, with empty caches. The
-charts share one scale.</p>
+first workload of a column pays for loading its compiler too. The charts share one scale.</p>
 """
 
 MEMORY = """\
@@ -188,7 +188,7 @@ def compiling(record: Record) -> str:
             for name, value in found.items()
         ]
         drawing = chart(
-            f"compile-{label}", f"Compile latency of {about['title']}", bars, longest=longest, names=180
+            f"compile-{label}", f"Compile latency of {about['title']}", bars, longest=longest, names=200
         )
         drawn.append(figure(about["title"], about["what"], drawing))
     return COMPILING + charts(drawn)
@@ -211,7 +211,7 @@ def memory(record: Record) -> str:
 
 def footprint(record: Record) -> str:
     """Install sizes and import times."""
-    found = {name: kept for name, kept in record["footprint"].items() if "error" not in kept}
+    found = {name: kept for name, kept in record["footprint"].items() if "import_ms" in kept}
 
     def drawing(key: str, title: str, write: Callable[[float], str], unit: float) -> str:
         values = {name: max(kept[key], 0) * unit for name, kept in found.items() if kept[key] is not None}
@@ -263,6 +263,7 @@ def setting(record: Record) -> str:
 
 def absent(record: Record) -> str:
     """Columns that did not run, and footprints that failed."""
-    failed = {name: kept["error"] for name, kept in record["footprint"].items() if "error" in kept}
-    lines = [f"{name}: {reason({'error': why})}" for name, why in (record["absent"] | failed).items()]
+    failed = {name: kept for name, kept in record["footprint"].items() if "import_ms" not in kept}
+    lines = [f"{label}: {reason({'error': why})}" for label, why in record["absent"].items()]
+    lines += [f"import and size of {FAMILIES[name]}: {reason(kept)}" for name, kept in failed.items()]
     return "<h2>Not measured</h2>\n" + listed(lines) if lines else ""

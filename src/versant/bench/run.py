@@ -1,4 +1,4 @@
-"""One run of `versant bench`: footprints, times per step in turns, peak memory. The result is one record."""
+"""One run of `versant bench`: times per step in turns, footprints, peak memory. The result is one record."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,10 +16,12 @@ from .rounds import Rounds, disagreement
 from .table import Cells, shares
 from .workloads.workload import Workload
 
+LATE = "left out, the time of --quick was used up"
 SCHEMA = 1  # of the record; a change that a reader must know of counts it up
 MEMORY = ("W9", "W10")  # the workloads whose memory tells most
 SLOW_COMPILERS = {"torch-compile"}  # they call a C++ compiler: seconds for the smallest step
 FEW = 3
+SPARE = 30.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Effort:
     """Processes of each kind that are started to time imports."""
 
     budget: float = float("inf")
-    """Seconds after which nothing new is begun."""
+    """Seconds after which no other workload is begun; SPARE seconds later nothing is."""
 
     turn: float = float("inf")
     """Seconds of one workload after which it gets no further round."""
@@ -61,7 +63,7 @@ QUICK = Effort(
     patience=3,
     limit=30,
     starts=2,
-    budget=85,
+    budget=70,
     turn=6,
     slowly_compiled=("W1", "W5", "W13"),
     narrow=False,
@@ -111,10 +113,10 @@ class Run:
             frameworks = {c.contestant.framework: interpreter(c, self.pythons) for c in running}
             remembered = self._remembered()
             with Progress(self._parts(running, len(frameworks), len(remembered))) as progress:
-                record["footprint"] = self._footprints(frameworks, progress)
                 record["workloads"] = self._steps(rounds, running, progress)
                 record |= {"slices": rounds.slices, "disturbed": rounds.disturbed}
                 rounds.rest()
+                record["footprint"] = self._footprints(frameworks, progress)
                 record["peaks"] = {
                     workload.name: self._peaks(workload, running, rounds.scratch, progress)
                     for workload in remembered
@@ -150,6 +152,9 @@ class Run:
             def tick(framework: str = framework) -> None:
                 progress.step(f"importing {framework}")
 
+            if self._late(SPARE):
+                found[framework] = {"left_out": LATE}
+                continue
             try:
                 measured = footprint.measure(python, framework, self.effort.starts, tick)
                 if measured is not None:
@@ -179,6 +184,10 @@ class Run:
                 self.row(workload, cells, ratios)
         return {workload.name: found[workload.name] for workload in self.workloads}
 
+    def _late(self, spare: float = 0.0) -> bool:
+        """Whether the budget and some spare seconds are used up."""
+        return time.monotonic() > self._deadline + spare
+
     def _order(self) -> list[Workload]:
         """Where time is short, the dear workloads come last."""
         hurried = self.effort.budget < float("inf")
@@ -186,8 +195,8 @@ class Run:
 
     def _left_out(self, workload: Workload, competing: Sequence[Column]) -> dict[str, str]:
         """The columns that the time does not suffice for, and why."""
-        if time.monotonic() > self._deadline:
-            return {column.label: "left out, the time of --quick was used up" for column in competing}
+        if self._late():
+            return {column.label: LATE for column in competing}
         slowly = self.effort.slowly_compiled
         if slowly is None or workload.name in slowly or len(self.workloads) <= FEW:
             return {}
@@ -203,8 +212,8 @@ class Run:
                 continue
             progress.step(f"memory of {workload.name} {column.label}")
             slow = column.contestant.name in SLOW_COMPILERS and self.effort.slowly_compiled is not None
-            if slow or time.monotonic() > self._deadline + 15:
-                found[column.label] = {"left_out": "left out by --quick"}
+            if slow or self._late(SPARE):
+                found[column.label] = {"left_out": "left out by --quick" if slow else LATE}
                 continue
             python = interpreter(column, self.pythons)
             try:

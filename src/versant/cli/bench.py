@@ -63,8 +63,8 @@ def bench(
         print("; ".join(f"{key} {value}" for key, value in record["machine"].items() if value))
         for label, about in record["columns"].items():
             print(f"{label}: {about['version']}, {about['what']}, threads: {about['threads']}")
-        for label, why in record["absent"].items():
-            print(f"{label} is left out: {reason({'error': why})}")
+        for why, labels in _by_reason(record["absent"]).items():
+            print(f"left out: {', '.join(labels)}; {why}")
         print(flush=True)
         printer.append(Printer(columns))
 
@@ -87,6 +87,14 @@ def bench(
         figures, page = output.write(record, output_folder)
     print(f"page: {page}\nfigures: {figures}")
     return int(any("error" in workload["cells"][OURS] for workload in record["workloads"].values()))
+
+
+def _by_reason(absent: dict[str, str]) -> dict[str, list[str]]:
+    """The columns that one reason holds for."""
+    found: dict[str, list[str]] = {}
+    for label, why in absent.items():
+        found.setdefault(reason({"error": why}), []).append(label)
+    return found
 
 
 def _remarks(record: dict[str, Any]) -> list[str]:
