@@ -43,8 +43,9 @@ class Torch:
         """The step as a whole, compiled where the mode says so."""
         if mode == "eager":
             return step
-        if hasattr(self.module, "compiler"):
-            self.module.compiler.reset()  # of what earlier workloads left
+        reset = getattr(getattr(self.module, "compiler", None), "reset", None)
+        if callable(reset):
+            reset()  # of what earlier workloads left
         compiled: Step = self.module.compile(step)
         return compiled
 
