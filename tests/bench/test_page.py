@@ -176,6 +176,12 @@ def test_what_is_missing_has_a_reason(record):
     assert "Versant: built in place" in text
 
 
+def test_a_busy_machine_is_mentioned_first(record):
+    busy = "The machine was busy"
+    assert busy in Page(render(record | {"slices": 9, "disturbed": 1})).text
+    assert busy not in Page(render(record | {"slices": 11, "disturbed": 1})).text
+
+
 def test_the_answer_says_where_we_are_behind(record):
     text = Page(render(record)).text
     assert "PyTorch needs more time than Versant in 1 of 2 workloads" in text

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import versant
 from versant.bench import output
 from versant.bench.columns import against
 from versant.bench.run import Effort, Run
@@ -16,7 +17,7 @@ from versant.bench.workloads import WORKLOADS
 from versant.cli import main
 
 STAND_IN = Path(__file__).parent / "stand_in"
-SOURCES = Path(__file__).parents[2] / "src"
+SOURCES = Path(versant.__file__).parents[1]
 TINY = Effort(rounds=2, seconds=0.001, patience=0, limit=5, starts=1)
 
 

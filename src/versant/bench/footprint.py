@@ -22,7 +22,6 @@ IMPORTS = {
 }
 FIRST_OP = "m.ones([1]) + m.ones([1])"
 TIMEOUT = 120.0  # seconds
-BARE = f"import sys; sys.path.append({str(HOME)!r})"  # where a Versant that was built in place is found
 
 # Sizes in bytes: the imported package's folder, and its distribution with all that it requires.
 SIZES = """
@@ -50,6 +49,13 @@ print(json.dumps([folder(os.path.dirname(module.__file__)), required]))
 """
 
 
+def codes(name: str) -> tuple[str, str, str]:
+    """Python that does nothing, imports the framework, and runs a first op; one for Versant finds ours."""
+    bare = "import sys" + (f"; sys.path.append({str(HOME)!r})" if name == "versant" else "")
+    imported = f"{bare}; {IMPORTS[name]}"
+    return bare, imported, f"{imported}; {FIRST_OP}"
+
+
 def spawn(python: str, code: str) -> tuple[float, int]:
     """Milliseconds that a fresh process takes for `code`, and its peak resident bytes."""
     start = time.perf_counter()
@@ -75,8 +81,7 @@ def run(python: str, code: str, pipe: int) -> "subprocess.Popen[bytes]":
 
 def sizes(python: str, name: str) -> tuple[int, int | None] | None:
     """Bytes of the package's folder, and with all that it requires; None where it is not installed."""
-    code = f"{BARE}; {IMPORTS[name]}; {FIRST_OP}{SIZES}"
-    process = run(python, code, subprocess.PIPE)
+    process = run(python, codes(name)[2] + SIZES, subprocess.PIPE)
     try:
         said, complaint = process.communicate(timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
@@ -101,11 +106,10 @@ def measure(
     found = sizes(python, name)
     if found is None:
         return None
-    codes = [BARE, f"{BARE}; {IMPORTS[name]}", f"{BARE}; {IMPORTS[name]}; {FIRST_OP}"]
     spawned = []
     for _ in range(rounds):
         tick()
-        spawned.append([spawn(python, code) for code in codes])
+        spawned.append([spawn(python, code) for code in codes(name)])
     bare, imported, ready = ([turn[k][0] for turn in spawned] for k in range(3))
     return {
         "import_ms": statistics.median(imported) - statistics.median(bare),

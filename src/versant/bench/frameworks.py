@@ -134,16 +134,13 @@ class Contestant:
         return self.mode != "eager"
 
 
-PLAIN = Options()
-IMAGES = Options(channels_last=True)
 OURS = Options(channels_last=True, cells=True)
-BEST = Options({"fused": True}, channels_last=True, cells=True)
 
 CONTESTANTS = {
-    name: Contestant(name, framework, title, what, options, mode)
-    for name, framework, title, what, options, mode in (
-        ("versant", "versant", "Versant", "eager, channels-last, library's cells", OURS, "eager"),
-        (
+    contestant.name: contestant
+    for contestant in (
+        Contestant("versant", "versant", "Versant", "eager, channels-last, library's cells", OURS),
+        Contestant(
             "versant-compile",
             "versant",
             "Versant compiled",
@@ -151,44 +148,39 @@ CONTESTANTS = {
             OURS,
             "compile",
         ),
-        (
-            "versant-plain",
-            "versant",
-            "Versant plain",
-            "eager, contiguous images, the program's own cells",
-            PLAIN,
-            "eager",
+        Contestant(
+            "versant-plain", "versant", "Versant plain", "eager, contiguous images, the program's own cells"
         ),
-        ("torch", "torch", "PyTorch", "eager, optimizers as they come", PLAIN, "eager"),
-        (
+        Contestant("torch", "torch", "PyTorch", "eager, optimizers as they come"),
+        Contestant(
             "torch-foreach",
             "torch",
             "PyTorch foreach",
             "eager, foreach optimizers",
             Options({"foreach": True}),
-            "eager",
         ),
-        (
+        Contestant(
             "torch-fused",
             "torch",
             "PyTorch fused",
             "eager, fused optimizers, channels-last, library's cells",
-            BEST,
-            "eager",
+            Options({"fused": True}, channels_last=True, cells=True),
         ),
-        ("torch-cells", "torch", "PyTorch cells", "eager, library's cells", Options(cells=True), "eager"),
-        (
+        Contestant("torch-cells", "torch", "PyTorch cells", "eager, library's cells", Options(cells=True)),
+        Contestant(
             "torch-compile",
             "torch",
             "torch.compile",
             "torch.compile of the whole step, channels-last",
-            IMAGES,
+            Options(channels_last=True),
             "compile",
         ),
-        ("tf", "tf", "TensorFlow", "eager, fused update ops", PLAIN, "eager"),
-        ("tf-function", "tf", "tf.function", "tf.function of the whole step", PLAIN, "function"),
-        ("tf-xla", "tf", "TensorFlow XLA", "tf.function(jit_compile=True) of the whole step", PLAIN, "xla"),
-        ("jax", "jax", "JAX", "jax.jit of the whole step", PLAIN, "jit"),
+        Contestant("tf", "tf", "TensorFlow", "eager, fused update ops"),
+        Contestant("tf-function", "tf", "tf.function", "tf.function of the whole step", mode="function"),
+        Contestant(
+            "tf-xla", "tf", "TensorFlow XLA", "tf.function(jit_compile=True) of the whole step", mode="xla"
+        ),
+        Contestant("jax", "jax", "JAX", "jax.jit of the whole step", mode="jit"),
     )
 }
 

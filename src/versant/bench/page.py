@@ -65,6 +65,11 @@ DISTURBED = """\
 most, as long as the run's patience lasts.</p>
 """
 
+BUSY = """\
+<p class="busy">The machine was busy with other things: figures may be far off. Run it again when it
+rests.</p>
+"""
+
 FAMILIES = {"versant": "Versant", "torch": "PyTorch", "tf": "TensorFlow", "jax": "JAX"}
 
 
@@ -82,7 +87,8 @@ def head(record: Record) -> str:
         f"{threads} thread{'s' if threads > 1 else ''} each",
         record["when"][:16].replace("T", " "),
     )
-    return f'<h1>Versant beside its peers</h1>\n<p class="soft">{escape("; ".join(facts))}</p>\n'
+    top = f'<h1>Versant beside its peers</h1>\n<p class="soft">{escape("; ".join(facts))}</p>\n'
+    return top + (BUSY if record["disturbed"] > 0.1 * record["slices"] else "")
 
 
 def verdict(record: Record) -> str:

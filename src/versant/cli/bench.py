@@ -109,5 +109,8 @@ def _remarks(record: dict[str, Any]) -> list[str]:
             lines.append(f"{name}: values differ; {workload['disagreement']}")
     lines += [f"- {label}, {', '.join(names)}: {why}" for (label, why), names in missing.items()]
     if record["disturbed"]:
-        lines.append(f"other processes disturbed {record['disturbed']} of {record['slices']} slices")
+        lines.append(
+            f"other processes disturbed {record['disturbed']} of {record['slices']} slices; "
+            "run it again when they rest"
+        )
     return lines
