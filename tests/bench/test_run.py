@@ -64,6 +64,10 @@ def test_a_compiler_that_fails_is_reported(record):
     assert "RuntimeError: no compiler for <this> & that" in cell(record, "W2", "torch-compile")["error"]
 
 
+def test_a_process_that_raises_tells_its_exception(record):
+    assert record["peaks"]["W1"]["torch-compile"]["error"].endswith("no compiler for <this> & that")
+
+
 def test_columns_that_would_repeat_others_sit_out(record):
     assert {"versant-plain", "torch-fused"} <= set(record["columns"])
     assert "torch-fused" in record["workloads"]["W1"]["cells"]

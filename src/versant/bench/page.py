@@ -178,11 +178,12 @@ def colours(about: dict[str, Any]) -> str:
 
 def compiling(record: Record) -> str:
     """A chart for each column that compiles."""
-    latencies: dict[str, dict[str, float]] = {}
+    latencies: dict[str, dict[str, float]] = {label: {} for label in record["columns"]}
     for name, workload in record["workloads"].items():
         for label, cell in workload["cells"].items():
             if "compile_seconds" in cell:
-                latencies.setdefault(label, {})[name] = cell["compile_seconds"]
+                latencies[label][name] = cell["compile_seconds"]
+    latencies = {label: found for label, found in latencies.items() if found}
     if not latencies:
         return COMPILING + "<p>No column that compiles was measured.</p>\n"
     longest = max(value for found in latencies.values() for value in found.values())

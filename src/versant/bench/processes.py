@@ -52,12 +52,13 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def obituary(process: "subprocess.Popen[bytes]", said: IO[bytes]) -> str:
-    """How a process ended, and the last that it wrote to standard error."""
+    """How a process ended, and the last that it wrote to standard error; what tells most stands last."""
     status = process.wait()
-    cause = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
     said.seek(max(0, said.seek(0, os.SEEK_END) - 2000))
     last = said.read().decode(errors="replace").strip()
-    return (f"{last}\n" if last else "") + f"the process ended {cause}"
+    if status < 0:
+        return f"{last}\nthe process ended by {signal.Signals(-status).name}".strip()
+    return f"the process ended with status {status}\n{last}".strip()
 
 
 @contextlib.contextmanager
