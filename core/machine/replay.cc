@@ -10,6 +10,16 @@ namespace versant::trace {
 
 ReplayHooks replay_hooks;
 
+void check_geometry(const Step& step, size_t k, const Array& result) {
+  const Array& then = step.out[k].array;
+  if (result.dtype == then.dtype && result.sizes == then.sizes && result.strides == then.strides &&
+      static_cast<char*>(result.data) - static_cast<char*>(result.storage->data) ==
+          reinterpret_cast<int64_t>(then.data))
+    return;
+  fail(ErrorKind::Runtime, "[compile] ", step.where, ": ", step.name, " gives ", describe(result),
+       " now and gave ", describe(then), " in the trace: its size depends on values");
+}
+
 namespace {
 
 bool same_geometry(const Array& now, const Array& then) {
@@ -33,17 +43,6 @@ bool same_value(const Scalar& a, const Scalar& b, bool truth) {
   return std::memcmp(x, y, sizeof x) == 0;
 }
 
-// The bytes from the start of its buffer to the end of a window.
-size_t extent(const Array& array) {
-  int64_t last = -1;
-  if (array.numel > 0) {
-    last = 0;
-    for (int d = 0; d < array.rank(); ++d) last += (array.sizes[d] - 1) * array.strides[d];
-  }
-  const auto item = static_cast<int64_t>(itemsize(array.dtype));
-  return static_cast<size_t>(reinterpret_cast<int64_t>(array.data) + (last + 1) * item);
-}
-
 // The memory of one replay.
 class Slots {
  public:
@@ -54,7 +53,7 @@ class Slots {
   // The array that a window is now; memory is made where there is none.
   Array at(const Window& window) {
     Ref<Storage>& storage = storages_[static_cast<size_t>(window.buffer)];
-    if (!storage) storage = Storage::allocate(extent(window.array));
+    if (!storage) storage = Storage::allocate(static_cast<size_t>(extent(window.array)));
     Array array = window.array;
     array.storage = storage;
     array.data = static_cast<char*>(storage->data) + reinterpret_cast<int64_t>(window.array.data);
@@ -68,9 +67,8 @@ class Slots {
 // Tensors that a function made become the step's outputs.
 void take_over(const Step& step, const std::vector<TensorRef>& made, Slots& slots) {
   for (size_t k = 0; k < step.out.size(); ++k) {
-    if (k >= made.size() || !at_same_place(*made[k], step.out[k].array))
-      fail(ErrorKind::Runtime, "[compile] ", step.where, ": ", step.name,
-           " gives another shape now than in the trace");
+    if (k >= made.size()) fail(ErrorKind::Runtime, "[compile] ", step.name, " gave fewer results");
+    check_geometry(step, k, *made[k]);
     slots[step.out[k].buffer] = made[k]->storage;
   }
 }
@@ -114,9 +112,7 @@ void run_step(const Step& step, Slots& slots, uint64_t first_block) {
       run_primitive(*step.primitive, run);
       for (size_t k = 0; k < step.out.size(); ++k) {
         const Window& window = step.out[k];
-        if (!same_geometry(run.out[k], window.array))
-          fail(ErrorKind::Runtime, "[compile] ", step.where, ": ", step.name, " gives ", describe(run.out[k]),
-               " now and gave ", describe(window.array), " in the trace: its size depends on values");
+        check_geometry(step, k, run.out[k]);
         if (!step.in_place) slots[window.buffer] = run.out[k].storage;
       }
       return;
@@ -180,7 +176,10 @@ class ReplayNode final : public Node {
     for (size_t b = 0; b < trace.buffers.size(); ++b)
       if (const auto& storage = slots[static_cast<int>(b)]; storage)
         node->versions_.emplace_back(static_cast<int>(b), storage->version);
-    node->slots_ = std::make_unique<Slots>(std::move(slots));
+    if (trace.freed)
+      node->released = true;
+    else
+      node->slots_ = std::make_unique<Slots>(std::move(slots));
   }
 
   ReplayNode(uint32_t bytes, uint16_t n_edges) : Node(bytes, n_edges) {}
@@ -238,7 +237,7 @@ class ReplayNode final : public Node {
   std::vector<std::pair<int, uint32_t>> versions_;
 };
 
-Plan::Plan(Trace trace) : trace_(std::move(trace)) {
+Plan::Plan(Trace trace) : trace_(std::move(trace)), prepared_(std::make_unique<Prepared>(trace_)) {
   std::vector<bool> written(trace_.buffers.size());
   for (size_t s = 0; s < trace_.steps.size(); ++s) {
     const Step& step = trace_.steps[s];
@@ -311,6 +310,86 @@ int Branches::find(const Plan& like, size_t readings, const Scalar& value, bool 
 
 int Branches::run(std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const {
   const GradMode off(false);  // what is replayed is already below the tape
+  if (plans_.size() == 1) {
+    const std::shared_ptr<const Plan> plan = plans_[0];
+    if (plan->readings_.empty() && !plan->prepared_->busy) return run_prepared(plan, arguments, results);
+  }
+  return run_slowly(arguments, results);
+}
+
+int Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<Tensor* const> arguments,
+                           std::vector<TensorRef>& results) const {
+  const Trace& trace = plan->trace_;
+  Prepared& ready = *plan->prepared_;
+  ready.busy = true;
+  // Whatever happens, nothing of this replay stays bound.
+  struct Release {
+    const Trace& trace;
+    Prepared& ready;
+    ~Release() {
+      for (size_t b = 0; b < trace.buffers.size(); ++b)
+        if (trace.buffers[b].origin != Buffer::Origin::Captured &&
+            trace.buffers[b].origin != Buffer::Origin::Fixed)
+          ready.release(static_cast<int>(b));
+      ready.busy = false;
+    }
+  } release{trace, ready};
+  for (size_t b = 0; b < trace.buffers.size(); ++b) {
+    const Buffer& buffer = trace.buffers[b];
+    const auto at = static_cast<size_t>(buffer.index);
+    switch (buffer.origin) {
+      case Buffer::Origin::Fresh:
+      case Buffer::Origin::Incoming:
+        break;
+      case Buffer::Origin::Fixed:
+        ready.bind(static_cast<int>(b), buffer.storage);
+        break;
+      case Buffer::Origin::Argument:
+        ready.bind(static_cast<int>(b), arguments[at]->storage);
+        break;
+      case Buffer::Origin::Captured:
+        ready.bind(static_cast<int>(b), trace.captured[at].tensor->storage);
+        break;
+      case Buffer::Origin::Gradient:
+        ready.bind(static_cast<int>(b), trace.captured[at].tensor->grad->storage);
+        break;
+    }
+  }
+  Generator& generator = default_generator();
+  const uint64_t first = generator.offset;
+  for (size_t s = 0; s < trace.forward_steps; ++s) {
+    const Step& step = trace.steps[s];
+    if (step.kind == Step::Kind::Host) {
+      const std::vector<TensorRef> made = replay_hooks.call(trace.hosts[static_cast<size_t>(step.index)]);
+      for (size_t k = 0; k < step.out.size(); ++k) {
+        if (k >= made.size()) fail(ErrorKind::Runtime, "[compile] ", step.name, " gave fewer results");
+        check_geometry(step, k, *made[k]);
+        ready.bind(step.out[k].buffer, made[k]->storage);
+      }
+    } else if (step.kind == Step::Kind::SetGradient) {
+      Tensor& tensor = *trace.captured[static_cast<size_t>(step.index)].tensor;
+      tensor.grad = step.in.empty() ? TensorRef() : Tensor::make(ready.at(step.in[0]));
+    } else {
+      ready.run(s, first);
+    }
+    for (const Window& window : step.out)
+      if (trace.buffers[static_cast<size_t>(window.buffer)].origin != Buffer::Origin::Fresh)
+        ++ready.storage(window.buffer)->version;
+    for (const int b : step.last) ready.release(b);
+  }
+  generator.offset = first + trace.blocks;
+  results.clear();
+  for (const Window& window : trace.results) results.push_back(Tensor::make(ready.at(window)));
+  if (!trace.differentiable.empty()) {
+    Slots slots(trace.buffers.size());
+    for (size_t b = 0; b < trace.buffers.size(); ++b)
+      slots[static_cast<int>(b)] = ready.storage(static_cast<int>(b));
+    ReplayNode::attach(plan, std::move(slots), arguments, results);
+  }
+  return 0;
+}
+
+int Branches::run_slowly(std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const {
   int at = 0;
   std::shared_ptr<const Plan> plan = plans_[0];
   size_t most = 0;

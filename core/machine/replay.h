@@ -3,9 +3,15 @@
 
 #include <memory>
 
+#include "machine/prepared.h"
 #include "machine/trace.h"
 
 namespace versant::trace {
+
+// The bytes from the start of its buffer to the end of a window's array.
+int64_t extent(const Array& array);
+// Raises unless result k of a step has the geometry that it had in the trace.
+void check_geometry(const Step& step, size_t k, const Array& result);
 
 struct ReplayHooks {
   // An object of Step::Kind::Host; throws HostError.
@@ -32,6 +38,7 @@ class Plan {
   };
 
   Trace trace_;
+  std::unique_ptr<Prepared> prepared_;
   std::vector<Reading> readings_;
   std::vector<int> restored_;  // buffers that are written before the last reading, and are not fresh
 };
@@ -48,6 +55,9 @@ class Branches {
   int run(std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const;
 
  private:
+  int run_prepared(const std::shared_ptr<const Plan>& plan, std::span<Tensor* const> arguments,
+                   std::vector<TensorRef>& results) const;
+  int run_slowly(std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const;
   int find(const Plan& like, size_t readings, const Scalar& value, bool truth) const;
 
   std::vector<std::shared_ptr<const Plan>> plans_;  // nodes of results keep theirs

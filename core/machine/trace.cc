@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "machine/engine.h"
+#include "machine/fuse.h"
 
 namespace versant::trace {
 
@@ -324,7 +325,19 @@ void Recorder::backward() {
   engine::Options options;
   options.keep_graph = true;
   modes.tracing = true;
-  const std::vector<TensorRef> found = engine::gradients(roots, weights, targets, options);
+  std::vector<TensorRef> found;
+  try {
+    found = engine::gradients(roots, weights, targets, options);
+  } catch (const Error& error) {
+    modes.tracing = false;
+    if (error.kind() != ErrorKind::Runtime) throw;
+    // The function went that way itself, and what was saved is gone. Results say so if they are asked.
+    trace_.steps.resize(trace_.forward_steps);
+    trace_.incoming.clear();
+    trace_.outgoing.clear();
+    trace_.freed = true;
+    return;
+  }
   modes.tracing = false;
   for (size_t s = trace_.forward_steps; s < trace_.steps.size(); ++s)
     if (trace_.steps[s].kind == Step::Kind::Host || trace_.steps[s].kind == Step::Kind::Read)
@@ -409,24 +422,8 @@ Trace Recorder::finish() {
   for (const Draw& draw : draws_)
     if (!draw.used) fail(ErrorKind::Runtime, "[compile] a random operation cannot be replayed yet");
   trace_.blocks = default_generator().offset - offset_;
-  plan_lifetimes();
+  fuse(trace_);
   return std::move(trace_);
-}
-
-// Says of each step which fresh buffers nobody reads or writes after it.
-void Recorder::plan_lifetimes() {
-  std::vector<int> last(trace_.buffers.size(), -1);
-  for (size_t s = 0; s < trace_.steps.size(); ++s) {
-    for (const auto* windows : {&trace_.steps[s].in, &trace_.steps[s].out})
-      for (const Window& window : *windows)
-        if (window.buffer >= 0) last[static_cast<size_t>(window.buffer)] = static_cast<int>(s);
-  }
-  for (const Window& window : trace_.results) last[static_cast<size_t>(window.buffer)] = -1;
-  for (const Outgoing& out : trace_.outgoing)
-    if (out.window.buffer >= 0) last[static_cast<size_t>(out.window.buffer)] = -1;
-  for (size_t b = 0; b < last.size(); ++b)
-    if (last[b] >= 0 && trace_.buffers[b].origin == Buffer::Origin::Fresh)
-      trace_.steps[static_cast<size_t>(last[b])].last.push_back(static_cast<int>(b));
 }
 
 }  // namespace versant::trace

@@ -66,6 +66,7 @@ struct Step {
   std::vector<int> last;  // fresh buffers that nobody needs after this step
 
   const Program* program = nullptr;
+  std::shared_ptr<const Program> owned;  // of fused steps
   Compute compute = Compute::F32;
   DType common = DType::Float32;
 
@@ -111,6 +112,7 @@ struct Trace {
   // compute the gradients that go out from those that come in.
   std::vector<int> differentiable;
   size_t forward_steps = 0;
+  bool freed = false;  // the function went back from them itself: the way is gone
   std::vector<Window> incoming;
   std::vector<Outgoing> outgoing;
   std::vector<void*> hosts;  // objects of the host, owned by it
@@ -172,7 +174,6 @@ class Recorder {
   Step& add(Step::Kind kind, const char* name);
   void writes(const Array& array);
   int tensor_index(Tensor& tensor);
-  void plan_lifetimes();
 
   uint32_t epoch_;
   uint64_t first_node_;

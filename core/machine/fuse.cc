@@ -1,0 +1,340 @@
+// Note [Fusing]
+// A group is a set of elementwise steps over one index space; it runs where its last member stood. Steps join
+// an open group when they share memory with it, and a group is closed before a step that would see the
+// difference: one that reads or writes what the group writes, or writes what it reads. Micro-ops round one by
+// one, and only values of the compute type pass from member to member, so the bits are those of the steps.
+#include "machine/fuse.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "machine/kernels.h"
+
+namespace versant::trace {
+
+namespace {
+
+constexpr size_t kMostCode = 56;  // instructions of a group: their tiles fit in the first cache
+constexpr size_t kMostInputs = Program::kMaxInputs, kMostOutputs = Program::kMaxOutputs;
+
+bool same_window(const Window& a, const Window& b) {
+  return a.buffer == b.buffer && a.array.data == b.array.data && a.array.dtype == b.array.dtype &&
+         a.array.sizes == b.array.sizes && a.array.strides == b.array.strides;
+}
+
+bool same_scalar(const Scalar& a, const Scalar& b) {
+  if (a.kind != b.kind) return false;
+  return a.is_whole() ? a.i == b.i : std::memcmp(&a.f, &b.f, sizeof a.f) == 0;
+}
+
+bool stored_as(DType dtype, Compute compute) {
+  return (dtype == DType::Float32 && compute == Compute::F32) ||
+         (dtype == DType::Float64 && compute == Compute::F64) ||
+         (dtype == DType::Int64 && compute == Compute::I64);
+}
+
+bool fusible(const Step& step) {
+  if (step.kind != Step::Kind::Program || step.out.empty()) return false;
+  if (step.compute == Compute::I64 && step.program->divides) return false;
+  for (const Window& in : step.in)
+    if (in.buffer < 0 && in.number.is_complex()) return false;
+  for (const Window& out : step.out) {
+    if (out.array.sizes != step.out[0].array.sizes) return false;
+    // The parts of a complex array are two windows on one buffer.
+    for (const Window& other : step.out)
+      if (&other != &out && other.buffer == out.buffer) return false;
+    for (const Window& in : step.in)
+      if (in.buffer == out.buffer && !same_window(in, out)) return false;
+  }
+  return true;
+}
+
+// The program that a group has become, as it grows.
+class Group {
+ public:
+  explicit Group(const Step& first) : first_(first) { append(first); }
+
+  bool reads(int buffer) const { return has(in_, buffer); }
+  bool writes(int buffer) const { return has(out_, buffer); }
+  // Whether `step` must not change places with the group.
+  bool conflicts(const Step& step) const {
+    for (const Window& window : step.in)
+      if (window.buffer >= 0 && writes(window.buffer)) return true;
+    for (const Window& window : step.out)
+      if (writes(window.buffer) || reads(window.buffer)) return true;
+    return false;
+  }
+  bool shares(const Step& step) const {
+    for (const auto* windows : {&step.in, &step.out})
+      for (const Window& window : *windows)
+        if (window.buffer >= 0 && (writes(window.buffer) || reads(window.buffer))) return true;
+    return false;
+  }
+
+  // Takes the step in, if it fits; `needed` as in `finished`.
+  template <typename Needed>
+  bool add(const Step& step, Needed needed) {
+    if (members_ > 0 && !may_join(step)) return false;
+    Group before = *this;
+    if (append(step)) {
+      size_t written = 0;
+      for (const Window& out : out_) written += needed(out.buffer);
+      if (written <= kMostOutputs) return true;
+    }
+    *this = std::move(before);
+    return false;
+  }
+
+  size_t members() const { return members_; }
+
+  // The group as one step; `needed` tells whether anybody reads a buffer afterwards.
+  template <typename Needed>
+  Step finished(Needed needed) {
+    if (members_ == 1) return first_;
+    Step step = first_;
+    auto program = std::make_shared<Program>();
+    std::vector<Window> out;
+    std::vector<int> registers;
+    for (size_t k = 0; k < out_.size(); ++k) {
+      if (!needed(out_[k].buffer)) continue;
+      out.push_back(out_[k]);
+      registers.push_back(values_[k]);
+    }
+    program->n_inputs = static_cast<int>(in_.size());
+    program->constants = constants_;
+    const int first = static_cast<int>(in_.size() + constants_.size());
+    const auto place = [&](int value) {
+      // Values: inputs from 0 on, constants from 1000, results from 2000.
+      return static_cast<uint8_t>(value >= kResults     ? first + value - kResults
+                                  : value >= kConstants ? static_cast<int>(in_.size()) + value - kConstants
+                                                        : value);
+    };
+    for (const Instruction& wide : code_) {
+      program->code.push_back(wide);
+    }
+    for (size_t i = 0; i < code_.size(); ++i) {
+      Instruction& instruction = program->code[i];
+      instruction.a = place(operands_[i][0]);
+      instruction.b = place(operands_[i][1]);
+      instruction.c = place(operands_[i][2]);
+    }
+    for (const int value : registers) program->outputs.push_back(place(value));
+    if (program->outputs.empty()) {
+      step.out.clear();
+      return step;
+    }
+    trim(*program, step);
+    program->finish();
+    step.owned = program;
+    step.program = program.get();
+    step.in = in_;
+    step.out = std::move(out);
+    step.name = name_;
+    return step;
+  }
+
+ private:
+  static constexpr int kConstants = 1000, kResults = 2000;
+
+  static bool has(const std::vector<Window>& windows, int buffer) {
+    return std::any_of(windows.begin(), windows.end(), [&](const Window& w) { return w.buffer == buffer; });
+  }
+
+  bool may_join(const Step& step) const {
+    if (step.compute != first_.compute || step.common != first_.common ||
+        step.out[0].array.sizes != first_.out[0].array.sizes || !shares(step))
+      return false;
+    // What one member writes is seen by others as it was written, element for element.
+    for (const auto* windows : {&step.in, &step.out}) {
+      for (const Window& window : *windows) {
+        if (window.buffer < 0) continue;
+        for (const Window& written : out_)
+          if (written.buffer == window.buffer &&
+              (!same_window(written, window) || !stored_as(written.array.dtype, step.compute)))
+            return false;
+      }
+    }
+    for (const Window& written : step.out)
+      for (const Window& read : in_)
+        if (read.buffer == written.buffer && !same_window(read, written)) return false;
+    for (const Window& written : step.out)
+      for (const Window& read : step.in)
+        if (read.buffer == written.buffer && !same_window(read, written)) return false;
+    return true;
+  }
+
+  int input(const Window& window) {
+    for (size_t k = 0; k < out_.size(); ++k)
+      if (out_[k].buffer == window.buffer) return values_[k];
+    for (size_t i = 0; i < in_.size(); ++i)
+      if (same_window(in_[i], window)) return static_cast<int>(i);
+    in_.push_back(window);
+    return static_cast<int>(in_.size()) - 1;
+  }
+  int constant(const Scalar& scalar) {
+    for (size_t i = 0; i < constants_.size(); ++i)
+      if (same_scalar(constants_[i], scalar)) return kConstants + static_cast<int>(i);
+    constants_.push_back(scalar);
+    return kConstants + static_cast<int>(constants_.size()) - 1;
+  }
+
+  bool append(const Step& step) {
+    const Program& program = *step.program;
+    std::vector<int> values;
+    for (const Window& window : step.in)
+      values.push_back(window.buffer < 0 ? constant(window.number) : input(window));
+    for (const Scalar& scalar : program.constants) values.push_back(constant(scalar));
+    for (const Instruction& instruction : program.code) {
+      // Operands beyond the arity name the first one.
+      const int arity = kernels->arity_of(instruction.micro), a = values[instruction.a];
+      operands_.push_back({a, arity > 1 ? values[instruction.b] : a, arity > 2 ? values[instruction.c] : a});
+      code_.push_back(instruction);
+      values.push_back(kResults + static_cast<int>(code_.size()) - 1);
+    }
+    for (size_t k = 0; k < step.out.size(); ++k) {
+      const int value = values[program.outputs[k]];
+      const auto found = std::find_if(out_.begin(), out_.end(),
+                                      [&](const Window& w) { return w.buffer == step.out[k].buffer; });
+      if (found != out_.end()) {
+        values_[static_cast<size_t>(found - out_.begin())] = value;
+      } else {
+        out_.push_back(step.out[k]);
+        values_.push_back(value);
+      }
+    }
+    if (members_++)
+      name_ += "+" + step.name;
+    else
+      name_ = step.name;
+    return members_ == 1 || (in_.size() <= kMostInputs && code_.size() <= kMostCode &&
+                             in_.size() + constants_.size() + code_.size() < 250);
+  }
+
+  // Drops instructions that no output needs.
+  void trim(Program& program, const Step&) const {
+    const int first = program.first_result();
+    std::vector<bool> used(static_cast<size_t>(first) + program.code.size(), false);
+    for (const uint8_t output : program.outputs) used[output] = true;
+    for (size_t i = program.code.size(); i-- > 0;) {
+      if (!used[static_cast<size_t>(first) + i]) continue;
+      used[program.code[i].a] = used[program.code[i].b] = used[program.code[i].c] = true;
+    }
+    std::vector<uint8_t> moved(used.size());
+    for (int r = 0; r < first; ++r) moved[static_cast<size_t>(r)] = static_cast<uint8_t>(r);
+    std::vector<Instruction> kept;
+    for (size_t i = 0; i < program.code.size(); ++i) {
+      if (!used[static_cast<size_t>(first) + i]) continue;
+      Instruction instruction = program.code[i];
+      instruction.a = moved[instruction.a];
+      instruction.b = moved[instruction.b];
+      instruction.c = moved[instruction.c];
+      moved[static_cast<size_t>(first) + i] = static_cast<uint8_t>(first + static_cast<int>(kept.size()));
+      kept.push_back(instruction);
+    }
+    program.code = std::move(kept);
+    for (uint8_t& output : program.outputs) output = moved[output];
+  }
+
+  Step first_;
+  std::string name_;
+  size_t members_ = 0;
+  std::vector<Window> in_, out_;
+  std::vector<int> values_;  // of out_
+  std::vector<Scalar> constants_;
+  std::vector<Instruction> code_;
+  std::vector<std::array<int, 3>> operands_;
+};
+
+// Which steps touch each buffer, and whether it outlives them.
+struct Uses {
+  explicit Uses(const Trace& trace) : kept(trace.buffers.size(), false), last(trace.buffers.size(), 0) {
+    for (size_t b = 0; b < kept.size(); ++b) kept[b] = trace.buffers[b].origin != Buffer::Origin::Fresh;
+    for (const Window& window : trace.results) kept[static_cast<size_t>(window.buffer)] = true;
+    for (const Outgoing& out : trace.outgoing)
+      if (out.window.buffer >= 0) kept[static_cast<size_t>(out.window.buffer)] = true;
+    for (size_t s = 0; s < trace.steps.size(); ++s)
+      for (const auto* windows : {&trace.steps[s].in, &trace.steps[s].out})
+        for (const Window& window : *windows)
+          if (window.buffer >= 0) last[static_cast<size_t>(window.buffer)] = s;
+  }
+  std::vector<bool> kept;
+  std::vector<size_t> last;
+};
+
+std::vector<Step> fused(const Trace& trace, const Uses& uses, size_t begin, size_t end) {
+  struct Open {
+    Group group;
+    size_t last;
+  };
+  std::vector<Open> open;
+  std::vector<Step> steps;
+  const auto close = [&](Open& entry) {
+    Step step = entry.group.finished([&](int buffer) {
+      return uses.kept[static_cast<size_t>(buffer)] || uses.last[static_cast<size_t>(buffer)] > entry.last;
+    });
+    if (!step.out.empty()) steps.push_back(std::move(step));
+  };
+  for (size_t s = begin; s < end; ++s) {
+    const Step& step = trace.steps[s];
+    const bool joins = fusible(step);
+    // The group that the step joins, if any: of those it shares with, the last.
+    std::optional<size_t> into;
+    if (joins) {
+      for (size_t g = open.size(); g-- > 0 && !into;) {
+        const auto needed = [&](int buffer) {
+          return uses.kept[static_cast<size_t>(buffer)] || uses.last[static_cast<size_t>(buffer)] > s;
+        };
+        if (open[g].group.add(step, needed)) into = g;
+      }
+    }
+    std::vector<Open> still;
+    for (size_t g = 0; g < open.size(); ++g) {
+      if (into && *into == g) continue;
+      if (open[g].group.conflicts(step))
+        close(open[g]);
+      else
+        still.push_back(std::move(open[g]));
+    }
+    if (into) {
+      Open joined = std::move(open[*into]);
+      joined.last = s;
+      still.push_back(std::move(joined));
+    } else if (joins) {
+      still.push_back({Group(step), s});
+    } else {
+      // Calls of the host may look at anything.
+      if (step.kind == Step::Kind::Host || step.kind == Step::Kind::SetGradient ||
+          step.kind == Step::Kind::Read) {
+        for (Open& entry : still) close(entry);
+        still.clear();
+      }
+      steps.push_back(step);
+    }
+    open = std::move(still);
+  }
+  for (Open& entry : open) close(entry);
+  return steps;
+}
+
+}  // namespace
+
+void fuse(Trace& trace) {
+  const Uses uses(trace);
+  std::vector<Step> steps = fused(trace, uses, 0, trace.forward_steps);
+  const size_t forward = steps.size();
+  for (Step& step : fused(trace, uses, trace.forward_steps, trace.steps.size()))
+    steps.push_back(std::move(step));
+  trace.steps = std::move(steps);
+  trace.forward_steps = forward;
+  plan_lifetimes(trace);
+}
+
+void plan_lifetimes(Trace& trace) {
+  const Uses uses(trace);
+  for (Step& step : trace.steps) step.last.clear();
+  for (size_t b = 0; b < uses.last.size(); ++b)
+    if (!uses.kept[b] && !trace.steps.empty()) trace.steps[uses.last[b]].last.push_back(static_cast<int>(b));
+}
+
+}  // namespace versant::trace

@@ -1,0 +1,68 @@
+// Plans made ready to run again and again: arrays stand at fixed places, and only what moved is set anew.
+#pragma once
+
+#include <memory>
+
+#include "machine/kernels.h"
+#include "machine/trace.h"
+
+namespace versant::trace {
+
+// Note [Prepared plans]
+// Fresh buffers that only programs, products, copies and calls write, and that nobody sees afterwards, lie in
+// one arena that the plan keeps. All others (arguments, captured tensors, results, what primitives return)
+// are bound to storages: a binding sets the arrays and pointers that name the buffer. Small elementwise steps
+// over plain arrays are calls of micro-kernels whose pointers are known beforehand.
+class Prepared {
+ public:
+  explicit Prepared(const Trace& trace);
+  ~Prepared();
+
+  bool busy = false;  // a replay is running: another one takes the slow way
+
+  // Binds a buffer that the replay brings along.
+  void bind(int buffer, const Ref<Storage>& storage);
+  // The storage of a buffer outside of the arena, null when it has none now.
+  const Ref<Storage>& storage(int buffer) const { return storages_[static_cast<size_t>(buffer)]; }
+  // Lets go of what is bound to a buffer.
+  void release(int buffer) { bind(buffer, {}); }
+  void run(size_t step, uint64_t first_block);
+  // The array of a window, for whoever reads values or results.
+  Array at(const Window& window);
+
+ private:
+  struct Micro {
+    MicroKernel kernel;
+    const void *out, *a, *b, *c;
+    int64_t n;
+  };
+  struct Ready {
+    std::vector<Array> arrays;  // in, then out
+    std::vector<Operand> operands;
+    std::vector<const Array*> pointers;
+    std::vector<Micro> micros;
+  };
+  struct Patch {
+    Array* array;
+    const void** pointer;
+    int64_t offset;
+  };
+
+  bool in_arena(int buffer) const { return offsets_[static_cast<size_t>(buffer)] >= 0; }
+  void plan_arena();
+  void prepare(size_t step);
+  bool prepare_micros(const Step& step, Ready& ready);
+  void allocate(int buffer);
+
+  const Trace& trace_;
+  std::vector<Ready> ready_;
+  std::vector<int64_t> offsets_;  // of buffers in the arena; -1: elsewhere
+  std::vector<int64_t> extents_;  // bytes of fresh buffers
+  std::vector<Ref<Storage>> storages_;
+  std::vector<std::vector<Patch>> patches_;
+  std::vector<std::vector<int>> allocated_;  // by step: buffers elsewhere that it is the first to write
+  Ref<Storage> arena_;
+  std::vector<std::unique_ptr<char, void (*)(void*)>> tiles_;  // of numbers and intermediate values
+};
+
+}  // namespace versant::trace
