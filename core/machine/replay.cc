@@ -310,15 +310,15 @@ int Branches::find(const Plan& like, size_t readings, const Scalar& value, bool 
 
 int Branches::run(std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const {
   const GradMode off(false);  // what is replayed is already below the tape
-  if (plans_.size() == 1) {
-    const std::shared_ptr<const Plan> plan = plans_[0];
-    if (plan->readings_.empty() && !plan->prepared_->busy) return run_prepared(plan, arguments, results);
-  }
-  return run_slowly(arguments, results);
+  const std::shared_ptr<const Plan> plan = plans_[latest_];
+  if (!plan->prepared_->busy && run_prepared(plan, arguments, results)) return static_cast<int>(latest_);
+  const int branch = run_slowly(arguments, results);
+  if (branch >= 0) latest_ = static_cast<size_t>(branch);
+  return branch;
 }
 
-int Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<Tensor* const> arguments,
-                           std::vector<TensorRef>& results) const {
+bool Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<Tensor* const> arguments,
+                            std::vector<TensorRef>& results) const {
   const Trace& trace = plan->trace_;
   Prepared& ready = *plan->prepared_;
   ready.busy = true;
@@ -355,11 +355,24 @@ int Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<Te
         break;
     }
   }
+  std::vector<std::pair<int, Ref<Storage>>> saved;
+  for (const int b : plan->restored_) {
+    const Ref<Storage>& now = ready.storage(b);
+    Ref<Storage> copy = Storage::allocate(now->bytes);
+    std::memcpy(copy->data, now->data, now->bytes);
+    saved.emplace_back(b, std::move(copy));
+  }
   Generator& generator = default_generator();
   const uint64_t first = generator.offset;
   for (size_t s = 0; s < trace.forward_steps; ++s) {
     const Step& step = trace.steps[s];
-    if (step.kind == Step::Kind::Host) {
+    if (step.kind == Step::Kind::Read) {
+      if (!same_value(item(ready.at(step.in[0])), step.number, step.truth)) {
+        for (auto& [b, copy] : saved) std::memcpy(ready.storage(b)->data, copy->data, copy->bytes);
+        generator.offset = first;
+        return false;
+      }
+    } else if (step.kind == Step::Kind::Host) {
       const std::vector<TensorRef> made = replay_hooks.call(trace.hosts[static_cast<size_t>(step.index)]);
       for (size_t k = 0; k < step.out.size(); ++k) {
         if (k >= made.size()) fail(ErrorKind::Runtime, "[compile] ", step.name, " gave fewer results");
@@ -386,7 +399,7 @@ int Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<Te
       slots[static_cast<int>(b)] = ready.storage(static_cast<int>(b));
     ReplayNode::attach(plan, std::move(slots), arguments, results);
   }
-  return 0;
+  return true;
 }
 
 int Branches::run_slowly(std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const {

@@ -55,11 +55,13 @@ class Branches {
   int run(std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const;
 
  private:
-  int run_prepared(const std::shared_ptr<const Plan>& plan, std::span<Tensor* const> arguments,
-                   std::vector<TensorRef>& results) const;
+  // False, and everything as it was, when a value is another one.
+  bool run_prepared(const std::shared_ptr<const Plan>& plan, std::span<Tensor* const> arguments,
+                    std::vector<TensorRef>& results) const;
   int run_slowly(std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const;
   int find(const Plan& like, size_t readings, const Scalar& value, bool truth) const;
 
+  mutable size_t latest_ = 0;  // the branch that the last replay took: the next one tries it first
   std::vector<std::shared_ptr<const Plan>> plans_;  // nodes of results keep theirs
 };
 

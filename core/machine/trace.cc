@@ -414,6 +414,35 @@ void Recorder::call(std::function<void(std::span<const Array>)> action, const ch
   step.action = std::move(action);
 }
 
+// Moves readings to where their values are known, so that as little as possible is done before a replay turns
+// out to go another way; what cannot be undone must not stand before a reading at all.
+void Recorder::read_early() {
+  std::vector<Step> steps;
+  size_t earliest = 0;  // readings keep their order
+  for (Step& step : trace_.steps) {
+    if (step.kind != Step::Kind::Read) {
+      steps.push_back(std::move(step));
+      continue;
+    }
+    size_t at = earliest;
+    for (size_t s = steps.size(); s-- > earliest;) {
+      const bool writes = std::any_of(steps[s].out.begin(), steps[s].out.end(), [&](const Window& window) {
+        return window.buffer == step.in[0].buffer;
+      });
+      if (!writes) continue;
+      at = s + 1;
+      break;
+    }
+    for (size_t s = 0; s < at; ++s)
+      if (steps[s].kind == Step::Kind::Host)
+        fail(ErrorKind::Runtime, "[compile] ", step.where, ": reads a value that depends on ", steps[s].name,
+             ", which a replay cannot take back if the value is another one; return the tensor instead");
+    earliest = at + 1;
+    steps.insert(steps.begin() + static_cast<std::ptrdiff_t>(at), std::move(step));
+  }
+  trace_.steps = std::move(steps);
+}
+
 Trace Recorder::finish() {
   if (!goes_back_) {
     settle_gradients();
@@ -422,6 +451,10 @@ Trace Recorder::finish() {
   for (const Draw& draw : draws_)
     if (!draw.used) fail(ErrorKind::Runtime, "[compile] a random operation cannot be replayed yet");
   trace_.blocks = default_generator().offset - offset_;
+  if (!goes_back_) {
+    read_early();
+    trace_.forward_steps = trace_.steps.size();
+  }
   fuse(trace_);
   return std::move(trace_);
 }

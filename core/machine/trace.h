@@ -174,6 +174,7 @@ class Recorder {
   Step& add(Step::Kind kind, const char* name);
   void writes(const Array& array);
   int tensor_index(Tensor& tensor);
+  void read_early();
 
   uint32_t epoch_;
   uint64_t first_node_;

@@ -201,6 +201,8 @@ extern PyMethodDef memory_functions[];
 extern PyMethodDef optimizer_functions[];  // gradient_pattern.cc
 extern PyMethodDef trace_functions[];
 bool init_traces();
+extern PyMethodDef compiled_functions[];
+bool init_compiled(PyObject* module);
 extern PyMethodDef update_functions[];  // update_rule.cc
 extern PyMethodDef saving_functions[];  // saving_hooks.cc
 PyObject* node_object(Node* node);      // new reference; None for null

@@ -12,7 +12,7 @@ from typing import Any
 import versant
 from versant import Tensor, _core
 from versant.compiler.errors import CompileError
-from versant.compiler.structure import Structure, difference, put_together, take_apart
+from versant.compiler.structure import PLAIN, Structure, difference, put_together, take_apart
 from versant.compiler.watch import Fact, Watch
 
 logger = logging.getLogger("versant.compile")
@@ -49,7 +49,7 @@ class Entry:
         self.calls = 0
 
 
-class Compiled:
+class Compiled(_core.CompiledBase):
     """A compiled function; made by `compile`."""
 
     def __init__(
@@ -70,8 +70,9 @@ class Compiled:
 
     # Calls --------------------------------------------------------------------------------------------------
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if getattr(_state, "disabled", 0) or getattr(_state, "traces", False):
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
+        """A call that the quick way of the base has no answer for."""
+        if _core.disable_compiled(0) or getattr(_state, "traces", False):
             return self._function(*args, **kwargs)
         tensors: list[Tensor] = []
         key = (take_apart((args, kwargs), tensors), modes())
@@ -151,7 +152,24 @@ class Compiled:
                 entries.insert(0, Entry(watch, watch.facts, branches, result))
                 if len(entries) > MOST_ENTRIES:
                     entries.remove(min(entries[1:], key=lambda e: e.calls))
+                if not kwargs:
+                    self._add_quick(args, entries[0])
             return value
+
+    def _add_quick(self, args: tuple[Any, ...], entry: Entry) -> None:
+        """Lets the base answer calls like this one, if it can tell them."""
+        if not all(isinstance(arg, (Tensor, *PLAIN)) for arg in args) or len(args) > 16:
+            return
+        facts = [fact.as_row() for fact in entry.facts]
+        if None in facts:
+            return
+        constants = tuple(NotImplemented if isinstance(arg, Tensor) else arg for arg in args)
+        one_tensor = entry.results[0].structure == ("tensor",) and entry.results[0].places == [None]
+
+        def answer(branch: int, tensors: list[Tensor], made: list[Tensor]) -> Any:
+            return self._answer(entry.results[branch], tensors, made)
+
+        self._add_entry(constants, facts, entry.branches, answer, one_tensor)
 
     def _describe(self, value: Any, tensors: list[Tensor], watch: Watch) -> Result:
         found: list[Tensor] = []
@@ -204,12 +222,12 @@ class Compiled:
         return {
             "traces": sum(len(entry.results) for entry in entries),
             "recompilations": len(self._reasons),
-            "replays": self._replays,
+            "replays": self._replays + self._quick_replays,
         }
 
     def explain(self) -> str:
         """In words: what was assumed, and why anything was compiled again."""
-        lines = [f"{self.__name__}: {self.stats()['traces']} traces, {self._replays} replays"]
+        lines = [f"{self.__name__}: {self.stats()['traces']} traces, {self.stats()['replays']} replays"]
         lines += [f"compiled again: {reason}" for reason in self._reasons]
         for some in self._entries.values():
             for entry in some:
@@ -259,8 +277,8 @@ def compile(
 @contextmanager
 def compile_disabled() -> Iterator[None]:
     """Compiled functions run as they are written, to be stepped through."""
-    _state.disabled = getattr(_state, "disabled", 0) + 1
+    _core.disable_compiled(1)
     try:
         yield
     finally:
-        _state.disabled -= 1
+        _core.disable_compiled(-1)

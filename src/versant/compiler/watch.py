@@ -46,6 +46,15 @@ class Fact:
         kind = type(self.value)
         return kind in PLAIN and type(now) is kind and (now == self.value or now != now != self.value)
 
+    def as_row(self) -> tuple[int, Any, Any, Any] | None:
+        """The fact as the machine checks it; None when it cannot."""
+        value = NotImplemented if self.value is MISSING else self.value
+        if isinstance(self.holder, types.CellType):
+            return 2, self.holder, None, value
+        if isinstance(self.holder, list):
+            return 1, self.holder, self.key, value
+        return (0, self.holder, self.key, value) if isinstance(self.holder, dict) else None
+
     def __str__(self) -> str:
         return f"{self.owner} was {brief(self.value)}, now {brief(self.now())}"
 
@@ -62,6 +71,9 @@ class Size:
 
     def holds(self) -> bool:
         return len(self.holder) == self.value
+
+    def as_row(self) -> tuple[int, Any, Any, Any]:
+        return 3, self.holder, self.value, NotImplemented
 
     def __str__(self) -> str:
         return f"{self.owner} had {self.value} items, now {len(self.holder)}"
