@@ -15,7 +15,8 @@ namespace versant::trace {
 
 namespace {
 
-constexpr size_t kMostCode = 56;  // instructions of a group: their tiles fit in the first cache
+constexpr size_t kMostCode = 56;     // instructions of a group: their tiles fit in the first cache
+constexpr int64_t kLarge = 1 << 16;  // elements of a value that memory is too slow for
 constexpr size_t kMostInputs = Program::kMaxInputs, kMostOutputs = Program::kMaxOutputs;
 
 bool same_window(const Window& a, const Window& b) {
@@ -86,12 +87,63 @@ class Group {
     return false;
   }
 
-  size_t members() const { return members_; }
+  const std::vector<Window>& in() const { return in_; }
+  const std::vector<Window>& out() const { return out_; }
+
+  // The same group with some of its inputs computed anew from `maker`, which made them; null when it gets too
+  // large. Both run over one index space and in one type.
+  std::optional<Group> computing(const Group& maker, const std::vector<int>& buffers) const {
+    if (first_.compute != maker.first_.compute || first_.common != maker.first_.common ||
+        first_.out[0].array.sizes != maker.first_.out[0].array.sizes)
+      return {};
+    Group made = maker;
+    made.first_ = first_;
+    made.name_ = name_;
+    made.members_ = std::max<size_t>(members_, 2);
+    made.out_.clear();
+    made.values_.clear();
+    for (size_t k = 0; k < maker.out_.size(); ++k) {
+      if (std::find(buffers.begin(), buffers.end(), maker.out_[k].buffer) == buffers.end()) continue;
+      made.out_.push_back(maker.out_[k]);
+      made.values_.push_back(maker.values_[k]);
+    }
+    std::vector<int> inputs, constants;
+    for (const Window& window : in_) {
+      if (std::find(buffers.begin(), buffers.end(), window.buffer) != buffers.end())
+        for (const Window& known : made.out_)
+          if (known.buffer == window.buffer && !same_window(known, window)) return {};
+      inputs.push_back(made.input(window));
+    }
+    for (const Scalar& scalar : constants_) constants.push_back(made.constant(scalar));
+    const int shift = static_cast<int>(made.code_.size());
+    const auto moved = [&](int value) {
+      return value >= kResults     ? value + shift
+             : value >= kConstants ? constants[static_cast<size_t>(value - kConstants)]
+                                   : inputs[static_cast<size_t>(value)];
+    };
+    for (size_t i = 0; i < code_.size(); ++i) {
+      made.code_.push_back(code_[i]);
+      made.operands_.push_back({moved(operands_[i][0]), moved(operands_[i][1]), moved(operands_[i][2])});
+    }
+    made.out_ = out_;
+    made.values_.clear();
+    for (const int value : values_) made.values_.push_back(moved(value));
+    if (made.in_.size() > kMostInputs || made.code_.size() > kMostCode ||
+        made.in_.size() + made.constants_.size() + made.code_.size() >= 250)
+      return {};
+    return made;
+  }
 
   // The group as one step; `needed` tells whether anybody reads a buffer afterwards.
   template <typename Needed>
   Step finished(Needed needed) {
-    if (members_ == 1) return first_;
+    if (members_ == 1) {
+      const bool read =
+          std::any_of(out_.begin(), out_.end(), [&](const Window& w) { return needed(w.buffer); });
+      Step same = first_;
+      if (!read) same.out.clear();
+      return same;
+    }
     Step step = first_;
     auto program = std::make_shared<Program>();
     std::vector<Window> out;
@@ -262,19 +314,67 @@ struct Uses {
   std::vector<size_t> last;
 };
 
+// A step of the new order: a group, or a step that is none.
+struct Piece {
+  std::optional<Group> group;
+  Step step;
+
+  bool touches(int buffer, bool writes) const {
+    const auto in = [buffer](const std::vector<Window>& windows) {
+      return std::any_of(windows.begin(), windows.end(), [&](const Window& w) { return w.buffer == buffer; });
+    };
+    if (group) return in(writes ? group->out() : group->in());
+    return in(writes ? step.out : step.in);
+  }
+};
+
+// Large values that later groups read are computed anew there, if that spares writing them: arithmetic is
+// cheaper than memory.
+void compute_anew(std::vector<Piece>& pieces, const Uses& uses) {
+  for (size_t m = 0; m < pieces.size(); ++m) {
+    if (!pieces[m].group) continue;
+    std::vector<int> buffers;
+    std::vector<size_t> readers;
+    for (const Window& window : pieces[m].group->out()) {
+      if (uses.kept[static_cast<size_t>(window.buffer)] || window.array.numel < kLarge) continue;
+      std::vector<size_t> found;
+      bool plain = true;
+      for (size_t p = 0; p < pieces.size() && plain; ++p) {
+        if (p != m && pieces[p].touches(window.buffer, true)) plain = false;
+        if (p == m || !pieces[p].touches(window.buffer, false)) continue;
+        plain &= p > m && pieces[p].group.has_value();
+        found.push_back(p);
+      }
+      if (!plain || found.empty() || pieces[m].touches(window.buffer, false)) continue;
+      buffers.push_back(window.buffer);
+      readers.insert(readers.end(), found.begin(), found.end());
+    }
+    std::sort(readers.begin(), readers.end());
+    readers.erase(std::unique(readers.begin(), readers.end()), readers.end());
+    if (readers.empty() || readers.size() > 2) continue;
+    // What the maker reads is still the same where the readers run, and they leave it alone.
+    bool same = true;
+    for (size_t p = m; p <= readers.back() && same; ++p)
+      for (const Window& window : pieces[m].group->in()) same &= !pieces[p].touches(window.buffer, true);
+    if (!same) continue;
+    std::vector<std::optional<Group>> made;
+    for (const size_t r : readers) {
+      made.push_back(pieces[r].group->computing(*pieces[m].group, buffers));
+      same &= made.back().has_value();
+    }
+    if (!same) continue;
+    for (size_t i = 0; i < readers.size(); ++i) pieces[readers[i]].group = std::move(made[i]);
+  }
+}
+
 std::vector<Step> fused(const Trace& trace, const Uses& uses, size_t begin, size_t end) {
   struct Open {
     Group group;
     size_t last;
   };
   std::vector<Open> open;
-  std::vector<Step> steps;
-  const auto close = [&](Open& entry) {
-    Step step = entry.group.finished([&](int buffer) {
-      return uses.kept[static_cast<size_t>(buffer)] || uses.last[static_cast<size_t>(buffer)] > entry.last;
-    });
-    if (!step.out.empty()) steps.push_back(std::move(step));
-  };
+  std::vector<Piece> pieces;
+  const auto close = [&](Open& entry) { pieces.push_back({std::move(entry.group), {}}); };
   for (size_t s = begin; s < end; ++s) {
     const Step& step = trace.steps[s];
     const bool joins = fusible(step);
@@ -309,11 +409,34 @@ std::vector<Step> fused(const Trace& trace, const Uses& uses, size_t begin, size
         for (Open& entry : still) close(entry);
         still.clear();
       }
-      steps.push_back(step);
+      pieces.push_back({{}, step});
     }
     open = std::move(still);
   }
   for (Open& entry : open) close(entry);
+  compute_anew(pieces, uses);
+  // From the end: what nobody behind a group reads need not be written.
+  std::vector<bool> read(trace.buffers.size(), false);
+  for (size_t s = end; s < trace.steps.size(); ++s)
+    for (const auto* windows : {&trace.steps[s].in, &trace.steps[s].out})
+      for (const Window& window : *windows)
+        if (window.buffer >= 0) read[static_cast<size_t>(window.buffer)] = true;
+  std::vector<Step> steps;
+  for (size_t p = pieces.size(); p-- > 0;) {
+    Piece& piece = pieces[p];
+    if (piece.group)
+      piece.step = piece.group->finished([&](int buffer) {
+        return uses.kept[static_cast<size_t>(buffer)] || read[static_cast<size_t>(buffer)];
+      });
+    if (piece.group && piece.step.out.empty()) continue;
+    // In-place primitives and additions read what they write.
+    for (const auto* windows : {&piece.step.in, &piece.step.out})
+      for (const Window& window : *windows)
+        if (window.buffer >= 0 && (windows == &piece.step.in || !piece.group))
+          read[static_cast<size_t>(window.buffer)] = true;
+    steps.push_back(std::move(piece.step));
+  }
+  std::reverse(steps.begin(), steps.end());
   return steps;
 }
 

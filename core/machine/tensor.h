@@ -81,6 +81,7 @@ inline constexpr size_t kHostPrefix = 16;
 
 // Marks a write in place to the tensor's memory. Throws when the memory is read-only.
 void begin_write(const Array& array, const char* op);
-inline void bump_version(const Array& array) { ++array.storage->version; }
+// Nothing is written to an array without elements.
+inline void bump_version(const Array& array) { array.storage->version += array.numel > 0; }
 
 }  // namespace versant
