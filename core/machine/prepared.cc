@@ -14,6 +14,7 @@ namespace versant::trace {
 namespace {
 
 constexpr int64_t kAlign = 64;
+constexpr int64_t kSmall = 1 << 18;       // bytes of a buffer that lies in the arena
 constexpr int64_t kMicroElements = 2048;  // of a step that runs as calls of micro-kernels
 constexpr int64_t kMicroWork = 32768;     // ... times its instructions: no second thread is worth it
 
@@ -95,7 +96,8 @@ Prepared::Prepared(const Trace& trace)
       ready_(trace.steps.size()),
       storages_(trace.buffers.size()),
       patches_(trace.buffers.size()),
-      allocated_(trace.steps.size()) {
+      allocated_(trace.steps.size()),
+      inherited_(trace.steps.size()) {
   plan_arena();
   for (size_t s = 0; s < trace.forward_steps; ++s) prepare(s);
 }
@@ -129,22 +131,53 @@ void Prepared::plan_arena() {
   Room room;
   for (size_t s = 0; s < trace_.forward_steps; ++s) {
     const Step& step = trace_.steps[s];
+    std::vector<int> taken;
     for (const Window& window : step.out) {
       const auto b = static_cast<size_t>(window.buffer);
       if (written[b] || trace_.buffers[b].origin != Buffer::Origin::Fresh) continue;
       written[b] = true;
-      if (fits[b])
+      const int heir_of = fits[b] ? dying_input(step, window, taken) : -1;
+      if (heir_of >= 0) {
+        taken.push_back(heir_of);
+        if (in_arena(heir_of))
+          offsets_[b] = offsets_[static_cast<size_t>(heir_of)];
+        else
+          inherited_[s].emplace_back(window.buffer, heir_of);
+      } else if (fits[b] && extents_[b] <= kSmall)
         offsets_[b] = room.take((std::max<int64_t>(extents_[b], 1) + kAlign - 1) / kAlign * kAlign);
       else if (writes_in_place(step))
         allocated_[s].push_back(window.buffer);
     }
     for (const int b : step.last) {
       const auto at = static_cast<size_t>(b);
-      if (offsets_[at] >= 0)
+      if (offsets_[at] >= 0 && std::find(taken.begin(), taken.end(), b) == taken.end())
         room.give_back(offsets_[at], (std::max<int64_t>(extents_[at], 1) + kAlign - 1) / kAlign * kAlign);
     }
   }
   arena_ = Storage::allocate(static_cast<size_t>(std::max<int64_t>(room.end(), kAlign * 2)));
+}
+
+// An input of an elementwise step that nobody reads again and that lies as `out` does; -1 for none.
+int Prepared::dying_input(const Step& step, const Window& out, const std::vector<int>& taken) const {
+  if (step.kind != Step::Kind::Program) return -1;
+  for (const int b : step.last) {
+    const auto at = static_cast<size_t>(b);
+    const bool ours =
+        in_arena(b) || (trace_.buffers[at].origin == Buffer::Origin::Fresh && extents_[at] > kSmall);
+    if (!ours || extents_[at] != extents_[static_cast<size_t>(out.buffer)] ||
+        std::find(taken.begin(), taken.end(), b) != taken.end())
+      continue;
+    bool alike = false, only = true;
+    for (const Window& in : step.in) {
+      if (in.buffer != b) continue;
+      only &= in.array.data == out.array.data && in.array.dtype == out.array.dtype &&
+              in.array.sizes == out.array.sizes && in.array.strides == out.array.strides;
+      alike = true;
+    }
+    for (const Window& other : step.out) only &= other.buffer != b;
+    if (alike && only) return b;
+  }
+  return -1;
 }
 
 void Prepared::prepare(size_t s) {
@@ -196,7 +229,12 @@ bool Prepared::prepare_micros(const Step& step, Ready& ready) {
       if (!window.array.contiguous || window.array.numel != n || !stored_as(window.array.dtype, step.compute))
         return false;
       if (windows == &step.in)
-        for (const Window& out : step.out) aliased |= out.buffer == window.buffer;
+        for (const Window& out : step.out) {
+          aliased |= out.buffer == window.buffer;
+          aliased |=
+              in_arena(out.buffer) && in_arena(window.buffer) &&
+              offsets_[static_cast<size_t>(out.buffer)] == offsets_[static_cast<size_t>(window.buffer)];
+        }
     }
   }
   const int64_t item = step.compute == Compute::F32 ? 4 : 8;
@@ -317,6 +355,7 @@ void Prepared::run(size_t s, uint64_t first_block) {
   const Step& step = trace_.steps[s];
   Ready& ready = ready_[s];
   for (const int buffer : allocated_[s]) allocate(buffer);
+  for (const auto& [heir, buffer] : inherited_[s]) bind(heir, storage(buffer));
   if (!ready.micros.empty()) {
     for (const Micro& micro : ready.micros)
       micro.kernel(const_cast<void*>(micro.out), micro.a, micro.b, micro.c, micro.n);

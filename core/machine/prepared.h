@@ -9,10 +9,12 @@
 namespace versant::trace {
 
 // Note [Prepared plans]
-// Fresh buffers that only programs, products, copies and calls write, and that nobody sees afterwards, lie in
-// one arena that the plan keeps. All others (arguments, captured tensors, results, what primitives return)
-// are bound to storages: a binding sets the arrays and pointers that name the buffer. Small elementwise steps
-// over plain arrays are calls of micro-kernels whose pointers are known beforehand.
+// Small fresh buffers that only programs, products, copies and calls write, and that nobody sees afterwards,
+// lie in one arena that the plan keeps; large ones are taken from the allocator when they are first written
+// and given back after their last use, so that a plan between two replays holds little. Elementwise steps
+// write over inputs that nobody reads again. All others (arguments, captured tensors, results, what
+// primitives return) are bound to storages: a binding sets the arrays and pointers that name the buffer.
+// Small elementwise steps over plain arrays are calls of micro-kernels whose pointers are known beforehand.
 class Prepared {
  public:
   explicit Prepared(const Trace& trace);
@@ -50,6 +52,7 @@ class Prepared {
 
   bool in_arena(int buffer) const { return offsets_[static_cast<size_t>(buffer)] >= 0; }
   void plan_arena();
+  int dying_input(const Step& step, const Window& out, const std::vector<int>& taken) const;
   void prepare(size_t step);
   bool prepare_micros(const Step& step, Ready& ready);
   void allocate(int buffer);
@@ -61,6 +64,8 @@ class Prepared {
   std::vector<Ref<Storage>> storages_;
   std::vector<std::vector<Patch>> patches_;
   std::vector<std::vector<int>> allocated_;  // by step: buffers elsewhere that it is the first to write
+  std::vector<std::vector<std::pair<int, int>>>
+      inherited_;  // by step: such buffers, and whose memory they take
   Ref<Storage> arena_;
   std::vector<std::unique_ptr<char, void (*)(void*)>> tiles_;  // of numbers and intermediate values
 };

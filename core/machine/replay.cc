@@ -355,6 +355,9 @@ bool Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<T
         break;
     }
   }
+  if (plan->readings_.empty())
+    for (const Captured& captured : trace.captured)
+      if (captured.drops_gradient) captured.tensor->grad.reset();
   std::vector<std::pair<int, Ref<Storage>>> saved;
   for (const int b : plan->restored_) {
     const Ref<Storage>& now = ready.storage(b);

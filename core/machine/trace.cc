@@ -218,6 +218,7 @@ void Recorder::touches_gradient(Tensor& tensor, bool reads) {
   if (captured.touches_gradient) return;
   captured.touches_gradient = true;
   captured.reads_gradient = reads;
+  captured.drops_gradient = !reads && trace_.hosts.empty();
   gradients_[static_cast<size_t>(index)] = tensor.grad.get();
   if (!tensor.grad) return;
   held_.push_back(tensor.grad);  // so that no other tensor comes to stand in its place

@@ -89,6 +89,7 @@ struct Captured {
   bool bound = false;  // its memory is read: geometry must be the same
   Array geometry;
   bool touches_gradient = false;
+  bool drops_gradient = false;  // before anything else
   bool reads_gradient = false;  // before it is replaced: it must be there, or not, as it was
   bool had_gradient = false;
   Array gradient;
