@@ -2,7 +2,6 @@
 
 #include <bit>
 #include <new>
-#include <unordered_map>
 #include <utility>
 
 #include "machine/backward_programs.h"
@@ -577,33 +576,6 @@ void apply_in_place(ElementwiseOp& op, std::span<const Input> inputs, Tensor& ou
     if (recorded->kept >> y & 1) recorded->saved[std::popcount(recorded->kept) - 1].keep(out);
   }
   if (modes.grad) rebase_history(out, node, fresh ? -1 : 0);
-}
-
-namespace {
-std::unordered_map<std::string, ElementwiseOp*>& registry() {
-  static std::unordered_map<std::string, ElementwiseOp*> map;
-  return map;
-}
-}  // namespace
-
-// The first op of a name: its complex form bears the same one.
-void register_elementwise(ElementwiseOp* op) { registry().emplace(op->name, op); }
-
-ElementwiseOp* find_elementwise(const std::string& name) {
-  auto found = registry().find(name);
-  return found == registry().end() ? nullptr : found->second;
-}
-
-NamedOp::NamedOp(const char* name) : name_(name) {}
-
-ElementwiseOp& NamedOp::operator*() const {
-  if (!op_) op_ = find_elementwise(name_);
-  if (!op_ && elementwise_hooks.open) {
-    elementwise_hooks.open(name_);
-    op_ = find_elementwise(name_);
-  }
-  if (!op_) fail(ErrorKind::Runtime, "[", name_, "] the op table has no such record");
-  return *op_;
 }
 
 }  // namespace versant
