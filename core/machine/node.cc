@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "machine/engine.h"
+#include "machine/trace.h"
 
 namespace versant {
 
@@ -138,6 +139,8 @@ bool owns_leaf(const Tensor& tensor) {
 
 void set_requires_grad(Tensor& tensor, bool on) {
   if (on == needs_grad(tensor)) return;
+  if (modes.tracing) [[unlikely]]
+    trace::recorder->switches(tensor);
   if (!on) {
     if (!tensor.is_leaf()) {
       fail(ErrorKind::Runtime,

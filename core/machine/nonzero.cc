@@ -84,6 +84,7 @@ class Coordinates {
 // ints: 1 for coordinates [n, rank], 0 for flat positions [n].
 struct Nonzero final : Primitive {
   const char* name() const override { return "nonzero"; }
+  bool sized() const override { return true; }
   bool differentiable() const override { return false; }
   void vjp(Vjp&) const override {}
   void run(Run& run) const override {

@@ -1,4 +1,5 @@
 #include "machine/ops.h"
+#include "machine/trace.h"
 
 namespace versant::ops {
 
@@ -86,6 +87,7 @@ TensorRef cast(Tensor& x, DType dtype) {
 }
 
 TensorRef detach(Tensor& x) {
+  trace::reach({&x});
   TensorRef tensor = Tensor::make(x);
   tensor->inference = x.inference;
   return tensor;

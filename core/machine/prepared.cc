@@ -337,6 +337,8 @@ void Prepared::allocate(int buffer) {
   bind(buffer, Storage::allocate(static_cast<size_t>(extents_[static_cast<size_t>(buffer)])));
 }
 
+Scalar Prepared::read(const Step& step) { return step.rows ? Scalar::of_int(rows_) : item(at(step.in[0])); }
+
 Array Prepared::at(const Window& window) {
   Array array = window.array;
   const auto offset = reinterpret_cast<int64_t>(window.array.data);
@@ -390,8 +392,9 @@ void Prepared::run(size_t s, uint64_t first_block) {
       if (step.in_place) run.out[0] = *ready.pointers[0];
       run_primitive(*step.primitive, run);
       if (step.in_place) return;
+      if (step.sized) rows_ = run.out[0].rank() ? run.out[0].sizes[0] : 0;
       for (size_t k = 0; k < step.out.size(); ++k) {
-        check_geometry(step, k, run.out[k]);
+        if (!step.sized) check_geometry(step, k, run.out[k]);
         bind(step.out[k].buffer, run.out[k].storage);
       }
       return;

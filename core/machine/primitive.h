@@ -87,6 +87,8 @@ class Primitive {
   virtual bool differentiable() const { return true; }
   // The output shares memory with input 0.
   virtual bool is_view() const { return false; }
+  // Values decide how many rows the output has.
+  virtual bool sized() const { return false; }
   // Sums of elements: complex inputs go through it part by part, and it never sees them.
   virtual bool by_parts() const { return false; }
 };

@@ -48,6 +48,8 @@ class Slots {
  public:
   explicit Slots(size_t n) : storages_(n) {}
 
+  int64_t rows = 0;  // of the last result whose size values decide
+
   Ref<Storage>& operator[](int buffer) { return storages_[static_cast<size_t>(buffer)]; }
 
   // The array that a window is now; memory is made where there is none.
@@ -110,9 +112,10 @@ void run_step(const Step& step, Slots& slots, uint64_t first_block) {
       run.in_place = step.in_place;
       if (step.in_place) run.out[0] = arrays[0];
       run_primitive(*step.primitive, run);
+      if (step.sized) slots.rows = run.out[0].rank() ? run.out[0].sizes[0] : 0;
       for (size_t k = 0; k < step.out.size(); ++k) {
         const Window& window = step.out[k];
-        check_geometry(step, k, run.out[k]);
+        if (!step.sized) check_geometry(step, k, run.out[k]);
         if (!step.in_place) slots[window.buffer] = run.out[k].storage;
       }
       return;
@@ -281,6 +284,9 @@ bool Plan::fits(std::span<Tensor* const> arguments, std::string* difference) con
     const Tensor& tensor = *captured.tensor;
     if (captured.bound && !at_same_place(tensor, captured.geometry))
       return differs("a tensor was ", describe(captured.geometry), ", now ", describe(tensor));
+    if (captured.tensor->is_leaf() && needs_grad(*captured.tensor) != captured.requires_grad)
+      return differs("requires_grad of ", describe(tensor), " was ",
+                     captured.requires_grad ? "True" : "False");
     if (!captured.reads_gradient) continue;
     if (static_cast<bool>(tensor.grad) != captured.had_gradient)
       return differs("a gradient was ", captured.had_gradient ? "there, now None" : "None, now there");
@@ -295,10 +301,11 @@ int Branches::add(Trace trace) {
   return static_cast<int>(plans_.size()) - 1;
 }
 
-int Branches::find(const Plan& like, size_t readings, const Scalar& value, bool truth) const {
+int Branches::find(const Plan& like, size_t readings, const Scalar& value, bool truth,
+                   std::span<Tensor* const> arguments) const {
   for (size_t i = 0; i < plans_.size(); ++i) {
     const auto& other = plans_[i]->readings_;
-    if (other.size() <= readings) continue;
+    if (other.size() <= readings || !plans_[i]->fits(arguments)) continue;
     bool same = true;
     for (size_t k = 0; k < readings && same; ++k)
       same = other[k].step == like.readings_[k].step &&
@@ -311,7 +318,9 @@ int Branches::find(const Plan& like, size_t readings, const Scalar& value, bool 
 int Branches::run(std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const {
   const GradMode off(false);  // what is replayed is already below the tape
   const std::shared_ptr<const Plan> plan = plans_[latest_];
-  if (!plan->prepared_->busy && run_prepared(plan, arguments, results)) return static_cast<int>(latest_);
+  if (!plan->prepared_->busy && (latest_ == 0 || plan->fits(arguments)) &&
+      run_prepared(plan, arguments, results))
+    return static_cast<int>(latest_);
   const int branch = run_slowly(arguments, results);
   if (branch >= 0) latest_ = static_cast<size_t>(branch);
   return branch;
@@ -370,7 +379,7 @@ bool Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<T
   for (size_t s = 0; s < trace.forward_steps; ++s) {
     const Step& step = trace.steps[s];
     if (step.kind == Step::Kind::Read) {
-      if (!same_value(item(ready.at(step.in[0])), step.number, step.truth)) {
+      if (!same_value(ready.read(step), step.number, step.truth)) {
         for (auto& [b, copy] : saved) std::memcpy(ready.storage(b)->data, copy->data, copy->bytes);
         generator.offset = first;
         return false;
@@ -454,9 +463,9 @@ int Branches::run_slowly(std::span<Tensor* const> arguments, std::vector<TensorR
     const Step& step = plan->trace_.steps[s];
     switch (step.kind) {
       case Step::Kind::Read: {
-        const Scalar value = item(slots.at(step.in[0]));
+        const Scalar value = step.rows ? Scalar::of_int(slots.rows) : item(slots.at(step.in[0]));
         if (!same_value(value, step.number, step.truth)) {
-          const int next = find(*plan, readings, value, step.truth);
+          const int next = find(*plan, readings, value, step.truth, arguments);
           if (next < 0) {
             for (auto& [b, copy] : saved) std::memcpy(slots[b]->data, copy->data, copy->bytes);
             generator.offset = first;

@@ -59,7 +59,8 @@ class Branches {
   bool run_prepared(const std::shared_ptr<const Plan>& plan, std::span<Tensor* const> arguments,
                     std::vector<TensorRef>& results) const;
   int run_slowly(std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const;
-  int find(const Plan& like, size_t readings, const Scalar& value, bool truth) const;
+  int find(const Plan& like, size_t readings, const Scalar& value, bool truth,
+           std::span<Tensor* const> arguments) const;
 
   mutable size_t latest_ = 0;  // the branch that the last replay took: the next one tries it first
   std::vector<std::shared_ptr<const Plan>> plans_;  // nodes of results keep theirs

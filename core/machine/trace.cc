@@ -153,6 +153,13 @@ void Recorder::primitive(const Primitive& primitive, const Run& run) {
       break;
     }
   }
+  if (!primitive.sized()) return;
+  step.sized = true;
+  const Window rows = step.out[0];
+  Step& reading = add(Step::Kind::Read, "rows");
+  reading.in.push_back(rows);
+  reading.number = Scalar::of_int(rows.array.rank() ? rows.array.sizes[0] : 0);
+  reading.rows = true;
 }
 
 void Recorder::multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c,
@@ -167,6 +174,19 @@ void Recorder::multiply(const Array& a, bool a_turned, const Array& b, bool b_tu
   step.in = std::move(in);
   step.out.push_back(std::move(out));
   step.attributes.ints = Dims{a_turned, b_turned, add};
+}
+
+void Recorder::exposes(const Array& array, const char* how) const {
+  refuse(
+      describe(array) + ": " + how,
+      " gives its memory to Python, which a replay cannot follow; read single values with item(), or do this "
+      "outside of the compiled function");
+}
+
+void Recorder::moves(const Tensor& tensor) const {
+  refuse(describe(tensor),
+         " is given other memory, which a replay would not repeat; write into the memory that "
+         "it has: x.data.copy_(y)");
 }
 
 void Recorder::copy(const Array& to, const Array& from) {
@@ -200,6 +220,7 @@ int Recorder::tensor_index(Tensor& tensor) {
   Captured captured;
   captured.tensor = TensorRef(&tensor);
   captured.geometry = geometry_of(tensor);
+  captured.requires_grad = needs_grad(tensor);
   trace_.captured.push_back(std::move(captured));
   gradients_.push_back(nullptr);
   tensors_.emplace(&tensor, index);
@@ -445,6 +466,12 @@ void Recorder::read_early() {
 }
 
 Trace Recorder::finish() {
+  for (const Captured& captured : trace_.captured)
+    if (!captured.tensor->is_leaf() || needs_grad(*captured.tensor) == captured.requires_grad)
+      continue;
+    else
+      fail(ErrorKind::Runtime, "[compile] requires_grad of ", describe(*captured.tensor),
+           " is changed, which a replay would not repeat; set it back at the end, or outside");
   if (!goes_back_) {
     settle_gradients();
     trace_.forward_steps = trace_.steps.size();

@@ -78,6 +78,8 @@ struct Step {
 
   Scalar number;       // Fill, Read
   bool truth = false;  // Read: whether it is 0 is all that counts
+  bool rows = false;   // Read: how many rows the array of in[0] has
+  bool sized = false;  // Primitive: values decide how many rows the result has
   int index = -1;      // Host: of the object; SetGradient: of the tensor
   std::function<std::vector<TensorRef>(std::span<const TensorRef>)> body;
   std::function<void(std::span<const Array>)> action;
@@ -87,6 +89,7 @@ struct Step {
 struct Captured {
   TensorRef tensor;
   bool bound = false;  // its memory is read: geometry must be the same
+  bool requires_grad = false;
   Array geometry;
   bool touches_gradient = false;
   bool drops_gradient = false;  // before anything else
@@ -135,6 +138,12 @@ class Recorder {
   void fill(const Array& to, Scalar value);
   void read(const Array& array, Scalar value, bool truth);
   void reaches(Tensor& tensor);
+  // requires_grad of a tensor is about to be changed.
+  void switches(Tensor& tensor) {
+    if (tensor.node && tensor.node->number < first_node_) tensor_index(tensor);
+  }
+  // A tensor is about to be given other memory.
+  [[noreturn]] void moves(const Tensor& tensor) const;
   // The gradient of a tensor is about to be read, or replaced.
   void touches_gradient(Tensor& tensor, bool reads);
   // `offset`: where the default generator stood.
@@ -149,6 +158,8 @@ class Recorder {
   // --- what the host says
   int argument(Tensor& tensor);
   void host(void* object, const char* name);
+  // Python is given the memory of an array: what it reads there cannot be told.
+  [[noreturn]] void exposes(const Array& array, const char* how) const;
   // What the last call gave back.
   void host_outputs(std::span<Tensor* const> outputs);
   void result(Tensor& tensor);

@@ -4,6 +4,7 @@
 
 #include "dlpack.h"
 #include "face.h"
+#include "machine/trace.h"
 
 namespace versant::face {
 
@@ -49,6 +50,15 @@ struct Export {
 };
 
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
+  if (modes.tracing) [[unlikely]] {
+    const bool refused = guarded(
+        [&]() -> bool {
+          trace::recorder->exposes(*as_tensor(self), "numpy()");
+          return true;
+        },
+        false);
+    if (!refused) return -1;
+  }
   Tensor* tensor = as_tensor(self);
   const char* format = format_of(tensor->dtype);
   const char* problem = nullptr;
@@ -289,6 +299,7 @@ PyObject* to_dlpack(PyObject*, PyObject* args) {
   return guarded([&]() -> PyObject* {
     if (!is_tensor(object))
       fail(ErrorKind::Type, "[to_dlpack] expected a tensor, got ", Py_TYPE(object)->tp_name);
+    if (modes.tracing) trace::recorder->exposes(*as_tensor(object), "DLPack");
     const Tensor& tensor = *as_tensor(object);
     if (tensor.node)
       PyErr_SetString(PyExc_BufferError,

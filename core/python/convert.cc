@@ -350,7 +350,11 @@ PyObject* element(const Array& array, int64_t offset) {
 }
 
 PyObject* list_level(const Array& array, int axis, int64_t offset) {
-  if (axis == array.rank()) return element(array, offset);
+  if (axis == array.rank()) {
+    if (modes.tracing) [[unlikely]]
+      return from_scalar(item(array.view(Dims{}, Dims{}, offset)));
+    return element(array, offset);
+  }
   Object list = checked(PyList_New(array.sizes[axis]));
   for (int64_t i = 0; i < array.sizes[axis]; ++i)
     PyList_SET_ITEM(list.get(), i,

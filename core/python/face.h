@@ -14,6 +14,7 @@
 #include "machine/lock.h"
 #include "machine/ops.h"
 #include "machine/tensor.h"
+#include "machine/trace.h"
 
 namespace versant::face {
 
@@ -102,6 +103,8 @@ int tensor_assign_subscript(PyObject* self, PyObject* key, PyObject* value);  //
 
 // Gives a tensor other memory, sizes and dtype; a view stops being one.
 inline void adopt(Tensor& tensor, const Array& source) {
+  if (modes.tracing) [[unlikely]]
+    trace::recorder->moves(tensor);
   await_kernels();
   static_cast<Array&>(tensor) = Array(source);
   delete std::exchange(tensor.view, nullptr);

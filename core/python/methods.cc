@@ -2,6 +2,7 @@
 #include "face.h"
 #include "machine/inplace.h"
 #include "machine/promote.h"
+#include "machine/trace.h"
 
 namespace versant::face {
 
@@ -125,6 +126,7 @@ PyObject* method_set_(PyObject* self, PyObject* source) {
 
 PyObject* method_to_bytes(PyObject* self, PyObject*) {
   return guarded([&]() -> PyObject* {
+    if (modes.tracing) trace::recorder->exposes(*as_tensor(self), "this");
     const Array plain = as_tensor(self)->to_contiguous();
     return PyBytes_FromStringAndSize(plain.as<char>(), plain.bytes());
   });

@@ -300,8 +300,9 @@ def test_what_a_replay_would_not_repeat_is_refused():
 
     with pytest.raises(CompileError, match="losses had 0 items, now 1"):
         vs.compile(appends)(vs.ones(2))
+    outside = vs.ones(2).numpy()
     with pytest.raises(RuntimeError, match="cannot be replayed"):
-        vs.compile(lambda x: x + vs.from_numpy(x.numpy() * 2))(vs.ones(2))
+        vs.compile(lambda x: x + vs.from_numpy(outside * 2))(vs.ones(2))
 
 
 def test_an_exception_comes_through_and_the_next_call_works():
@@ -371,3 +372,84 @@ def test_methods_and_options():
         vs.compile(lambda x: x, guards="none")
     with pytest.raises(TypeError, match="expected a function"):
         vs.compile(3)
+
+
+def test_memory_that_python_reads_is_refused():
+    for read in (
+        lambda x: x.numpy().sum(),
+        memoryview,
+        lambda x: vs.from_dlpack(x),
+        lambda x: copy.copy(x.numpy()),
+    ):
+        with pytest.raises((RuntimeError, BufferError), match="memory to Python"):
+            vs.compile(lambda x, read=read: read(x) and x + 1)(vs.ones(2))
+    assert vs.compile(lambda x: x + 1)(vs.ones(2)).tolist() == [2.0, 2.0]
+
+
+def test_requires_grad_may_be_switched_and_is_watched():
+    w = vs.ones(2, requires_grad=True)
+
+    def freezes(x):
+        w.requires_grad_(False)
+        loss = (x.detach().requires_grad_() * w).sum()
+        loss.backward()
+        w.requires_grad_(True)
+        return loss.detach()
+
+    g = vs.compile(freezes)
+    assert [g(vs.ones(2) * i).item() for i in range(3)] == [0.0, 2.0, 4.0]
+    assert w.grad is None
+    assert g.stats()["traces"] == 1
+    h = vs.compile(lambda x: (x * w).sum())
+    assert h(vs.ones(2)).requires_grad
+    w.requires_grad_(False)
+    assert not h(vs.ones(2)).requires_grad
+    w.requires_grad_(True)
+    with pytest.raises(RuntimeError, match="requires_grad"):
+        vs.compile(lambda x: x * w.requires_grad_(False))(vs.ones(2))
+
+
+def test_other_memory_is_refused():
+    w = vs.ones(2)
+
+    def f(x):
+        w.data = x * 2
+        return w + 1
+
+    with pytest.raises(RuntimeError, match=r"other memory.*copy_"):
+        vs.compile(f)(vs.ones(2))
+
+
+def test_lists_of_values_are_readings():
+    g = vs.compile(lambda x: x * (2 if x.tolist() == [1.0, 2.0] else 3))
+    for values in ([1.0, 2.0], [1.0, 3.0], [1.0, 2.0], [1.0, 3.0]):
+        x = vs.tensor(values)
+        assert g(x).tolist() == (x * (2 if values == [1.0, 2.0] else 3)).tolist()
+    assert g.stats()["traces"] == 2
+
+
+def test_sizes_that_values_decide_are_branches():
+    def f(x):
+        chosen = x[x > 0]
+        return chosen * 2, (x > 0).nonzero()
+
+    g = vs.compile(f)
+    for values in ([1.0, -2.0, 3.0], [-1.0, -2.0, 3.0], [4.0, -1.0, 2.0], [-3.0, 5.0, -6.0]):
+        assert bits(g(vs.tensor(values))) == bits(f(vs.tensor(values)))
+    assert g.stats()["traces"] == 2
+
+
+def test_a_tensor_that_another_branch_reaches_may_change_its_shape():
+    table = {"w": vs.ones(3)}
+
+    def f(x):
+        return x + 1 if x.sum() > 0 else x.sum() + table["w"].data.sum()
+
+    g = vs.compile(f)
+    for _ in range(2):
+        assert bits(g(vs.ones(3))) == bits(f(vs.ones(3)))
+        assert bits(g(-vs.ones(3))) == bits(f(-vs.ones(3)))
+    table["w"].data = vs.ones(1000)
+    for _ in range(2):
+        assert bits(g(-vs.ones(3))) == bits(f(-vs.ones(3)))
+        assert bits(g(vs.ones(3))) == bits(f(vs.ones(3)))
