@@ -81,7 +81,12 @@ inline constexpr size_t kHostPrefix = 16;
 
 // Marks a write in place to the tensor's memory. Throws when the memory is read-only.
 void begin_write(const Array& array, const char* op);
-// Nothing is written to an array without elements.
-inline void bump_version(const Array& array) { array.storage->version += array.numel > 0; }
+// Tells a trace that an array without elements counts as written.
+void note_empty_write(const Array& array);
+inline void bump_version(const Array& array) {
+  ++array.storage->version;
+  if (array.numel == 0) [[unlikely]]
+    note_empty_write(array);
+}
 
 }  // namespace versant

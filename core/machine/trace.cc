@@ -292,6 +292,11 @@ void Recorder::draws(const Generator& generator, uint64_t seed, uint64_t first) 
   draws_.push_back({seed, first, false});
 }
 
+void Recorder::wrote_nothing(const Array& array) {
+  const auto found = known_.find(array.storage.get());
+  if (found != known_.end()) found->second.settled = false;
+}
+
 void Recorder::forgets(Storage* storage) { known_.erase(storage); }
 
 void Recorder::check_node(const Node& node) const {
@@ -488,3 +493,11 @@ Trace Recorder::finish() {
 }
 
 }  // namespace versant::trace
+
+namespace versant {
+
+void note_empty_write(const Array& array) {
+  if (modes.tracing) trace::recorder->wrote_nothing(array);
+}
+
+}  // namespace versant

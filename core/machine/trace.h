@@ -154,6 +154,7 @@ class Recorder {
   void constant(const Array& array);  // made from data of the host
   void draws(const Generator& generator, uint64_t seed, uint64_t first);
   void forgets(Storage* storage);
+  void wrote_nothing(const Array& array);
 
   // --- what the host says
   int argument(Tensor& tensor);
