@@ -66,6 +66,7 @@ _ROOMS = {
     "compiler",
     "cpu",
     "data",
+    "debug",
     "fft",
     "func",
     "io",

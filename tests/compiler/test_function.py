@@ -453,3 +453,39 @@ def test_a_tensor_that_another_branch_reaches_may_change_its_shape():
     for _ in range(2):
         assert bits(g(-vs.ones(3))) == bits(f(-vs.ones(3)))
         assert bits(g(vs.ones(3))) == bits(f(vs.ones(3)))
+
+
+def test_a_breakpoint_is_honoured(monkeypatch):
+    stops = []
+    monkeypatch.setattr("sys.breakpointhook", lambda: stops.append(1))
+
+    def f(x):
+        breakpoint()
+        return x + 1
+
+    g = vs.compile(f)
+    assert [g(vs.ones(1)).item() for _ in range(3)] == [2.0] * 3
+    assert len(stops) == 3
+    assert "breakpoint" in g.explain()
+
+
+def test_debug_calls_are_repeated_with_the_values_of_then(capsys):
+    seen = []
+
+    def f(x):
+        y = x * 2
+        vs.debug.callback(lambda t: seen.append(t.tolist()), y)
+        vs.debug.print("y is", y, "here")
+        return y.sum()
+
+    g = vs.compile(f)
+    for i in range(3):
+        g(vs.ones(2) * i)
+    assert seen == [[0.0, 0.0], [2.0, 2.0], [4.0, 4.0]]
+    assert capsys.readouterr().out.splitlines() == [
+        f"y is tensor([{2 * i}., {2 * i}.]) here" for i in range(3)
+    ]
+    f(vs.ones(2, requires_grad=True))
+    assert len(seen) == 4
+    with pytest.raises(TypeError, match="expected tensors"):
+        vs.debug.callback(print, 3)

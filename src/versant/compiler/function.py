@@ -65,6 +65,7 @@ class Compiled(_core.CompiledBase):
         self._entries: dict[Any, list[Entry]] = {}
         self._reasons: list[str] = []
         self._replays = 0
+        self._stops = False  # a breakpoint stands in it: it runs as it is written
         functools.update_wrapper(self, function, updated=())
         self.__name__ = name or getattr(function, "__name__", type(function).__name__)
 
@@ -128,10 +129,14 @@ class Compiled(_core.CompiledBase):
             if reason:
                 self._report(reason)
             watch = entry.watch if entry else Watch(self._function, [args, kwargs])
+            if watch.stops:
+                self._stops = True
+                return self._function(*args, **kwargs)
             if self._guards == "shapes":
                 watch.facts.clear()
             _core.trace_begin()
             _state.traces = True
+            _state.watch = watch
             try:
                 for tensor in tensors:
                     _core.trace_argument(tensor)
@@ -228,6 +233,8 @@ class Compiled(_core.CompiledBase):
     def explain(self) -> str:
         """In words: what was assumed, and why anything was compiled again."""
         lines = [f"{self.__name__}: {self.stats()['traces']} traces, {self.stats()['replays']} replays"]
+        if self._stops:
+            lines.append("a breakpoint() stands in it, so it runs as it is written")
         lines += [f"compiled again: {reason}" for reason in self._reasons]
         for some in self._entries.values():
             for entry in some:
@@ -272,6 +279,16 @@ def compile(
     if not callable(function):
         raise TypeError(f"[compile] expected a function, got {type(function).__name__}")
     return Compiled(function, guards=guards, recompiles=recompiles, name=name)
+
+
+@contextmanager
+def excused() -> Iterator[None]:
+    """What changes meanwhile is no side effect of the function that is traced: replays do it again."""
+    watch: Watch = _state.watch
+    before = {id(fact) for fact in watch.broken()}
+    yield
+    changed = {id(fact) for fact in watch.broken()} - before
+    watch.facts[:] = [fact for fact in watch.facts if id(fact) not in changed]
 
 
 @contextmanager

@@ -93,6 +93,11 @@ class Watch:
             self._visit(argument, f"argument of {type(argument).__name__}")
         self._settle_objects()
 
+    @property
+    def stops(self) -> bool:
+        """Whether somebody wants to stop in the code with a debugger."""
+        return "breakpoint" in self._names or {"pdb", "set_trace"} <= self._names
+
     def broken(self) -> list[Fact | Size]:
         return [fact for fact in self.facts if not fact.holds()]
 
