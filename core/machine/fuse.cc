@@ -17,6 +17,9 @@ namespace {
 
 constexpr size_t kMostCode = 56;     // instructions of a group: their tiles fit in the first cache
 constexpr int64_t kLarge = 1 << 16;  // elements of a value that memory is too slow for
+constexpr int64_t kTotal = 1 << 13;  // elements of a sum that is taken in passing
+constexpr size_t kMostTotals = 2;
+constexpr size_t kMostWaiting = 24;  // values of a group that somebody may still read: most will join it
 constexpr size_t kMostInputs = Program::kMaxInputs, kMostOutputs = Program::kMaxOutputs;
 
 bool same_window(const Window& a, const Window& b) {
@@ -51,13 +54,30 @@ bool fusible(const Step& step) {
   return true;
 }
 
+// Whether a window is row by row and of `numel` elements, or one number everywhere.
+bool flat(const Window& window, int64_t numel) {
+  return window.buffer < 0 || (window.array.contiguous && window.array.numel == numel) ||
+         is_uniform(window.array);
+}
+
+// The sum or mean of all elements, of a large array.
+bool is_total(const Step& step) {
+  if (step.kind != Step::Kind::Primitive || step.in.size() != 1 || step.out.size() != 1) return false;
+  const Array &from = step.in[0].array, &to = step.out[0].array;
+  return (std::strcmp(step.primitive->name(), "sum") == 0 ||
+          std::strcmp(step.primitive->name(), "mean") == 0) &&
+         to.numel == 1 && from.numel >= kTotal && from.contiguous && from.dtype == to.dtype &&
+         (to.dtype == DType::Float32 || to.dtype == DType::Float64) &&
+         step.attributes.ints[2] == static_cast<int64_t>(to.dtype);
+}
+
 // The program that a group has become, as it grows.
 class Group {
  public:
   explicit Group(const Step& first) : first_(first) { append(first); }
 
   bool reads(int buffer) const { return has(in_, buffer); }
-  bool writes(int buffer) const { return has(out_, buffer); }
+  bool writes(int buffer) const { return has(out_, buffer) || has(totals_, buffer); }
   // Whether `step` must not change places with the group.
   bool conflicts(const Step& step) const {
     for (const Window& window : step.in)
@@ -73,6 +93,29 @@ class Group {
     return false;
   }
 
+  // Takes the total of a value in.
+  bool add_total(const Step& step) {
+    const int64_t numel = first_.out[0].array.numel;
+    if (totals_.size() == kMostTotals || writes(step.out[0].buffer) || reads(step.out[0].buffer) ||
+        step.in[0].array.numel != numel || !stored_as(step.in[0].array.dtype, first_.compute) ||
+        !std::all_of(in_.begin(), in_.end(), [&](const Window& w) { return flat(w, numel); }) ||
+        !std::all_of(out_.begin(), out_.end(), [&](const Window& w) { return flat(w, numel); }))
+      return false;
+    for (size_t k = 0; k < out_.size(); ++k) {
+      if (!same_window(out_[k], step.in[0])) continue;
+      totals_.push_back(step.out[0]);
+      total_values_.push_back(values_[k]);
+      divisors_.push_back(std::strcmp(step.primitive->name(), "mean") == 0 ? static_cast<double>(numel)
+                                                                           : 1.0);
+      name_ += "+" + step.name;
+      steps_.push_back(step);
+      return true;
+    }
+    return false;
+  }
+  // The steps that joined, as they were.
+  const std::vector<Step>& steps() const { return steps_; }
+
   // Takes the step in, if it fits; `needed` as in `finished`.
   template <typename Needed>
   bool add(const Step& step, Needed needed) {
@@ -81,7 +124,7 @@ class Group {
     if (append(step)) {
       size_t written = 0;
       for (const Window& out : out_) written += needed(out.buffer);
-      if (written <= kMostOutputs) return true;
+      if (written <= kMostWaiting) return true;
     }
     *this = std::move(before);
     return false;
@@ -97,6 +140,9 @@ class Group {
         first_.out[0].array.sizes != maker.first_.out[0].array.sizes)
       return {};
     Group made = maker;
+    made.steps_ = steps_;
+    made.totals_ = totals_;
+    made.divisors_ = divisors_;
     made.first_ = first_;
     made.name_ = name_;
     made.members_ = std::max<size_t>(members_, 2);
@@ -128,16 +174,22 @@ class Group {
     made.out_ = out_;
     made.values_.clear();
     for (const int value : values_) made.values_.push_back(moved(value));
+    made.total_values_.clear();
+    for (const int value : total_values_) made.total_values_.push_back(moved(value));
+    if (!totals_.empty())
+      for (const Window& window : made.in_)
+        if (!flat(window, first_.out[0].array.numel)) return {};
     if (made.in_.size() > kMostInputs || made.code_.size() > kMostCode ||
         made.in_.size() + made.constants_.size() + made.code_.size() >= 250)
       return {};
     return made;
   }
 
-  // The group as one step; `needed` tells whether anybody reads a buffer afterwards.
+  // The group as one step, if that is not too large; `needed` tells whether anybody reads a buffer
+  // afterwards.
   template <typename Needed>
-  Step finished(Needed needed) {
-    if (members_ == 1) {
+  std::optional<Step> finished(Needed needed) {
+    if (members_ == 1 && totals_.empty()) {
       const bool read =
           std::any_of(out_.begin(), out_.end(), [&](const Window& w) { return needed(w.buffer); });
       Step same = first_;
@@ -171,11 +223,17 @@ class Group {
       instruction.b = place(operands_[i][1]);
       instruction.c = place(operands_[i][2]);
     }
+    for (size_t k = 0; k < totals_.size(); ++k) {
+      out.push_back(totals_[k]);
+      registers.push_back(total_values_[k]);
+    }
+    step.divisors = divisors_;
     for (const int value : registers) program->outputs.push_back(place(value));
     if (program->outputs.empty()) {
       step.out.clear();
       return step;
     }
+    if (program->outputs.size() > kMostOutputs) return {};
     trim(*program, step);
     program->finish();
     step.owned = program;
@@ -197,6 +255,10 @@ class Group {
     if (step.compute != first_.compute || step.common != first_.common ||
         step.out[0].array.sizes != first_.out[0].array.sizes || !shares(step))
       return false;
+    if (!totals_.empty())
+      for (const auto* windows : {&step.in, &step.out})
+        for (const Window& window : *windows)
+          if (!flat(window, first_.out[0].array.numel) || has(totals_, window.buffer)) return false;
     // What one member writes is seen by others as it was written, element for element.
     for (const auto* windows : {&step.in, &step.out}) {
       for (const Window& window : *windows) {
@@ -255,6 +317,7 @@ class Group {
         values_.push_back(value);
       }
     }
+    steps_.push_back(step);
     if (members_++)
       name_ += "+" + step.name;
     else
@@ -293,6 +356,10 @@ class Group {
   size_t members_ = 0;
   std::vector<Window> in_, out_;
   std::vector<int> values_;  // of out_
+  std::vector<Step> steps_;
+  std::vector<Window> totals_;
+  std::vector<int> total_values_;
+  std::vector<double> divisors_;
   std::vector<Scalar> constants_;
   std::vector<Instruction> code_;
   std::vector<std::array<int, 3>> operands_;
@@ -388,6 +455,11 @@ std::vector<Step> fused(const Trace& trace, const Uses& uses, size_t begin, size
         if (open[g].group.add(step, needed)) into = g;
       }
     }
+    if (is_total(step)) {
+      bool taken = false;
+      for (size_t g = open.size(); g-- > 0 && !taken;) taken = open[g].group.add_total(step);
+      if (taken) continue;
+    }
     std::vector<Open> still;
     for (size_t g = 0; g < open.size(); ++g) {
       if (into && *into == g) continue;
@@ -424,17 +496,27 @@ std::vector<Step> fused(const Trace& trace, const Uses& uses, size_t begin, size
   std::vector<Step> steps;
   for (size_t p = pieces.size(); p-- > 0;) {
     Piece& piece = pieces[p];
-    if (piece.group)
-      piece.step = piece.group->finished([&](int buffer) {
-        return uses.kept[static_cast<size_t>(buffer)] || read[static_cast<size_t>(buffer)];
-      });
-    if (piece.group && piece.step.out.empty()) continue;
-    // In-place primitives and additions read what they write.
-    for (const auto* windows : {&piece.step.in, &piece.step.out})
-      for (const Window& window : *windows)
-        if (window.buffer >= 0 && (windows == &piece.step.in || !piece.group))
-          read[static_cast<size_t>(window.buffer)] = true;
-    steps.push_back(std::move(piece.step));
+    const auto emit = [&](Step step, bool reads_what_it_writes) {
+      // In-place primitives and additions read what they write.
+      for (const auto* windows : {&step.in, &step.out})
+        for (const Window& window : *windows)
+          if (window.buffer >= 0 && (windows == &step.in || reads_what_it_writes))
+            read[static_cast<size_t>(window.buffer)] = true;
+      steps.push_back(std::move(step));
+    };
+    if (!piece.group) {
+      emit(std::move(piece.step), true);
+      continue;
+    }
+    std::optional<Step> whole = piece.group->finished([&](int buffer) {
+      return uses.kept[static_cast<size_t>(buffer)] || read[static_cast<size_t>(buffer)];
+    });
+    if (!whole) {
+      const std::vector<Step>& parts = piece.group->steps();
+      for (size_t i = parts.size(); i-- > 0;) emit(parts[i], true);
+    } else if (!whole->out.empty()) {
+      emit(std::move(*whole), false);
+    }
   }
   std::reverse(steps.begin(), steps.end());
   return steps;

@@ -91,6 +91,14 @@ int64_t extent(const Array& array) {
   return reinterpret_cast<int64_t>(array.data) + (last + 1) * static_cast<int64_t>(itemsize(array.dtype));
 }
 
+int64_t numel_of(const Step& step) {
+  int64_t most = 1;
+  for (const auto* windows : {&step.in, &step.out})
+    for (const Window& window : *windows)
+      if (window.buffer >= 0) most = std::max(most, window.array.numel);
+  return most;
+}
+
 Prepared::Prepared(const Trace& trace)
     : trace_(trace),
       ready_(trace.steps.size()),
@@ -216,8 +224,8 @@ void Prepared::prepare(size_t s) {
 bool Prepared::prepare_micros(const Step& step, Ready& ready) {
   const Program& program = step.program->for_compute(step.compute);
   const int64_t n = step.out[0].array.numel;
-  if (n > kMicroElements || n * (program.work + 1) > kMicroWork || program.code.empty() ||
-      (program.divides && step.compute == Compute::I64))
+  if (!step.divisors.empty() || n > kMicroElements || n * (program.work + 1) > kMicroWork ||
+      program.code.empty() || (program.divides && step.compute == Compute::I64))
     return false;
   bool aliased = false;
   for (const auto* windows : {&step.in, &step.out}) {
@@ -366,6 +374,15 @@ void Prepared::run(size_t s, uint64_t first_block) {
   const size_t n_in = step.in.size();
   switch (step.kind) {
     case Step::Kind::Program:
+      if (!step.divisors.empty()) {
+        const size_t stored = step.out.size() - step.divisors.size();
+        std::vector<Total> totals;
+        for (size_t k = 0; k < step.divisors.size(); ++k)
+          totals.push_back({ready.pointers[n_in + stored + k], step.divisors[k]});
+        return run_program_summed(*step.program, step.compute, ready.operands,
+                                  {ready.pointers.data() + n_in, stored}, totals, numel_of(step), step.common,
+                                  step.name.c_str());
+      }
       return run_program(*step.program, step.compute, ready.operands,
                          {ready.pointers.data() + n_in, step.out.size()}, step.out[0].array.sizes,
                          step.common, step.name.c_str());

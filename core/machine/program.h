@@ -71,4 +71,16 @@ Compute compute_of(DType dtype);
 void run_program(const Program& program, Compute compute, std::span<const Operand> inputs,
                  std::span<const Array* const> outputs, const Dims& sizes, DType common, const char* op);
 
+// The same over arrays that are row by row and of one size (inputs may also be single numbers). Outputs of
+// the program behind those in `outputs` are not stored: of each the sum over all elements goes into `totals`,
+// divided by its divisor, with the bits that a reduction of the stored values would have.
+bool is_uniform(const Array& array);  // one number everywhere
+struct Total {
+  const Array* to;
+  double divisor;
+};
+void run_program_summed(const Program& program, Compute compute, std::span<const Operand> inputs,
+                        std::span<const Array* const> outputs, std::span<const Total> totals, int64_t numel,
+                        DType common, const char* op);
+
 }  // namespace versant

@@ -94,6 +94,14 @@ void run_step(const Step& step, Slots& slots, uint64_t first_block) {
         arrays[used] = slots.at(window);
         outputs[n_out++] = &arrays[used++];
       }
+      if (!step.divisors.empty()) {
+        const size_t stored = n_out - step.divisors.size();
+        std::vector<Total> totals;
+        for (size_t k = 0; k < step.divisors.size(); ++k)
+          totals.push_back({outputs[stored + k], step.divisors[k]});
+        return run_program_summed(*step.program, step.compute, {operands, n}, {outputs, stored}, totals,
+                                  numel_of(step), step.common, step.name.c_str());
+      }
       return run_program(*step.program, step.compute, {operands, n}, {outputs, n_out}, outputs[0]->sizes,
                          step.common, step.name.c_str());
     }

@@ -10,6 +10,8 @@ namespace versant::trace {
 
 // The bytes from the start of its buffer to the end of a window's array.
 int64_t extent(const Array& array);
+// The elements of a step with totals.
+int64_t numel_of(const Step& step);
 // Raises unless result k of a step has the geometry that it had in the trace.
 void check_geometry(const Step& step, size_t k, const Array& result);
 

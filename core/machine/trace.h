@@ -67,6 +67,7 @@ struct Step {
 
   const Program* program = nullptr;
   std::shared_ptr<const Program> owned;  // of fused steps
+  std::vector<double> divisors;          // the last results are totals, divided by these
   Compute compute = Compute::F32;
   DType common = DType::Float32;
 

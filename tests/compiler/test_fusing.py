@@ -142,3 +142,27 @@ def test_random_elementwise_programs(seed):
         return tuple(values[2:]) or x + y
 
     same_in_three_calls(f, *pair(n))
+
+
+@pytest.mark.parametrize("n", [8192, 10_000, 100_003, 1 << 18])
+@pytest.mark.parametrize("dtype", [vs.float32, vs.float64])
+def test_sums_are_taken_in_passing(n, dtype):
+    def f(x, y):
+        x, y = (t.detach().requires_grad_() for t in (x, y))
+        loss = ((x * y).tanh() + x.exp() * 0.1).mean() + (x * x).sum()
+        return loss.detach(), *vs.autograd.grad(loss, [x, y])
+
+    threads = vs.get_num_threads()
+    try:
+        for count in (1, 2, 3):
+            vs.set_num_threads(count)
+            compiled = same_in_three_calls(f, *pair(n, dtype=dtype))
+    finally:
+        vs.set_num_threads(threads)
+    assert any("+mean" in name or "+sum" in name for name in names(compiled)), compiled.ir()
+
+
+def test_a_sum_that_a_value_waits_for_comes_before_it():
+    same_in_three_calls(lambda x, y: ((x * y).exp() / (x * y).exp().sum(), x.sum() * y), *pair(9000))
+    same_in_three_calls(lambda x, y: (x.mul_(2).sum() + y, x.add_(1).mean()), *pair(9000))
+    same_in_three_calls(lambda x, y: ((x * 2).view(90, 100).T.sum() + y.sum(0), (x + y).mean()), *pair(9000))
