@@ -355,6 +355,9 @@ struct Kernels {
   RowNormKernel row_norm[2], row_norm_backward[2];                                 // F32, F64
   AttentionKernel attention_forward[2], attention_backward[2], attention_join[2];  // F32, F64
   ScaleKernel scale_f32, scale_f64;
+  // Copies bytes past the caches; a thread calls end_stream before others may look.
+  void (*stream)(void* to, const void* from, std::ptrdiff_t bytes);
+  void (*end_stream)();
   LstmKernel lstm_forward[2], lstm_backward[2];  // F32, F64
 
   MicroKernel micro_of(Micro op, Compute compute) const {

@@ -15,9 +15,10 @@ namespace versant {
 
 namespace {
 
-constexpr int64_t kTile = 256;       // elements of a tile: a dozen of them fit in L1
-constexpr int64_t kLongTile = 4096;  // when no intermediate tile is needed
-constexpr int64_t kShortRow = 64;    // shorter rows are gathered several to a tile
+constexpr int64_t kTile = 256;              // elements of a tile: a dozen of them fit in L1
+constexpr int64_t kLongTile = 4096;         // when no intermediate tile is needed
+constexpr int64_t kStreamBytes = 12 << 20;  // results from here on are written past the caches
+constexpr int64_t kShortRow = 64;           // shorter rows are gathered several to a tile
 constexpr int64_t kSlotBytes = kTile * 8;
 constexpr int kStackSlots = 16;
 constexpr int64_t kParallelWork = 32768;  // instructions times elements worth a second thread
@@ -175,6 +176,7 @@ class TileRun {
       lanes_[k].flat = true;
       lanes_[k].uniform |= k < inputs_.size() && inputs_[k].array && is_uniform(*inputs_[k].array);
     }
+    streams_ = stream_results(numel);
     const bool unlock = numel * (program_.work + 1) >= kUnlockWork;
     std::vector<Ref<Storage>> held;
     for (const Operand& input : inputs_)
@@ -202,6 +204,7 @@ class TileRun {
           rows({leaves[k] + b * item, values.get() + static_cast<int64_t>(k) * kBlock * 8, 0, 1, count,
                 nullptr, 0});
       }
+      if (streams_) kernels->end_stream();
     });
   }
 
@@ -237,7 +240,8 @@ class TileRun {
     }
     needs_tiles |= !program_.constants.empty();
 
-    const int64_t tile = needs_tiles ? kTile : kLongTile;
+    streams_ = stream_results(total);
+    const int64_t tile = needs_tiles || streams_ ? kTile : kLongTile;
     const int64_t row = space.sizes[space.rank - 1];
     const bool by_row = space.rank == 1 || row >= kShortRow;
     const int64_t span = by_row ? row : total;  // tiles do not cross a multiple of this
@@ -263,6 +267,7 @@ class TileRun {
         const int64_t at = t % tiles_per_span * tile;
         self.run_tile(scratch, space, t / tiles_per_span * span + at, std::min(tile, span - at));
       }
+      if (streams_) kernels->end_stream();
     });
   }
 
@@ -302,6 +307,15 @@ class TileRun {
     lane.uniform = false;
     lane.flat = false;
     lane.rounds = false;
+  }
+
+  bool stream_results(int64_t numel) {
+    bool fits = !aliased_ && program_.code.size() > 0;
+    for (size_t k = 0; k < outputs_.size(); ++k) {
+      const Lane& lane = output(k);
+      fits = fits && lane.flat && lane.direct && numel * lane.item >= kStreamBytes;
+    }
+    return fits;
   }
 
   // Tiles for what is the same everywhere.
@@ -398,7 +412,7 @@ class TileRun {
     for (size_t k = 0; k < outputs_.size(); ++k) {
       const Lane& lane = output(k);
       direct[k] = nullptr;
-      if (!lane.direct) continue;
+      if (!lane.direct || streams_) continue;
       if (lane.flat) {
         direct[k] = lane.data + p * lane.item;
       } else {
@@ -413,7 +427,11 @@ class TileRun {
       const Lane& lane = output(k);
       const char* from = static_cast<const char*>(scratch.reg[program_.outputs[k]]);
       if (lane.flat) {
-        store(lane, lane.data + p * lane.item, 1, from, n);
+        char* const to = lane.data + p * lane.item;
+        if (streams_ && reinterpret_cast<uintptr_t>(to) % 64 == 0)
+          kernels->stream(to, from, n * lane.item);
+        else
+          store(lane, to, 1, from, n);
         continue;
       }
       const int64_t bytes = compute_bytes(static_cast<Compute>(compute_));
@@ -429,6 +447,7 @@ class TileRun {
   std::span<const Array* const> outputs_;
   Lane lanes_[Program::kMaxInputs + Program::kMaxOutputs];
   bool aliased_ = false;
+  bool streams_ = false;  // results lie in one piece, in the compute type, and are too large for the caches
   bool written_[Program::kMaxOutputs];
 };
 

@@ -282,3 +282,17 @@ def test_large_tensors_on_one_and_two_threads(layout: str, program: str) -> None
             assert bits(PROGRAMS[program](a, b)) == expected
     finally:
         vs.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("dtype", [vs.float32, vs.float64])
+@pytest.mark.parametrize("extra", [0, 1, 777])
+def test_large_results_are_those_of_their_parts(dtype, extra) -> None:
+    # Results of many megabytes are written past the caches.
+    n = (4 << 20) + extra
+    x = vs.linspace(-3, 3, n + 1, dtype=dtype)
+    for source in (x[:-1], x[1:]):
+        whole = (source * 1.5).tanh() - source
+        parts = [(part * 1.5).tanh() - part for part in source.split(100_000)]
+        assert vs.equal(whole, vs.cat(parts))
+        out = vs.empty(n + 3, dtype=dtype)[3:]  # begins anywhere
+        assert vs.equal(vs.tanh(source, out=out), source.tanh())

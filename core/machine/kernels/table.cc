@@ -18,6 +18,7 @@ void fill_reduce(Kernels&);
 void fill_random(Kernels&);
 void fill_optimizer(Kernels&);
 void fill_scale(Kernels&);
+void fill_stream(Kernels&);
 void fill_lines(Kernels&);
 void fill_attention(Kernels&);
 void fill_row_norm(Kernels&);
@@ -46,6 +47,7 @@ const Kernels& table() {
     fill_random(k);
     fill_optimizer(k);
     fill_scale(k);
+    fill_stream(k);
     fill_lines(k);
     fill_attention(k);
     fill_row_norm(k);
