@@ -52,7 +52,10 @@ Result Function::call(Args& args) const {
     if (result.tensor) result.tensors.push_back(std::move(result.tensor));
     return std::move(result.tensors);
   };
-  const uint64_t offset = default_generator().offset;
+  Generator* generator = &default_generator();
+  for (const Value& value : held->values)
+    if (value.generator) generator = value.generator;
+  const Generator before = *generator;
   Result result = [&] {
     const trace::Quiet quiet;
     return body(args);
@@ -60,7 +63,7 @@ Result Function::call(Args& args) const {
   std::vector<Tensor*> outputs;
   if (result.tensor) outputs.push_back(result.tensor.get());
   for (const TensorRef& tensor : result.tensors) outputs.push_back(tensor.get());
-  trace::recorder->apply(again, name, inputs, outputs, offset);
+  trace::recorder->apply(again, name, inputs, outputs, *generator, before);
   return result;
 }
 

@@ -247,6 +247,8 @@ void compute(const ElementwiseOp& op, std::span<const Input> inputs, const Array
     const Tensor* const tensor = from < inputs.size() ? inputs[from].tensor : nullptr;
     if (tensor && tensor->dtype == out.dtype) return copy_into(out, *tensor);
   }
+  std::vector<Array> converted;  // what a trace takes instead of numbers
+  converted.reserve(modes.tracing ? inputs.size() : 0);
   Array real;  // part of the one complex input that a real op may have, the source of a copy
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Tensor* tensor = inputs[i].tensor;
@@ -260,8 +262,12 @@ void compute(const ElementwiseOp& op, std::span<const Input> inputs, const Array
       operands[i].scalar = among_integers(inputs[i].scalar, common);
     // An integer without axes takes the dtype of the others, and wraps where that lacks its value.
     if (tensor && tensor->dtype != common && tensor->rank() == 0 && op.promotes >> i & 1 &&
-        compute_of(common) == Compute::I64)
-      operands[i] = {nullptr, item(tensor->to_dtype(common))};
+        compute_of(common) == Compute::I64) {
+      if (modes.tracing) [[unlikely]]
+        operands[i].array = &converted.emplace_back(tensor->to_dtype(common));
+      else
+        operands[i] = {nullptr, item(tensor->to_dtype(common))};
+    }
   }
   run_program(op.forward, compute_of(common), operands.first(inputs.size()), outputs, out.sizes, common,
               op.name.c_str());

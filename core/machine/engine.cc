@@ -224,7 +224,9 @@ class Task {
   void execute(Entry& entry, Node& node, Grads grads) {
     if (modes.tracing && !entry.captured) [[unlikely]]
       trace::recorder->check_node(node);
-    if (node.hooks && hook_table_hooks.run_pre) hook_table_hooks.run_pre(node.hooks, grads);
+    // Where a trace of the way back ends, hooks are run by the passes that replay it.
+    const bool ends = modes.tracing && entry.captured && trace::recorder->goes_back();
+    if (node.hooks && hook_table_hooks.run_pre && !ends) hook_table_hooks.run_pre(node.hooks, grads);
     if (entry.captured) {
       for (size_t i = 0; i < targets_.size(); ++i)
         if (targets_[i].node.get() == &node) captured_[i] = grads[targets_[i].nr];

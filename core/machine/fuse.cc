@@ -369,9 +369,15 @@ class Group {
 struct Uses {
   explicit Uses(const Trace& trace) : kept(trace.buffers.size(), false), last(trace.buffers.size(), 0) {
     for (size_t b = 0; b < kept.size(); ++b) kept[b] = trace.buffers[b].origin != Buffer::Origin::Fresh;
-    for (const Window& window : trace.results) kept[static_cast<size_t>(window.buffer)] = true;
+    for (const auto* windows : {&trace.results, &trace.result_gradients})
+      for (const Window& window : *windows)
+        if (window.buffer >= 0) kept[static_cast<size_t>(window.buffer)] = true;
     for (const Outgoing& out : trace.outgoing)
       if (out.window.buffer >= 0) kept[static_cast<size_t>(out.window.buffer)] = true;
+    // What a tensor was given stays in use, and may be written again.
+    for (const Step& step : trace.steps)
+      if (step.kind == Step::Kind::SetGradient || step.kind == Step::Kind::SetData)
+        for (const Window& window : step.in) kept[static_cast<size_t>(window.buffer)] = true;
     for (size_t s = 0; s < trace.steps.size(); ++s)
       for (const auto* windows : {&trace.steps[s].in, &trace.steps[s].out})
         for (const Window& window : *windows)
@@ -475,12 +481,23 @@ std::vector<Step> fused(const Trace& trace, const Uses& uses, size_t begin, size
     } else if (joins) {
       still.push_back({Group(step), s});
     } else {
-      // Calls of the host may look at anything.
-      if (step.kind == Step::Kind::Host || step.kind == Step::Kind::SetGradient ||
-          step.kind == Step::Kind::Read) {
-        for (Open& entry : still) close(entry);
-        still.clear();
+      // Calls of the host may look at anything. What may raise finds written what was written before.
+      const bool shows = step.kind == Step::Kind::Host || step.kind == Step::Kind::SetGradient ||
+                         step.kind == Step::Kind::SetData || step.reads();
+      const bool raises = step.kind == Step::Kind::Primitive || step.kind == Step::Kind::Apply ||
+                          step.kind == Step::Kind::Call;
+      std::vector<Open> waiting;
+      for (Open& entry : still) {
+        const auto& out = entry.group.out();
+        const bool lasts = std::any_of(out.begin(), out.end(), [&](const Window& window) {
+          return trace.buffers[static_cast<size_t>(window.buffer)].origin != Buffer::Origin::Fresh;
+        });
+        if (shows || (raises && lasts))
+          close(entry);
+        else
+          waiting.push_back(std::move(entry));
       }
+      still = std::move(waiting);
       pieces.push_back({{}, step});
     }
     open = std::move(still);

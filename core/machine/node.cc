@@ -140,7 +140,7 @@ bool owns_leaf(const Tensor& tensor) {
 void set_requires_grad(Tensor& tensor, bool on) {
   if (on == needs_grad(tensor)) return;
   if (modes.tracing) [[unlikely]]
-    trace::recorder->switches(tensor);
+    trace::recorder->touches(tensor);
   if (!on) {
     if (!tensor.is_leaf()) {
       fail(ErrorKind::Runtime,

@@ -47,6 +47,7 @@ struct HookTableHooks {
   void (*run_accumulated)(HookTable*, Tensor& leaf) = nullptr;
   // Moves what keeps the gradient of `tensor` from the node before an in-place op to its new one.
   void (*move_retained)(Tensor& tensor, Node* before) = nullptr;
+  uint64_t (*signature)(const HookTable*) = nullptr;  // another one with every hook that comes or goes
   void (*destroy)(HookTable*) = nullptr;
 };
 extern HookTableHooks hook_table_hooks;

@@ -1,4 +1,5 @@
 #include "machine/ops.h"
+
 #include "machine/trace.h"
 
 namespace versant::ops {

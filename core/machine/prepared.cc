@@ -120,7 +120,8 @@ void Prepared::plan_arena() {
   const auto outlives = [&](const Window& window) {
     if (window.buffer >= 0) fits[static_cast<size_t>(window.buffer)] = false;
   };
-  for (const Window& window : trace_.results) outlives(window);
+  for (const auto* windows : {&trace_.results, &trace_.result_gradients})
+    for (const Window& window : *windows) outlives(window);
   for (const Outgoing& out : trace_.outgoing) outlives(out.window);
   for (size_t s = 0; s < trace_.steps.size(); ++s) {
     const Step& step = trace_.steps[s];
@@ -131,7 +132,8 @@ void Prepared::plan_arena() {
           most = std::max(most, extent(window.array));
           if (s >= trace_.forward_steps) outlives(window);
         }
-    if (step.kind == Step::Kind::SetGradient)
+    if (step.kind == Step::Kind::SetGradient || step.kind == Step::Kind::SetData ||
+        step.kind == Step::Kind::Host)
       for (const Window& window : step.in) outlives(window);
     if (!writes_in_place(step))
       for (const Window& window : step.out) outlives(window);
@@ -192,7 +194,8 @@ void Prepared::prepare(size_t s) {
   const Step& step = trace_.steps[s];
   Ready& ready = ready_[s];
   if (step.kind == Step::Kind::Host || step.kind == Step::Kind::SetGradient ||
-      step.kind == Step::Kind::Read || step.kind == Step::Kind::Apply)
+      step.kind == Step::Kind::SetData || step.kind == Step::Kind::RequireGrad || step.reads() ||
+      step.kind == Step::Kind::Apply)
     return;
   if (step.kind == Step::Kind::Program && prepare_micros(step, ready)) return;
   size_t count = 0;
@@ -345,8 +348,6 @@ void Prepared::allocate(int buffer) {
   bind(buffer, Storage::allocate(static_cast<size_t>(extents_[static_cast<size_t>(buffer)])));
 }
 
-Scalar Prepared::read(const Step& step) { return step.rows ? Scalar::of_int(rows_) : item(at(step.in[0])); }
-
 Array Prepared::at(const Window& window) {
   Array array = window.array;
   const auto offset = reinterpret_cast<int64_t>(window.array.data);
@@ -361,7 +362,7 @@ Array Prepared::at(const Window& window) {
   return array;
 }
 
-void Prepared::run(size_t s, uint64_t first_block) {
+void Prepared::run(size_t s, const Stands& stands) {
   const Step& step = trace_.steps[s];
   Ready& ready = ready_[s];
   for (const int buffer : allocated_[s]) allocate(buffer);
@@ -401,17 +402,17 @@ void Prepared::run(size_t s, uint64_t first_block) {
       Attributes drawn;
       if (step.random >= 0) {
         drawn = step.attributes;
-        drawn.ints[step.random] = static_cast<int64_t>(default_generator().seed);
-        drawn.ints[step.random + 1] = static_cast<int64_t>(first_block + step.block);
+        const Generator from = stands.of(step);
+        drawn.ints[step.random] = static_cast<int64_t>(from.seed);
+        drawn.ints[step.random + 1] = static_cast<int64_t>(from.offset);
       }
       Run run({ready.pointers.data(), n_in}, step.random >= 0 ? drawn : step.attributes);
       run.in_place = step.in_place;
       if (step.in_place) run.out[0] = *ready.pointers[0];
       run_primitive(*step.primitive, run);
       if (step.in_place) return;
-      if (step.sized) rows_ = run.out[0].rank() ? run.out[0].sizes[0] : 0;
       for (size_t k = 0; k < step.out.size(); ++k) {
-        if (!step.sized) check_geometry(step, k, run.out[k]);
+        check_geometry(step, k, run.out[k]);
         bind(step.out[k].buffer, run.out[k].storage);
       }
       return;
@@ -419,7 +420,7 @@ void Prepared::run(size_t s, uint64_t first_block) {
     default: {
       std::vector<TensorRef> inputs;
       for (const Window& window : step.in) inputs.push_back(Tensor::make(at(window)));
-      default_generator().offset = first_block + step.block;
+      if (step.stream >= 0) *trace_.streams[static_cast<size_t>(step.stream)].generator = stands.of(step);
       const std::vector<TensorRef> made = step.body(inputs);
       for (size_t k = 0; k < step.out.size(); ++k) {
         if (k >= made.size()) fail(ErrorKind::Runtime, "[compile] ", step.name, " gave fewer results");

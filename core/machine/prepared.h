@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "machine/kernels.h"
+#include "machine/slots.h"
 #include "machine/trace.h"
 
 namespace versant::trace {
@@ -28,9 +29,7 @@ class Prepared {
   const Ref<Storage>& storage(int buffer) const { return storages_[static_cast<size_t>(buffer)]; }
   // Lets go of what is bound to a buffer.
   void release(int buffer) { bind(buffer, {}); }
-  void run(size_t step, uint64_t first_block);
-  // What a reading sees now.
-  Scalar read(const Step& step);
+  void run(size_t step, const Stands& stands);
   // The array of a window, for whoever reads values or results.
   Array at(const Window& window);
 
@@ -69,7 +68,6 @@ class Prepared {
   std::vector<std::vector<std::pair<int, int>>>
       inherited_;  // by step: such buffers, and whose memory they take
   Ref<Storage> arena_;
-  int64_t rows_ = 0;                                           // of the last result whose size values decide
   std::vector<std::unique_ptr<char, void (*)(void*)>> tiles_;  // of numbers and intermediate values
 };
 

@@ -91,6 +91,8 @@ class Primitive {
   virtual bool sized() const { return false; }
   // Sums of elements: complex inputs go through it part by part, and it never sees them.
   virtual bool by_parts() const { return false; }
+  // Where among the ints of its attributes a seed and the first block drawn stand; -1: it draws nothing.
+  virtual int draws_at(const Attributes&) const { return -1; }
 };
 
 struct Outputs {

@@ -8,19 +8,6 @@
 
 namespace versant::trace {
 
-// The bytes from the start of its buffer to the end of a window's array.
-int64_t extent(const Array& array);
-// The elements of a step with totals.
-int64_t numel_of(const Step& step);
-// Raises unless result k of a step has the geometry that it had in the trace.
-void check_geometry(const Step& step, size_t k, const Array& result);
-
-struct ReplayHooks {
-  // An object of Step::Kind::Host; throws HostError.
-  std::vector<TensorRef> (*call)(void* object) = nullptr;
-};
-extern ReplayHooks replay_hooks;
-
 // A trace made ready: what replays would compute anew each time is computed once.
 class Plan {
  public:
@@ -33,16 +20,21 @@ class Plan {
  private:
   friend class Branches;
   friend class ReplayNode;
-  // Where a value is read: what was seen, and the step that follows.
+  // Where a value is read: the plain step, and what was seen.
   struct Reading {
     size_t step;
     Scalar value;
+    size_t buffers;  // that were numbered until then: plans that part here share them
   };
+
+  const std::vector<Step>& plain() const { return readings_.empty() ? trace_.steps : trace_.plain; }
 
   Trace trace_;
   std::unique_ptr<Prepared> prepared_;
   std::vector<Reading> readings_;
-  std::vector<int> restored_;  // buffers that are written before the last reading, and are not fresh
+  // What is written before the last reading: buffers that are not fresh, and captured tensors whose data,
+  // gradients or flags are set.
+  std::vector<int> restored_, changed_;
 };
 
 // The traces of one function for arguments of one kind, which differ in what Python read on the way.
@@ -61,8 +53,7 @@ class Branches {
   bool run_prepared(const std::shared_ptr<const Plan>& plan, std::span<Tensor* const> arguments,
                     std::vector<TensorRef>& results) const;
   int run_slowly(std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const;
-  int find(const Plan& like, size_t readings, const Scalar& value, bool truth,
-           std::span<Tensor* const> arguments) const;
+  int find(const Plan& like, size_t readings, const Scalar& value, const std::vector<bool>& fit) const;
 
   mutable size_t latest_ = 0;  // the branch that the last replay took: the next one tries it first
   std::vector<std::shared_ptr<const Plan>> plans_;  // nodes of results keep theirs

@@ -177,6 +177,7 @@ TensorRef multinomial(Tensor& x, int64_t samples, bool replacement, Generator& g
 // gradient is the same dropout of the gradient. ints: seed, first block; floats: p.
 struct Dropout final : Primitive {
   const char* name() const override { return "dropout"; }
+  int draws_at(const Attributes&) const override { return 0; }
   void run(Run& run) const override {
     const Array x = *run.in[0];  // held while the lock is given up
     Array& y = run.out[0] = Array::empty(x.sizes, x.dtype);

@@ -55,6 +55,7 @@ struct Searchsorted final : Primitive {
 // Every NaN counts as a value of its own.
 struct Unique final : Primitive {
   const char* name() const override { return "unique"; }
+  bool sized() const override { return true; }
   bool differentiable() const override { return false; }
   void vjp(Vjp&) const override {}
   void run(Run& run) const override {

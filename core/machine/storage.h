@@ -19,6 +19,7 @@ struct Storage {
   int64_t refs = 0;
   uint32_t version = 0;            // grows with every write in place; the tape compares it
   uint32_t epoch = current_epoch;  // of the trace (trace.h) during which it was made, or 0
+  uint32_t mark = 0;               // of the last replay that met it (replay.cc)
   bool read_only = false;          // memory of a foreign owner that must not be written
   void* data = nullptr;
   size_t bytes = 0;    // what the arrays may use

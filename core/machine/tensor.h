@@ -47,6 +47,7 @@ struct Tensor : Object, Array {
   bool inference = false;    // made in inference mode: never recorded
   bool pinned_type = false;  // allocated by the host (a subclass): freed by the host
   bool tracked = false;      // the host's garbage collector knows it
+  uint16_t epoch = static_cast<uint16_t>(Storage::current_epoch);  // of the trace that it was made in, or 0
   void* host_dict = nullptr;
   void* host_weakrefs = nullptr;
 

@@ -22,7 +22,20 @@ std::string place_of_call() {
   return text;
 }
 
-// The geometry of an array, without its memory.
+uint64_t hooks_of(const Tensor& tensor) {
+  return tensor.node && tensor.node->hooks && hook_table_hooks.signature
+             ? hook_table_hooks.signature(tensor.node->hooks)
+             : 0;
+}
+
+// A number that is none in the 16 bits of a tensor's epoch either.
+uint32_t next_epoch() {
+  if (static_cast<uint16_t>(++epochs) == 0) ++epochs;
+  return epochs;
+}
+
+}  // namespace
+
 Array geometry_of(const Array& array) {
   Array same;
   same.data =
@@ -35,15 +48,14 @@ Array geometry_of(const Array& array) {
   return same;
 }
 
-[[noreturn]] void refuse(const std::string& what, const char* why) {
+void refuse(const std::string& what, const char* why) {
   const std::string where = place_of_call();
   fail(ErrorKind::Runtime, "[compile] ", where.empty() ? "" : where + ": ", what, why);
 }
 
-}  // namespace
-
-Recorder::Recorder() : epoch_(++epochs), first_node_(Node::next()), offset_(default_generator().offset) {
+Recorder::Recorder() : epoch_(next_epoch()), first_node_(Node::next()) {
   Storage::current_epoch = epoch_;
+  stream_of(default_generator(), default_generator());
 }
 Recorder::~Recorder() { Storage::current_epoch = 0; }
 
@@ -61,6 +73,7 @@ Recorder::Known& Recorder::known(const Array& array) {
     return entry;
   }
   const bool fresh = storage->epoch == epoch_;
+  if (!fresh) held_memory_.push_back(array.storage);
   Buffer buffer;
   if (!fresh) {
     const auto reached = reached_.find(storage);
@@ -81,7 +94,10 @@ Recorder::Known& Recorder::known(const Array& array) {
 Window Recorder::window(const Array& array, bool reads) {
   const Known& entry = known(array);
   if (reads && !entry.filled && array.numel > 0)
-    refuse(describe(array), " was made by an operation that cannot be replayed");
+    refuse(
+        describe(array),
+        " was made by an operation that cannot be replayed: make it of tensors, or outside and pass it as an "
+        "argument");
   Window window;
   window.buffer = entry.buffer;
   window.array = geometry_of(array);
@@ -100,11 +116,13 @@ Step& Recorder::add(Step::Kind kind, const char* name) {
   step.kind = kind;
   step.name = name;
   step.where = place_of_call();
+  step.stand = default_generator().offset - trace_.streams[0].first.offset;
   return step;
 }
 
 void Recorder::program(const Program& program, Compute compute, std::span<const Operand> inputs,
                        std::span<const Array* const> outputs, DType common, const char* op) {
+  settle_gradients();
   std::vector<Window> in, out;
   for (const Operand& operand : inputs) {
     if (operand.array) {
@@ -127,6 +145,7 @@ void Recorder::program(const Program& program, Compute compute, std::span<const 
 
 void Recorder::primitive(const Primitive& primitive, const Run& run) {
   if (primitive.is_view()) return;
+  settle_gradients();
   std::vector<Window> in, out;
   for (const Array* array : run.in) in.push_back(window(*array, !run.in_place || array != run.in[0]));
   for (int k = 0; k < run.n_outputs; ++k) {
@@ -142,28 +161,25 @@ void Recorder::primitive(const Primitive& primitive, const Run& run) {
   step.primitive = &primitive;
   step.attributes = run.attributes;
   step.in_place = run.in_place;
-  for (int i = 0; i + 1 < step.attributes.ints.size() && step.random < 0; ++i) {
-    for (Draw& draw : draws_) {
-      if (static_cast<uint64_t>(step.attributes.ints[i]) != draw.seed ||
-          static_cast<uint64_t>(step.attributes.ints[i + 1]) != draw.first)
-        continue;
-      draw.used = true;
-      step.random = i;
-      step.block = draw.first - offset_;
-      break;
-    }
+  const int at = primitive.draws_at(run.attributes);
+  if (at < 0) return;
+  for (Draw& draw : draws_) {
+    if (static_cast<uint64_t>(step.attributes.ints[at]) != draw.seed ||
+        static_cast<uint64_t>(step.attributes.ints[at + 1]) != draw.first)
+      continue;
+    const Stream& stream = trace_.streams[static_cast<size_t>(draw.stream)];
+    draw.used = true;
+    step.random = at;
+    step.stream = draw.stream;
+    step.drawn_going_back = draw.going_back;
+    step.block = draw.first - (draw.going_back ? stream.back_first : stream.first.offset);
+    break;
   }
-  if (!primitive.sized()) return;
-  step.sized = true;
-  const Window rows = step.out[0];
-  Step& reading = add(Step::Kind::Read, "rows");
-  reading.in.push_back(rows);
-  reading.number = Scalar::of_int(rows.array.rank() ? rows.array.sizes[0] : 0);
-  reading.rows = true;
 }
 
 void Recorder::multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c,
                         const Array* bias, bool add) {
+  settle_gradients();
   std::vector<Window> in;
   in.push_back(window(a, true));
   in.push_back(window(b, true));
@@ -176,20 +192,8 @@ void Recorder::multiply(const Array& a, bool a_turned, const Array& b, bool b_tu
   step.attributes.ints = Dims{a_turned, b_turned, add};
 }
 
-void Recorder::exposes(const Array& array, const char* how) const {
-  refuse(
-      describe(array) + ": " + how,
-      " gives its memory to Python, which a replay cannot follow; read single values with item(), or do this "
-      "outside of the compiled function");
-}
-
-void Recorder::moves(const Tensor& tensor) const {
-  refuse(describe(tensor),
-         " is given other memory, which a replay would not repeat; write into the memory that "
-         "it has: x.data.copy_(y)");
-}
-
 void Recorder::copy(const Array& to, const Array& from) {
+  settle_gradients();
   Window source = window(from, true), target = window(to, false);
   writes(to);
   Step& step = add(Step::Kind::Copy, "copy");
@@ -198,6 +202,7 @@ void Recorder::copy(const Array& to, const Array& from) {
 }
 
 void Recorder::fill(const Array& to, Scalar value) {
+  settle_gradients();
   Window target = window(to, false);
   writes(to);
   Step& step = add(Step::Kind::Fill, "fill");
@@ -205,12 +210,10 @@ void Recorder::fill(const Array& to, Scalar value) {
   step.number = value;
 }
 
-void Recorder::read(const Array& array, Scalar value, bool truth) {
-  Window source = window(array, true);
-  Step& step = add(Step::Kind::Read, truth ? "truth" : "value");
-  step.in.push_back(std::move(source));
-  step.number = value;
-  step.truth = truth;
+int Recorder::argument_of(const Tensor& tensor) const {
+  for (size_t i = 0; i < arguments_.size(); ++i)
+    if (arguments_[i].get() == &tensor) return static_cast<int>(i);
+  return -1;
 }
 
 int Recorder::tensor_index(Tensor& tensor) {
@@ -219,57 +222,44 @@ int Recorder::tensor_index(Tensor& tensor) {
   const int index = static_cast<int>(trace_.captured.size());
   Captured captured;
   captured.tensor = TensorRef(&tensor);
+  captured.argument = argument_of(tensor);
   captured.geometry = geometry_of(tensor);
-  captured.requires_grad = needs_grad(tensor);
+  captured.needs_grad = needs_grad(tensor);
+  captured.hooks = hooks_of(tensor);
   trace_.captured.push_back(std::move(captured));
   gradients_.push_back(nullptr);
+  nodes_.push_back(tensor.node);
   tensors_.emplace(&tensor, index);
   return index;
 }
 
+void Recorder::touches(Tensor& tensor) {
+  if (!is_new(tensor)) tensor_index(tensor);
+}
+
 void Recorder::reaches(Tensor& tensor) {
   Storage* const storage = tensor.storage.get();
-  if (storage->epoch == epoch_ || known_.contains(storage) || reached_.contains(storage)) return;
-  reached_.emplace(storage, tensor_index(tensor));
-}
-
-void Recorder::touches_gradient(Tensor& tensor, bool reads) {
+  if (storage->epoch == epoch_ || is_new(tensor) || argument_of(tensor) >= 0) return;
   const int index = tensor_index(tensor);
   Captured& captured = trace_.captured[static_cast<size_t>(index)];
-  if (captured.touches_gradient) return;
-  captured.touches_gradient = true;
-  captured.reads_gradient = reads;
-  captured.drops_gradient = !reads && trace_.hosts.empty();
-  gradients_[static_cast<size_t>(index)] = tensor.grad.get();
-  if (!tensor.grad) return;
-  held_.push_back(tensor.grad);  // so that no other tensor comes to stand in its place
-  if (!reads) return;
-  captured.had_gradient = true;
-  captured.gradient = geometry_of(*tensor.grad);
-  Storage* const storage = tensor.grad->storage.get();
-  if (storage->epoch == epoch_ || known_.contains(storage)) return;
-  Buffer buffer;
-  buffer.origin = Buffer::Origin::Gradient;
-  buffer.index = index;
-  known_.emplace(storage, Known{static_cast<int>(trace_.buffers.size()), storage->version, true, true});
-  trace_.buffers.push_back(std::move(buffer));
+  if (captured.bound) return;
+  captured.bound = true;
+  if (const auto reached = reached_.find(storage); reached != reached_.end()) {
+    captured.shares = reached->second;
+  } else if (const auto found = known_.find(storage); found != known_.end()) {
+    const Buffer& buffer = trace_.buffers[static_cast<size_t>(found->second.buffer)];
+    if (buffer.origin == Buffer::Origin::Argument) captured.shares_argument = buffer.index;
+  } else {
+    reached_.emplace(storage, index);
+  }
 }
 
-void Recorder::settle_gradients() {
-  for (size_t i = 0; i < trace_.captured.size(); ++i) {
-    if (!trace_.captured[i].touches_gradient) continue;
-    Tensor& tensor = *trace_.captured[i].tensor;
-    if (tensor.grad.get() == gradients_[i]) continue;
-    gradients_[i] = tensor.grad.get();
-    std::vector<Window> in;
-    if (tensor.grad) {
-      held_.push_back(tensor.grad);
-      in.push_back(window(*tensor.grad, true));
-    }
-    Step& step = add(Step::Kind::SetGradient, "gradient");
-    step.in = std::move(in);
-    step.index = static_cast<int>(i);
-  }
+void Recorder::sets_data(Tensor& tensor) {
+  if (is_new(tensor)) return;
+  Window source = window(tensor, true);
+  Step& step = add(Step::Kind::SetData, "data");
+  step.in.push_back(std::move(source));
+  step.index = tensor_index(tensor);
 }
 
 void Recorder::constant(const Array& array) {
@@ -286,10 +276,37 @@ void Recorder::constant(const Array& array) {
   trace_.buffers.push_back(std::move(buffer));
 }
 
-void Recorder::draws(const Generator& generator, uint64_t seed, uint64_t first) {
-  if (&generator != &default_generator())
-    refuse("random numbers of a generator", " other than the default one cannot be replayed yet");
-  draws_.push_back({seed, first, false});
+int Recorder::stream_of(Generator& generator, const Generator& before) {
+  for (size_t i = 0; i < trace_.streams.size(); ++i)
+    if (trace_.streams[i].generator == &generator) return static_cast<int>(i);
+  Stream& stream = trace_.streams.emplace_back();
+  stream.generator = &generator;
+  stream.first = before;
+  stream.back_first = before.offset;
+  if (&generator != &default_generator() && replay_hooks.hold)
+    trace_.hosts.push_back(replay_hooks.hold(generator));
+  return static_cast<int>(trace_.streams.size()) - 1;
+}
+
+void Recorder::draws(Generator& generator, uint64_t seed, uint64_t first) {
+  const int index = stream_of(generator, {seed, first});
+  const Stream& stream = trace_.streams[static_cast<size_t>(index)];
+  if (stream.seeded) return;  // a constant
+  // Where a state was restored, the same numbers are drawn again.
+  const bool back = goes_back_ && first >= stream.back_first;
+  const bool known = std::any_of(draws_.begin(), draws_.end(), [&](const Draw& draw) {
+    return draw.stream == index && draw.seed == seed && draw.first == first;
+  });
+  if (!known) draws_.push_back({index, seed, first, back, false});
+}
+
+void Recorder::seeds(Generator& generator, const Generator& before) {
+  Stream& stream = trace_.streams[static_cast<size_t>(stream_of(generator, before))];
+  if (generator.seed == stream.first.seed && generator.offset >= stream.first.offset && !stream.seeded &&
+      std::find(states_.begin(), states_.end(), generator.offset) != states_.end())
+    return;
+  if (goes_back_) refuse("a seed", " that is set behind a compiled function cannot be replayed");
+  stream.seeded = true;
 }
 
 void Recorder::wrote_nothing(const Array& array) {
@@ -312,72 +329,19 @@ void Recorder::result(Tensor& tensor) {
     differentiable_.push_back(TensorRef(&tensor));
   }
   trace_.results.push_back(window(tensor, true));
+  trace_.result_leaves.push_back(needs_grad(tensor) && tensor.is_leaf() && is_new(tensor));
+  Window& gradient = trace_.result_gradients.emplace_back();
+  if (tensor.grad && is_new(tensor)) gradient = window(*tensor.grad, true);
 }
 
-void Recorder::backward() {
-  if (differentiable_.empty()) return;
-  settle_gradients();
-  trace_.forward_steps = trace_.steps.size();
-  goes_back_ = true;
-  std::vector<Tensor*> roots, targets;
-  std::vector<TensorRef> weights;
-  for (size_t i = 0; i < differentiable_.size(); ++i) {
-    roots.push_back(differentiable_[i].get());
-    Array ones;
-    {
-      const Quiet quiet;
-      ones = Array::empty_like_layout(*roots.back(), roots.back()->dtype);
-      versant::fill(ones, Scalar::of(1.0));
-    }
-    Buffer buffer;
-    buffer.origin = Buffer::Origin::Incoming;
-    buffer.index = static_cast<int>(i);
-    known_.emplace(ones.storage.get(),
-                   Known{static_cast<int>(trace_.buffers.size()), ones.storage->version, true, true});
-    trace_.buffers.push_back(std::move(buffer));
-    trace_.incoming.push_back(window(ones, true));
-    weights.push_back(Tensor::make(std::move(ones)));
-    held_.push_back(weights.back());
-  }
-  const size_t n_captured = trace_.captured.size();
-  const auto add_target = [&](Tensor& tensor, int argument, int captured) {
-    if (!needs_grad(tensor) || std::find(targets.begin(), targets.end(), &tensor) != targets.end()) return;
-    targets.push_back(&tensor);
-    Outgoing& out = trace_.outgoing.emplace_back();
-    out.argument = argument;
-    out.captured = captured;
-  };
-  for (size_t i = 0; i < arguments_.size(); ++i) add_target(*arguments_[i], static_cast<int>(i), -1);
-  for (size_t i = 0; i < n_captured; ++i) add_target(*trace_.captured[i].tensor, -1, static_cast<int>(i));
-  engine::Options options;
-  options.keep_graph = true;
-  modes.tracing = true;
-  std::vector<TensorRef> found;
-  try {
-    found = engine::gradients(roots, weights, targets, options);
-  } catch (const Error& error) {
-    modes.tracing = false;
-    if (error.kind() != ErrorKind::Runtime) throw;
-    // The function went that way itself, and what was saved is gone. Results say so if they are asked.
-    trace_.steps.resize(trace_.forward_steps);
-    trace_.incoming.clear();
-    trace_.outgoing.clear();
-    trace_.freed = true;
-    return;
-  }
-  modes.tracing = false;
-  for (size_t s = trace_.forward_steps; s < trace_.steps.size(); ++s)
-    if (trace_.steps[s].kind == Step::Kind::Host || trace_.steps[s].kind == Step::Kind::Read)
-      refuse("a hook", " that reads values or calls back cannot be replayed behind a compiled function");
-  for (size_t i = 0; i < found.size(); ++i)
-    if (found[i]) trace_.outgoing[i].window = window(*found[i], true);
-}
-
-int Recorder::argument(Tensor& tensor) {
-  arguments_.push_back(TensorRef(&tensor));
+int Recorder::argument(Tensor& tensor, bool reached) {
   const int index = static_cast<int>(trace_.arguments.size());
+  arguments_.push_back(TensorRef(&tensor));
+  argument_nodes_.push_back(tensor.node);
   trace_.arguments.push_back(geometry_of(tensor));
   trace_.argument_gradients.push_back(needs_grad(tensor));
+  trace_.argument_tensors.push_back(argument_of(tensor));
+  trace_.argument_is.push_back(reached ? TensorRef(&tensor) : TensorRef());
   Storage* const storage = tensor.storage.get();
   const auto found = known_.find(storage);
   if (found != known_.end()) {
@@ -394,10 +358,25 @@ int Recorder::argument(Tensor& tensor) {
   return index;
 }
 
-void Recorder::host(void* object, const char* name) {
-  Step& step = add(Step::Kind::Host, name);
-  step.index = static_cast<int>(trace_.hosts.size());
+void Recorder::host(void* object, const char* name, std::span<Tensor* const> inputs, bool pure) {
   trace_.hosts.push_back(object);
+  settle_gradients();
+  std::vector<Window> in;
+  for (Tensor* tensor : inputs) {
+    const int argument = argument_of(*tensor);  // given as it is, with its gradient
+    if (argument >= 0)
+      in.emplace_back().number = Scalar::of_int(argument);
+    else
+      in.push_back(window(*tensor, true));
+  }
+  Step& step = add(Step::Kind::Host, name);
+  step.in = std::move(in);
+  step.index = static_cast<int>(trace_.hosts.size()) - 1;
+  step.stream = 0;
+  step.block = step.stand;
+  step.pure = pure;
+  step.truth = modes.grad;
+  if (pure) return;
   for (auto& [storage, entry] : known_) entry.settled = false;  // it may have changed what it reached
 }
 
@@ -410,7 +389,9 @@ void Recorder::host_outputs(std::span<Tensor* const> outputs) {
 }
 
 void Recorder::apply(std::function<std::vector<TensorRef>(std::span<const TensorRef>)> body, const char* name,
-                     std::span<Tensor* const> inputs, std::span<Tensor* const> outputs, uint64_t offset) {
+                     std::span<Tensor* const> inputs, std::span<Tensor* const> outputs, Generator& generator,
+                     const Generator& before) {
+  settle_gradients();
   std::vector<Window> in, out;
   for (Tensor* tensor : inputs) {
     reaches(*tensor);
@@ -424,11 +405,20 @@ void Recorder::apply(std::function<std::vector<TensorRef>(std::span<const Tensor
   step.in = std::move(in);
   step.out = std::move(out);
   step.body = std::move(body);
-  step.block = offset - offset_;
+  const int index = stream_of(generator, before);
+  const Stream& stream = trace_.streams[static_cast<size_t>(index)];
+  step.drawn_going_back = goes_back_ && before.offset >= stream.back_first;
+  step.stream = index;
+  step.seeded = stream.seeded;
+  step.seed = before.seed;
+  step.block = before.offset;
+  if (stream.seeded) return;
+  step.block -= step.drawn_going_back ? stream.back_first : stream.first.offset;
 }
 
 void Recorder::call(std::function<void(std::span<const Array>)> action, const char* name,
                     std::span<const Array* const> reads, std::span<const Array* const> writes) {
+  settle_gradients();
   std::vector<Window> in, out;
   for (const Array* array : reads) in.push_back(window(*array, true));
   for (const Array* array : writes) {
@@ -441,55 +431,30 @@ void Recorder::call(std::function<void(std::span<const Array>)> action, const ch
   step.action = std::move(action);
 }
 
-// Moves readings to where their values are known, so that as little as possible is done before a replay turns
-// out to go another way; what cannot be undone must not stand before a reading at all.
-void Recorder::read_early() {
-  std::vector<Step> steps;
-  size_t earliest = 0;  // readings keep their order
-  for (Step& step : trace_.steps) {
-    if (step.kind != Step::Kind::Read) {
-      steps.push_back(std::move(step));
-      continue;
-    }
-    size_t at = earliest;
-    for (size_t s = steps.size(); s-- > earliest;) {
-      const bool writes = std::any_of(steps[s].out.begin(), steps[s].out.end(), [&](const Window& window) {
-        return window.buffer == step.in[0].buffer;
-      });
-      if (!writes) continue;
-      at = s + 1;
-      break;
-    }
-    for (size_t s = 0; s < at; ++s)
-      if (steps[s].kind == Step::Kind::Host)
-        fail(ErrorKind::Runtime, "[compile] ", step.where, ": reads a value that depends on ", steps[s].name,
-             ", which a replay cannot take back if the value is another one; return the tensor instead");
-    earliest = at + 1;
-    steps.insert(steps.begin() + static_cast<std::ptrdiff_t>(at), std::move(step));
-  }
-  trace_.steps = std::move(steps);
-}
-
 Trace Recorder::finish() {
-  for (const Captured& captured : trace_.captured)
-    if (!captured.tensor->is_leaf() || needs_grad(*captured.tensor) == captured.requires_grad)
-      continue;
-    else
-      fail(ErrorKind::Runtime, "[compile] requires_grad of ", describe(*captured.tensor),
-           " is changed, which a replay would not repeat; set it back at the end, or outside");
   if (!goes_back_) {
     settle_gradients();
+    settle_flags();
+    read_early();
     trace_.forward_steps = trace_.steps.size();
   }
   for (const Draw& draw : draws_)
     if (!draw.used) fail(ErrorKind::Runtime, "[compile] a random operation cannot be replayed yet");
-  trace_.blocks = default_generator().offset - offset_;
-  if (!goes_back_) {
-    read_early();
-    trace_.forward_steps = trace_.steps.size();
+  for (Stream& stream : trace_.streams) {
+    if (goes_back_) {
+      stream.back_blocks = stream.generator->offset - stream.back_first;
+    } else {
+      stream.last = *stream.generator;
+      stream.blocks = stream.last.offset - stream.first.offset;
+    }
   }
+  for (Captured& captured : trace_.captured)
+    if (captured.argument >= 0) captured.tensor.reset();
+  const auto forward = trace_.steps.begin() + static_cast<std::ptrdiff_t>(trace_.forward_steps);
+  if (std::any_of(trace_.steps.begin(), forward, [](const Step& step) { return step.reads(); }))
+    trace_.plain.assign(trace_.steps.begin(), forward);
   fuse(trace_);
-  return std::move(trace_);
+  return std::exchange(trace_, {});
 }
 
 }  // namespace versant::trace

@@ -58,6 +58,8 @@ struct Step {
     Apply,        // `body`, from tensors to new tensors
     Call,         // `action` over the arrays of in and out
     SetGradient,  // of tensor `index`: window in[0], or none
+    SetData,      // of tensor `index`: window in[0]
+    RequireGrad,  // of tensor `index`: `truth`
   };
 
   Kind kind = Kind::Program;
@@ -75,28 +77,49 @@ struct Step {
   Attributes attributes;
   bool in_place = false;
   int random = -1;     // attributes.ints[random, random + 1] are a generator's seed and the first block drawn
-  uint64_t block = 0;  // ... counted from where the generator stood at first
+  int stream = -1;     // of random numbers, which the step draws from
+  uint64_t block = 0;  // ... counted from where the stream stood at first, or when the way back began
+  bool drawn_going_back = false;
+  bool seeded = false;  // `seed` and `block` are where the stream stands, for it was seeded before
+  uint64_t seed = 0;
+  uint64_t stand = 0;  // blocks that were drawn from the default generator until the step was done
 
   Scalar number;       // Fill, Read
   bool truth = false;  // Read: whether it is 0 is all that counts
-  bool rows = false;   // Read: how many rows the array of in[0] has
-  bool sized = false;  // Primitive: values decide how many rows the result has
-  int index = -1;      // Host: of the object; SetGradient: of the tensor
+  bool pure = false;   // Host: it has no effects but its result
+  int index = -1;      // Host: of the object; SetGradient, SetData, RequireGrad: of the tensor
   std::function<std::vector<TensorRef>(std::span<const TensorRef>)> body;
   std::function<void(std::span<const Array>)> action;
+
+  // Whether what follows depends on a value: the one read, or the size of output 0.
+  bool reads() const { return kind == Kind::Read || (kind == Kind::Primitive && primitive->sized()); }
 };
 
 // A tensor that the function reached, and what is assumed of it.
 struct Captured {
   TensorRef tensor;
-  bool bound = false;  // its memory is read: geometry must be the same
-  bool requires_grad = false;
+  int argument = -1;         // it is this argument, `tensor` is none
+  bool bound = false;        // its memory is read: geometry must be the same
+  int shares = -1;           // its memory is that of this captured tensor ...
+  int shares_argument = -1;  // ... or of this argument; else it is nobody's
+  bool needs_grad = false;
+  uint64_t hooks = 0;  // which there are on its gradient
   Array geometry;
   bool touches_gradient = false;
-  bool drops_gradient = false;  // before anything else
   bool reads_gradient = false;  // before it is replaced: it must be there, or not, as it was
   bool had_gradient = false;
   Array gradient;
+};
+
+// A stream of random numbers that the function draws from.
+struct Stream {
+  Generator* generator = nullptr;
+  Generator first;      // where it stood
+  bool seeded = false;  // it was seeded meanwhile and stands at `last` in the end
+  Generator last;
+  uint64_t blocks = 0;      // drawn, or else passed over
+  uint64_t back_first = 0;  // where it stood when the way back began
+  uint64_t back_blocks = 0;
 };
 
 // Where a gradient of a result goes: to an argument, or else to a captured tensor.
@@ -111,18 +134,28 @@ struct Trace {
   std::vector<Array> arguments;          // geometry; buffer of argument i:
   std::vector<int> argument_buffers;     // -1 when it is not used
   std::vector<bool> argument_gradients;  // requires_grad
+  std::vector<int> argument_tensors;     // the first argument that is the same tensor
+  std::vector<TensorRef> argument_is;    // the function reaches it otherwise too: the one that it must be
   std::vector<Captured> captured;
   std::vector<Window> results;
+  std::vector<Window> result_gradients;  // of each result; buffer -1: none
+  std::vector<bool> result_leaves;       // results that begin to require gradients
   // Results that take part in gradients, by their place in `results`, and how: steps from `forward_steps` on
   // compute the gradients that go out from those that come in.
   std::vector<int> differentiable;
   size_t forward_steps = 0;
-  bool freed = false;  // the function went back from them itself: the way is gone
+  std::vector<Step> plain;  // those until then before steps were fused, if values are read among them
+  bool freed = false;       // the function went back from them itself: the way is gone
   std::vector<Window> incoming;
   std::vector<Outgoing> outgoing;
   std::vector<void*> hosts;  // objects of the host, owned by it
-  uint64_t blocks = 0;       // that were drawn from the default generator
+  std::vector<Stream> streams;
 };
+
+// The geometry of an array, without its memory.
+Array geometry_of(const Array& array);
+// Ends a trace with an error that names the user's line.
+[[noreturn]] void refuse(const std::string& what, const char* why);
 
 class Recorder {
  public:
@@ -138,42 +171,56 @@ class Recorder {
   void copy(const Array& to, const Array& from);
   void fill(const Array& to, Scalar value);
   void read(const Array& array, Scalar value, bool truth);
+  // All values are read one by one, or else memory is given to the host, which nobody can follow.
+  void read_all(const Array& array);
+  void gives_away(const Array& array);
   void reaches(Tensor& tensor);
-  // requires_grad of a tensor is about to be changed.
-  void switches(Tensor& tensor) {
-    if (tensor.node && tensor.node->number < first_node_) tensor_index(tensor);
-  }
-  // A tensor is about to be given other memory.
-  [[noreturn]] void moves(const Tensor& tensor) const;
   // The gradient of a tensor is about to be read, or replaced.
   void touches_gradient(Tensor& tensor, bool reads);
-  // `offset`: where the default generator stood.
+  // What stands for memory, or requires_grad, is about to be changed.
+  void touches(Tensor& tensor);
+  // `.data` of a tensor was set.
+  void sets_data(Tensor& tensor);
+  // `generator`: which the step may draw from, and `offset`, where it stood.
   void apply(std::function<std::vector<TensorRef>(std::span<const TensorRef>)> body, const char* name,
-             std::span<Tensor* const> inputs, std::span<Tensor* const> outputs, uint64_t offset);
+             std::span<Tensor* const> inputs, std::span<Tensor* const> outputs, Generator& generator,
+             const Generator& before);
   void call(std::function<void(std::span<const Array>)> action, const char* name,
             std::span<const Array* const> reads, std::span<const Array* const> writes);
   void constant(const Array& array);  // made from data of the host
-  void draws(const Generator& generator, uint64_t seed, uint64_t first);
+  void draws(Generator& generator, uint64_t seed, uint64_t first);
+  // A generator was seeded, or its state was set.
+  void seeds(Generator& generator, const Generator& before);
+  // The state of a generator is given away; it may be restored.
+  void gives_state(const Generator& generator) { states_.push_back(generator.offset); }
   void forgets(Storage* storage);
   void wrote_nothing(const Array& array);
 
   // --- what the host says
-  int argument(Tensor& tensor);
-  void host(void* object, const char* name);
-  // Python is given the memory of an array: what it reads there cannot be told.
-  [[noreturn]] void exposes(const Array& array, const char* how) const;
+  // `reached`: the function may reach the tensor otherwise too.
+  int argument(Tensor& tensor, bool reached);
+  // `pure`: the call has no effects but its result.
+  void host(void* object, const char* name, std::span<Tensor* const> inputs, bool pure);
   // What the last call gave back.
   void host_outputs(std::span<Tensor* const> outputs);
   void result(Tensor& tensor);
   // Traces the way back from the results that have a history, to arguments and captured tensors.
   void backward();
-  // Steps for gradients that changed since the last call.
+  // Steps for gradients that changed since the last one.
   void settle_gradients();
   // Raises for a node that was recorded before the trace: replays would go back through it for ever.
   void check_node(const Node& node) const;
-  // Whether the tensor was there before the trace.
+  // Whether the tensor's memory was there before the trace.
   bool is_older(const Tensor& tensor) const { return tensor.storage->epoch != epoch_; }
+  // Whether the tensor was made during the trace, perhaps over older memory.
+  bool is_new(const Tensor& tensor) const { return tensor.epoch == static_cast<uint16_t>(epoch_); }
+  // Whether it is an argument or was made during the trace, so that replays have another one.
+  bool is_of_the_call(const Tensor& tensor) const { return is_new(tensor) || argument_of(tensor) >= 0; }
+  // Whether the way back from the results is being traced, which is no call of the user's.
+  bool goes_back() const { return goes_back_; }
   Trace finish();
+  // Objects of the host that no trace took along.
+  const std::vector<void*>& hosts() const { return trace_.hosts; }
 
  private:
   struct Known {
@@ -189,23 +236,34 @@ class Recorder {
   void writes(const Array& array);
   int tensor_index(Tensor& tensor);
   void read_early();
+  size_t place_of_reading(const Step& reading, const std::vector<Step>& steps, size_t earliest,
+                          std::vector<size_t>& makers) const;
+  int argument_of(const Tensor& tensor) const;
+  int stream_of(Generator& generator, const Generator& before);
+  void settle_flags();
+  void settle_gradient(int index);
 
   uint32_t epoch_;
   uint64_t first_node_;
   bool goes_back_ = false;
   Trace trace_;
   std::unordered_map<Storage*, Known> known_;
-  std::unordered_map<Storage*, int> reached_;  // storage -> captured tensor
-  std::unordered_map<Tensor*, int> tensors_;   // captured tensor -> its index
-  std::vector<Tensor*> gradients_;             // the last settled gradients of captured tensors
+  std::unordered_map<Storage*, int> reached_;      // storage -> captured tensor
+  std::unordered_map<Tensor*, int> tensors_;       // captured tensor -> its index
+  std::vector<Tensor*> gradients_;                 // the last settled gradients of captured tensors
+  std::vector<int> pending_;                       // tensors whose gradients may have changed
+  std::vector<Ref<Node>> nodes_, argument_nodes_;  // of captured tensors and arguments, as they were
   std::vector<TensorRef> held_;
+  std::vector<Ref<Storage>> held_memory_;  // older storages, so that no other comes to stand in their place
   std::vector<TensorRef> arguments_, differentiable_;
   struct Draw {
+    int stream;
     uint64_t seed, first;
+    bool going_back;
     bool used;  // a step was found that takes it; the way back may take it again
   };
   std::vector<Draw> draws_;
-  uint64_t offset_;  // of the default generator at first
+  std::vector<uint64_t> states_;  // offsets of generators that were asked for, perhaps to be restored
 };
 
 extern Recorder* recorder;  // the one trace that is being made; only while modes.tracing is set on a thread
@@ -227,6 +285,15 @@ class Quiet {
  private:
   bool before_;
 };
+
+// What replays ask of the host.
+struct ReplayHooks {
+  // An object of Step::Kind::Host; throws HostError.
+  std::vector<TensorRef> (*call)(void* object, std::span<const TensorRef> inputs) = nullptr;
+  // A new reference to the host's object of a generator.
+  void* (*hold)(Generator& generator) = nullptr;
+};
+extern ReplayHooks replay_hooks;
 
 // Calls action(arrays), first those it reads, then those it writes; a trace takes it as one step.
 template <typename Action>

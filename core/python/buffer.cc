@@ -50,16 +50,14 @@ struct Export {
 };
 
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
-  if (modes.tracing) [[unlikely]] {
-    const bool refused = guarded(
-        [&]() -> bool {
-          trace::recorder->exposes(*as_tensor(self), "numpy()");
-          return true;
-        },
-        false);
-    if (!refused) return -1;
-  }
   Tensor* tensor = as_tensor(self);
+  view->obj = nullptr;
+  const auto check = [&] {
+    if (modes.tracing) [[unlikely]]
+      trace::recorder->gives_away(*tensor);
+    return 0;
+  };
+  if (guarded(check, -1) < 0) return -1;
   const char* format = format_of(tensor->dtype);
   const char* problem = nullptr;
   if (!format)
@@ -299,8 +297,9 @@ PyObject* to_dlpack(PyObject*, PyObject* args) {
   return guarded([&]() -> PyObject* {
     if (!is_tensor(object))
       fail(ErrorKind::Type, "[to_dlpack] expected a tensor, got ", Py_TYPE(object)->tp_name);
-    if (modes.tracing) trace::recorder->exposes(*as_tensor(object), "DLPack");
     const Tensor& tensor = *as_tensor(object);
+    if (modes.tracing) [[unlikely]]
+      trace::recorder->gives_away(tensor);
     if (tensor.node)
       PyErr_SetString(PyExc_BufferError,
                       "[to_dlpack] can't export tensors that require gradient, use tensor.detach()");

@@ -15,7 +15,7 @@ namespace {
 
 // An entry of a dict, a list, or a cell, or the size of a container, as it was.
 struct Fact {
-  enum class Kind : uint8_t { Dict, List, Cell, Size };
+  enum class Kind : uint8_t { Dict, List, Cell, Size, Attribute };
   Kind kind;
   Object holder, key, value;  // no value: the key is missing
   Py_ssize_t index = 0;       // List: the place; Size: the number of items
@@ -36,12 +36,21 @@ struct Fact {
       case Kind::Cell:
         now = PyCell_GET(holder.get());
         break;
+      case Kind::Attribute: {
+        const Object attribute(PyObject_GetAttr(holder.get(), key.get()));
+        if (!attribute) PyErr_Clear();
+        return is_same(attribute.get());
+      }
       case Kind::Size: {
         const Py_ssize_t size =
             PyList_Check(holder.get()) ? PyList_GET_SIZE(holder.get()) : PyDict_GET_SIZE(holder.get());
         return size == index;
       }
     }
+    return is_same(now);
+  }
+
+  bool is_same(PyObject* now) const {
     if (now == value.get()) return true;
     return now && value.get() && same_number(now, value.get());
   }
@@ -98,7 +107,7 @@ PyObject* quick(const QuickEntry& entry, PyObject* const* args, Py_ssize_t count
   for (Py_ssize_t i = 0; i < count; ++i) {
     PyObject* constant = entry.constants[static_cast<size_t>(i)].get();
     if (!constant) {
-      if (!is_tensor(args[i])) return nullptr;
+      if (Py_TYPE(args[i]) != tensor_type) return nullptr;
       tensors[n++] = as_tensor(args[i]);
     } else if (args[i] != constant && !Fact::same_number(args[i], constant)) {
       return nullptr;
@@ -181,8 +190,8 @@ void compiled_dealloc(PyObject* self) {
 }
 
 // _add_entry(constants, facts, branches, answer, single): facts are (kind, holder, key, value) with kind 0
-// for dicts, 1 for lists, 2 for cells, 3 for sizes; in the place of constants and values NotImplemented
-// stands for none.
+// for dicts, 1 for lists, 2 for cells, 3 for sizes, 4 for attributes; in the place of constants and values
+// NotImplemented stands for none.
 PyObject* add_entry(PyObject* self, PyObject* args) {
   PyObject *constants, *facts, *capsule, *answer;
   int single;
@@ -210,10 +219,11 @@ PyObject* add_entry(PyObject* self, PyObject* args) {
         throw HostError{};
       Fact fact{static_cast<Fact::Kind>(kind), Object::share(holder), Object::share(key), unless_none(value),
                 0};
-      const bool fits = fact.kind == Fact::Kind::Dict   ? PyDict_Check(holder)
-                        : fact.kind == Fact::Kind::List ? PyList_Check(holder)
-                        : fact.kind == Fact::Kind::Cell ? PyCell_Check(holder)
-                                                        : PyDict_Check(holder) || PyList_Check(holder);
+      const bool fits = fact.kind == Fact::Kind::Dict        ? PyDict_Check(holder)
+                        : fact.kind == Fact::Kind::List      ? PyList_Check(holder)
+                        : fact.kind == Fact::Kind::Cell      ? PyCell_Check(holder)
+                        : fact.kind == Fact::Kind::Attribute ? PyUnicode_Check(key)
+                                                             : PyDict_Check(holder) || PyList_Check(holder);
       if (!fits) fail(ErrorKind::Type, "[compile] a fact about a ", Py_TYPE(holder)->tp_name);
       if (fact.kind == Fact::Kind::List || fact.kind == Fact::Kind::Size) {
         fact.index = PyLong_AsSsize_t(key);

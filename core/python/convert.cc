@@ -350,11 +350,7 @@ PyObject* element(const Array& array, int64_t offset) {
 }
 
 PyObject* list_level(const Array& array, int axis, int64_t offset) {
-  if (axis == array.rank()) {
-    if (modes.tracing) [[unlikely]]
-      return from_scalar(item(array.view(Dims{}, Dims{}, offset)));
-    return element(array, offset);
-  }
+  if (axis == array.rank()) return element(array, offset);
   Object list = checked(PyList_New(array.sizes[axis]));
   for (int64_t i = 0; i < array.sizes[axis]; ++i)
     PyList_SET_ITEM(list.get(), i,
@@ -459,7 +455,11 @@ PyObject* get_default_dtype(PyObject*, PyObject*) { return Py_NewRef(dtype_objec
 
 }  // namespace
 
-PyObject* to_list(const Array& array) { return list_level(array, 0, 0); }
+PyObject* to_list(const Array& array) {
+  if (modes.tracing) [[unlikely]]
+    trace::recorder->read_all(array);
+  return list_level(array, 0, 0);
+}
 
 PyMethodDef convert_functions[] = {
     {"tensor", tensor, METH_VARARGS, "tensor(data, dtype=None, requires_grad=False): a copy of data."},

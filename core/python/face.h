@@ -103,12 +103,14 @@ int tensor_assign_subscript(PyObject* self, PyObject* key, PyObject* value);  //
 
 // Gives a tensor other memory, sizes and dtype; a view stops being one.
 inline void adopt(Tensor& tensor, const Array& source) {
-  if (modes.tracing) [[unlikely]]
-    trace::recorder->moves(tensor);
   await_kernels();
+  if (modes.tracing) [[unlikely]]
+    trace::recorder->touches(tensor);
   static_cast<Array&>(tensor) = Array(source);
   delete std::exchange(tensor.view, nullptr);
   if (tensor.node && tensor.node->is_leaf()) tensor.node->output = {tensor.sizes, tensor.dtype};
+  if (modes.tracing) [[unlikely]]
+    trace::recorder->sets_data(tensor);
 }
 
 // --- dtypes, devices, shapes (dtype_object.cc)

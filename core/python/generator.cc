@@ -15,12 +15,21 @@ PyTypeObject* generator_type = nullptr;
 
 Generator& state(PyObject* self) { return *reinterpret_cast<GeneratorObject*>(self)->generator; }
 
+// Seeds a generator, or restores its state.
+void set(PyObject* self, Generator to) {
+  Generator& generator = state(self);
+  const Generator before = generator;
+  generator = to;
+  if (modes.tracing) trace::recorder->seeds(generator, before);
+}
+
 PyObject* generator_new(PyTypeObject* type, PyObject*, PyObject*) {
   PyObject* self = type->tp_alloc(type, 0);
   if (!self) return nullptr;
   auto* object = reinterpret_cast<GeneratorObject*>(self);
   object->own = Generator{};
   object->generator = &object->own;
+  if (modes.tracing) trace::recorder->seeds(object->own, object->own);
   return self;
 }
 
@@ -29,16 +38,23 @@ PyObject* manual_seed(PyObject* self, PyObject* seed) {
   if (!index) return nullptr;
   const unsigned long long value = PyLong_AsUnsignedLongLongMask(index.get());
   if (PyErr_Occurred()) return nullptr;
-  state(self) = Generator{value, 0};
-  return Py_NewRef(self);
+  return guarded([&] {
+    set(self, Generator{value, 0});
+    return Py_NewRef(self);
+  });
 }
 PyObject* initial_seed(PyObject* self, PyObject*) { return PyLong_FromUnsignedLongLong(state(self).seed); }
-PyObject* get_offset(PyObject* self, PyObject*) { return PyLong_FromUnsignedLongLong(state(self).offset); }
+PyObject* get_offset(PyObject* self, PyObject*) {
+  if (modes.tracing) trace::recorder->gives_state(state(self));
+  return PyLong_FromUnsignedLongLong(state(self).offset);
+}
 PyObject* set_offset(PyObject* self, PyObject* value) {
   const unsigned long long offset = PyLong_AsUnsignedLongLong(value);
   if (PyErr_Occurred()) return nullptr;
-  state(self).offset = offset;
-  return Py_NewRef(self);
+  return guarded([&] {
+    set(self, Generator{state(self).seed, offset});
+    return Py_NewRef(self);
+  });
 }
 // The state as a tensor of 16 bytes: seed and counter.
 PyObject* get_state(PyObject* self, PyObject*) {
@@ -47,6 +63,7 @@ PyObject* get_state(PyObject* self, PyObject*) {
     auto* words = tensor->as<uint64_t>();
     words[0] = state(self).seed;
     words[1] = state(self).offset;
+    if (modes.tracing) trace::recorder->gives_state(state(self));
     return wrap(std::move(tensor));
   });
 }
@@ -55,7 +72,7 @@ PyObject* set_state(PyObject* self, PyObject* value) {
     if (!is_tensor(value) || as_tensor(value)->dtype != DType::UInt8 || as_tensor(value)->numel != 16)
       fail(ErrorKind::Type, "[set_state] expected the uint8 tensor of 16 elements that get_state() gives");
     const Array plain = as_tensor(value)->to_contiguous();
-    state(self) = Generator{plain.as<uint64_t>()[0], plain.as<uint64_t>()[1]};
+    set(self, Generator{plain.as<uint64_t>()[0], plain.as<uint64_t>()[1]});
     return Py_NewRef(self);
   });
 }
@@ -83,6 +100,12 @@ PyType_Slot slots[] = {
 };
 PyType_Spec spec = {"versant.Generator", sizeof(GeneratorObject), 0, Py_TPFLAGS_DEFAULT, slots};
 
+// A new reference to the object around a generator.
+void* hold(Generator& generator) {
+  auto* object = reinterpret_cast<char*>(&generator) - offsetof(GeneratorObject, own);
+  return Py_NewRef(reinterpret_cast<PyObject*>(object));
+}
+
 }  // namespace
 
 Generator* as_generator(PyObject* object) {
@@ -95,6 +118,7 @@ bool init_generator(PyObject* module) {
   PyObject* standard = generator_new(generator_type, nullptr, nullptr);
   if (!standard) return false;
   reinterpret_cast<GeneratorObject*>(standard)->generator = &default_generator();
+  trace::replay_hooks.hold = hold;
   return PyModule_AddObjectRef(module, "default_generator", standard) == 0;
 }
 

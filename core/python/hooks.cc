@@ -116,6 +116,13 @@ void replace_all(Grads grads, PyObject* answer) {
   }
 }
 
+uint64_t signature(const HookTable* table) {
+  uint64_t mixed = 0;
+  for (const auto& entry : table->entries)
+    if (entry.callable) mixed = mixed * 1000003 + entry.id;
+  return mixed;
+}
+
 // A hook may add or remove hooks, so the walk is over a copy.
 void run_pre(HookTable* table, Grads grads) {
   const auto entries = table->entries;
@@ -194,6 +201,17 @@ int traverse(HookTable* table, visitproc visit, void* arg) {
   return 0;
 }
 
+PyObject* callables(const Node* node) {
+  PyObject* list = PyList_New(0);
+  if (!list || !node || !node->hooks) return list;
+  for (const auto& entry : node->hooks->entries)
+    if (entry.callable && PyList_Append(list, entry.callable.get()) < 0) {
+      Py_DECREF(list);
+      return nullptr;
+    }
+  return list;
+}
+
 void retain(Tensor& tensor) {
   Object weak = checked(PyWeakref_NewRef(as_object(&tensor), nullptr));
   table_of(tensor.node.get())
@@ -204,8 +222,8 @@ void retain(Tensor& tensor) {
 
 bool face::init_hooks(PyObject* module) {
   hooks::handle_type = add_type(module, &hooks::handle_spec);
-  hook_table_hooks = {hooks::run_pre, hooks::run_post, hooks::run_accumulated, hooks::move_retained,
-                      hooks::destroy};
+  hook_table_hooks = {hooks::run_pre,       hooks::run_post,  hooks::run_accumulated,
+                      hooks::move_retained, hooks::signature, hooks::destroy};
   return hooks::handle_type != nullptr;
 }
 

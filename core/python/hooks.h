@@ -13,6 +13,8 @@ inline constexpr uint32_t kAllOutputs = ~0u;
 PyObject* add(Node* node, When when, uint32_t output_nr, PyObject* hook);
 // For the garbage collector: the callables of a table.
 int traverse(HookTable* table, visitproc visit, void* arg);
+// A new list of the callables on a node.
+PyObject* callables(const Node* node);
 // Keeps .grad of a non-leaf tensor at the next passes.
 void retain(Tensor& tensor);
 

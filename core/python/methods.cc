@@ -126,7 +126,8 @@ PyObject* method_set_(PyObject* self, PyObject* source) {
 
 PyObject* method_to_bytes(PyObject* self, PyObject*) {
   return guarded([&]() -> PyObject* {
-    if (modes.tracing) trace::recorder->exposes(*as_tensor(self), "this");
+    if (modes.tracing) [[unlikely]]
+      trace::recorder->gives_away(*as_tensor(self));
     const Array plain = as_tensor(self)->to_contiguous();
     return PyBytes_FromStringAndSize(plain.as<char>(), plain.bytes());
   });

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "face.h"
+#include "hooks.h"
 #include "machine/replay.h"
 
 namespace versant::face {
@@ -34,14 +35,24 @@ std::vector<TensorRef> tensors_in(PyObject* result) {
   return made;
 }
 
-std::vector<TensorRef> call_host(void* object) {
-  const Object result(checked(PyObject_CallNoArgs(static_cast<PyObject*>(object))));
+Object list_of(std::span<const TensorRef> tensors) {
+  Object list(checked(PyList_New(static_cast<Py_ssize_t>(tensors.size()))));
+  for (size_t i = 0; i < tensors.size(); ++i)
+    PyList_SET_ITEM(list.get(), static_cast<Py_ssize_t>(i), wrap(tensors[i]));
+  return list;
+}
+
+std::vector<TensorRef> call_host(void* object, std::span<const TensorRef> inputs) {
+  const Object list = list_of(inputs);
+  const Object result(checked(PyObject_CallOneArg(static_cast<PyObject*>(object), list.get())));
   return tensors_in(result.get());
 }
 
 void end() {
   modes.tracing = false;
   trace::recorder = nullptr;
+  if (recorder)
+    for (void* host : recorder->hosts()) Py_DECREF(static_cast<PyObject*>(host));
   recorder.reset();
 }
 
@@ -88,8 +99,11 @@ PyObject* trace_pause(PyObject*, PyObject* paused) {
   return PyBool_FromLong(before);
 }
 
-PyObject* trace_argument(PyObject*, PyObject* tensor) {
-  return guarded([&] { return PyLong_FromLong(current().argument(tensor_of(tensor))); });
+PyObject* trace_argument(PyObject*, PyObject* args) {
+  PyObject* tensor;
+  int reached;
+  if (!PyArg_ParseTuple(args, "Op", &tensor, &reached)) return nullptr;
+  return guarded([&] { return PyLong_FromLong(current().argument(tensor_of(tensor), reached)); });
 }
 
 PyObject* trace_result(PyObject*, PyObject* tensor) {
@@ -110,13 +124,18 @@ PyObject* trace_is_older(PyObject*, PyObject* tensor) {
   return guarded([&] { return PyBool_FromLong(current().is_older(tensor_of(tensor))); });
 }
 
+PyObject* trace_is_new(PyObject*, PyObject* tensor) {
+  return guarded([&] { return PyBool_FromLong(current().is_of_the_call(tensor_of(tensor))); });
+}
+
 PyObject* trace_host(PyObject*, PyObject* args) {
-  PyObject* callable;
+  PyObject *callable, *in;
   const char* name;
-  if (!PyArg_ParseTuple(args, "Os", &callable, &name)) return nullptr;
+  int pure;
+  if (!PyArg_ParseTuple(args, "OsOp", &callable, &name, &in, &pure)) return nullptr;
   return guarded([&]() -> PyObject* {
-    current().settle_gradients();
-    current().host(Py_NewRef(callable), name);
+    const std::vector<Tensor*> inputs = tensors_of(in);
+    current().host(Py_NewRef(callable), name, inputs, pure);
     Py_RETURN_NONE;
   });
 }
@@ -137,13 +156,11 @@ PyObject* trace_apply(PyObject*, PyObject* args) {
   return guarded([&]() -> PyObject* {
     const std::vector<Tensor*> inputs = tensors_of(in), outputs = tensors_of(out);
     const auto again = [shared = Shared(callable)](std::span<const TensorRef> tensors) {
-      const Object list(checked(PyList_New(static_cast<Py_ssize_t>(tensors.size()))));
-      for (size_t i = 0; i < tensors.size(); ++i)
-        PyList_SET_ITEM(list.get(), static_cast<Py_ssize_t>(i), wrap(tensors[i]));
+      const Object list = list_of(tensors);
       const Object result(checked(PyObject_CallOneArg(shared.object, list.get())));
       return tensors_in(result.get());
     };
-    current().apply(again, name, inputs, outputs, default_generator().offset);
+    current().apply(again, name, inputs, outputs, default_generator(), default_generator());
     Py_RETURN_NONE;
   });
 }
@@ -156,6 +173,10 @@ PyObject* trace_host_outputs(PyObject*, PyObject* result) {
     current().host_outputs(outputs);
     Py_RETURN_NONE;
   });
+}
+
+PyObject* hooks_of(PyObject*, PyObject* tensor) {
+  return guarded([&] { return hooks::callables(tensor_of(tensor).node.get()); });
 }
 
 PyObject* is_tracing(PyObject*, PyObject*) { return PyBool_FromLong(modes.tracing); }
@@ -253,13 +274,18 @@ PyObject* plan_text(PyObject*, PyObject* args) {
 PyMethodDef trace_functions[] = {
     {"trace_begin", trace_begin, METH_NOARGS, "Begins a trace, which is paused."},
     {"trace_pause", trace_pause, METH_O, "trace_pause(paused): whether it was."},
-    {"trace_argument", trace_argument, METH_O, "Says that a tensor is the next argument."},
+    {"trace_argument", trace_argument, METH_VARARGS,
+     "trace_argument(tensor, reached): the next argument, which the function reaches otherwise too."},
     {"trace_result", trace_result, METH_O, "Says that a tensor is the next result."},
     {"trace_backward", trace_backward, METH_NOARGS, "Traces the way back from results that have a history."},
     {"trace_is_older", trace_is_older, METH_O, "Whether a tensor's memory was there before the trace."},
-    {"trace_host", trace_host, METH_VARARGS, "trace_host(callable, name): a call that replays repeat."},
+    {"trace_host", trace_host, METH_VARARGS,
+     "trace_host(callable, name, tensors, pure): replays call callable(tensors), of then."},
+    {"trace_is_new", trace_is_new, METH_O,
+     "Whether a tensor is an argument or was made by what is being traced."},
     {"trace_apply", trace_apply, METH_VARARGS,
      "trace_apply(callable, name, inputs, outputs): outputs are what callable makes of the list of inputs."},
+    {"hooks_of", hooks_of, METH_O, "The hooks on a tensor's gradient."},
     {"is_tracing", is_tracing, METH_NOARGS, "Whether what runs now is being recorded."},
     {"trace_host_outputs", trace_host_outputs, METH_O, "Says what the last call of trace_host gave back."},
     {"trace_abandon", trace_abandon, METH_NOARGS, "Ends the trace; nothing comes of it."},
@@ -273,7 +299,7 @@ PyMethodDef trace_functions[] = {
 
 bool init_traces() {
   Storage::forgotten = forgotten;
-  trace::replay_hooks = {call_host};
+  trace::replay_hooks.call = call_host;
   return true;
 }
 

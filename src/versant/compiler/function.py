@@ -12,8 +12,9 @@ from typing import Any
 import versant
 from versant import Tensor, _core
 from versant.compiler.errors import CompileError
+from versant.compiler.facts import AnyFact, Fact
 from versant.compiler.structure import PLAIN, Structure, difference, put_together, take_apart
-from versant.compiler.watch import Fact, Watch
+from versant.compiler.watch import Watch
 
 logger = logging.getLogger("versant.compile")
 
@@ -41,7 +42,7 @@ class Entry:
 
     __slots__ = ("arguments", "branches", "calls", "facts", "results", "watch")
 
-    def __init__(self, watch: Watch, facts: list[Any], branches: Any, result: Result) -> None:
+    def __init__(self, watch: Watch, facts: list[AnyFact], branches: Any, result: Result) -> None:
         self.watch = watch
         self.facts = facts
         self.branches = branches
@@ -65,6 +66,7 @@ class Compiled(_core.CompiledBase):
         self._entries: dict[Any, list[Entry]] = {}
         self._reasons: list[str] = []
         self._replays = 0
+        self._traces = 0  # that were made or tried
         self._stops = False  # a breakpoint stands in it: it runs as it is written
         functools.update_wrapper(self, function, updated=())
         self.__name__ = name or getattr(function, "__name__", type(function).__name__)
@@ -75,11 +77,13 @@ class Compiled(_core.CompiledBase):
         """A call that the quick way of the base has no answer for."""
         if _core.disable_compiled(0) or getattr(_state, "traces", False):
             return self._function(*args, **kwargs)
+        seen = self._traces
         tensors: list[Tensor] = []
         key = (take_apart((args, kwargs), tensors), modes())
+        trace = functools.partial(self._trace, args, kwargs, tensors, key, seen)
         entries = self._entries.get(key)
         if entries is None:
-            return self._trace(args, kwargs, tensors, key, None, self._other_structure(key))
+            return trace(None, self._other_structure(key))
         reason = ""
         for entry in entries:
             reason = self._mismatch(entry, tensors)
@@ -89,12 +93,12 @@ class Compiled(_core.CompiledBase):
             if found is None:
                 if len(entry.results) >= MOST_READINGS:
                     self._refuse_readings(entry)
-                return self._trace(args, kwargs, tensors, key, entry, "a value that Python reads is new")
+                return trace(entry, "a value that Python reads is new")
             self._replays += 1
             entry.calls += 1
             branch, made = found
             return self._answer(entry.results[branch], tensors, made)
-        return self._trace(args, kwargs, tensors, key, None, reason)
+        return trace(None, reason)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
@@ -123,50 +127,73 @@ class Compiled(_core.CompiledBase):
     # Traces -------------------------------------------------------------------------------------------------
 
     def _trace(
+        self,
+        args: Any,
+        kwargs: Any,
+        tensors: list[Tensor],
+        key: Any,
+        seen: int,
+        entry: Entry | None,
+        reason: str,
+    ) -> Any:
+        with _tracing:  # other threads wait their turn, and then look again
+            if self._traces == seen:
+                try:
+                    return self._trace_now(args, kwargs, tensors, key, entry, reason)
+                finally:
+                    self._traces += 1
+        return self._call(*args, **kwargs)
+
+    def _trace_now(
         self, args: Any, kwargs: Any, tensors: list[Tensor], key: Any, entry: Entry | None, reason: str
     ) -> Any:
-        with _tracing:  # other threads wait their turn
-            if reason:
-                self._report(reason)
-            watch = entry.watch if entry else Watch(self._function, [args, kwargs])
-            if watch.stops:
-                self._stops = True
-                return self._function(*args, **kwargs)
-            if self._guards == "shapes":
-                watch.facts.clear()
-            _core.trace_begin()
-            _state.traces = True
-            _state.watch = watch
-            try:
-                for tensor in tensors:
-                    _core.trace_argument(tensor)
-                _core.trace_pause(False)
-                value = self._function(*args, **kwargs)
-                _core.trace_pause(True)
-                result = self._describe(value, tensors, watch)
-                _core.trace_backward()
-                self._check_side_effects(watch)
-                branches = _core.trace_end(entry.branches if entry else None)
-            finally:
-                _state.traces = False
-                _core.trace_abandon()
-            if entry is not None:
-                entry.results.append(result)
-            else:
-                entries = self._entries.setdefault(key, [])
-                entries.insert(0, Entry(watch, watch.facts, branches, result))
-                if len(entries) > MOST_ENTRIES:
-                    entries.remove(min(entries[1:], key=lambda e: e.calls))
-                if not kwargs:
-                    self._add_quick(args, entries[0])
-            return value
+        if reason:
+            self._report(reason)
+        # A branch of an entry has its facts already, and they hold.
+        watch = Watch(self._function, (args, kwargs))
+        if watch.stops:
+            self._stops = True
+            return self._function(*args, **kwargs)
+        reached = {id(tensor) for tensor in watch.tensors}
+        # What was cast before is no part of the trace, nor the other way round.
+        _core.clear_autocast_cache()
+        _core.trace_begin()
+        _state.traces = True
+        _state.watch = watch
+        try:
+            for tensor in tensors:
+                _core.trace_argument(tensor, id(tensor) in reached)
+            _core.trace_pause(False)
+            value = self._function(*args, **kwargs)
+            _core.trace_pause(True)
+            result = self._describe(value, tensors, watch)
+            _core.trace_backward()
+            self._check_side_effects(watch)
+            branches = _core.trace_end(entry.branches if entry else None)
+        finally:
+            _state.traces = False
+            _state.watch = None
+            _core.trace_abandon()
+            _core.clear_autocast_cache()
+        if entry is not None:
+            entry.results.append(result)
+        else:
+            entries = self._entries.setdefault(key, [])
+            facts = [] if self._guards == "shapes" else list(watch.facts)
+            entries.insert(0, Entry(watch, facts, branches, result))
+            if len(entries) > MOST_ENTRIES:
+                entries.remove(min(entries[1:], key=lambda e: e.calls))
+            if not kwargs:
+                self._add_quick(args, entries[0])
+        return value
 
     def _add_quick(self, args: tuple[Any, ...], entry: Entry) -> None:
         """Lets the base answer calls like this one, if it can tell them."""
-        if not all(isinstance(arg, (Tensor, *PLAIN)) for arg in args) or len(args) > 16:
+        if not all(type(arg) in (Tensor, *PLAIN) for arg in args) or len(args) > 16:
             return
-        facts = [fact.as_row() for fact in entry.facts]
-        if None in facts:
+        rows = [fact.as_row() for fact in entry.facts]
+        facts = [row for row in rows if row is not None]
+        if len(facts) < len(rows):
             return
         constants = tuple(NotImplemented if isinstance(arg, Tensor) else arg for arg in args)
         one_tensor = entry.results[0].structure == ("tensor",) and entry.results[0].places == [None]
@@ -184,7 +211,7 @@ class Compiled(_core.CompiledBase):
             index = next((i for i, argument in enumerate(tensors) if argument is tensor), None)
             if index is not None:
                 places.append(index)
-            elif any(fact.value is tensor for fact in watch.facts):
+            elif any(kept is tensor for kept in watch.tensors):
                 places.append(tensor)
             else:
                 _core.trace_result(tensor)
@@ -192,14 +219,21 @@ class Compiled(_core.CompiledBase):
         return Result(structure, places)
 
     def _check_side_effects(self, watch: Watch) -> None:
-        for fact in watch.broken():
+        if watch.draws():
+            raise CompileError(
+                f"[compile] {self.__name__} draws random numbers of Python or numpy, which replays would "
+                "not: draw them with tensors, or outside and pass them as arguments"
+            )
+        broken = watch.broken()
+        for fact in sorted(broken, key=lambda fact: not isinstance(fact, Fact)):
             raise CompileError(
                 f"[compile] {self.__name__} changes what it reads, which replays would not repeat: {fact}. "
                 "Return the new value, or keep it in a tensor that is changed in place"
             )
 
     def _refuse_readings(self, entry: Entry) -> None:
-        reading = next(line for line in _core.plan_text(entry.branches, 0).splitlines() if "value(" in line)
+        lines = _core.plan_text(entry.branches, 0).splitlines()
+        reading = next(line for line in lines if "value(" in line or "nonzero(" in line or "unique(" in line)
         raise CompileError(
             f"[compile] {reading.rpartition('# ')[2]}: {self.__name__} reads a value there that differed in "
             f"{len(entry.results)} calls; return the tensor instead of the number"

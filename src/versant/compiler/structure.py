@@ -27,6 +27,22 @@ class ByIdentity:
         return id(self.value)
 
 
+class ByContents:
+    """Stands in a structure for a number or an array of numpy."""
+
+    __slots__ = ("contents", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.contents = (type(value), value.dtype.str, value.shape, value.tobytes())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ByContents) and other.contents == self.contents
+
+    def __hash__(self) -> int:
+        return hash(self.contents)
+
+
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
@@ -35,19 +51,23 @@ def take_apart(value: Any, tensors: list[Tensor]) -> Structure:
     kind = type(value)
     if issubclass(kind, Tensor):
         tensors.append(value)
-        return ("tensor",)
+        return ("tensor",) if kind is Tensor else ("tensor", kind)
     if kind in PLAIN:
         # True, 1 and 1.0 are equal, and so are 0.0 and -0.0; NaN equals nothing.
         return ("value", kind, repr(value) if kind in (float, complex) else value)
     if kind is tuple or kind is list:
         return (kind, *[take_apart(item, tensors) for item in value])
-    if issubclass(kind, tuple) and hasattr(kind, "_fields"):
+    if issubclass(kind, tuple):
         return (kind, *[take_apart(item, tensors) for item in value])
+    if kind is slice or kind is range:
+        return (kind, *[take_apart(part, tensors) for part in (value.start, value.stop, value.step)])
     if kind is dict or (issubclass(kind, dict) and kind.__init__ is dict.__init__):
         return (kind, tuple(value), *[take_apart(item, tensors) for item in value.values()])
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = [field.name for field in dataclasses.fields(value)]
         return (kind, tuple(fields), *[take_apart(getattr(value, name), tensors) for name in fields])
+    if kind.__module__ == "numpy" and hasattr(value, "tobytes") and not value.dtype.hasobject:
+        return ("object", ByContents(value))
     return ("object", ByIdentity(value))
 
 
@@ -62,8 +82,10 @@ def put_together(structure: Structure, next_tensor: Callable[[], Any]) -> Any:
         return structure[1].value
     if kind is tuple or kind is list:
         return kind(put_together(item, next_tensor) for item in structure[1:])
-    if issubclass(kind, tuple):
+    if kind is slice or kind is range or hasattr(kind, "_fields"):
         return kind(*(put_together(item, next_tensor) for item in structure[1:]))
+    if issubclass(kind, tuple):
+        return kind(put_together(item, next_tensor) for item in structure[1:])
     items = [put_together(item, next_tensor) for item in structure[2:]]
     if issubclass(kind, dict):
         return kind(zip(structure[1], items, strict=True))

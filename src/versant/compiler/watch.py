@@ -1,190 +1,319 @@
 """What a function reaches beside its arguments, so that a replay can be refused when it has changed.
 
 Which globals, closure cells and attributes code can read stands in its bytecode. Beginning at the function,
-`Watch` follows them through the user's functions, methods and objects, and remembers what it finds: numbers,
-strings and other plain values by value, everything else by identity. Functions of this package are trusted
-and not followed; of its modules the attributes are watched, `training` among them.
+`Watch` follows them through the user's functions, methods, modules and objects, and remembers what it finds:
+numbers, strings and other plain values by value, everything else by identity. Functions of this package and
+of the standard library are trusted and not followed; of our modules the attributes are watched, `training`
+among them. What no replay could repeat, as the next item of an iterator or the time, is refused.
 """
 
 from __future__ import annotations
 
+import builtins
+import collections
+import dataclasses
+import dis
+import functools
+import gc
+import sys
 import types
 from collections.abc import Iterator
 from typing import Any
 
-from versant import Tensor
+from versant import Tensor, _core
+from versant.compiler.errors import CompileError
+from versant.compiler.facts import MISSING, AnyFact, Contents, Fact, Size
 from versant.compiler.structure import PLAIN
 
 MOST = 20000  # facts; beyond them objects are watched by identity alone
-MISSING: Any = object()
-
-
-class Fact:
-    """One entry of a dict, a list or a cell, as it was."""
-
-    __slots__ = ("holder", "key", "owner", "value")
-
-    def __init__(self, holder: Any, key: Any, value: Any, owner: str) -> None:
-        self.holder = holder
-        self.key = key
-        self.value = value
-        self.owner = owner
-
-    def now(self) -> Any:
-        holder = self.holder
-        try:
-            if isinstance(holder, types.CellType):
-                return holder.cell_contents
-            return holder[self.key] if isinstance(holder, list) else holder.get(self.key, MISSING)
-        except (IndexError, ValueError):
-            return MISSING
-
-    def holds(self) -> bool:
-        now = self.now()
-        if now is self.value:
-            return True
-        kind = type(self.value)
-        return kind in PLAIN and type(now) is kind and (now == self.value or now != now != self.value)
-
-    def as_row(self) -> tuple[int, Any, Any, Any] | None:
-        """The fact as the machine checks it; None when it cannot."""
-        value = NotImplemented if self.value is MISSING else self.value
-        if isinstance(self.holder, types.CellType):
-            return 2, self.holder, None, value
-        if isinstance(self.holder, list):
-            return 1, self.holder, self.key, value
-        return (0, self.holder, self.key, value) if isinstance(self.holder, dict) else None
-
-    def __str__(self) -> str:
-        return f"{self.owner} was {brief(self.value)}, now {brief(self.now())}"
-
-
-class Size:
-    """How many items a container had."""
-
-    __slots__ = ("holder", "owner", "value")
-
-    def __init__(self, holder: Any, owner: str) -> None:
-        self.holder = holder
-        self.value = len(holder)
-        self.owner = owner
-
-    def holds(self) -> bool:
-        return len(self.holder) == self.value
-
-    def as_row(self) -> tuple[int, Any, Any, Any]:
-        return 3, self.holder, self.value, NotImplemented
-
-    def __str__(self) -> str:
-        return f"{self.owner} had {self.value} items, now {len(self.holder)}"
+MOST_BYTES = 1 << 20  # of an array of numpy that is watched by its contents
+# Functions of the standard library that give something else each time, by module.
+READERS: dict[str, dict[str, None]] = {
+    "time": dict.fromkeys(["time", "time_ns", "monotonic", "perf_counter", "process_time", "thread_time"]),
+}
+ALWAYS = ("training", "_has_hooks")  # attributes of modules that may be set for the first time
+STORES = {"STORE_ATTR", "DELETE_ATTR"}
+ATTRIBUTES = STORES | {"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM"}
+GLOBALS = {"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME"}
 
 
 class Watch:
     """The facts about what `function` and the arguments reach."""
 
-    def __init__(self, function: Any, arguments: list[Any]) -> None:
-        self.facts: list[Fact | Size] = []
+    def __init__(self, function: Any, arguments: Any) -> None:
+        self.facts: list[AnyFact] = []
+        self.own: list[AnyFact] = []  # of containers among the arguments, which every call brings along
+        self.tensors: list[Tensor] = []
         self._seen: set[int] = set()
         self._kept: list[Any] = []  # what was seen, so that identities stay theirs
         self._names: set[str] = set()  # attributes that some code can read
+        self._stored: set[str] = set()  # ... and that some code sets
+        self._globals: set[str] = set()
+        self._modules: list[types.ModuleType] = []
         self._objects: list[tuple[Any, str]] = []
+        self._drawn = drawn()
         self._visit(function, getattr(function, "__qualname__", "the function"))
-        for argument in arguments:
-            self._visit(argument, f"argument of {type(argument).__name__}")
-        self._settle_objects()
+        found, self.facts = self.facts, self.own
+        inner: list[tuple[Any, str]] = []
+        self._visit_argument(arguments, inner)
+        self.own, self.facts = self.facts, found
+        for value, owner in inner:
+            self._visit(value, owner)
+        self._settle()
 
     @property
     def stops(self) -> bool:
         """Whether somebody wants to stop in the code with a debugger."""
-        return "breakpoint" in self._names or {"pdb", "set_trace"} <= self._names
+        return "breakpoint" in self._globals or "set_trace" in self._names
 
-    def broken(self) -> list[Fact | Size]:
-        return [fact for fact in self.facts if not fact.holds()]
+    def broken(self) -> list[AnyFact]:
+        return [fact for fact in (*self.facts, *self.own) if not fact.holds()]
+
+    def draws(self) -> bool:
+        """Whether random numbers were drawn since that are not ours."""
+        return self._drawn != drawn()
+
+    # Values -------------------------------------------------------------------------------------------------
+
+    def _visit_argument(self, value: Any, inner: list[tuple[Any, str]]) -> None:
+        owner = f"argument of {type(value).__name__}"
+        if isinstance(value, Tensor):
+            inner += [(hook, "a hook of an argument") for hook in _core.hooks_of(value)]
+        elif isinstance(value, (list, tuple)):
+            self._visit_items(value, owner, lambda item, _: self._visit_argument(item, inner))
+        elif isinstance(value, dict):
+            self._visit_dict(value, owner, lambda item, _: self._visit_argument(item, inner))
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            for field in dataclasses.fields(value):
+                item = getattr(value, field.name)
+                self.facts.append(Fact(value, field.name, item, f"{owner}.{field.name}"))
+                self._visit_argument(item, inner)
+        else:
+            inner.append((value, owner))
 
     def _visit(self, value: Any, owner: str) -> None:
-        if value is MISSING or isinstance(value, (*PLAIN, Tensor)) or id(value) in self._seen:
+        if value is MISSING or isinstance(value, PLAIN) or id(value) in self._seen:
             return
         self._seen.add(id(value))
         self._kept.append(value)
-        if len(self.facts) > MOST:
+        if isinstance(value, Tensor):
+            self._visit_tensor(value, owner)
+        elif len(self.facts) > MOST:
             return
-        if isinstance(value, types.MethodType):
+        elif isinstance(value, types.MethodType):
             self._visit(value.__func__, owner)
             self._visit(value.__self__, owner)
         elif isinstance(value, types.FunctionType):
             self._visit_function(value)
+        elif isinstance(value, functools.partial):
+            for part in (value.func, value.args, value.keywords):
+                self._visit(part, owner)
         elif isinstance(value, (list, tuple)):
-            self._visit_items(value, owner)
+            self._visit_items(value, owner, self._visit)
         elif isinstance(value, dict):
-            self._visit_dict(value, value, owner)
-        elif isinstance(value, (types.ModuleType, type, types.BuiltinFunctionType)):
-            return
-        elif hasattr(value, "__dict__") and is_followed(type(value)):
+            self._visit_dict(value, owner, self._visit)
+        elif isinstance(value, (set, frozenset, collections.deque)):
+            self.facts.append(Contents(value, items_of, owner))
+            for item in value:
+                self._visit(item, owner)
+        elif isinstance(value, Iterator):
+            raise CompileError(
+                f"[compile] {owner} is an iterator, whose next items replays would not take: take the item "
+                "outside and pass it as an argument"
+            )
+        elif isinstance(value, types.ModuleType):
+            if value.__name__ in READERS or (not is_ours(value.__name__) and not is_standard(value.__name__)):
+                self._modules.append(value)
+        elif isinstance(value, type):
+            if not is_ours(value.__module__) and not is_standard(value.__module__):
+                self._objects.append((value, value.__name__))
+        elif isinstance(value, types.BuiltinFunctionType):
+            self._visit_builtin(value, owner)
+        elif type(value).__module__.partition(".")[0] == "numpy":
+            self._visit_numpy(value, owner)
+        elif is_followed(type(value)) or watched_names(value) or hasattr(type(value), "_watched_always"):
             self._objects.append((value, owner))
 
-    def _visit_function(self, function: types.FunctionType) -> None:
-        if is_ours(function.__module__):
-            return
-        names: set[str] = set()
-        for code in codes(function.__code__):
-            names.update(code.co_names)
-        self._names |= names
-        scope = function.__globals__
-        for name in sorted(names & scope.keys()):
-            self._note(scope, name, scope[name], name)
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            try:
-                value = cell.cell_contents
-            except ValueError:
-                continue
-            self.facts.append(Fact(cell, None, value, name))
-            self._visit(value, name)
-        for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
-            self._visit(value, f"a default of {function.__qualname__}")
-        self._visit(getattr(function, "__wrapped__", None), function.__qualname__)
+    def _visit_tensor(self, tensor: Tensor, owner: str) -> None:
+        self.tensors.append(tensor)
+        for hook in _core.hooks_of(tensor):
+            self._visit(hook, f"a hook of {owner}")
+        if getattr(tensor, "__dict__", None):
+            self._objects.append((tensor, owner))
 
-    def _visit_items(self, items: Any, owner: str) -> None:
+    def _visit_builtin(self, value: Any, owner: str) -> None:
+        if value.__name__ in READERS.get(value.__module__ or "", {}):
+            raise CompileError(
+                f"[compile] {owner} reads the clock, which replays would not: read it outside of the function"
+            )
+        if value is builtins.open or value is builtins.input:
+            raise CompileError(
+                f"[compile] {owner} reads what replays would not read again: read it outside and pass it on"
+            )
+        self._visit(value.__self__, owner)
+
+    def _visit_numpy(self, value: Any, owner: str) -> None:
+        if type(value).__name__ == "ndarray" and value.nbytes <= MOST_BYTES and not value.dtype.hasobject:
+            self.facts.append(
+                Contents(value, lambda array: (array.shape, array.dtype.str, array.tobytes()), owner)
+            )
+        elif type(value).__name__ == "Generator":
+            self.own.append(Contents(value, lambda rng: repr(rng.bit_generator.state), owner))
+
+    def _visit_items(self, items: Any, owner: str, visit: Any) -> None:
         if isinstance(items, list):
             self.facts.append(Size(items, owner))
         for i, item in enumerate(items):
             if isinstance(items, list):
                 self.facts.append(Fact(items, i, item, f"{owner}[{i}]"))
-            self._visit(item, f"{owner}[{i}]")
+            visit(item, f"{owner}[{i}]")
 
-    def _visit_dict(self, holder: dict[Any, Any], items: dict[Any, Any], owner: str) -> None:
+    def _visit_dict(self, holder: dict[Any, Any], owner: str, visit: Any) -> None:
         self.facts.append(Size(holder, owner))
-        for key, item in items.items():
-            self._note(holder, key, item, f"{owner}[{key!r}]")
+        for key, item in list(holder.items()):
+            self.facts.append(Fact(holder, key, item, f"{owner}[{key!r}]"))
+            visit(item, f"{owner}[{key!r}]")
 
     def _note(self, holder: Any, key: Any, value: Any, owner: str) -> None:
         self.facts.append(Fact(holder, key, value, owner))
         self._visit(value, owner)
 
-    def _settle_objects(self) -> None:
-        """Objects by the attributes that code can read; methods found there may read more."""
+    # Code ---------------------------------------------------------------------------------------------------
+
+    def _visit_function(self, function: types.FunctionType) -> None:
+        if is_ours(function.__module__) or is_standard(function.__module__):
+            return
+        name = function.__qualname__
+        scope = function.__globals__
+        found = self._read(function.__code__)
+        self._globals |= found
+        for key in sorted(found):
+            self._note(scope, key, scope.get(key, MISSING), key)
+            if key not in scope:
+                self._visit(getattr(builtins, key, MISSING), key)
+        for key, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            try:
+                value = cell.cell_contents
+            except ValueError:
+                value = MISSING
+            self._note(cell, None, value, key)
+        self.facts.append(Fact(function, "__code__", function.__code__, name))
+        for attribute in ("__defaults__", "__kwdefaults__"):
+            defaults = getattr(function, attribute)
+            if defaults:
+                self._note(function, attribute, defaults, f"a default of {name}")
+        self._visit(getattr(function, "__wrapped__", None), name)
+
+    def _read(self, code: types.CodeType) -> set[str]:
+        """The globals that code can read; attributes are added to the names."""
+        found: set[str] = set()
+        for part in codes(code):
+            # getattr(x, "name")
+            self._names.update(c for c in part.co_consts if isinstance(c, str) and c.isidentifier())
+            for instruction in dis.get_instructions(part):
+                if instruction.opname in GLOBALS:
+                    found.add(instruction.argval)
+                elif instruction.opname == "IMPORT_NAME":
+                    self._visit(sys.modules.get(instruction.argval, MISSING), instruction.argval)
+                elif instruction.opname in ATTRIBUTES:
+                    self._names.add(instruction.argval)
+                    if instruction.opname in STORES:
+                        self._stored.add(instruction.argval)
+        return found
+
+    # Objects ------------------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Objects and modules by the attributes that code can read; functions there may read more."""
         done: set[tuple[int, str]] = set()
         before = -1
         while before != len(done):
             before = len(done)
+            for module in list(self._modules):
+                names = self._names & READERS.get(module.__name__, vars(module)).keys()
+                for name in sorted(names):
+                    if (id(module), name) not in done:
+                        done.add((id(module), name))
+                        self._note(vars(module), name, vars(module)[name], f"{module.__name__}.{name}")
             for value, owner in list(self._objects):
+                if is_module(value) and (id(value), "") not in done:
+                    done.add((id(value), ""))
+                    self.facts.append(Size(vars(value), f"the attributes of {owner}"))
                 for name in self._attributes(value):
-                    if (id(value), name) in done:
-                        continue
-                    done.add((id(value), name))
-                    attribute = vars(value).get(name, MISSING)
-                    if attribute is not MISSING or name == "training":
-                        self._note(vars(value), name, attribute, f"{owner}.{name}")
-                    method = getattr(type(value), name, None)
-                    if isinstance(method, types.FunctionType):
-                        self._visit(method, owner)
-                    elif isinstance(method, property) and method.fget is not None:
-                        self._visit(method.fget, owner)
+                    if (id(value), name) not in done:
+                        done.add((id(value), name))
+                        self._visit_attribute(value, name, f"{owner}.{name}")
+
+    def _visit_attribute(self, value: Any, name: str, owner: str) -> None:
+        own = getattr(value, "__dict__", None)
+        if isinstance(value, type):
+            own = None
+        if own is not None:
+            attribute = own.get(name, MISSING)
+            of_module = is_module(value) and name in ALWAYS
+            if attribute is not MISSING or of_module or name in self._stored:
+                self._note(own, name, attribute, owner)
+                if attribute is not MISSING:
+                    return
+        kind = value if isinstance(value, type) else type(value)
+        for base in kind.__mro__:
+            if name not in vars(base):
+                continue
+            if is_ours(base.__module__) or is_standard(base.__module__):
+                return
+            attribute = vars(base)[name]
+            if isinstance(attribute, types.MemberDescriptorType):  # a slot
+                self._note(value, name, getattr(value, name, MISSING), owner)
+                return
+            if own is not None and name not in self._stored:
+                self.facts.append(Fact(own, name, MISSING, owner))
+            self.facts.append(Fact(dict_of(base), name, attribute, owner))
+            for part in parts_of(attribute):
+                self._visit(part, owner)
+            return
 
     def _attributes(self, value: Any) -> list[str]:
+        if isinstance(value, Tensor):
+            return sorted(self._names & vars(value).keys())
+        if always := getattr(type(value), "_watched_always", None):
+            return list(always)
+        if own := watched_names(value):
+            return sorted(attribute for name, attribute in own.items() if name in self._names)
         if is_module(value):
-            return sorted({*vars(value), "training", "forward"} - {"_kinds"})
-        names = self._names | {"__call__", "forward"}
-        return sorted(name for name in names if name in vars(value) or hasattr(type(value), name))
+            of_class = {name for name in self._names if hasattr(type(value), name)}
+            return sorted({*vars(value), *self._stored, *ALWAYS, *of_class, "forward"} - {"_kinds"})
+        special = set() if isinstance(value, type) else {"__call__", "__getattr__", "__enter__", "__exit__"}
+        names = self._names | special
+        kept = getattr(value, "__dict__", {})
+        return sorted(n for n in names if n in kept or hasattr(type(value), n) or n in self._stored)
+
+
+def items_of(value: Any) -> tuple[Any, ...]:
+    return tuple((type(item), item) if isinstance(item, PLAIN) else id(item) for item in value)
+
+
+def dict_of(kind: type) -> Any:
+    """The dict behind a class, of which Python shows a view."""
+    found = [part for part in gc.get_referents(vars(kind)) if isinstance(part, dict)]
+    return found[0] if found else dict(vars(kind))
+
+
+def parts_of(attribute: Any) -> list[Any]:
+    """The functions and values behind what a class holds under a name."""
+    if isinstance(attribute, property):
+        return [f for f in (attribute.fget, attribute.fset) if f is not None]
+    if isinstance(attribute, (staticmethod, classmethod)):
+        return [attribute.__func__]
+    return [
+        getattr(attribute, "func", attribute) if type(attribute).__name__ == "cached_property" else attribute
+    ]
+
+
+def drawn() -> tuple[Any, ...]:
+    """Where the random numbers of Python and numpy stand, if somebody uses them."""
+    python, numpy = sys.modules.get("random"), sys.modules.get("numpy.random")
+    state = numpy.get_state(legacy=False)["state"] if numpy else {}
+    return python.getstate() if python else None, state.get("pos"), bytes(state.get("key", b""))
 
 
 def codes(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -199,23 +328,25 @@ def is_ours(module: str | None) -> bool:
     return module is not None and (module == "versant" or module.startswith("versant."))
 
 
+def is_standard(module: str | None) -> bool:
+    top = (module or "").partition(".")[0]
+    return top != "__main__" and (top in sys.stdlib_module_names or top == "numpy")
+
+
 def is_module(value: Any) -> bool:
     return any(
         kind.__name__ == "Module" and kind.__module__ == "versant.nn.module" for kind in type(value).__mro__
     )
 
 
+def watched_names(value: Any) -> dict[str, str]:
+    """Of an object of ours that is no module: names in code, and the attributes that they read."""
+    names: dict[str, str] = getattr(type(value), "_watched", None) or {}
+    return names
+
+
 def is_followed(kind: type) -> bool:
     """Whether the attributes of such objects are watched: those of users, and of our modules."""
     if not is_ours(kind.__module__):
-        return any(not is_ours(base.__module__) for base in kind.__mro__)
+        return kind.__module__ != "builtins"
     return any(base.__name__ == "Module" for base in kind.__mro__)
-
-
-def brief(value: Any) -> str:
-    if value is MISSING:
-        return "not there"
-    if isinstance(value, Tensor):
-        return f"a tensor of {value.dtype} {tuple(value.shape)}"
-    text = repr(value) if isinstance(value, PLAIN) else f"an object of {type(value).__name__}"
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -34,6 +34,9 @@ Calls = dict[RemovableHandle, Any]  # what to call, in order
 class Hooks:
     """All hooks of one module. A module without any is called straight through (Module.__call__)."""
 
+    # Compiled functions watch these, whatever code says (compiler/watch.py).
+    _watched_always = ("before", "after", "before_backward", "after_backward")
+
     def __init__(self, module: "Module") -> None:
         self._module = module
         self.before: Calls = {}  # (hook, with_kwargs)

@@ -150,6 +150,16 @@ def _block(tensor: Tensor, indent: int, summarise: bool, formatter: Any) -> str:
 
 def represent(tensor: Tensor, kind: str | None = None) -> str:
     """The text of repr(tensor).  kind: the word before the parenthesis, by default the class of tensor."""
+    if not _core.is_tracing():
+        return _represent(tensor, kind)
+    _core.trace_pause(True)  # to look is not to read: what is printed leads nowhere
+    try:
+        return _represent(tensor, kind)
+    finally:
+        _core.trace_pause(False)
+
+
+def _represent(tensor: Tensor, kind: str | None) -> str:
     from versant.autograd.modes import no_grad
 
     prefix = (kind or ("tensor" if type(tensor) is Tensor else type(tensor).__name__)) + "("

@@ -1,0 +1,80 @@
+// The memory of one replay, and one step over it.
+#pragma once
+
+#include <memory>
+
+#include "machine/trace.h"
+
+namespace versant::trace {
+
+// The bytes from the start of its buffer to the end of a window's array.
+int64_t extent(const Array& array);
+// The elements of a step with totals.
+int64_t numel_of(const Step& step);
+// Raises unless result k of a step has the geometry that it had in the trace.
+void check_geometry(const Step& step, size_t k, const Array& result);
+
+inline bool same_geometry(const Array& now, const Array& then) {
+  return now.dtype == then.dtype && now.sizes == then.sizes && now.strides == then.strides;
+}
+inline int64_t bytes_into_storage(const Array& array) {
+  return static_cast<char*>(array.data) - static_cast<char*>(array.storage->data);
+}
+inline bool at_same_place(const Array& now, const Array& then) {
+  return same_geometry(now, then) && bytes_into_storage(now) == reinterpret_cast<int64_t>(then.data);
+}
+
+// The memory of one replay.
+class Slots {
+ public:
+  explicit Slots(size_t n) : storages_(n) {}
+
+  Ref<Storage>& operator[](int buffer) { return storages_[static_cast<size_t>(buffer)]; }
+
+  // The array that a window is now; memory is made where there is none.
+  Array at(const Window& window) {
+    Ref<Storage>& storage = storages_[static_cast<size_t>(window.buffer)];
+    if (!storage) storage = Storage::allocate(static_cast<size_t>(extent(window.array)));
+    Array array = window.array;
+    array.storage = storage;
+    array.data = static_cast<char*>(storage->data) + reinterpret_cast<int64_t>(window.array.data);
+    return array;
+  }
+
+ private:
+  std::vector<Ref<Storage>> storages_;
+};
+
+inline Tensor& tensor_of(const Captured& captured, std::span<Tensor* const> arguments) {
+  return captured.argument >= 0 ? *arguments[static_cast<size_t>(captured.argument)] : *captured.tensor;
+}
+
+// Where the generators of a plan stand: when the call began, and when its way back did.
+struct Stands {
+  explicit Stands(const Trace& trace) {
+    for (const Stream& stream : trace.streams) first.push_back(*stream.generator);
+    back = first;
+  }
+  // What a step draws from, there where it stood in the trace.
+  Generator of(const Step& step) const {
+    if (step.seeded) return {step.seed, step.block};
+    Generator at = (step.drawn_going_back ? back : first)[static_cast<size_t>(step.stream)];
+    at.offset += step.block;
+    return at;
+  }
+  std::vector<Generator> first, back;
+};
+
+// Gives a tensor other memory.
+void set_data(Tensor& tensor, const Array& array);
+// Tensors that a function made become the step's outputs.
+void take_over(const Step& step, const std::vector<TensorRef>& made, Slots& slots);
+// Any step but those that Branches::run_slowly takes itself.
+void run_step(const Trace& trace, const Step& step, Slots& slots, const Stands& stands);
+
+class Plan;
+// Gives results their history: a node whose backward replays the rest of the trace.
+void attach_history(const std::shared_ptr<const Plan>& plan, Slots slots, const Stands& stands,
+                    std::span<Tensor* const> arguments, std::span<const TensorRef> results);
+
+}  // namespace versant::trace

@@ -1,0 +1,128 @@
+// Values that Python reads while a trace is made: what follows depends on them.
+#include <algorithm>
+#include <iterator>
+
+#include "machine/trace.h"
+
+namespace versant::trace {
+
+void Recorder::read(const Array& array, Scalar value, bool truth) {
+  settle_gradients();
+  Window source = window(array, true);
+  const Buffer& buffer = trace_.buffers[static_cast<size_t>(source.buffer)];
+  if (buffer.origin == Buffer::Origin::Fixed && !buffer.written) return;  // a constant
+  Step& step = add(Step::Kind::Read, truth ? "truth" : "value");
+  step.in.push_back(std::move(source));
+  step.number = value;
+  step.truth = truth;
+}
+
+void Recorder::read_all(const Array& array) {
+  constexpr int64_t kMost = 256;
+  if (array.numel > kMost)
+    refuse(text("a list of ", array.numel, " values"), " is read: return the tensor, or use ops of tensors");
+  for (int64_t i = 0; i < array.numel; ++i) {
+    int64_t offset = 0, rest = i;
+    for (int d = array.rank(); d-- > 0; rest /= array.sizes[d])
+      offset += rest % array.sizes[d] * array.strides[d];
+    item(array.view(Dims{}, Dims{}, offset));
+  }
+}
+
+void Recorder::gives_away(const Array& array) {
+  refuse(describe(array),
+         " gives its memory to Python, as numpy() does, which a replay cannot follow: use ops of tensors or "
+         "item(), or do it outside");
+}
+
+// Moves readings to where their values are known, so that as little as possible is done before a replay turns
+// out to go another way; what cannot be undone must not stand before a reading at all.
+void Recorder::read_early() {
+  std::vector<Step> steps;
+  size_t earliest = 0;  // readings keep their order
+  for (Step& step : trace_.steps) {
+    if (!step.reads()) {
+      steps.push_back(std::move(step));
+      continue;
+    }
+    std::vector<size_t> makers;  // steps that the value needs, from the last one back
+    const size_t at = place_of_reading(step, steps, earliest, makers);
+    for (size_t s = 0; s < at; ++s)
+      if (steps[s].kind == Step::Kind::Host && !steps[s].pure)
+        fail(ErrorKind::Runtime, "[compile] ", step.where, ": reads a value that depends on ", steps[s].name,
+             ", which a replay cannot take back if the value is another one; return the tensor instead");
+    std::vector<Step> moved;
+    for (const size_t m : makers) {
+      moved.insert(moved.begin(), std::move(steps[m]));
+      steps.erase(steps.begin() + static_cast<std::ptrdiff_t>(m));
+    }
+    moved.push_back(std::move(step));
+    earliest = at + moved.size();
+    steps.insert(steps.begin() + static_cast<std::ptrdiff_t>(at), std::make_move_iterator(moved.begin()),
+                 std::make_move_iterator(moved.end()));
+  }
+  trace_.steps = std::move(steps);
+}
+
+// Where a reading can stand, and what has to come along to there.
+size_t Recorder::place_of_reading(const Step& reading, const std::vector<Step>& steps, size_t earliest,
+                                  std::vector<size_t>& makers) const {
+  // Others can reach these buffers, and calls of the host may change them.
+  std::vector<bool> reached;
+  for (const Buffer& buffer : trace_.buffers) reached.push_back(buffer.origin != Buffer::Origin::Fresh);
+  for (const Step& step : steps)
+    if (step.kind == Step::Kind::SetGradient || step.kind == Step::Kind::SetData)
+      for (const Window& window : step.in) reached[static_cast<size_t>(window.buffer)] = true;
+  std::vector<int> needed;
+  const auto need = [&](const Step& step) {
+    for (const Window& window : step.in)
+      if (window.buffer >= 0) needed.push_back(window.buffer);
+  };
+  const auto makes = [&](const Step& step) {
+    return std::any_of(step.out.begin(), step.out.end(), [&](const Window& window) {
+      return std::find(needed.begin(), needed.end(), window.buffer) != needed.end();
+    });
+  };
+  const auto movable = [&](size_t s) {
+    const Step& step = steps[s];
+    if (step.kind != Step::Kind::Program && step.kind != Step::Kind::Copy && step.kind != Step::Kind::Fill &&
+        (step.kind != Step::Kind::Primitive || step.in_place || step.stream >= 0 || step.reads()))
+      return false;
+    // It makes new memory, which no step before it has seen.
+    const auto sees = [&](const Step& before, int buffer) {
+      const auto names = [buffer](const Window& window) { return window.buffer == buffer; };
+      return std::any_of(before.in.begin(), before.in.end(), names) ||
+             (&before != &step && std::any_of(before.out.begin(), before.out.end(), names));
+    };
+    for (const Window& window : step.out) {
+      if (reached[static_cast<size_t>(window.buffer)]) return false;
+      for (size_t before = 0; before <= s; ++before)
+        if (sees(steps[before], window.buffer)) return false;
+    }
+    return true;
+  };
+  need(reading);
+  size_t at = steps.size();
+  std::vector<size_t> along;
+  for (size_t s = steps.size(); s-- > earliest;) {
+    const Step& step = steps[s];
+    if (makes(step)) {
+      if (!movable(s)) break;
+      along.push_back(s);
+      need(step);
+      continue;
+    }
+    if (step.kind == Step::Kind::Host && !step.pure) {
+      if (std::any_of(needed.begin(), needed.end(), [&](int b) { return reached[static_cast<size_t>(b)]; }))
+        break;
+      // What the value needs comes before the call.
+      at = s;
+      makers = along;
+      continue;
+    }
+    if (along.empty()) at = s;
+  }
+  return at;
+}
+
+}  // namespace versant::trace

@@ -1,0 +1,101 @@
+"""What replays would not repeat is refused, and never gives the results of before."""
+
+import dataclasses
+import random
+import time
+import types
+
+import numpy as np
+import pytest
+from compiler.comparison import bits, once
+
+import versant as vs
+from versant import nn
+from versant.compiler import CompileError
+
+X = vs.linspace(-1, 1, 6).reshape(2, 3)
+
+
+@dataclasses.dataclass
+class Meter:
+    total: float = 0.0
+    last: object = None
+
+
+def refused(f, match, *args):
+    with pytest.raises((CompileError, RuntimeError), match=match):
+        vs.compile(f)(*(args or (X,)))
+
+
+def test_what_is_changed_and_not_repeated():
+    meter, losses, seen, count = Meter(), [], {}, 0
+    holder = types.SimpleNamespace()
+
+    def counts(x):
+        nonlocal count
+        count += 1
+        return x + count
+
+    def adds(x):
+        meter.total += 1.0
+        return x * meter.total
+
+    refused(counts, "count was 0, now 1")
+    refused(adds, "total was")
+    refused(lambda x: losses.append(x) or x, "losses had 0 items")
+    refused(lambda x: seen.update(y=x) or x, "seen had 0 items")
+    refused(lambda x: setattr(meter, "last", x) or x, "last")
+
+    def keeps(x):
+        holder.last = x * 2
+        return holder.last + 1
+
+    refused(keeps, "last was not there")
+
+    class Remembers(nn.Module):
+        def forward(self, x):
+            self.attention = x.softmax(-1)
+            return x + self.attention
+
+    refused(Remembers(), "attention was not there")
+
+    def fills(x, out):
+        out["y"] = x * 2
+        return x
+
+    refused(fills, "items", X, {})
+
+
+def test_what_is_read_from_outside_and_not_read_again(tmp_path):
+    batches = iter([vs.ones(2, 3), vs.zeros(2, 3)])
+    generator = (x for x in [vs.ones(3)])
+    refused(lambda x: x + next(batches), "iterator")
+    refused(lambda x: x + next(generator), "iterator")
+    refused(lambda x: x * random.random(), "random numbers")
+    refused(lambda x: x * np.random.rand(), "random numbers")
+    refused(lambda x: x * time.perf_counter(), "clock")
+    path = tmp_path / "scale"
+    path.write_text("2")
+
+    def reads(x):
+        with open(path) as file:
+            return x * float(file.read())
+
+    refused(reads, "read outside|reads what")
+    rng = np.random.default_rng(0)
+    refused(lambda x: x * rng.random(), "rng")
+
+
+def test_memory_that_is_changed_unseen():
+    array = np.ones(3, np.float32)
+    refused(lambda x: x + vs.from_numpy(x.numpy() * 2), "gives its memory")
+    refused(lambda x: x + vs.tensor(np.asarray(x)), "gives its memory")
+    refused(lambda x: x + vs.from_numpy(array), "cannot be replayed.*outside")
+    refused(lambda x: x * x.reshape(-1).repeat(100).tolist()[0], "a list of 600 values")
+
+
+def test_lists_of_values_are_read_one_by_one():
+    g = vs.compile(lambda x: x + vs.tensor(x.tolist()))
+    for x in (X, X + 1, X, X + 1):
+        assert bits(g(x)) == bits(x + x)
+    once(g, 2)
