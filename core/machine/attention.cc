@@ -100,6 +100,7 @@ void run_tasks(const AttentionJob& job, AttentionKernel kernel, int64_t tasks, i
 // by.
 struct Attention final : Primitive {
   const char* name() const override { return kName; }
+  int draws_at(const Attributes& a) const override { return a.floats[1] > 0 ? 2 : -1; }
   void run(Run& run) const override {
     const Array &q = *run.in[0], &k = *run.in[1], &v = *run.in[2];
     const Compute compute = compute_of(q.dtype);
@@ -121,6 +122,7 @@ struct Attention final : Primitive {
 // Inputs: gradient, q, k, v, result, lse, and perhaps a mask. Outputs: the gradients of q, k and v.
 struct AttentionBackward final : Primitive {
   const char* name() const override { return "attention_backward"; }
+  int draws_at(const Attributes& a) const override { return a.floats[1] > 0 ? 2 : -1; }
   void run(Run& run) const override {
     const Array &grad = *run.in[0], &q = *run.in[1], &k = *run.in[2], &v = *run.in[3];
     const Compute compute = compute_of(q.dtype);
@@ -160,22 +162,39 @@ struct AttentionBackward final : Primitive {
 const Attention kAttention;
 const AttentionBackward kAttentionBackward;
 
-// What dropout multiplies the probabilities by, (B, H, T, S).
+// What dropout multiplies the probabilities by. ints: seed, first block, dtype, the sizes (B, H, T, S);
+// floats: p.
+struct Kept final : Primitive {
+  const char* name() const override { return "attention_dropout"; }
+  int draws_at(const Attributes&) const override { return 0; }
+  void run(Run& run) const override {
+    const Dims& ints = run.attributes.ints;
+    const Dims sizes{ints[3], ints[4], ints[5], ints[6]};
+    const int64_t keys = sizes[3], line = (keys + kGroupWords - 1) / kGroupWords * kGroupWords;
+    run.out[0] = Array::empty(sizes, static_cast<DType>(ints[2]));
+    const double p = run.attributes.floats[0], scale = p < 1 ? 1 / (1 - p) : 0;
+    const auto threshold = static_cast<uint32_t>(std::min(std::ldexp(p, 32), 0x1p32 - 1));
+    const Array wide = Array::empty(sizes, DType::Float64);
+    const Draws draws{static_cast<uint64_t>(ints[0]), static_cast<uint64_t>(ints[1]),
+                      keys ? wide.numel / keys * line : 0, kGroupWords};
+    draws.for_tiles([&](int64_t begin, int64_t count, const uint32_t* words) {
+      for (int64_t i = begin; i < begin + count; ++i)
+        if (i % line < keys)
+          wide.as<double>()[i / line * keys + i % line] = words[i - begin] >= threshold ? scale : 0;
+    });
+    copy_into(run.out[0], wide);
+  }
+  bool differentiable() const override { return false; }
+  void vjp(Vjp&) const override {}
+};
+
+const Kept kKept;
+
 TensorRef kept(const Attributes& a, const Dims& sizes, DType dtype) {
-  const int64_t keys = sizes[3], line = (keys + kGroupWords - 1) / kGroupWords * kGroupWords;
-  TensorRef factors = empty(sizes, dtype);
-  const double p = a.floats[1], scale = p < 1 ? 1 / (1 - p) : 0;
-  const auto threshold = static_cast<uint32_t>(std::min(std::ldexp(p, 32), 0x1p32 - 1));
-  const Array wide = Array::empty(sizes, DType::Float64);
-  const Draws draws{static_cast<uint64_t>(a.ints[2]), static_cast<uint64_t>(a.ints[3]),
-                    keys ? wide.numel / keys * line : 0, kGroupWords};
-  draws.for_tiles([&](int64_t begin, int64_t count, const uint32_t* words) {
-    for (int64_t i = begin; i < begin + count; ++i)
-      if (i % line < keys)
-        wide.as<double>()[i / line * keys + i % line] = words[i - begin] >= threshold ? scale : 0;
-  });
-  copy_into(*factors, wide);
-  return factors;
+  return apply(
+      kKept, {},
+      {Dims{a.ints[2], a.ints[3], static_cast<int64_t>(dtype), sizes[0], sizes[1], sizes[2], sizes[3]},
+       {a.floats[1], 0.0}});
 }
 
 // The gradients as ops, for passes that are recorded themselves.

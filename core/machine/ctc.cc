@@ -154,12 +154,31 @@ void each_sequence(const Array& log_probs, int64_t states, Each&& each) {
                });
 }
 
+// Whether all values lie in [least, most].
+bool within(const int64_t* values, int64_t count, int64_t least, int64_t most) {
+  return std::all_of(values, values + count, [&](int64_t v) { return v >= least && v <= most; });
+}
+
+// Refuses lengths and classes that lead out of the arrays.
+void check_labels(const Array& x, const Array& labels, const Array& input_lengths,
+                  const Array& target_lengths) {
+  const int64_t batch = x.sizes[1], most = labels.sizes[1], classes = x.sizes[2];
+  if (!within(input_lengths.as<int64_t>(), batch, 0, x.sizes[0]))
+    fail(ErrorKind::Runtime, "[ctc_loss] input_lengths must lie between 0 and ", x.sizes[0]);
+  if (!within(target_lengths.as<int64_t>(), batch, 0, most))
+    fail(ErrorKind::Runtime, "[ctc_loss] target_lengths must lie between 0 and ", most);
+  for (int64_t n = 0; n < batch; ++n)
+    if (!within(labels.as<int64_t>() + n * most, target_lengths.as<int64_t>()[n], 0, classes - 1))
+      fail(ErrorKind::Index, "[ctc_loss] targets must be classes from 0 to ", classes - 1);
+}
+
 // Inputs as of Sequence; ints: blank, whether an infinite loss counts as zero. Outputs: the losses (N,), and
 // log_alpha (N, T, 2 S + 1).
 struct CtcLoss final : Primitive {
   const char* name() const override { return "ctc_loss"; }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
+    check_labels(x, *run.in[1], *run.in[2], *run.in[3]);
     const int64_t states = 2 * run.in[1]->sizes[1] + 1, size = x.sizes[0] * states;
     run.out[0] = Array::empty(Dims{x.sizes[1]}, x.dtype);
     run.out[1] = Array::empty(Dims{x.sizes[1], x.sizes[0], states}, DType::Float64);
@@ -207,11 +226,6 @@ void CtcLoss::vjp(Vjp& vjp) const {
                    vjp.attributes()));
 }
 
-// Whether all values lie in [least, most].
-bool within(const int64_t* values, int64_t count, int64_t least, int64_t most) {
-  return std::all_of(values, values + count, [&](int64_t v) { return v >= least && v <= most; });
-}
-
 // ctc_loss.each(log_probs (T, N, C), targets (N, S), input_lengths (N), target_lengths (N), blank,
 // zero_infinity)
 const Function kCtcLossFunction("ctc_loss", [](Args& args) {
@@ -222,20 +236,12 @@ const Function kCtcLossFunction("ctc_loss", [](Args& args) {
   if (!is_floating(log_probs.dtype) || log_probs.rank() != 3 || of[0]->rank() != 2)
     fail(ErrorKind::Shape, "[ctc_loss] expected floating-point log_probs (T, N, C) and targets (N, S), got ",
          name(log_probs.dtype), " ", log_probs.sizes, " and ", of[0]->sizes);
-  const int64_t times = log_probs.sizes[0], batch = log_probs.sizes[1], classes = log_probs.sizes[2];
-  const int64_t labels = of[0]->sizes[1];
+  const int64_t batch = log_probs.sizes[1], classes = log_probs.sizes[2];
   if (of[0]->sizes[0] != batch || of[1]->sizes != Dims{batch} || of[2]->sizes != Dims{batch})
     fail(ErrorKind::Shape, "[ctc_loss] expected targets and lengths for each of the ", batch,
          " sequences, got shapes ", of[0]->sizes, ", ", of[1]->sizes, " and ", of[2]->sizes);
   if (blank < 0 || blank >= classes)
     fail(ErrorKind::Runtime, "[ctc_loss] blank must be one of the ", classes, " classes, got ", blank);
-  if (!within(of[1]->as<int64_t>(), batch, 0, times))
-    fail(ErrorKind::Runtime, "[ctc_loss] input_lengths must lie between 0 and ", times);
-  if (!within(of[2]->as<int64_t>(), batch, 0, labels))
-    fail(ErrorKind::Runtime, "[ctc_loss] target_lengths must lie between 0 and ", labels);
-  for (int64_t n = 0; n < batch; ++n)
-    if (!within(of[0]->as<int64_t>() + n * labels, of[2]->as<int64_t>()[n], 0, classes - 1))
-      fail(ErrorKind::Index, "[ctc_loss] targets must be classes from 0 to ", classes - 1);
   TensorRef x = ops::cast(log_probs, log_probs.dtype == DType::Float64 ? DType::Float64 : DType::Float32);
   x = ops::contiguous(*x);
   Attributes a;

@@ -8,6 +8,7 @@
 #include "machine/lock.h"
 #include "machine/ops.h"
 #include "machine/parallel.h"
+#include "machine/trace.h"
 
 namespace versant {
 
@@ -383,7 +384,11 @@ void CrossEntropy::vjp(Vjp& vjp) const {
   TensorRef mass = ops::sum(*wanted, Dims{1}, true);
   TensorRef grad = vjp.grad();
   if (a.ints[0] == kNone) grad = ops::unsqueeze(*grad, 1);
-  if (a.ints[0] == kMean) grad = ops::div(grad, Input(item(*normaliser)));
+  if (a.ints[0] == kMean) {
+    const DType dtype = grad->dtype, wide = dtype == DType::Float64 ? dtype : DType::Float32;
+    TensorRef by = ops::cast(*normaliser, wide), share = ops::div(*grad, *by);
+    grad = ops::cast(*share, dtype);
+  }
   TensorRef soft = ops::softmax(*x, 1);
   vjp.set(0, ops::mul(grad, ops::sub(ops::mul(mass, soft), wanted)));
 }
@@ -462,7 +467,10 @@ Result classification_loss(Args& args, bool fused) {
     } else {
       rows_target = ops::cast(target, DType::Int64);
       rows_target = ops::contiguous(*rows_target);
-      check_classes(*rows_target, classes, ignored, op);
+      const Array* const read[] = {rows_target.get()};
+      trace::perform("check_classes", read, {}, [classes, ignored, op](std::span<const Array> arrays) {
+        check_classes(arrays[0], classes, ignored, op);
+      });
     }
   }
   TensorRef row_weight;

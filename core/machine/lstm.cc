@@ -14,6 +14,7 @@
 #include "machine/ops.h"
 #include "machine/parallel.h"
 #include "machine/scratch.h"
+#include "machine/trace.h"
 #include "machine/visit_dtype.h"
 
 namespace versant {
@@ -210,7 +211,7 @@ void composed_vjp(Vjp& vjp, const Form& form) {
 // The gradient of one weight: a product that is added to what has arrived for it, where that can be done.
 // Input -1: of none.
 struct WeightGradient {
-  WeightGradient(Vjp& vjp, int input, const Array& from) : from(from) {
+  WeightGradient(Vjp& vjp, int input, const Array& from) {
     if (input < 0 || !vjp.needs(input)) return;
     Tensor* const sum = vjp.sum(input);
     adds = sum && sum->dtype == from.dtype && from.sizes[0] <= kAddedDepth;
@@ -221,36 +222,29 @@ struct WeightGradient {
       vjp.set(input, Tensor::make(to));
     }
   }
-  const Array& from;
   Array to;
   bool adds = false;
 };
 
-void LstmCell::vjp(Vjp& vjp) const {
-  if (!vjp.grad(0) && !vjp.grad(1)) return;
-  const Form form(vjp.attributes());
-  if (modes.grad) return composed_vjp(vjp, form);
-  TensorRef x = vjp.input(0), h = vjp.input(1), c = contiguous(*vjp.input(2)), weight_hh = vjp.input(3);
-  TensorRef gates = vjp.output(2);
-  TensorRef grads[2];
-  for (int k = 0; k < 2; ++k) grads[k] = vjp.grad(k) ? contiguous(*vjp.grad(k)) : zeros(c->sizes, c->dtype);
-  const int64_t rows = c->sizes[0], units = c->sizes[1], plane = rows * units, states = h->sizes[1];
-  const int64_t item = static_cast<int64_t>(itemsize(h->dtype));
-  const bool single = h->dtype == DType::Float32;
-  const Array d_sums = Array::empty(Dims{rows, kGates * units}, h->dtype),
-              dc = Array::empty(c->sizes, h->dtype);
+// The arrays of a step's gradient: what it reads, and what it writes. `weights` are added to where `adds`
+// says so.
+struct BackwardArrays {
+  const Array *h, *x, *c, *gates, *dh, *dc_next;
+  const Array *d_sums, *dc, *d_bias;  // d_bias: null, or of no more than kReductionBlock rows
+  const Array* weights[2];            // of weight_hh and weight_ih; null where they are not wanted
+  bool adds[2];
+};
 
-  WeightGradient weights[2] = {{vjp, 3, *h}, {vjp, form.given ? -1 : 4, *x}};
-  // The sums of both biases are the same.
-  const bool biased = (form.bias_ih && vjp.needs(form.bias_ih)) || (form.bias_hh && vjp.needs(form.bias_hh));
-  const bool in_passing = biased && rows > 0 && rows <= kReductionBlock;
-  Array d_bias;
-  if (in_passing) d_bias = Array::empty(Dims{kGates * units}, h->dtype);
-  std::vector<const void*> lines(in_passing ? static_cast<size_t>(rows) : 0);
+void run_backward(const Form& form, const BackwardArrays& a) {
+  const int64_t rows = a.c->sizes[0], units = a.c->sizes[1], plane = rows * units, states = a.h->sizes[1];
+  const int64_t item = static_cast<int64_t>(itemsize(a.h->dtype));
+  const bool single = a.h->dtype == DType::Float32;
+  std::vector<const void*> lines(a.d_bias ? static_cast<size_t>(rows) : 0);
   for (size_t r = 0; r < lines.size(); ++r)
-    lines[r] = d_sums.as<char>() + static_cast<int64_t>(r) * kGates * units * item;
+    lines[r] = a.d_sums->as<char>() + static_cast<int64_t>(r) * kGates * units * item;
+  const Array* const from[2] = {a.h, a.x};
 
-  const int64_t inputs = form.given ? 0 : x->sizes[1];
+  const int64_t inputs = form.given ? 0 : a.x->sizes[1];
   const double work = static_cast<double>(kGates * plane) * static_cast<double>(inputs + states);
   const Sharing sharing(rows, units, work);
   const size_t room =
@@ -266,48 +260,106 @@ void LstmCell::vjp(Vjp& vjp) const {
       step.n = part.columns;
       step.width = units;
       step.plane = plane;
-      step.gates = gates->as<char>() + shift;
-      step.c = c->as<char>() + shift;
-      step.dh = grads[0]->as<char>() + shift;
-      step.dc_next = grads[1]->as<char>() + shift;
-      step.dc = dc.as<char>() + shift;
-      step.d_sums = d_sums.as<char>() + (part.row * kGates * units + part.column) * item;
+      step.gates = a.gates->as<char>() + shift;
+      step.c = a.c->as<char>() + shift;
+      step.dh = a.dh->as<char>() + shift;
+      step.dc_next = a.dc_next->as<char>() + shift;
+      step.dc = a.dc->as<char>() + shift;
+      step.d_sums = a.d_sums->as<char>() + (part.row * kGates * units + part.column) * item;
       kernels->lstm_backward[single ? 0 : 1](step);
       if (!sharing.by_columns) return;
       for (int64_t gate = 0; gate < kGates; ++gate) {
         const int64_t first = gate * units + part.column;
-        for (const WeightGradient& weight : weights) {
-          if (weight.to.numel == 0) continue;
+        for (int k = 0; k < 2; ++k) {
+          const Array* const to = a.weights[k];
+          if (!to) continue;
           Product p;
           p.m = part.columns;
-          p.n = weight.to.sizes[1];
+          p.n = to->sizes[1];
           p.k = rows;
-          p.a = at(d_sums, 0, first);
+          p.a = at(*a.d_sums, 0, first);
           p.a_row = 1;
           p.a_col = kGates * units;
-          p.b = weight.from.data;
-          p.b_row = weight.from.strides[0];
-          p.b_col = weight.from.strides[1];
-          p.c = const_cast<void*>(at(weight.to, first, 0));
-          p.c_row = weight.to.strides[0];
-          p.c_col = weight.to.strides[1];
-          p.add = weight.adds;
+          p.b = from[k]->data;
+          p.b_row = from[k]->strides[0];
+          p.b_col = from[k]->strides[1];
+          p.c = const_cast<void*>(at(*to, first, 0));
+          p.c_row = to->strides[0];
+          p.c_col = to->strides[1];
+          p.add = a.adds[k];
           product(p, scratch.data() + room * static_cast<size_t>(lane));
         }
-        if (in_passing)
+        if (a.d_bias)
           kernels->reduce_columns[static_cast<size_t>(Reduction::Sum)][static_cast<size_t>(
               single ? Compute::F32 : Compute::F64)](
-              {d_bias.as<char>() + first * item, lines.data(), first, rows, part.columns, nullptr, false});
+              {a.d_bias->as<char>() + first * item, lines.data(), first, rows, part.columns, nullptr, false});
       }
     });
   }
-  TensorRef whole = Tensor::make(d_sums);
-  if (!sharing.by_columns) {
-    for (const WeightGradient& weight : weights)
-      if (weight.to.numel) multiply(d_sums, true, weight.from, false, weight.to, nullptr, weight.adds);
+  if (sharing.by_columns) return;
+  for (int k = 0; k < 2; ++k)
+    if (a.weights[k]) multiply(*a.d_sums, true, *from[k], false, *a.weights[k], nullptr, a.adds[k]);
+  if (a.d_bias) copy_into(*a.d_bias, *sum(*Tensor::make(*a.d_sums), Dims{0}, false));
+}
+
+// Runs, as one step where a trace is made. Replays may have other threads, so how these share the work is
+// decided inside.
+void backward_step(const Form& form, const BackwardArrays& a) {
+  if (!modes.tracing) return run_backward(form, a);
+  std::vector<const Array*> reads = {a.h, a.x, a.c, a.gates, a.dh, a.dc_next}, writes = {a.d_sums, a.dc};
+  if (a.d_bias) writes.push_back(a.d_bias);
+  for (int k = 0; k < 2; ++k) {
+    if (!a.weights[k]) continue;
+    writes.push_back(a.weights[k]);
+    if (a.adds[k]) reads.push_back(a.weights[k]);
   }
+  trace::perform(
+      "lstm_cell_backward", reads, writes, [form, like = a, n = reads.size()](std::span<const Array> arrays) {
+        const Array *in = arrays.data(), *out = in + n;
+        BackwardArrays now{in, in + 1, in + 2, in + 3, in + 4, in + 5, out, out + 1, nullptr, {}, {}};
+        out += 2;
+        if (like.d_bias) now.d_bias = out++;
+        for (int k = 0; k < 2; ++k) {
+          if (like.weights[k]) now.weights[k] = out++;
+          now.adds[k] = like.adds[k];
+        }
+        run_backward(form, now);
+      });
+}
+
+void LstmCell::vjp(Vjp& vjp) const {
+  if (!vjp.grad(0) && !vjp.grad(1)) return;
+  const Form form(vjp.attributes());
+  if (modes.grad) return composed_vjp(vjp, form);
+  TensorRef x = vjp.input(0), h = vjp.input(1), c = contiguous(*vjp.input(2)), weight_hh = vjp.input(3);
+  TensorRef gates = vjp.output(2);
+  TensorRef grads[2];
+  for (int k = 0; k < 2; ++k) grads[k] = vjp.grad(k) ? contiguous(*vjp.grad(k)) : zeros(c->sizes, c->dtype);
+  const int64_t rows = c->sizes[0], units = c->sizes[1];
+  const Array d_sums = Array::empty(Dims{rows, kGates * units}, h->dtype),
+              dc = Array::empty(c->sizes, h->dtype);
+
+  WeightGradient weights[2] = {{vjp, 3, *h}, {vjp, form.given ? -1 : 4, *x}};
+  // The sums of both biases are the same.
+  const bool biased = (form.bias_ih && vjp.needs(form.bias_ih)) || (form.bias_hh && vjp.needs(form.bias_hh));
+  const bool in_passing = biased && rows > 0 && rows <= kReductionBlock;
+  Array d_bias;
+  if (in_passing) d_bias = Array::empty(Dims{kGates * units}, h->dtype);
+  const auto wanted = [](const WeightGradient& weight) { return weight.to.numel ? &weight.to : nullptr; };
+  backward_step(form, {h.get(),
+                       x.get(),
+                       c.get(),
+                       gates.get(),
+                       grads[0].get(),
+                       grads[1].get(),
+                       &d_sums,
+                       &dc,
+                       in_passing ? &d_bias : nullptr,
+                       {wanted(weights[0]), wanted(weights[1])},
+                       {weights[0].adds, weights[1].adds}});
+  TensorRef whole = Tensor::make(d_sums);
   if (biased) {
-    TensorRef total = in_passing && sharing.by_columns ? Tensor::make(d_bias) : sum(*whole, Dims{0}, false);
+    TensorRef total = in_passing ? Tensor::make(d_bias) : sum(*whole, Dims{0}, false);
     for (const int k : {form.bias_ih, form.bias_hh}) {
       if (!k || !vjp.needs(k)) continue;
       Tensor* const before = vjp.sum(k);

@@ -15,6 +15,10 @@ struct MultilabelMargin final : Primitive {
   void run(Run& run) const override {
     const Array &x = *run.in[0], &labels = *run.in[1];
     const int64_t rows = x.sizes[0], classes = x.sizes[1];
+    for (int64_t i = 0; i < labels.numel; ++i)
+      if (labels.as<int64_t>()[i] >= classes)
+        fail(ErrorKind::Index, "[multilabel_margin_loss] target ", labels.as<int64_t>()[i],
+             " is out of bounds for ", classes, " classes");
     run.out[0] = Array::empty(Dims{rows}, x.dtype);
     run.out[1] = Array::full(x.sizes, x.dtype, Scalar::of_int(0));
     run.n_outputs = 2;
@@ -74,10 +78,6 @@ const Function kFunction("multilabel_margin_loss", [](Args& args) {
   x = ops::contiguous(*x);
   TensorRef labels = ops::cast(target, DType::Int64);
   labels = ops::contiguous(*labels);
-  for (int64_t i = 0; i < labels->numel; ++i)
-    if (labels->as<int64_t>()[i] >= input.sizes[1])
-      fail(ErrorKind::Index, "[multilabel_margin_loss] target ", labels->as<int64_t>()[i],
-           " is out of bounds for ", input.sizes[1], " classes");
   TensorRef losses = apply(kMultilabelMargin, {x.get(), labels.get()}).tensor[0];
   return Result(ops::cast(*losses, input.dtype));
 });

@@ -2,6 +2,7 @@
 #include "machine/call.h"
 #include "machine/ops.h"
 #include "machine/pooling.h"
+#include "machine/trace.h"
 #include "machine/visit_dtype.h"
 
 namespace versant {
@@ -158,11 +159,15 @@ Result max_unpool(Args& a) {
   std::array<int64_t, 3> sizes{1, 1, 1};
   per_axis(sizes, a.ints(2), axes, a.name(), "output_size", 1);
   const int64_t image = sizes[0] * sizes[1] * sizes[2];
-  const Array flat = places.to_contiguous();
-  for (int64_t i = 0; i < flat.numel; ++i)
-    if (flat.as<int64_t>()[i] < 0 || flat.as<int64_t>()[i] >= image)
-      fail(ErrorKind::Shape, "[", a.name(), "] index ", flat.as<int64_t>()[i], " lies outside of images of ",
-           image, " elements");
+  trace::reach({&places});
+  const Array* const read[] = {&places};
+  trace::perform("check_indices", read, {}, [image, name = a.name()](std::span<const Array> arrays) {
+    const Array flat = arrays[0].to_contiguous();
+    for (int64_t i = 0; i < flat.numel; ++i)
+      if (flat.as<int64_t>()[i] < 0 || flat.as<int64_t>()[i] >= image)
+        fail(ErrorKind::Shape, "[", name, "] index ", flat.as<int64_t>()[i], " lies outside of images of ",
+             image, " elements");
+  });
   const Given given(input, axes);
   TensorRef where = given.batched ? TensorRef(&places) : ops::unsqueeze(places, 0);
   Dims spatial;

@@ -242,11 +242,11 @@ def binary_cross_entropy(
         )
     for name, given in (("input", input), ("target", target)):
         if given.numel():
-            low, high = (limit.item() for limit in aminmax(given.detach()))
+            low, high = aminmax(given.detach())
             if not (low >= 0 and high <= 1):
                 raise RuntimeError(
-                    f"[binary_cross_entropy] {name} must lie between 0 and 1, got {low} to {high}; "
-                    "of logits, use binary_cross_entropy_with_logits"
+                    f"[binary_cross_entropy] {name} must lie between 0 and 1, got {low.item()} to "
+                    f"{high.item()}; of logits, use binary_cross_entropy_with_logits"
                 )
     reduction = reduction_of(size_average, reduce, reduction)
     return reduced(weighted(binary(input, target), weight), reduction, "binary_cross_entropy")

@@ -247,7 +247,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         return input.new_zeros(minlength, dtype=_core.int64)
     if input.ndim != 1:
         raise ShapeError(f"[bincount] expected a vector, got shape {tuple(input.shape)}")
-    if int(input.min()) < 0:
+    if input.min() < 0:
         raise ValueError(f"[bincount] expected integers of at least 0, got {int(input.min())}")
     if weights is not None and weights.shape != input.shape:
         raise ShapeError(
@@ -257,7 +257,8 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         added = input.new_ones(input.shape, dtype=_core.int64)
     else:
         added = weights.detach().to(_core.float32 if weights.dtype is _core.float32 else _core.float64)
-    size = max(int(input.max()) + 1, minlength)
+    most = input.max()
+    size = int(most) + 1 if most >= minlength else minlength
     return added.new_zeros(size).index_add_(0, input.to(_core.int64), added)
 
 

@@ -44,7 +44,10 @@ class Scaled(Function):
 
 
 def shrink_rows(weight: Tensor, used: Tensor, max_norm: float, norm_type: float) -> None:
-    """Scales the used rows of `weight` that are longer than max_norm down to it, in place."""
+    """Scales the used rows of `weight` that are longer than max_norm down to it, in place.
+
+    Rows that are used several times are written several times, with the same values.
+    """
     with no_grad():
         rows = weight.detach()[used]
         norms = rows.norm(norm_type, 1, True)
@@ -88,7 +91,7 @@ def embedding(
         return embedding_rows(weight, input, padding)
     check_indices("embedding", input)
     if max_norm is not None:
-        shrink_rows(weight, input.unique(), max_norm, norm_type)
+        shrink_rows(weight, input.reshape(-1), max_norm, norm_type)
     result = embedding_rows(weight, input, padding)
     if scale_grad_by_freq:
         counts = input.flatten().long().bincount(minlength=weight.shape[0])[input.long()]
@@ -158,9 +161,9 @@ def embedding_bag(
         flat, factors = input, per_sample_weights
         bags = offsets.shape[0] - include_last_offset
         starts = offsets[:bags].long()
-        if bags > 0 and int(starts[0]) != 0:
+        if bags > 0 and starts[0] != 0:
             raise ValueError(f"[embedding_bag] the first offset must be 0, got {int(starts[0])}")
-        if bags > 0 and int(offsets[-1]) > flat.shape[0]:
+        if bags > 0 and offsets[-1] > flat.shape[0]:
             raise ValueError(f"[embedding_bag] offset {int(offsets[-1])} is past {flat.shape[0]} indices")
         bag = searchsorted(starts, arange(flat.shape[0]), right=True) - 1
     else:
