@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 from versant import _core
 from versant._core import Tensor
 from versant.amp.regions import check_device
-from versant.autograd.repeated import repeated
+from versant.autograd.repeated import call_again, repeated
 
 _KINDS = {"gradients": "tensors", "factor": "float"}
 _ARGUMENTS = [(name, kind, _core.REQUIRED, False) for name, kind in _KINDS.items()]
@@ -85,6 +85,8 @@ class GradScaler:
         if isinstance(outputs, Tensor):
             if self._scale is None:
                 self._scale = self._init_scale
+            if _core.is_tracing():  # replays multiply by the factor of then
+                return outputs * call_again(self._present, "GradScaler.scale", pure=True)
             return outputs * self._scale
         if isinstance(outputs, (list, tuple)):
             return type(outputs)(map(self.scale, outputs))
@@ -161,6 +163,10 @@ class GradScaler:
             raise AssertionError(f"[GradScaler] {who}() before anything was scaled: scale the loss first")
         return self._scale
 
+    def _present(self) -> Tensor:
+        """The factor as a tensor, for compiled functions."""
+        return _core.tensor(self._init_scale if self._scale is None else self._scale, _core.float64)
+
     def _state(self, optimizer: Any) -> _State:
         return self._states.setdefault(optimizer, _State())
 
@@ -168,6 +174,8 @@ class GradScaler:
         """The factor; 1.0 when disabled."""
         if not self._enabled:
             return 1.0
+        if _core.is_tracing():
+            return float(call_again(self._present, "GradScaler.get_scale", pure=True))
         return self._init_scale if self._scale is None else self._scale
 
     def get_growth_factor(self) -> float:

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from versant import _core
+from versant.autograd.repeated import call_again
+
 Hook = Callable[..., Any]
 
 
@@ -48,6 +51,8 @@ class Hooks:
 
     def step(self, *args: Any, **kwargs: Any) -> Any:
         """The step of the optimizer's class with the hooks around it."""
+        if _core.is_tracing() and not args and not kwargs:
+            return call_again(self.step, f"{type(self._optimizer).__name__}.step")
         optimizer = self._optimizer
         for hook in self.at("before step"):
             changed = hook(optimizer, args, kwargs)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import versant
 from versant import Tensor
-from versant.optim.optimizer import Optimizer, Params, at_least_zero
+from versant.optim.optimizer import Optimizer, Params, at_least_zero, refuse_closure
 
 
 class LBFGS(Optimizer):
@@ -96,6 +96,7 @@ class LBFGS(Optimizer):
         """Several iterations; the closure computes loss and gradients anew. Returns the first loss."""
         if closure is None:
             raise TypeError("[LBFGS] step needs a closure that computes the loss and its gradients")
+        refuse_closure("LBFGS")
         with versant.no_grad():
             return self._step(closure)
 

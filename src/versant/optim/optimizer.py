@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from types import FunctionType
 from typing import Any
 
 import versant
@@ -28,6 +30,8 @@ class Optimizer:
     A subclass overrides `step`, or gives `_buffer_names` and `_update` and leaves the gathering to `step`.
     """
 
+    # What code may read of an optimizer beside its steps: compiled functions watch it (compiler/watch.py).
+    _watched: Mapping[str, str] = {"param_groups": "param_groups"}
     # The numbers kept in each parameter's state beside the buffers, with their initial values.
     _counters: Mapping[str, float] = {"step": 0.0}
     # All names of state that the optimizer may keep; None leaves the question open.
@@ -49,6 +53,23 @@ class Optimizer:
         self._hooks: Hooks | None = None
         for group in groups:
             self.add_param_group(group)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Steps that are written outside of this package are repeated by compiled functions as they are."""
+        super().__init_subclass__(**kwargs)
+        step = cls.__dict__.get("step")
+        if not isinstance(step, FunctionType) or cls.__module__.startswith("versant."):
+            return
+
+        @wraps(step)
+        def repeated(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+            if not _core.is_tracing():
+                return step(self, *args, **kwargs)
+            if any(argument is not None for argument in (*args, *kwargs.values())):
+                refuse_closure(cls.__name__)
+            return call_again(step, f"{cls.__name__}.step", self, *args, **kwargs)
+
+        cls.step = repeated  # type: ignore[method-assign]
 
     # What each optimizer gives ------------------------------------------------------------------------------
 
@@ -92,6 +113,11 @@ class Optimizer:
             with versant.enable_grad():
                 loss = closure()
         if _core.is_tracing():
+            if any(group.get("differentiable") for group in self.param_groups):
+                raise RuntimeError(
+                    f"[compile] {type(self).__name__}(differentiable=True) records its step, which cannot be "
+                    "replayed: compile the function that gives the gradients, and take the step outside of it"
+                )
             call_again(self._step_groups, f"{type(self).__name__}.step")
         else:
             self._step_groups()
@@ -316,6 +342,15 @@ def _check_ways(name: str, group: Group) -> None:
         raise RuntimeError(f"[{name}] fused steps cannot be differentiated: give fused or differentiable")
     if group.get("fused") and group.get("foreach"):
         raise RuntimeError(f"[{name}] fused and foreach cannot both be True")
+
+
+def refuse_closure(name: str) -> None:
+    """Raises while a trace is made: a closure may reach what belongs to one call alone."""
+    if _core.is_tracing():
+        raise RuntimeError(
+            f"[compile] {name}.step calls its closure as values tell, which cannot be replayed: compile the "
+            "closure, and take the step outside of compiled functions"
+        )
 
 
 def at_least_zero(optimizer: str, group: Group, *names: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import versant
 from versant import Tensor
+from versant.autograd.repeated import repeated
 from versant.nn.module import Module
 from versant.optim.lr_scheduler import SWALR
 
@@ -102,6 +103,7 @@ class AveragedModel(Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.module(*args, **kwargs)
 
+    @repeated
     def update_parameters(self, model: Module) -> None:
         """Take the present parameters of the model into the average."""
         ours, theirs = ([x.detach() for x in self._averaged_of(m)] for m in (self.module, model))

@@ -5,7 +5,6 @@ from typing import Any
 
 import versant
 from versant import ShapeError, Tensor, _core
-from versant.autograd.repeated import repeated
 from versant.nn.utils.fusion import (
     fuse_conv_bn_eval,
     fuse_conv_bn_weights,
@@ -45,7 +44,13 @@ def clip_grads_with_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
     """Scale the gradients by max_norm / (total_norm + 1e-6) where that is below 1."""
-    factor = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0).item()
+    share = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
+    if _core.is_tracing():  # the same number as a tensor, so that no value is read
+        with versant.no_grad():
+            for gradient in _gradients(parameters):
+                gradient.mul_(share)
+        return
+    factor = share.item()
     if factor == 1.0:
         return
     gradients = _gradients(parameters)
@@ -72,7 +77,6 @@ def clip_grad_norm_(
     return total
 
 
-@repeated
 def _clip(parameters: list[Tensor], max_norm: float, norm_type: float, error_if_nonfinite: bool) -> Tensor:
     with versant.no_grad():
         total = get_total_norm(_gradients(parameters), norm_type, error_if_nonfinite)

@@ -2,7 +2,7 @@
 
 import types
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +20,8 @@ class LRScheduler:
     otherwise the groups must hold "initial_lr", as those of a loaded optimizer do.
     """
 
+    # What code may read beside steps: compiled functions watch it (compiler/watch.py).
+    _watched: Mapping[str, str] = {"get_last_lr": "_last_lr", "last_epoch": "last_epoch"}
     _get_lr_called_within_step = False
     _is_initial = False
 
