@@ -467,6 +467,7 @@ Result classification_loss(Args& args, bool fused) {
     } else {
       rows_target = ops::cast(target, DType::Int64);
       rows_target = ops::contiguous(*rows_target);
+      trace::reach({&target, rows_target.get()});
       const Array* const read[] = {rows_target.get()};
       trace::perform("check_classes", read, {}, [classes, ignored, op](std::span<const Array> arrays) {
         check_classes(arrays[0], classes, ignored, op);

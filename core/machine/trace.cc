@@ -82,8 +82,7 @@ Recorder::Known& Recorder::known(const Array& array) {
       buffer.index = reached->second;
       trace_.captured[static_cast<size_t>(reached->second)].bound = true;
     } else {
-      buffer.origin = Buffer::Origin::Fixed;
-      buffer.storage = array.storage;
+      refuse(describe(array), " was there before the call and is reached in a way that cannot be followed");
     }
   }
   const int number = static_cast<int>(trace_.buffers.size());
@@ -111,6 +110,27 @@ void Recorder::writes(const Array& array) {
   trace_.buffers[static_cast<size_t>(entry.buffer)].written = true;
 }
 
+void Recorder::own(const Array& array) {
+  const auto found = known_.find(array.storage.get());
+  if (found == known_.end()) return;
+  const int constant = found->second.buffer;
+  if (trace_.buffers[static_cast<size_t>(constant)].origin != Buffer::Origin::Fixed) return;
+  Window source;
+  source.buffer = constant;
+  const int64_t bytes = static_cast<int64_t>(array.storage->bytes);
+  source.array.numel = bytes;
+  source.array.dtype = DType::UInt8;
+  source.array.contiguous = true;
+  source.array.sizes = Dims{bytes};
+  source.array.strides = Dims{1};
+  Window target = source;
+  target.buffer = found->second.buffer = static_cast<int>(trace_.buffers.size());
+  trace_.buffers.emplace_back().written = true;
+  Step& step = add(Step::Kind::Copy, "copy");
+  step.in.push_back(std::move(source));
+  step.out.push_back(std::move(target));
+}
+
 Step& Recorder::add(Step::Kind kind, const char* name) {
   Step& step = trace_.steps.emplace_back();
   step.kind = kind;
@@ -123,6 +143,7 @@ Step& Recorder::add(Step::Kind kind, const char* name) {
 void Recorder::program(const Program& program, Compute compute, std::span<const Operand> inputs,
                        std::span<const Array* const> outputs, DType common, const char* op) {
   settle_gradients();
+  for (const Array* output : outputs) own(*output);
   std::vector<Window> in, out;
   for (const Operand& operand : inputs) {
     if (operand.array) {
@@ -146,6 +167,7 @@ void Recorder::program(const Program& program, Compute compute, std::span<const 
 void Recorder::primitive(const Primitive& primitive, const Run& run) {
   if (primitive.is_view()) return;
   settle_gradients();
+  if (run.in_place) own(run.out[0]);
   std::vector<Window> in, out;
   for (const Array* array : run.in) in.push_back(window(*array, !run.in_place || array != run.in[0]));
   for (int k = 0; k < run.n_outputs; ++k) {
@@ -180,6 +202,7 @@ void Recorder::primitive(const Primitive& primitive, const Run& run) {
 void Recorder::multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c,
                         const Array* bias, bool add) {
   settle_gradients();
+  own(c);
   std::vector<Window> in;
   in.push_back(window(a, true));
   in.push_back(window(b, true));
@@ -194,6 +217,7 @@ void Recorder::multiply(const Array& a, bool a_turned, const Array& b, bool b_tu
 
 void Recorder::copy(const Array& to, const Array& from) {
   settle_gradients();
+  own(to);
   Window source = window(from, true), target = window(to, false);
   writes(to);
   Step& step = add(Step::Kind::Copy, "copy");
@@ -203,6 +227,7 @@ void Recorder::copy(const Array& to, const Array& from) {
 
 void Recorder::fill(const Array& to, Scalar value) {
   settle_gradients();
+  own(to);
   Window target = window(to, false);
   writes(to);
   Step& step = add(Step::Kind::Fill, "fill");
@@ -256,6 +281,7 @@ void Recorder::reaches(Tensor& tensor) {
 
 void Recorder::sets_data(Tensor& tensor) {
   if (is_new(tensor)) return;
+  own(tensor);
   Window source = window(tensor, true);
   Step& step = add(Step::Kind::SetData, "data");
   step.in.push_back(std::move(source));
@@ -324,6 +350,7 @@ void Recorder::check_node(const Node& node) const {
 }
 
 void Recorder::result(Tensor& tensor) {
+  own(tensor);
   if (needs_grad(tensor) && !tensor.is_leaf()) {
     trace_.differentiable.push_back(static_cast<int>(trace_.results.size()));
     differentiable_.push_back(TensorRef(&tensor));
@@ -419,6 +446,7 @@ void Recorder::apply(std::function<std::vector<TensorRef>(std::span<const Tensor
 void Recorder::call(std::function<void(std::span<const Array>)> action, const char* name,
                     std::span<const Array* const> reads, std::span<const Array* const> writes) {
   settle_gradients();
+  for (const Array* array : writes) own(*array);
   std::vector<Window> in, out;
   for (const Array* array : reads) in.push_back(window(*array, true));
   for (const Array* array : writes) {

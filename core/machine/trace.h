@@ -234,6 +234,8 @@ class Recorder {
   Known& known(const Array& array);
   Step& add(Step::Kind kind, const char* name);
   void writes(const Array& array);
+  // What is about to be written or given away is no constant: it becomes a copy of one.
+  void own(const Array& array);
   int tensor_index(Tensor& tensor);
   void read_early();
   size_t place_of_reading(const Step& reading, const std::vector<Step>& steps, size_t earliest,
@@ -310,3 +312,13 @@ void perform(const char* name, std::span<const Array* const> reads, std::span<co
 }
 
 }  // namespace versant::trace
+
+namespace versant {
+
+// The value of a tensor of one element; a trace sees where it comes from.
+inline Scalar item(Tensor& tensor, bool truth = false) {
+  trace::reach({&tensor});
+  return item(static_cast<const Array&>(tensor), truth);
+}
+
+}  // namespace versant

@@ -52,6 +52,7 @@ void Recorder::settle_gradient(int index) {
   gradients_[i] = tensor.grad.get();
   std::vector<Window> in;
   if (tensor.grad) {
+    own(*tensor.grad);
     held_.push_back(tensor.grad);
     in.push_back(window(*tensor.grad, true));
   }

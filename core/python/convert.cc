@@ -208,7 +208,7 @@ Part part_of(PyObject* object, DType target, Scalar& scalar, TensorRef& leaf) {
   }
   if (to_number(object, &scalar)) return Part::Number;
   if (is_tensor(object)) {
-    const Tensor& tensor = *as_tensor(object);
+    Tensor& tensor = *as_tensor(object);
     if (tensor.numel != 1)
       fail(ErrorKind::Value, "[tensor] a tensor inside a list must have one element, got shape ",
            tensor.sizes, "; join tensors with versant.stack");

@@ -12,7 +12,10 @@ PyObject* method_item(PyObject* self, PyObject*) {
   return guarded([&] { return from_scalar(item(*as_tensor(self))); });
 }
 PyObject* method_tolist(PyObject* self, PyObject*) {
-  return guarded([&] { return to_list(*as_tensor(self)); });
+  return guarded([&] {
+    trace::reach({as_tensor(self)});
+    return to_list(*as_tensor(self));
+  });
 }
 PyObject* method_dim(PyObject* self, PyObject*) { return PyLong_FromLong(as_tensor(self)->rank()); }
 PyObject* method_numel(PyObject* self, PyObject*) { return PyLong_FromLongLong(as_tensor(self)->numel); }

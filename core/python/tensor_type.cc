@@ -93,7 +93,10 @@ TensorRef legacy(PyObject* args) {
   if (PyLong_Check(PyTuple_GET_ITEM(args, 0)))
     return ops::empty(to_dims(args, "Tensor", "sizes"), default_float());
   if (n > 1) fail(ErrorKind::Type, "[Tensor] expected data or sizes, got ", n, " arguments");
-  return tensor_from_data(PyTuple_GET_ITEM(args, 0), default_float(), true);
+  PyObject* const data = PyTuple_GET_ITEM(args, 0);
+  TensorRef made = tensor_from_data(data, default_float(), true);
+  if (modes.tracing && !is_tensor(data) && !PyObject_CheckBuffer(data)) trace::recorder->constant(*made);
+  return made;
 }
 
 PyObject* tensor_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {

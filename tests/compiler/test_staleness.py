@@ -175,6 +175,9 @@ def test_attributes_by_name_and_partial():
     follows(lambda x: held(x), lambda: held.keywords.update(y=5.0))
 
 
+Bounds = collections.namedtuple("Bounds", "low high")
+
+
 class Kind(enum.Enum):
     UP = 1
     DOWN = 2
@@ -182,8 +185,7 @@ class Kind(enum.Enum):
 
 def test_enumerations_and_named_tuples():
     kind = Kind.UP
-    Range = collections.namedtuple("Range", "low high")
-    bounds = Range(-0.5, 0.5)
+    bounds = Bounds(-0.5, 0.5)
 
     def change():
         nonlocal kind
@@ -191,7 +193,7 @@ def test_enumerations_and_named_tuples():
 
     def narrow():
         nonlocal bounds
-        bounds = Range(-0.1, 0.1)
+        bounds = Bounds(-0.1, 0.1)
 
     follows(lambda x: (x if kind is Kind.UP else -x).clamp(*bounds), change, narrow)
 
@@ -319,6 +321,46 @@ def test_gradients_go_to_the_arguments_of_now():
         g(w)
         assert bits(w.grad) == bits(w.detach() * 2)
     once(g)
+
+
+def test_constants_are_new_in_every_call():
+    def f(x):
+        total = vs.tensor(0.0)
+        for row in x:
+            total += row.sum()
+        part = vs.Tensor([1, 2])
+        part[0] = total
+        return total, part, vs.tensor([3.0, 4.0])
+
+    g = vs.compile(f)
+    for i in range(4):
+        found = g(X + i)
+        assert bits(found) == bits(f(X + i))
+        for result in found:
+            result.add_(5)  # it is the caller's
+    once(g)
+
+
+def test_results_that_are_one_another():
+    def f(x):
+        y = x * 2
+        return y, x, y, y.sort(1), Bounds(y, 3)
+
+    g = vs.compile(f)
+    for _ in range(3):
+        a, b, c, found, bounds = g(X)
+        assert a is c is bounds.low
+        assert b is X
+        assert bits(found.values) == bits((X * 2).sort(1).values)
+    once(g)
+
+
+def test_a_branch_whose_tensor_is_swapped():
+    w = vs.tensor(1.0)
+    g = vs.compile(lambda x: x * 2 if w > 0 else x * 3)
+    for value in (1.0, -1.0, 1.0):
+        w.data = vs.tensor(value)
+        assert bits(g(X)) == bits(X * 2 if value > 0 else X * 3)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ class Result:
 
     def __init__(self, structure: Structure, places: list[Any]) -> None:
         self.structure = structure
-        self.places = places  # an int: that argument; a tensor: itself; None: the next result of the trace
+        # None: the next result of the trace; ~n: result n again; n: that argument; a tensor: itself.
+        self.places = places
 
 
 class Entry:
@@ -116,11 +117,13 @@ class Compiled(_core.CompiledBase):
             return made[0]
         places, new = iter(result.places), iter(made)
 
-        def next_tensor() -> Tensor:
+        def next_tensor() -> Any:
             place = next(places)
             if place is None:
                 return next(new)
-            return tensors[place] if isinstance(place, int) else place
+            if isinstance(place, int):
+                return tensors[place] if place >= 0 else made[~place]
+            return place
 
         return put_together(result.structure, next_tensor)
 
@@ -205,16 +208,21 @@ class Compiled(_core.CompiledBase):
 
     def _describe(self, value: Any, tensors: list[Tensor], watch: Watch) -> Result:
         found: list[Tensor] = []
+        made: list[Tensor] = []
         structure = take_apart(value, found)
         places: list[Any] = []
         for tensor in found:
             index = next((i for i, argument in enumerate(tensors) if argument is tensor), None)
+            again = next((i for i, other in enumerate(made) if other is tensor), None)
             if index is not None:
                 places.append(index)
+            elif again is not None:
+                places.append(~again)
             elif any(kept is tensor for kept in watch.tensors):
                 places.append(tensor)
             else:
                 _core.trace_result(tensor)
+                made.append(tensor)
                 places.append(None)
         return Result(structure, places)
 

@@ -82,10 +82,11 @@ def put_together(structure: Structure, next_tensor: Callable[[], Any]) -> Any:
         return structure[1].value
     if kind is tuple or kind is list:
         return kind(put_together(item, next_tensor) for item in structure[1:])
-    if kind is slice or kind is range or hasattr(kind, "_fields"):
+    if kind is slice or kind is range:
         return kind(*(put_together(item, next_tensor) for item in structure[1:]))
     if issubclass(kind, tuple):
-        return kind(put_together(item, next_tensor) for item in structure[1:])
+        parts = [put_together(item, next_tensor) for item in structure[1:]]
+        return kind._make(parts) if hasattr(kind, "_make") else kind(parts)
     items = [put_together(item, next_tensor) for item in structure[2:]]
     if issubclass(kind, dict):
         return kind(zip(structure[1], items, strict=True))
