@@ -127,14 +127,14 @@ int Branches::add(Trace trace) {
 
 int Branches::find(const Plan& like, size_t readings, const Scalar& value,
                    const std::vector<bool>& fit) const {
-  const bool truth = like.trace_.steps[like.readings_[readings].step].truth;
+  const bool truth = like.plain()[like.readings_[readings].step].truth;
   for (size_t i = 0; i < plans_.size(); ++i) {
     const auto& other = plans_[i]->readings_;
     if (other.size() <= readings || !fit[i]) continue;
     bool same = true;
     for (size_t k = 0; k < readings && same; ++k)
       same = other[k].step == like.readings_[k].step &&
-             same_value(other[k].value, like.readings_[k].value, like.trace_.steps[other[k].step].truth);
+             same_value(other[k].value, like.readings_[k].value, like.plain()[other[k].step].truth);
     if (same && same_value(other[readings].value, value, truth)) return static_cast<int>(i);
   }
   return -1;
