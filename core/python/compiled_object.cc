@@ -238,12 +238,6 @@ PyObject* add_entry(PyObject* self, PyObject* args) {
   });
 }
 
-PyObject* forget_entries(PyObject* self, PyObject*) {
-  std::vector<QuickEntry> gone = std::move(*as_compiled(self)->entries);
-  as_compiled(self)->entries->clear();
-  Py_RETURN_NONE;
-}
-
 PyObject* quick_replays(PyObject* self, void*) { return PyLong_FromLongLong(as_compiled(self)->replays); }
 
 PyObject* disable(PyObject*, PyObject* by) {
@@ -255,7 +249,6 @@ PyObject* disable(PyObject*, PyObject* by) {
 
 PyMethodDef methods[] = {
     {"_add_entry", add_entry, METH_VARARGS, "_add_entry(constants, facts, branches, answer, single)"},
-    {"_forget_entries", forget_entries, METH_NOARGS, "Sends all calls the slow way."},
     {},
 };
 PyGetSetDef getset[] = {

@@ -120,10 +120,6 @@ PyObject* trace_backward(PyObject*, PyObject*) {
   });
 }
 
-PyObject* trace_is_older(PyObject*, PyObject* tensor) {
-  return guarded([&] { return PyBool_FromLong(current().is_older(tensor_of(tensor))); });
-}
-
 PyObject* trace_is_new(PyObject*, PyObject* tensor) {
   return guarded([&] { return PyBool_FromLong(current().is_of_the_call(tensor_of(tensor))); });
 }
@@ -278,7 +274,6 @@ PyMethodDef trace_functions[] = {
      "trace_argument(tensor, reached): the next argument, which the function reaches otherwise too."},
     {"trace_result", trace_result, METH_O, "Says that a tensor is the next result."},
     {"trace_backward", trace_backward, METH_NOARGS, "Traces the way back from results that have a history."},
-    {"trace_is_older", trace_is_older, METH_O, "Whether a tensor's memory was there before the trace."},
     {"trace_host", trace_host, METH_VARARGS,
      "trace_host(callable, name, tensors, pure): replays call callable(tensors), of then."},
     {"trace_is_new", trace_is_new, METH_O,
