@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 
 #include "machine/kernels.h"
 #include "machine/matmul.h"
 #include "machine/replay.h"
+#include "machine/room.h"
 
 namespace versant::trace {
 
@@ -35,50 +35,6 @@ bool writes_in_place(const Step& step) {
          step.kind == Step::Kind::Copy || step.kind == Step::Kind::Fill || step.kind == Step::Kind::Call ||
          step.in_place;
 }
-
-// Room in one stretch of memory, given out and taken back.
-class Room {
- public:
-  int64_t take(int64_t bytes) {
-    auto best = free_.end();
-    for (auto it = free_.begin(); it != free_.end(); ++it)
-      if (it->second >= bytes && (best == free_.end() || it->second < best->second)) best = it;
-    if (best == free_.end()) {
-      // At the end: what is free there grows.
-      int64_t at = end_;
-      if (!free_.empty() && std::prev(free_.end())->first + std::prev(free_.end())->second == end_) {
-        at = std::prev(free_.end())->first;
-        free_.erase(std::prev(free_.end()));
-      }
-      end_ = at + bytes;
-      return at;
-    }
-    const auto [at, size] = *best;
-    free_.erase(best);
-    if (size > bytes) free_.emplace(at + bytes, size - bytes);
-    return at;
-  }
-  void give_back(int64_t at, int64_t bytes) {
-    auto next = free_.lower_bound(at);
-    if (next != free_.end() && at + bytes == next->first) {
-      bytes += next->second;
-      next = free_.erase(next);
-    }
-    if (next != free_.begin()) {
-      const auto before = std::prev(next);
-      if (before->first + before->second == at) {
-        before->second += bytes;
-        return;
-      }
-    }
-    free_.emplace(at, bytes);
-  }
-  int64_t end() const { return end_; }
-
- private:
-  std::map<int64_t, int64_t> free_;
-  int64_t end_ = 0;
-};
 
 }  // namespace
 
@@ -138,7 +94,7 @@ void Prepared::plan_arena() {
     if (!writes_in_place(step))
       for (const Window& window : step.out) outlives(window);
   }
-  Room room;
+  GrowingRoom room;
   for (size_t s = 0; s < trace_.forward_steps; ++s) {
     const Step& step = trace_.steps[s];
     std::vector<int> taken;
