@@ -365,19 +365,9 @@ class Group {
   std::vector<std::array<int, 3>> operands_;
 };
 
-// Which steps touch each buffer, and whether it outlives them.
+// Which step touches each buffer last, and whether it outlives them.
 struct Uses {
-  explicit Uses(const Trace& trace) : kept(trace.buffers.size(), false), last(trace.buffers.size(), 0) {
-    for (size_t b = 0; b < kept.size(); ++b) kept[b] = trace.buffers[b].origin != Buffer::Origin::Fresh;
-    for (const auto* windows : {&trace.results, &trace.result_gradients})
-      for (const Window& window : *windows)
-        if (window.buffer >= 0) kept[static_cast<size_t>(window.buffer)] = true;
-    for (const Outgoing& out : trace.outgoing)
-      if (out.window.buffer >= 0) kept[static_cast<size_t>(out.window.buffer)] = true;
-    // What a tensor was given stays in use, and may be written again.
-    for (const Step& step : trace.steps)
-      if (step.kind == Step::Kind::SetGradient || step.kind == Step::Kind::SetData)
-        for (const Window& window : step.in) kept[static_cast<size_t>(window.buffer)] = true;
+  explicit Uses(const Trace& trace) : kept(outliving(trace)), last(trace.buffers.size(), 0) {
     for (size_t s = 0; s < trace.steps.size(); ++s)
       for (const auto* windows : {&trace.steps[s].in, &trace.steps[s].out})
         for (const Window& window : *windows)
@@ -541,6 +531,22 @@ std::vector<Step> fused(const Trace& trace, const Uses& uses, size_t begin, size
 
 }  // namespace
 
+std::vector<bool> outliving(const Trace& trace) {
+  std::vector<bool> stays;
+  for (const Buffer& buffer : trace.buffers) stays.push_back(buffer.origin != Buffer::Origin::Fresh);
+  const auto stay = [&](const Window& window) {
+    if (window.buffer >= 0) stays[static_cast<size_t>(window.buffer)] = true;
+  };
+  for (const auto* windows : {&trace.results, &trace.result_gradients})
+    for (const Window& window : *windows) stay(window);
+  for (const Outgoing& out : trace.outgoing) stay(out.window);
+  // What a tensor was given stays in use, and may be written again.
+  for (const Step& step : trace.steps)
+    if (step.kind == Step::Kind::SetGradient || step.kind == Step::Kind::SetData)
+      for (const Window& window : step.in) stay(window);
+  return stays;
+}
+
 void fuse(Trace& trace) {
   const Uses uses(trace);
   std::vector<Step> steps = fused(trace, uses, 0, trace.forward_steps);
@@ -549,7 +555,6 @@ void fuse(Trace& trace) {
     steps.push_back(std::move(step));
   trace.steps = std::move(steps);
   trace.forward_steps = forward;
-  plan_lifetimes(trace);
 }
 
 void plan_lifetimes(Trace& trace) {

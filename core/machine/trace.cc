@@ -4,6 +4,7 @@
 
 #include "machine/engine.h"
 #include "machine/fuse.h"
+#include "machine/spare.h"
 
 namespace versant::trace {
 
@@ -482,6 +483,8 @@ Trace Recorder::finish() {
   if (std::any_of(trace_.steps.begin(), forward, [](const Step& step) { return step.reads(); }))
     trace_.plain.assign(trace_.steps.begin(), forward);
   fuse(trace_);
+  spare_memory(trace_);
+  plan_lifetimes(trace_);
   return std::exchange(trace_, {});
 }
 

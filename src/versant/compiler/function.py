@@ -22,6 +22,7 @@ MOST_ENTRIES = (
     64  # traces that a function keeps for one structure of arguments; the least used one goes first
 )
 MOST_READINGS = 16  # outcomes of the values that Python reads, for one entry
+MUCH = 16 << 20  # bytes
 
 _tracing = threading.Lock()  # one trace is made at a time
 _state = threading.local()
@@ -157,6 +158,8 @@ class Compiled(_core.CompiledBase):
         if watch.stops:
             self._stops = True
             return self._function(*args, **kwargs)
+        if not self._entries:
+            release_cached_memory()
         reached = {id(tensor) for tensor in watch.tensors}
         # What was cast before is no part of the trace, nor the other way round.
         _core.clear_autocast_cache()
@@ -178,6 +181,8 @@ class Compiled(_core.CompiledBase):
             _state.watch = None
             _core.trace_abandon()
             _core.clear_autocast_cache()
+        if not self._entries:
+            release_cached_memory()
         if entry is not None:
             entry.results.append(result)
         else:
@@ -291,6 +296,12 @@ class Compiled(_core.CompiledBase):
             for entry in some:
                 texts += [_core.plan_text(entry.branches, i) for i in range(len(entry.results))]
         return "\n".join(texts)
+
+
+def release_cached_memory() -> None:
+    """Gives back what is kept for reuse, if that is much: a plan needs other memory than what ran before it."""
+    if _core.memory_stats()["cached_bytes"] >= MUCH:
+        _core.release_cached_memory()
 
 
 def modes() -> tuple[Any, ...]:
