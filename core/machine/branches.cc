@@ -259,21 +259,14 @@ bool Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<T
   ready.busy = true;
   // Whatever happens, nothing of this replay stays bound.
   struct Release {
-    const Trace& trace;
     Prepared& ready;
     ~Release() {
-      for (size_t b = 0; b < trace.buffers.size(); ++b)
-        if (trace.buffers[b].origin != Buffer::Origin::Captured &&
-            trace.buffers[b].origin != Buffer::Origin::Fixed)
-          ready.release(static_cast<int>(b));
+      for (const int b : ready.passing()) ready.release(b);
       ready.busy = false;
     }
-  } release{trace, ready};
-  for (size_t b = 0; b < trace.buffers.size(); ++b) {
-    const Buffer& buffer = trace.buffers[b];
-    if (buffer.origin != Buffer::Origin::Fresh && buffer.origin != Buffer::Origin::Incoming)
-      ready.bind(static_cast<int>(b), memory_of(trace, buffer, arguments));
-  }
+  } release{ready};
+  for (const int b : ready.brought())
+    ready.bind(b, memory_of(trace, trace.buffers[static_cast<size_t>(b)], arguments));
   Found found;
   if (!plan->readings_.empty()) {
     std::vector<Ref<Storage>> memory;
@@ -337,9 +330,10 @@ bool Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<T
   }
   finish(trace, stands, results, [&](const Window& window) { return ready.at(window); });
   if (!trace.differentiable.empty()) {
-    Slots slots(trace.buffers.size());
-    for (size_t b = 0; b < trace.buffers.size(); ++b)
-      slots[static_cast<int>(b)] = ready.storage(static_cast<int>(b));
+    Slots slots(trace.freed ? 0 : trace.buffers.size());
+    if (!trace.freed)
+      for (size_t b = 0; b < trace.buffers.size(); ++b)
+        slots[static_cast<int>(b)] = ready.storage(static_cast<int>(b));
     attach_history(plan, std::move(slots), stands, arguments, results);
   }
   return true;

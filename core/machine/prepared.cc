@@ -64,6 +64,16 @@ Prepared::Prepared(const Trace& trace)
       inherited_(trace.steps.size()) {
   plan_arena();
   for (size_t s = 0; s < trace.forward_steps; ++s) prepare(s);
+  for (size_t b = 0; b < trace.buffers.size(); ++b) {
+    const Buffer::Origin origin = trace.buffers[b].origin;
+    const auto buffer = static_cast<int>(b);
+    if (origin == Buffer::Origin::Fixed)
+      bind(buffer, trace.buffers[b].storage);
+    else if (origin != Buffer::Origin::Fresh && origin != Buffer::Origin::Incoming)
+      brought_.push_back(buffer);
+    if (origin != Buffer::Origin::Fixed && origin != Buffer::Origin::Captured && !in_arena(buffer))
+      passing_.push_back(buffer);
+  }
 }
 Prepared::~Prepared() = default;
 

@@ -27,6 +27,9 @@ class Prepared {
   void bind(int buffer, const Ref<Storage>& storage);
   // The storage of a buffer outside of the arena, null when it has none now.
   const Ref<Storage>& storage(int buffer) const { return storages_[static_cast<size_t>(buffer)]; }
+  // Buffers that a replay binds at first, and those that are bound to nothing between replays.
+  const std::vector<int>& brought() const { return brought_; }
+  const std::vector<int>& passing() const { return passing_; }
   // Lets go of what is bound to a buffer.
   void release(int buffer) { bind(buffer, {}); }
   void run(size_t step, const Stands& stands);
@@ -67,6 +70,7 @@ class Prepared {
   std::vector<std::vector<int>> allocated_;  // by step: buffers elsewhere that it is the first to write
   std::vector<std::vector<std::pair<int, int>>>
       inherited_;  // by step: such buffers, and whose memory they take
+  std::vector<int> brought_, passing_;
   Ref<Storage> arena_;
   std::vector<std::unique_ptr<char, void (*)(void*)>> tiles_;  // of numbers and intermediate values
 };

@@ -43,8 +43,10 @@ Object list_of(std::span<const TensorRef> tensors) {
 }
 
 std::vector<TensorRef> call_host(void* object, std::span<const TensorRef> inputs) {
+  auto* const callable = static_cast<PyObject*>(object);
+  if (inputs.empty()) return tensors_in(Object(checked(PyObject_CallNoArgs(callable))).get());
   const Object list = list_of(inputs);
-  const Object result(checked(PyObject_CallOneArg(static_cast<PyObject*>(object), list.get())));
+  const Object result(checked(PyObject_CallOneArg(callable, list.get())));
   return tensors_in(result.get());
 }
 
@@ -275,7 +277,7 @@ PyMethodDef trace_functions[] = {
     {"trace_result", trace_result, METH_O, "Says that a tensor is the next result."},
     {"trace_backward", trace_backward, METH_NOARGS, "Traces the way back from results that have a history."},
     {"trace_host", trace_host, METH_VARARGS,
-     "trace_host(callable, name, tensors, pure): replays call callable(tensors), of then."},
+     "trace_host(callable, name, tensors, pure): replays call callable(tensors), of then, or callable()."},
     {"trace_is_new", trace_is_new, METH_O,
      "Whether a tensor is an argument or was made by what is being traced."},
     {"trace_apply", trace_apply, METH_VARARGS,

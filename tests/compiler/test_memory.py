@@ -13,7 +13,7 @@ Step = Callable[[], vs.Tensor]
 
 
 def convolutions() -> tuple[nn.Module, Step]:
-    """Activations are large at first, weights in the end: batch normalisation and ReLU, computed in place or not."""
+    """Activations are large at first, weights in the end: batch normalisation and ReLU, in place or not."""
     widths = [(3, 32, 1), (32, 32, 1), (32, 64, 2), (64, 128, 2), (128, 256, 2), (256, 512, 2)]
     layers: list[nn.Module] = []
     for i, (before, after, stride) in enumerate(widths):

@@ -299,7 +299,7 @@ class Compiled(_core.CompiledBase):
 
 
 def release_cached_memory() -> None:
-    """Gives back what is kept for reuse, if that is much: a plan needs other memory than what ran before it."""
+    """Gives much that is kept for reuse back: a plan needs other memory than what ran before it."""
     if _core.memory_stats()["cached_bytes"] >= MUCH:
         _core.release_cached_memory()
 
