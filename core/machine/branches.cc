@@ -276,8 +276,9 @@ bool Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<T
   const Stands stands(trace);
   size_t s = 0;
   try {
-    for (; s < trace.forward_steps; ++s) {
+    while (s < trace.forward_steps) {
       const Step& step = trace.steps[s];
+      size_t next = s + 1;
       const auto tensor = [&]() -> Tensor& {
         return tensor_of(trace.captured[static_cast<size_t>(step.index)], arguments);
       };
@@ -317,12 +318,14 @@ bool Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<T
         }
         ready.bind(step.out[0].buffer, run.out[0].storage);
       } else {
-        ready.run(s, stands);
+        next = ready.run(s, stands);
       }
-      for (const Window& window : step.out)
-        if (trace.buffers[static_cast<size_t>(window.buffer)].origin != Buffer::Origin::Fresh)
-          ++ready.storage(window.buffer)->version;
-      for (const int b : step.last) ready.release(b);
+      for (; s < next; ++s) {
+        for (const Window& window : trace.steps[s].out)
+          if (trace.buffers[static_cast<size_t>(window.buffer)].origin != Buffer::Origin::Fresh)
+            ++ready.storage(window.buffer)->version;
+        for (const int b : trace.steps[s].last) ready.release(b);
+      }
     }
   } catch (...) {
     stop_at(trace.steps[s], stands);

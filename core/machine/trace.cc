@@ -4,6 +4,8 @@
 
 #include "machine/engine.h"
 #include "machine/fuse.h"
+#include "machine/row_chain.h"
+#include "machine/simplify.h"
 #include "machine/spare.h"
 
 namespace versant::trace {
@@ -482,8 +484,10 @@ Trace Recorder::finish() {
   const auto forward = trace_.steps.begin() + static_cast<std::ptrdiff_t>(trace_.forward_steps);
   if (std::any_of(trace_.steps.begin(), forward, [](const Step& step) { return step.reads(); }))
     trace_.plain.assign(trace_.steps.begin(), forward);
+  simplify(trace_);
   fuse(trace_);
   spare_memory(trace_);
+  line_up_rows(trace_);
   plan_lifetimes(trace_);
   return std::exchange(trace_, {});
 }
