@@ -76,6 +76,7 @@ class Group {
  public:
   explicit Group(const Step& first) : first_(first) { append(first); }
 
+  Compute compute() const { return first_.compute; }
   bool reads(int buffer) const { return has(in_, buffer); }
   bool writes(int buffer) const { return has(out_, buffer) || has(totals_, buffer); }
   // Whether `step` must not change places with the group.
@@ -399,7 +400,10 @@ void compute_anew(std::vector<Piece>& pieces, const Uses& uses) {
     std::vector<int> buffers;
     std::vector<size_t> readers;
     for (const Window& window : pieces[m].group->out()) {
-      if (uses.kept[static_cast<size_t>(window.buffer)] || window.array.numel < kLarge) continue;
+      // What is stored in another type is rounded there.
+      if (uses.kept[static_cast<size_t>(window.buffer)] || window.array.numel < kLarge ||
+          !stored_as(window.array.dtype, pieces[m].group->compute()))
+        continue;
       std::vector<size_t> found;
       bool plain = true;
       for (size_t p = 0; p < pieces.size() && plain; ++p) {

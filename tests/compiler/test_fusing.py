@@ -35,8 +35,9 @@ def pair(*sizes, dtype=vs.float32):
     return vs.randn(*sizes).to(dtype), vs.randn(*sizes).to(dtype)
 
 
-def test_values_of_sixteen_bits_are_rounded_between_steps():
-    compiled = same_in_three_calls(lambda x, y: (x * y + x) * y, *pair(300, dtype=vs.bfloat16))
+@pytest.mark.parametrize("n", [300, 1 << 17])
+def test_values_of_sixteen_bits_are_rounded_between_steps(n):
+    compiled = same_in_three_calls(lambda x, y: (x * y + x) * y, *pair(n, dtype=vs.bfloat16))
     assert names(compiled) == ["mul", "add", "mul"]
 
 

@@ -1,4 +1,4 @@
-"""Steps that work row by row, run by threads that do not wait for each other: the same bits, in any order of steps."""
+"""Steps that work row by row, run by threads that do not wait for each other, with the same bits."""
 
 import pytest
 
