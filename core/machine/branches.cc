@@ -21,6 +21,25 @@ bool same_value(const Scalar& a, const Scalar& b, bool truth) {
   return std::memcmp(x, y, sizeof x) == 0;
 }
 
+// The memory that a buffer stands for when a call begins; none where a step makes it.
+Ref<Storage> memory_of(const Trace& trace, const Buffer& buffer, std::span<Tensor* const> arguments) {
+  const auto index = static_cast<size_t>(buffer.index);
+  switch (buffer.origin) {
+    case Buffer::Origin::Fresh:
+    case Buffer::Origin::Incoming:
+      return {};
+    case Buffer::Origin::Fixed:
+      return buffer.storage;
+    case Buffer::Origin::Argument:
+      return arguments[index]->storage;
+    case Buffer::Origin::Captured:
+      return tensor_of(trace.captured[index], arguments).storage;
+    case Buffer::Origin::Gradient:
+      return tensor_of(trace.captured[index], arguments).grad->storage;
+  }
+  return {};
+}
+
 uint64_t hooks_of(const Tensor& tensor) {
   return tensor.node && tensor.node->hooks && hook_table_hooks.signature
              ? hook_table_hooks.signature(tensor.node->hooks)
@@ -54,6 +73,28 @@ Plan::Plan(Trace trace) : trace_(std::move(trace)), prepared_(std::make_unique<P
     for (const Window& window : step.out)
       if (trace_.buffers[static_cast<size_t>(window.buffer)].origin != Buffer::Origin::Fresh)
         written[static_cast<size_t>(window.buffer)] = true;
+  }
+  find_beyond();
+}
+
+void Plan::find_beyond() {
+  std::vector<int64_t> needed(trace_.buffers.size(), 0);
+  for (const auto* steps : {&trace_.steps, &trace_.plain})
+    for (const Step& step : *steps)
+      for (const auto* windows : {&step.in, &step.out})
+        for (const Window& window : *windows)
+          if (window.buffer >= 0) {
+            int64_t& most = needed[static_cast<size_t>(window.buffer)];
+            most = std::max(most, extent(window.array));
+          }
+  for (size_t b = 0; b < needed.size(); ++b) {
+    const Buffer& buffer = trace_.buffers[b];
+    const auto index = static_cast<size_t>(buffer.index);
+    const Array* array = buffer.origin == Buffer::Origin::Argument   ? &trace_.arguments[index]
+                         : buffer.origin == Buffer::Origin::Captured ? &trace_.captured[index].geometry
+                         : buffer.origin == Buffer::Origin::Gradient ? &trace_.captured[index].gradient
+                                                                     : nullptr;
+    if (array && needed[b] > extent(*array)) beyond_.emplace_back(b, needed[b]);
   }
 }
 
@@ -116,6 +157,11 @@ bool Plan::fits(std::span<Tensor* const> arguments, std::string* difference) con
       return differs("a gradient was ", captured.had_gradient ? "there, now None" : "None, now there");
     if (tensor.grad && !at_same_place(*tensor.grad, captured.gradient))
       return differs("a gradient was ", describe(captured.gradient), ", now ", describe(*tensor.grad));
+  }
+  for (const auto& [b, bytes] : beyond_) {
+    const auto now = static_cast<int64_t>(memory_of(trace_, trace_.buffers[b], arguments)->bytes);
+    if (now < bytes)
+      return differs("a view reaches ", bytes, " bytes into the memory of a tensor, which has ", now, " now");
   }
   return true;
 }
@@ -186,25 +232,6 @@ class Found {
   std::vector<Kept> tensors_;
   std::vector<std::pair<Generator*, Generator>> generators_;
 };
-
-// The memory that a buffer stands for when a call begins; none where a step makes it.
-Ref<Storage> memory_of(const Trace& trace, const Buffer& buffer, std::span<Tensor* const> arguments) {
-  const auto index = static_cast<size_t>(buffer.index);
-  switch (buffer.origin) {
-    case Buffer::Origin::Fresh:
-    case Buffer::Origin::Incoming:
-      return {};
-    case Buffer::Origin::Fixed:
-      return buffer.storage;
-    case Buffer::Origin::Argument:
-      return arguments[index]->storage;
-    case Buffer::Origin::Captured:
-      return tensor_of(trace.captured[index], arguments).storage;
-    case Buffer::Origin::Gradient:
-      return tensor_of(trace.captured[index], arguments).grad->storage;
-  }
-  return {};
-}
 
 // Takes down what a plan changes before its last reading; `memory` of its buffers.
 void keep(Found& found, const Trace& trace, const std::vector<int>& buffers, const std::vector<int>& tensors,

@@ -103,6 +103,7 @@ Window Recorder::window(const Array& array, bool reads) {
   Window window;
   window.buffer = entry.buffer;
   window.array = geometry_of(array);
+  window.bytes = static_cast<int64_t>(array.storage->bytes);
   return window;
 }
 
@@ -126,6 +127,7 @@ void Recorder::own(const Array& array) {
   source.array.contiguous = true;
   source.array.sizes = Dims{bytes};
   source.array.strides = Dims{1};
+  source.bytes = bytes;
   Window target = source;
   target.buffer = found->second.buffer = static_cast<int>(trace_.buffers.size());
   trace_.buffers.emplace_back().written = true;

@@ -26,8 +26,9 @@
 namespace versant::trace {
 
 struct Window {
-  int buffer = -1;  // -1: a number stands here
-  Array array;      // geometry only: no storage, and `data` counts bytes from the start of the buffer
+  int buffer = -1;    // -1: a number stands here
+  Array array;        // geometry only: no storage, and `data` counts bytes from the start of the buffer
+  int64_t bytes = 0;  // of the whole buffer
   Scalar number;
 };
 
