@@ -1,10 +1,12 @@
 // Branches: which plan answers a call, and its steps in order.
+#include <algorithm>
 #include <cstring>
 
 #include "machine/engine.h"
 #include "machine/ops.h"
 #include "machine/replay.h"
 #include "machine/slots.h"
+#include "machine/verify.h"
 
 namespace versant::trace {
 
@@ -75,18 +77,22 @@ Plan::Plan(Trace trace) : trace_(std::move(trace)), prepared_(std::make_unique<P
         written[static_cast<size_t>(window.buffer)] = true;
   }
   find_beyond();
+  if (verifying) verify_layout(trace_, prepared_->layout());
 }
 
 void Plan::find_beyond() {
   std::vector<int64_t> needed(trace_.buffers.size(), 0);
+  const auto see = [&](const Window& window) {
+    if (window.buffer < 0) return;
+    int64_t& most = needed[static_cast<size_t>(window.buffer)];
+    most = std::max(most, extent(window.array));
+  };
   for (const auto* steps : {&trace_.steps, &trace_.plain})
     for (const Step& step : *steps)
-      for (const auto* windows : {&step.in, &step.out})
-        for (const Window& window : *windows)
-          if (window.buffer >= 0) {
-            int64_t& most = needed[static_cast<size_t>(window.buffer)];
-            most = std::max(most, extent(window.array));
-          }
+      for (const auto* windows : {&step.in, &step.out}) std::for_each(windows->begin(), windows->end(), see);
+  for (const auto* windows : {&trace_.results, &trace_.result_gradients})
+    std::for_each(windows->begin(), windows->end(), see);
+  for (const Outgoing& out : trace_.outgoing) see(out.window);
   for (size_t b = 0; b < needed.size(); ++b) {
     const Buffer& buffer = trace_.buffers[b];
     const auto index = static_cast<size_t>(buffer.index);
@@ -98,26 +104,28 @@ void Plan::find_beyond() {
   }
 }
 
-bool Plan::fits(std::span<Tensor* const> arguments, std::string* difference) const {
+bool Plan::fits(std::span<Tensor* const> arguments, std::string* difference,
+                std::span<const std::string> names) const {
   const auto differs = [&](auto&&... words) {
     if (difference) *difference = text(words...);
     return false;
   };
+  const auto name = [&](size_t i) { return i < names.size() ? "`" + names[i] + "`" : text("argument ", i); };
   if (arguments.size() != trace_.arguments.size())
     return differs(trace_.arguments.size(), " tensors were given, now ", arguments.size());
   for (size_t i = 0; i < arguments.size(); ++i) {
     const Array& then = trace_.arguments[i];
     if (!same_geometry(*arguments[i], then))
-      return differs("argument ", i, " was ", describe(then), ", now ", describe(*arguments[i]),
+      return differs(name(i), " was ", describe(then), ", now ", describe(*arguments[i]),
                      arguments[i]->sizes == then.sizes && arguments[i]->dtype == then.dtype
                          ? " with other strides"
                          : "");
     if (bytes_into_storage(*arguments[i]) != reinterpret_cast<int64_t>(then.data))
-      return differs("argument ", i, " begins elsewhere in its memory");
+      return differs(name(i), " begins elsewhere in its memory");
     if (needs_grad(*arguments[i]) != trace_.argument_gradients[i])
-      return differs("argument ", i, " has requires_grad=", needs_grad(*arguments[i]) ? "True" : "False");
+      return differs(name(i), " has requires_grad=", needs_grad(*arguments[i]) ? "True" : "False");
     if (trace_.argument_is[i] && trace_.argument_is[i].get() != arguments[i])
-      return differs("argument ", i, " was a tensor that the function reaches otherwise too");
+      return differs(name(i), " was a tensor that the function reaches otherwise too");
     size_t same = 0;
     while (arguments[same] != arguments[i]) ++same;
     const int before = trace_.argument_tensors[i];
@@ -127,7 +135,7 @@ bool Plan::fits(std::span<Tensor* const> arguments, std::string* difference) con
     for (size_t j = 0; j < i; ++j)
       if ((arguments[i]->storage.get() == arguments[j]->storage.get()) !=
           (trace_.argument_buffers[i] == trace_.argument_buffers[j]))
-        return differs("arguments ", j, " and ", i, " share memory in another way");
+        return differs(name(j), " and ", name(i), " share memory in another way");
   }
   // Memory that different names stood for still is different: see Storage::mark.
   static uint32_t marks = 0;

@@ -242,6 +242,7 @@ class Group {
     step.in = in_;
     step.out = std::move(out);
     step.name = name_;
+    for (const Step& part : steps_) step.parts.push_back({part.name, part.where, part.of, part.back});
     return step;
   }
 
@@ -564,8 +565,13 @@ void fuse(Trace& trace) {
 void plan_lifetimes(Trace& trace) {
   const Uses uses(trace);
   for (Step& step : trace.steps) step.last.clear();
-  for (size_t b = 0; b < uses.last.size(); ++b)
-    if (!uses.kept[b] && !trace.steps.empty()) trace.steps[uses.last[b]].last.push_back(static_cast<int>(b));
+  for (size_t b = 0; b < uses.last.size(); ++b) {
+    if (uses.kept[b] || trace.steps.empty()) continue;
+    Step& step = trace.steps[uses.last[b]];
+    const auto is = [b](const Window& window) { return window.buffer == static_cast<int>(b); };
+    if (std::any_of(step.in.begin(), step.in.end(), is) || std::any_of(step.out.begin(), step.out.end(), is))
+      step.last.push_back(static_cast<int>(b));
+  }
 }
 
 }  // namespace versant::trace

@@ -245,9 +245,10 @@ bool Prepared::prepare_micros(const Step& step, Ready& ready) {
   const int64_t item = step.compute == Compute::F32 ? 4 : 8;
   const int64_t stride = (n * item + kAlign - 1) / kAlign * kAlign;
   const int64_t n_tiles = static_cast<int64_t>(step.in.size() + program.constants.size()) + program.n_slots;
-  tiles_.emplace_back(static_cast<char*>(std::aligned_alloc(
-                          kAlign, static_cast<size_t>(std::max<int64_t>(1, n_tiles) * stride))),
+  const int64_t tile_bytes = std::max<int64_t>(1, n_tiles) * stride;
+  tiles_.emplace_back(static_cast<char*>(std::aligned_alloc(kAlign, static_cast<size_t>(tile_bytes))),
                       std::free);
+  tile_bytes_ += tile_bytes;
   char* next = tiles_.back().get();
   if (!next) throw std::bad_alloc();
   const auto tile_of = [&](const Scalar& number) {
@@ -321,6 +322,14 @@ bool Prepared::prepare_micros(const Step& step, Ready& ready) {
     add(item == 4 ? copy_elements<4> : copy_elements<8>, of_window(step.out[k]), from, from, from);
   }
   return true;
+}
+
+Layout Prepared::layout() const {
+  std::vector<size_t> micros;
+  for (const Ready& ready : ready_) micros.push_back(ready.micros.size());
+  return {offsets_,   extents_,          allocated_,
+          inherited_, std::move(micros), static_cast<int64_t>(arena_->bytes),
+          tile_bytes_};
 }
 
 void Prepared::bind(int buffer, const Ref<Storage>& storage) {

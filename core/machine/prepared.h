@@ -7,6 +7,7 @@
 #include "machine/row_chain.h"
 #include "machine/slots.h"
 #include "machine/trace.h"
+#include "machine/verify.h"
 
 namespace versant::trace {
 
@@ -37,6 +38,8 @@ class Prepared {
   size_t run(size_t step, const Stands& stands);
   // The array of a window, for whoever reads values or results.
   Array at(const Window& window);
+  // Where everything lies, for whoever looks.
+  Layout layout() const;
 
  private:
   struct Micro {
@@ -89,6 +92,7 @@ class Prepared {
   std::vector<int> chain_of_;  // of each step; -1: none
   std::vector<int> brought_, passing_;
   Ref<Storage> arena_;
+  int64_t tile_bytes_ = 0;
   std::vector<std::unique_ptr<char, void (*)(void*)>> tiles_;  // of numbers and intermediate values
 };
 

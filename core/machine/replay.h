@@ -14,8 +14,11 @@ class Plan {
   explicit Plan(Trace trace);
 
   const Trace& trace() const { return trace_; }
+  const Prepared& prepared() const { return *prepared_; }
   // Whether arguments and captured tensors are as they were, but for their values; says in words what is not.
-  bool fits(std::span<Tensor* const> arguments, std::string* difference = nullptr) const;
+  // `names` of arguments, if they have some.
+  bool fits(std::span<Tensor* const> arguments, std::string* difference = nullptr,
+            std::span<const std::string> names = {}) const;
 
  private:
   friend class Branches;

@@ -7,6 +7,7 @@
 #include "machine/row_chain.h"
 #include "machine/simplify.h"
 #include "machine/spare.h"
+#include "machine/verify.h"
 
 namespace versant::trace {
 
@@ -15,15 +16,6 @@ Recorder* recorder = nullptr;
 namespace {
 
 uint32_t epochs = 0;
-
-std::string place_of_call() {
-  if (!location_hooks.here) return {};
-  const Location at = location_hooks.here();
-  if (!at.code) return {};
-  std::string text = location_hooks.describe(at);
-  location_hooks.release(at.code);
-  return text;
-}
 
 uint64_t hooks_of(const Tensor& tensor) {
   return tensor.node && tensor.node->hooks && hook_table_hooks.signature
@@ -38,6 +30,15 @@ uint32_t next_epoch() {
 }
 
 }  // namespace
+
+std::string place_of_call() {
+  if (!location_hooks.here) return {};
+  const Location at = location_hooks.here();
+  if (!at.code) return {};
+  std::string text = location_hooks.describe(at);
+  location_hooks.release(at.code);
+  return text;
+}
 
 Array geometry_of(const Array& array) {
   Array same;
@@ -141,6 +142,8 @@ Step& Recorder::add(Step::Kind kind, const char* name) {
   step.kind = kind;
   step.name = name;
   step.where = place_of_call();
+  step.back = through_.has_value();
+  step.of = through_.value_or("");
   step.stand = default_generator().offset - trace_.streams[0].first.offset;
   return step;
 }
@@ -347,6 +350,11 @@ void Recorder::wrote_nothing(const Array& array) {
 
 void Recorder::forgets(Storage* storage) { known_.erase(storage); }
 
+void Recorder::goes_through(const Node& node) {
+  const bool known = node.where.code && location_hooks.describe && !node.is_leaf();
+  through_ = known ? location_hooks.describe(node.where) : "";
+}
+
 void Recorder::check_node(const Node& node) const {
   if (!node.is_leaf() && node.number < first_node_)
     refuse("backward()",
@@ -469,7 +477,6 @@ Trace Recorder::finish() {
     settle_gradients();
     settle_flags();
     read_early();
-    trace_.forward_steps = trace_.steps.size();
   }
   for (const Draw& draw : draws_)
     if (!draw.used) fail(ErrorKind::Runtime, "[compile] a random operation cannot be replayed yet");
@@ -486,11 +493,16 @@ Trace Recorder::finish() {
   const auto forward = trace_.steps.begin() + static_cast<std::ptrdiff_t>(trace_.forward_steps);
   if (std::any_of(trace_.steps.begin(), forward, [](const Step& step) { return step.reads(); }))
     trace_.plain.assign(trace_.steps.begin(), forward);
+  if (verifying) verify(trace_, "recording");
   simplify(trace_);
+  if (verifying) verify(trace_, "simplifying");
   fuse(trace_);
+  if (verifying) verify(trace_, "fusing");
   spare_memory(trace_);
+  if (verifying) verify(trace_, "sparing memory");
   line_up_rows(trace_);
   plan_lifetimes(trace_);
+  if (verifying) verify(trace_, "lining up rows", true);
   return std::exchange(trace_, {});
 }
 

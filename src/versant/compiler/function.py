@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
+import os
+import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +17,19 @@ import versant
 from versant import Tensor, _core
 from versant.compiler.errors import CompileError
 from versant.compiler.facts import AnyFact, Fact
-from versant.compiler.structure import PLAIN, Structure, difference, put_together, take_apart
+from versant.compiler.plan import Plan, plan_of
+from versant.compiler.record import Branch, read_record, short_place
+from versant.compiler.structure import (
+    PLAIN,
+    Structure,
+    difference,
+    named_arguments,
+    put_together,
+    take_apart,
+    tensor_names,
+    written,
+)
+from versant.compiler.text import branch_text
 from versant.compiler.watch import Watch
 
 logger = logging.getLogger("versant.compile")
@@ -37,6 +53,19 @@ class Result:
         self.structure = structure
         # None: the next result of the trace; ~n: result n again; n: that argument; a tensor: itself.
         self.places = places
+
+    def written(self, arguments: list[str], names: dict[int, str]) -> list[str | int]:
+        """The result as Python would write it, in pieces: of new tensors their numbers."""
+        numbers = itertools.count()
+
+        def piece(place: Any) -> str | int:
+            if place is None:
+                return next(numbers)
+            if isinstance(place, int):
+                return arguments[place] if place >= 0 else ~place
+            return names.get(id(place), "a tensor")
+
+        return written(self.structure, iter([piece(place) for place in self.places]))
 
 
 class Entry:
@@ -85,11 +114,11 @@ class Compiled(_core.CompiledBase):
         trace = functools.partial(self._trace, args, kwargs, tensors, key, seen)
         entries = self._entries.get(key)
         if entries is None:
-            return trace(None, self._other_structure(key))
-        reason = ""
+            return trace(None, self._other_structure(key, tensors))
+        reasons = []
         for entry in entries:
-            reason = self._mismatch(entry, tensors)
-            if reason:
+            reasons.append(self._mismatch(entry, tensors, key[0]))
+            if reasons[-1]:
                 continue
             found = _core.plan_run(entry.branches, tensors)
             if found is None:
@@ -100,18 +129,20 @@ class Compiled(_core.CompiledBase):
             entry.calls += 1
             branch, made = found
             return self._answer(entry.results[branch], tensors, made)
-        return trace(None, reason)
+        return trace(None, reasons[0])
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
         return functools.partial(self, instance)
 
-    def _mismatch(self, entry: Entry, tensors: list[Tensor]) -> str:
+    def _mismatch(self, entry: Entry, tensors: list[Tensor], call: Structure) -> str:
         for fact in entry.facts:
             if not fact.holds():
                 return str(fact)
-        return _core.plan_difference(entry.branches, tensors) or ""
+        if _core.plan_difference(entry.branches, tensors, []) is None:
+            return ""
+        return _core.plan_difference(entry.branches, tensors, self._argument_names(call)) or ""
 
     def _answer(self, result: Result, tensors: list[Tensor], made: list[Tensor]) -> Any:
         if result.structure == ("tensor",) and result.places == [None]:
@@ -185,6 +216,7 @@ class Compiled(_core.CompiledBase):
             release_cached_memory()
         if entry is not None:
             entry.results.append(result)
+            entry.watch.names.update(watch.names)
         else:
             entries = self._entries.setdefault(key, [])
             facts = [] if self._guards == "shapes" else list(watch.facts)
@@ -245,26 +277,34 @@ class Compiled(_core.CompiledBase):
             )
 
     def _refuse_readings(self, entry: Entry) -> None:
-        lines = _core.plan_text(entry.branches, 0).splitlines()
-        reading = next(line for line in lines if "value(" in line or "nonzero(" in line or "unique(" in line)
+        reading = next(s for s in read_record(entry.branches, 0).steps if s.reads and not s.truth)
         raise CompileError(
-            f"[compile] {reading.rpartition('# ')[2]}: {self.__name__} reads a value there that differed in "
+            f"[compile] {reading.where}: {self.__name__} reads a value there that differed in "
             f"{len(entry.results)} calls; return the tensor instead of the number"
         )
 
     def _report(self, reason: str) -> None:
+        reason = f"{reason}; {place_of_call()}"
         text = f"{self.__name__} is compiled again: {reason}"
         self._reasons.append(reason)
         if self._recompiles == "error":
             raise CompileError(f"[compile] {text}")
         logger.info("%s", text)
 
-    def _other_structure(self, key: Any) -> str:
-        for structure, mode in self._entries:
-            if structure != key[0]:
-                return difference(structure, key[0])
-            return f"modes were {mode}, now {key[1]}"
+    def _other_structure(self, key: Any, tensors: list[Tensor]) -> str:
+        """How a call parts from the last one that was traced."""
+        for (structure, mode), entries in reversed(self._entries.items()):
+            if structure == key[0]:
+                return f"modes were {mode}, now {key[1]}"
+            then = [str(argument.array) for argument in read_record(entries[0].branches, 0).arguments]
+            now = [f"{str(t.dtype).rpartition('.')[2]}{list(t.shape)}" for t in tensors]
+            return difference(self._function, (structure, then), (key[0], now))
         return ""
+
+    def _argument_names(self, call: Structure) -> list[str]:
+        """How each tensor among the arguments is called."""
+        named = named_arguments(self._function, call)
+        return [name for argument, part in named for name in tensor_names(part, argument)]
 
     # Looking inside -----------------------------------------------------------------------------------------
 
@@ -290,12 +330,52 @@ class Compiled(_core.CompiledBase):
         return "\n".join(lines)
 
     def ir(self) -> str:
-        """The steps of every branch, a line each."""
-        texts = []
-        for some in self._entries.values():
-            for entry in some:
-                texts += [_core.plan_text(entry.branches, i) for i in range(len(entry.results))]
-        return "\n".join(texts)
+        """Every branch of every trace as text: what comes in, the steps, and what goes out.
+
+        The grammar stands in compiler/text.py. An elementwise step shows the expression that it computes.
+        """
+        return "\n".join(branch_text(branch) for branch in self._branches())
+
+    def plan(self) -> Plan:
+        """How every branch runs: where each result lies, what is given back when, and what memory that takes.
+
+        Prints as text; `arena_bytes`, `peak_bytes` and `branches` are for programs.
+        """
+        return Plan(tuple(plan_of(branch) for branch in self._branches()))
+
+    def _branches(self) -> list[Branch]:
+        """What is known of every branch, the oldest trace first."""
+        entries = [(key, entry) for key, some in self._entries.items() for entry in reversed(some)]
+        found = []
+        for t, ((structure, mode), entry) in enumerate(entries):
+            arguments = self._argument_names(structure)
+            for b, result in enumerate(entry.results):
+                record = read_record(entry.branches, b)
+                names = entry.watch.names
+                captured = [
+                    arguments[c.argument] if c.argument >= 0 else names.get(id(c.tensor), f"tensor {i}")
+                    for i, c in enumerate(record.captured)
+                ]
+                title = f"{self.__name__}, trace {t}, branch {b}{mode_text(mode)}"
+                found.append(Branch(title, record, arguments, captured, result.written(arguments, names)))
+        return found
+
+
+def place_of_call() -> str:
+    """The line of the user's program that runs."""
+    package = os.path.dirname(versant.__file__) + os.sep
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame and frame.f_back and frame.f_code.co_filename.startswith(package):
+        frame = frame.f_back
+    return short_place(f"{frame.f_code.co_filename}:{frame.f_lineno}") if frame else ""
+
+
+def mode_text(mode: tuple[Any, ...]) -> str:
+    """What is unusual about the modes of a trace."""
+    grad, inference, autocast, floats = mode
+    parts = ["inference mode" if inference else "" if grad else "gradients off"]
+    parts += ["autocast" if autocast[0] else "", "" if floats is versant.float32 else f"default {floats}"]
+    return "".join(f", {part}" for part in parts if part)
 
 
 def release_cached_memory() -> None:

@@ -44,6 +44,7 @@ class Watch:
         self.facts: list[AnyFact] = []
         self.own: list[AnyFact] = []  # of containers among the arguments, which every call brings along
         self.tensors: list[Tensor] = []
+        self.names: dict[int, str] = {}  # of those tensors, by their id: how they are reached
         self._seen: set[int] = set()
         self._kept: list[Any] = []  # what was seen, so that identities stay theirs
         self._names: set[str] = set()  # attributes that some code can read
@@ -136,6 +137,7 @@ class Watch:
 
     def _visit_tensor(self, tensor: Tensor, owner: str) -> None:
         self.tensors.append(tensor)
+        self.names[id(tensor)] = owner
         for hook in _core.hooks_of(tensor):
             self._visit(hook, f"a hook of {owner}")
         if getattr(tensor, "__dict__", None):
