@@ -1,16 +1,21 @@
-"""What compiled functions show of themselves: `ir()`, `plan()`, `explain()`."""
+"""What compiled functions show of themselves: `ir()`, `plan()`, `graph_svg()`, `explain()`."""
 
 import importlib.util
 import logging
 import re
 import sys
+import xml.etree.ElementTree as ElementTree
 from collections import namedtuple
 from dataclasses import dataclass
 
 import pytest
+from compiler import small_functions
 
 import versant as vs
+from versant import nn
+from versant.nn import functional as F
 
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def lines(function):
@@ -113,6 +118,7 @@ def test_a_function_that_was_not_called_shows_nothing():
     assert function.ir() == ""
     assert str(function.plan()) == ""
     assert function.plan().peak_bytes == 0
+    ElementTree.fromstring(function.graph_svg())
 
 
 @pytest.mark.parametrize("folder", ["versant", "versant/compiler"])
@@ -172,6 +178,74 @@ def test_a_plan_says_whose_memory_is_written():
     (branch,) = compiled(f, vs.ones(3)).plan().branches
     assert {o.owner for step in branch.steps for o in step.outputs if o.place == "bound"} == {"weight", "x"}
     assert branch.peak_bytes == branch.arena_bytes + branch.tile_bytes
+
+
+# --- pictures
+
+
+def boxes(svg):
+    """The boxes of a picture with their classes: lines of text."""
+    found = {}
+    for group in ElementTree.fromstring(svg).iter(f"{SVG}g"):
+        if group.find(f"{SVG}title") is not None:
+            found["\n".join(t.text for t in group.findall(f"{SVG}text"))] = group.get("class")
+    return found
+
+
+def test_a_picture_shows_what_there_is(tmp_path):
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+    optimizer = vs.optim.SGD(model.parameters(), lr=0.1)
+
+    def step(x, y):
+        loss = F.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    function = compiled(step, vs.ones(5, 4), vs.zeros(5, dtype=vs.int64))
+    path = tmp_path / "step.svg"
+    svg = function.graph_svg(path)
+    assert path.read_text(encoding="utf-8") == svg
+    found = {text.partition("\n")[0]: classes for text, classes in boxes(svg).items()}
+    assert found["x"] == "box argument"
+    assert found["model.0.weight"] == "box parameter"
+    assert found["[0] multiply"] == "box forward"
+    assert found["result"] == "box result"
+    assert sum(classes.startswith("box backward") for classes in found.values()) >= 6
+    assert f"{__file__.rpartition('/')[2]}:" in svg
+
+
+@pytest.mark.parametrize("make", small_functions.ALL, ids=lambda make: make.__name__)
+def test_boxes_do_not_overlap_and_every_line_ends_at_one(make):
+    root = ElementTree.fromstring(make().graph_svg())
+    rectangles = []
+    for group in root.iter(f"{SVG}g"):
+        if group.find(f"{SVG}title") is not None:
+            rectangle = group.find(f"{SVG}rect")
+            rectangles.append([float(rectangle.get(key)) for key in ("x", "y", "width", "height")])
+    for i, (x, y, width, height) in enumerate(rectangles):
+        for ox, oy, other_width, other_height in rectangles[:i]:
+            assert x + width <= ox or ox + other_width <= x or y + height <= oy or oy + other_height <= y
+    for line in root.iter(f"{SVG}path"):
+        if "line" not in line.get("class"):
+            continue
+        numbers = [float(number) for number in re.findall(r"[\d.]+", line.get("d"))]
+        for x, y in (numbers[:2], numbers[-2:]):
+            assert any(rx <= x <= rx + w and ry - 0.2 <= y <= ry + h + 0.2 for rx, ry, w, h in rectangles)
+    _, _, width, height = map(float, root.get("viewBox").split())
+    assert all(x + w <= width and y + h <= height for x, y, w, h in rectangles)
+
+
+def test_a_picture_of_hundreds_of_steps_is_drawn():
+    layers = [nn.Linear(8, 8) for _ in range(40)]
+    model = nn.Sequential(*layers)
+
+    def step(x):
+        model(x).square().mean().backward()
+
+    function = compiled(step, vs.ones(4, 8))
+    assert len(boxes(function.graph_svg())) > 300
 
 
 # --- what changed

@@ -11,12 +11,14 @@ import threading
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import versant
 from versant import Tensor, _core
 from versant.compiler.errors import CompileError
 from versant.compiler.facts import AnyFact, Fact
+from versant.compiler.picture import svg_of
 from versant.compiler.plan import Plan, plan_of
 from versant.compiler.record import Branch, read_record, short_place
 from versant.compiler.structure import (
@@ -342,6 +344,17 @@ class Compiled(_core.CompiledBase):
         Prints as text; `arena_bytes`, `peak_bytes` and `branches` are for programs.
         """
         return Plan(tuple(plan_of(branch) for branch in self._branches()))
+
+    def graph_svg(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Every branch as a picture, one below the other: an SVG that needs nothing else.
+
+        path: a file to write it to as well. Boxes are steps, with the micro-ops of fused ones; lines are
+        buffers. The user's line and the text of a step show where the pointer rests on it.
+        """
+        text = svg_of(self._branches())
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
 
     def _branches(self) -> list[Branch]:
         """What is known of every branch, the oldest trace first."""
