@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ElementTree
 from collections import namedtuple
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from compiler import small_functions
 
@@ -70,6 +71,75 @@ def test_what_is_written_over_inputs_is_written_at_once():
 
     shown = lines(compiled(f, vs.ones(4), vs.ones(4)))
     assert shown == ["%2: float32[4] = %0 * 2", "%0, %1 = %0 + %1, %1 * 3"]
+
+
+MAKERS = [
+    lambda a, b: a - (b - 0.5 * a),
+    lambda a, b: (a + b).tanh() * -a,
+    lambda a, b: a / (b * b + 1.5),
+    lambda a, b: vs.maximum(a, b).sin() - (a + -2.0),
+    lambda a, b: vs.where(a > b, a, b * 2),
+    lambda a, b: (a * b * a).clamp(-3.0, 3.0),
+]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_text_computes_what_the_function_does(seed):
+    rng = np.random.default_rng(seed)
+    plan = [
+        (int(rng.integers(8)), *map(int, rng.integers(0, 100, 2))) for _ in range(int(rng.integers(3, 30)))
+    ]
+
+    def f(x, y):
+        values = [x, y]
+        for kind, i, j in plan:
+            a, b = values[i % len(values)], values[j % len(values)]
+            if kind == 0:
+                a.add_(b if b is not a else 1.0)
+            elif kind == 1:
+                b.mul_(a.sigmoid())
+            else:
+                values.append(MAKERS[kind - 2](a, b))
+        return tuple(values)
+
+    vs.manual_seed(seed)
+    x, y = vs.randn(50), vs.randn(50)
+    function = compiled(f, x.clone(), y.clone())
+    names = {
+        "tanh": vs.tanh,
+        "sigmoid": vs.sigmoid,
+        "sin": vs.sin,
+        "max": largest,
+        "min": least,
+        "select": choice,
+    }
+    names |= {"v0": x.clone(), "v1": y.clone()}
+    text = re.sub(r"(%\d+): \w+\[\d*\]", r"\1", "\n".join(lines(function)))
+    result = function.ir().partition("return ")[2]
+    found = eval_python(text, result, names)
+    expected = f(x, y)
+    assert [t._to_bytes() for t in found] == [t._to_bytes() for t in expected], function.ir()
+
+
+def eval_python(text, result, names):
+    """The value of `result` after the lines of a text, with v0 for %0."""
+    exec(text.replace("%", "v"), names)
+    # Arguments are returned under their names.
+    return eval(result.replace("%", "v"), names | {"x": names["v0"], "y": names["v1"]})
+
+
+def largest(a, b):
+    return (
+        vs.maximum(vs.as_tensor(a), vs.as_tensor(b)) if isinstance(a, vs.Tensor) else vs.maximum(b, b * 0 + a)
+    )
+
+
+def least(a, b):
+    return -largest(-a, -b)
+
+
+def choice(condition, a, b):
+    return vs.where(condition != 0, a, b)
 
 
 def test_views_are_told_from_the_whole():

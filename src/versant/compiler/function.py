@@ -187,7 +187,7 @@ class Compiled(_core.CompiledBase):
         if reason:
             self._report(reason)
         # A branch of an entry has its facts already, and they hold.
-        watch = Watch(self._function, (args, kwargs))
+        watch = Watch(self._function, args, kwargs)
         if watch.stops:
             self._stops = True
             return self._function(*args, **kwargs)
@@ -321,13 +321,15 @@ class Compiled(_core.CompiledBase):
 
     def explain(self) -> str:
         """In words: what was assumed, and why anything was compiled again."""
-        lines = [f"{self.__name__}: {self.stats()['traces']} traces, {self.stats()['replays']} replays"]
+        stats = self.stats()
+        lines = [f"{self.__name__}: {count(stats['traces'], 'trace')}, {count(stats['replays'], 'replay')}"]
         if self._stops:
             lines.append("a breakpoint() stands in it, so it runs as it is written")
         lines += [f"compiled again: {reason}" for reason in self._reasons]
         for some in self._entries.values():
             for entry in some:
-                lines.append(f"a trace with {len(entry.results)} branches assumes {len(entry.facts)} facts")
+                branches, facts = len(entry.results), len(entry.facts)
+                lines.append(f"a trace with {count(branches, 'branch')} assumes {count(facts, 'fact')}")
                 lines += [f"    {fact.owner}" for fact in entry.facts if isinstance(fact, Fact)][:50]
         return "\n".join(lines)
 
@@ -372,6 +374,11 @@ class Compiled(_core.CompiledBase):
                 title = f"{self.__name__}, trace {t}, branch {b}{mode_text(mode)}"
                 found.append(Branch(title, record, arguments, captured, result.written(arguments, names)))
         return found
+
+
+def count(number: int, what: str) -> str:
+    plural = "es" if what.endswith("ch") else "s"
+    return f"{number} {what}{plural * (number != 1)}"
 
 
 def place_of_call() -> str:

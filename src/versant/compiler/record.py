@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,17 +25,15 @@ class Window:
     def __str__(self) -> str:
         return f"{str(self.dtype).rpartition('.')[2]}{list(self.sizes)}"
 
-    @cached_property
-    def numel(self) -> int:
-        count = 1
-        for size in self.sizes:
-            count *= size
-        return count
+    @property
+    def elements(self) -> int:
+        """How many there are in memory: those that are spread over an axis count once."""
+        return math.prod(n for n, stride in zip(self.sizes, self.strides, strict=True) if stride or n == 0)
 
     @property
     def bytes(self) -> int:
         """From the buffer's start to the last element's end."""
-        if not self.numel:
+        if 0 in self.sizes:
             return self.offset
         last = sum((size - 1) * stride for size, stride in zip(self.sizes, self.strides, strict=True))
         return self.offset + (last + 1) * int(self.dtype.itemsize)
@@ -266,7 +265,8 @@ class Branch:
         others = [w for step in record.steps for w in (*step.outputs, *step.windows)]
         widest: dict[int, Window] = {}
         for seen in (*others, *record.results):
-            if seen.buffer not in widest or seen.bytes > widest[seen.buffer].bytes:
+            before = widest.get(seen.buffer)
+            if before is None or (seen.bytes, seen.elements) > (before.bytes, before.elements):
                 widest[seen.buffer] = seen
         return widest | forms
 
@@ -292,6 +292,18 @@ class Branch:
             form.strides,
             form.offset,
         )
+
+
+def spreads(form: Window, window: Window) -> bool:
+    """Whether a window is `form`, spread over further axes or over such of size 1."""
+    if (form.dtype, form.offset) != (window.dtype, window.offset) or len(form.sizes) > len(window.sizes):
+        return False
+    extra = len(window.sizes) - len(form.sizes)
+    axes = zip(form.sizes, form.strides, window.sizes[extra:], window.strides[extra:], strict=True)
+    return not any(window.strides[:extra]) and all(
+        (size, stride) == (form_size, form_stride) or (form_size == 1 and stride == 0)
+        for form_size, form_stride, size, stride in axes
+    )
 
 
 def short_place(where: str) -> str:

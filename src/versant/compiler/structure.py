@@ -123,21 +123,33 @@ def tensor_names(structure: Structure, where: str) -> list[str]:
     return [name for part, child in children(structure, where) for name in tensor_names(child, part)]
 
 
+def parameters_of(function: Any) -> list[inspect.Parameter]:
+    """Those of the signature; of a module that of its `forward`. None where there is no signature."""
+    try:
+        return list(inspect.signature(getattr(function, "forward", function)).parameters.values())
+    except (TypeError, ValueError):
+        return []
+
+
+def positional_names(function: Any, count: int) -> list[str]:
+    """How the signature calls the first arguments of a call."""
+    parameters = parameters_of(function)
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    rest = next((p.name for p in parameters if p.kind == p.VAR_POSITIONAL), "args")
+    return [*names, *(f"{rest}[{i}]" for i in range(count - len(names)))][:count]
+
+
 def named_arguments(function: Any, call: Structure) -> list[tuple[str, Structure]]:
     """The arguments of a call, taken apart as `(args, kwargs)`, by the names of the function's signature.
 
     Defaults that stand for missing ones follow, but for those with tensors in them.
     """
     positional, keywords = call[1][1:], call[2]
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    rest = next((p.name for p in parameters if p.kind == p.VAR_POSITIONAL), "args")
-    names += [f"{rest}[{i}]" for i in range(len(positional) - len(names))]
-    given = [*zip(names, positional, strict=False), *zip(keywords[1], keywords[2:], strict=True)]
-    for parameter in parameters:
+    given = [
+        *zip(positional_names(function, len(positional)), positional, strict=True),
+        *zip(keywords[1], keywords[2:], strict=True),
+    ]
+    for parameter in parameters_of(function):
         tensors: list[Tensor] = []
         if parameter.default is not parameter.empty and parameter.name not in dict(given):
             default = take_apart(parameter.default, tensors)

@@ -24,16 +24,17 @@ and what is written to it stays until it is written again. A name is how the fun
 captured tensors are those that are no arguments, a gradient is one that was there before the call. A target
 has a type where a whole buffer is written for the first time; a view says how a part of one is seen, with its
 offset in elements. An elementwise step shows what it computes in micro-ops, with "t" for values that it reads
-several times; targets on one line are written at once. `expect` is a value that Python read: where it is
-another one, another branch is taken. Numbers behind ";" are what a primitive is told beside arrays. Remarks
-end with the user's lines: that of the call, or "back from" that of the op whose gradient is computed.
+several times; its operands spread over axes as they do in Python, and targets on one line are written at
+once. `expect` is a value that Python read: where it is another one, another branch is taken. Numbers behind
+";" are what a primitive is told beside arrays. Remarks end with the user's lines: that of the call, or "back
+from" that of the op whose gradient is computed.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from versant.compiler.record import Branch, Program, Step, Window
+from versant.compiler.record import Branch, Program, Step, Window, spreads
 
 COMMENT_COLUMN = 64
 MOST_INLINE = 56  # characters of a value that is written where it is used
@@ -209,7 +210,7 @@ def attributes(step: Step) -> str:
 def program_lines(branch: Branch, s: int, program: Program) -> list[str]:
     """A line for each output, and before them for values that several read or that are long."""
     step = branch.record.steps[s]
-    values = [(operand(branch, w), ATOM) for w in step.inputs]
+    values = [(program_operand(branch, w), ATOM) for w in step.inputs]
     values += [(repr(c), ATOM if not repr(c).startswith("-") else 7) for c in program.constants]
     first = len(values)
     stored = len(step.outputs) - len(program.divisors)
@@ -253,6 +254,13 @@ def program_lines(branch: Branch, s: int, program: Program) -> list[str]:
     if over:
         lines.append(" = ".join(", ".join(part) for part in zip(*over, strict=True)))
     return lines
+
+
+def program_operand(branch: Branch, window: Any) -> str:
+    """An operand of an elementwise step, where spreading over axes goes without saying."""
+    if isinstance(window, Window) and spreads(branch.forms[window.buffer], window):
+        return branch.name(window.buffer)
+    return operand(branch, window)
 
 
 def micro_text(micro: str, operands: list[tuple[str, int]]) -> tuple[str, int]:
