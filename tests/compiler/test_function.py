@@ -498,6 +498,19 @@ def test_debug_calls_are_repeated_with_the_values_of_then(capsys):
         vs.debug.callback(print, 3)
 
 
+def test_too_many_outcomes_of_truths_are_refused():
+    @vs.compile
+    def f(x):
+        while x > 0:
+            x = x - 1
+        return x
+
+    for n in range(16):
+        f(vs.tensor(float(n)))
+    with pytest.raises(vs.compiler.CompileError, match=r"test_function\.py:\d+: f reads a value there"):
+        f(vs.tensor(16.0))
+
+
 def test_memory_of_which_a_part_is_written_first_is_there_whole():
     @vs.compile
     def f(x):

@@ -360,6 +360,13 @@ def test_explain_names_the_argument_that_changed(change):
     assert told.endswith(f"test_looking.py:{here}")
 
 
+def test_explain_names_the_mode_that_changed():
+    function = compiled(lambda x: x + 1, vs.ones(2))
+    with vs.no_grad():
+        function(vs.ones(2))
+    assert "compiled again: gradient mode was True, now False; " in function.explain()
+
+
 def test_explain_says_the_last_call_that_was_alike(caplog):
     function = vs.compile(lambda x: x + 1)
     with caplog.at_level(logging.INFO, logger="versant.compile"):

@@ -39,6 +39,7 @@ logger = logging.getLogger("versant.compile")
 MOST_ENTRIES = (
     64  # traces that a function keeps for one structure of arguments; the least used one goes first
 )
+MODES = ("gradient mode", "inference mode", "autocast", "the default dtype")  # as `modes` gives them
 MOST_READINGS = 16  # outcomes of the values that Python reads, for one entry
 MUCH = 16 << 20  # bytes
 
@@ -279,7 +280,8 @@ class Compiled(_core.CompiledBase):
             )
 
     def _refuse_readings(self, entry: Entry) -> None:
-        reading = next(s for s in read_record(entry.branches, 0).steps if s.reads and not s.truth)
+        readings = [step for step in read_record(entry.branches, 0).steps if step.reads]
+        reading = next((step for step in readings if not step.truth), readings[-1])
         raise CompileError(
             f"[compile] {reading.where}: {self.__name__} reads a value there that differed in "
             f"{len(entry.results)} calls; return the tensor instead of the number"
@@ -297,10 +299,13 @@ class Compiled(_core.CompiledBase):
         """How a call parts from the last one that was traced."""
         for (structure, mode), entries in reversed(self._entries.items()):
             if structure == key[0]:
-                return f"modes were {mode}, now {key[1]}"
-            then = [str(argument.array) for argument in read_record(entries[0].branches, 0).arguments]
-            now = [f"{str(t.dtype).rpartition('.')[2]}{list(t.shape)}" for t in tensors]
-            return difference(self._function, (structure, then), (key[0], now))
+                then, now = zip(MODES, mode, strict=True), zip(MODES, key[1], strict=True)
+                return ", ".join(
+                    f"{a[0]} was {a[1]}, now {b[1]}" for a, b in zip(then, now, strict=True) if a != b
+                )
+            shapes = [str(argument.array) for argument in read_record(entries[0].branches, 0).arguments]
+            found = [f"{str(t.dtype).rpartition('.')[2]}{list(t.shape)}" for t in tensors]
+            return difference(self._function, (structure, shapes), (key[0], found))
         return ""
 
     def _argument_names(self, call: Structure) -> list[str]:
