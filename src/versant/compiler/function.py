@@ -325,7 +325,14 @@ class Compiled(_core.CompiledBase):
         }
 
     def explain(self) -> str:
-        """In words: what was assumed, and why anything was compiled again."""
+        """In words: what was assumed, and why anything was compiled again.
+
+        >>> import versant as vs
+        >>> double = vs.compile(lambda x, mask=None: x * 2, name="double")
+        >>> y = double(vs.ones(3)), double(vs.ones(3), vs.zeros(3))
+        >>> print(double.explain().splitlines()[1])
+        compiled again: `mask` was None, now float32[3]; ...
+        """
         stats = self.stats()
         lines = [f"{self.__name__}: {count(stats['traces'], 'trace')}, {count(stats['replays'], 'replay')}"]
         if self._stops:
@@ -342,6 +349,15 @@ class Compiled(_core.CompiledBase):
         """Every branch of every trace as text: what comes in, the steps, and what goes out.
 
         The grammar stands in compiler/text.py. An elementwise step shows the expression that it computes.
+
+        >>> import versant as vs
+        >>> double = vs.compile(lambda x: (x * 2).tanh(), name="double")
+        >>> y = double(vs.ones(3))
+        >>> print(double.ir().rstrip())
+        double, trace 0, branch 0
+        argument %0: float32[3]  x
+        [0] %1: float32[3] = tanh(%0 * 2)  # mul+tanh, ...
+        return %1
         """
         return "\n".join(branch_text(branch) for branch in self._branches())
 
@@ -349,6 +365,12 @@ class Compiled(_core.CompiledBase):
         """How every branch runs: where each result lies, what is given back when, and what memory that takes.
 
         Prints as text; `arena_bytes`, `peak_bytes` and `branches` are for programs.
+
+        >>> import versant as vs
+        >>> double = vs.compile(lambda x: (x * 2).tanh())
+        >>> y = double(vs.ones(3))
+        >>> double.plan().branches[0].steps[0].outputs[0].place
+        'allocated'
         """
         return Plan(tuple(plan_of(branch) for branch in self._branches()))
 
@@ -357,6 +379,12 @@ class Compiled(_core.CompiledBase):
 
         path: a file to write it to as well. Boxes are steps, with the micro-ops of fused ones; lines are
         buffers. The user's line and the text of a step show where the pointer rests on it.
+
+        >>> import versant as vs
+        >>> double = vs.compile(lambda x: (x * 2).tanh())
+        >>> y = double(vs.ones(3))
+        >>> double.graph_svg().startswith("<svg")
+        True
         """
         text = svg_of(self._branches())
         if path is not None:
