@@ -73,6 +73,16 @@ def test_what_is_written_over_inputs_is_written_at_once():
     assert shown == ["%2: float32[4] = %0 * 2", "%0, %1 = %0 + %1, %1 * 3"]
 
 
+def test_what_was_joined_from_many_has_a_short_title():
+    def f(x):
+        for _ in range(20):
+            x = x * 2 + 1
+        return x
+
+    text = compiled(f, vs.ones(4)).ir()
+    assert "# mul+add+mul+add+mul+add+...+add (40 steps), " in text
+
+
 MAKERS = [
     lambda a, b: a - (b - 0.5 * a),
     lambda a, b: (a + b).tanh() * -a,

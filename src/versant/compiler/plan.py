@@ -39,9 +39,11 @@ class PlannedOutput:
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """A step: `lines` are the user's, `runs` says by what, `gives_back` which buffers are free after it."""
+    """A step: `title` is a short name, `lines` are the user's, `runs` says by what it is done, `gives_back`
+    which buffers are free after it."""
 
     name: str
+    title: str
     lines: tuple[str, ...]
     runs: str
     micro_kernels: int
@@ -52,7 +54,7 @@ class PlannedStep:
     def written(self, number: int) -> Iterator[str]:
         count = self.micro_kernels
         runs = f"{count} micro-kernel{'s' * (count > 1)}" if count else self.runs
-        head = f"[{number}] {self.name}"
+        head = f"[{number}] {self.title}"
         yield f"{head:36}  {runs:18} {self.live_bytes:>12}  {', '.join(self.lines[:2])}".rstrip()
         for output in self.outputs:
             yield f"      {output}"
@@ -136,6 +138,7 @@ def plan_of(branch: Branch) -> BranchPlan:
         steps.append(
             PlannedStep(
                 name=step.name,
+                title=step.title,
                 lines=tuple(step.lines),
                 runs=runs_as(step),
                 micro_kernels=layout.micros[s],

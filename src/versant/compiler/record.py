@@ -11,6 +11,8 @@ from typing import Any
 
 from versant import Tensor, _core
 
+MOST_NAMES = 8  # of steps that one was joined from, in a title
+
 
 @dataclass(frozen=True)
 class Window:
@@ -101,6 +103,14 @@ class Step:
     pure: bool
     reads: bool  # what follows depends on a value
     index: int
+
+    @property
+    def title(self) -> str:
+        """The name; of one that was joined from many steps the first and the last, and how many."""
+        names = self.name.split("+")
+        if len(names) <= MOST_NAMES:
+            return self.name
+        return f"{'+'.join(names[: MOST_NAMES - 2])}+...+{names[-1]} ({len(names)} steps)"
 
     @property
     def parts(self) -> list[Part]:

@@ -136,7 +136,7 @@ def step_text(branch: Branch, s: int) -> str:
     step = branch.record.steps[s]
     first, *others = step_lines(branch, s)
     head = f"[{s}] "
-    what = ", ".join([step.name, *remarks(step), *lines_of(step)])
+    what = ", ".join([step.title, *remarks(step), *lines_of(step)])
     return "\n".join(
         [f"{head}{first}".ljust(COMMENT_COLUMN) + f"  # {what}", *(" " * len(head) + x for x in others)]
     )
