@@ -24,12 +24,12 @@ from versant.compiler.record import Branch, read_record, short_place
 from versant.compiler.structure import (
     PLAIN,
     Structure,
+    as_python,
     difference,
     named_arguments,
     put_together,
     take_apart,
     tensor_names,
-    written,
 )
 from versant.compiler.text import branch_text
 from versant.compiler.watch import Watch
@@ -68,7 +68,7 @@ class Result:
                 return arguments[place] if place >= 0 else ~place
             return names.get(id(place), "a tensor")
 
-        return written(self.structure, iter([piece(place) for place in self.places]))
+        return as_python(self.structure, iter([piece(place) for place in self.places]))
 
 
 class Entry:

@@ -157,7 +157,7 @@ def named_arguments(function: Any, call: Structure) -> list[tuple[str, Structure
     return given
 
 
-def written(structure: Structure, tensors: Iterator[str | int]) -> list[str | int]:
+def as_python(structure: Structure, tensors: Iterator[str | int]) -> list[str | int]:
     """A structure as Python would write it, in pieces; what stands for its tensors is taken in order."""
     kind = structure[0]
     if kind == "tensor":
@@ -171,7 +171,7 @@ def written(structure: Structure, tensors: Iterator[str | int]) -> list[str | in
     for name, child in parts:
         label = name[1:-1] + ": " if isinstance(kind, type) and issubclass(kind, dict) else ""
         label = name[1:] + "=" if name.startswith(".") else label
-        pieces += [", " * bool(pieces), label, *written(child, tensors)]
+        pieces += [", " * bool(pieces), label, *as_python(child, tensors)]
     if kind is list:
         return ["[", *pieces, "]"]
     if kind is tuple:
