@@ -341,7 +341,8 @@ class LayoutVerifier {
   void run() {
     const size_t n = trace_.buffers.size();
     if (layout_.offsets.size() != n || layout_.extents.size() != n ||
-        layout_.allocated.size() != trace_.steps.size() || layout_.inherited.size() != trace_.steps.size())
+        layout_.chains.size() != trace_.steps.size() || layout_.allocated.size() != trace_.steps.size() ||
+        layout_.inherited.size() != trace_.steps.size())
       fault(0, "the plan is of another trace");
     begins_.assign(n, -1);
     ends_.assign(n, -1);
@@ -425,9 +426,14 @@ class LayoutVerifier {
     if (begins_[a] < 0 || begins_[b] < 0) return;
     if (begins_[a] < begins_[b] || (begins_[a] == begins_[b] && a < b)) std::swap(a, b);
     // `a` comes later, or at the same time.
-    if (ends_[b] < begins_[a]) return;
     const int64_t from_a = layout_.offsets[a], from_b = layout_.offsets[b];
     if (from_a + layout_.extents[a] <= from_b || from_b + layout_.extents[b] <= from_a) return;
+    if (ends_[b] < begins_[a]) {
+      if (same_chain(ends_[b], begins_[a]) && !descends(static_cast<int>(a), static_cast<int>(b)))
+        fault(static_cast<size_t>(begins_[a]), "puts ", buffer_name(static_cast<int>(a)), " over ",
+              buffer_name(static_cast<int>(b)), ", which other rows of the chain still use");
+      return;
+    }
     if (ends_[b] > begins_[a] || begins_[a] == begins_[b])
       fault(static_cast<size_t>(begins_[a]), "puts ", buffer_name(static_cast<int>(a)), " over ",
             buffer_name(static_cast<int>(b)), ", which is still used");
@@ -435,6 +441,25 @@ class LayoutVerifier {
     if (from_a != from_b)
       fault(static_cast<size_t>(begins_[a]), "puts ", buffer_name(static_cast<int>(a)), " across ",
             buffer_name(static_cast<int>(b)));
+  }
+
+  bool same_chain(int s, int t) const {
+    const int chain = layout_.chains[static_cast<size_t>(s)];
+    return chain >= 0 && chain == layout_.chains[static_cast<size_t>(t)];
+  }
+  // Whether buffer `a` lies where `b` does because every step between wrote over what it read.
+  bool descends(int a, int b) const {
+    while (a != b && a >= 0) {
+      const Step& step = trace_.steps[static_cast<size_t>(begins_[static_cast<size_t>(a)])];
+      const int64_t offset = layout_.offsets[static_cast<size_t>(a)];
+      const int heir = std::exchange(a, -1);
+      for (const Window& window : step.in)
+        if (window.buffer >= 0 && window.buffer != heir &&
+            layout_.offsets[static_cast<size_t>(window.buffer)] == offset &&
+            begins_[static_cast<size_t>(window.buffer)] < begins_[static_cast<size_t>(heir)])
+          a = window.buffer;
+    }
+    return a == b;
   }
 
   // Whether step `s` may write `heir` where `from` lies.

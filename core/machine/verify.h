@@ -5,7 +5,7 @@
 // * A window names a buffer of the trace and lies inside of its bytes; a number stands only among the inputs
 //   of programs and calls of the host.
 // * A fresh buffer is written by a step before a step reads it, but what a primitive in place stands on. What
-// comes in is there for the way back only.
+//   comes in is there for the way back only.
 // * A step has the inputs, outputs and indices that its kind asks for. A program reads registers that exist,
 //   of instructions before, and has as many inputs and outputs as its step.
 // * Results are there when the forward steps are done, outgoing gradients when all are.
@@ -13,9 +13,10 @@
 // * Once lifetimes are planned, every fresh buffer that a step touches and that nobody keeps is given back
 //   exactly once, by the last step that touches it, and no other buffer is.
 // * Buffers of the arena that live at one time do not overlap, but where an elementwise step writes over an
-//   input that it gives back and that lies as its output does. What outlives the forward steps, or what the
-//   host sees, is not in the arena. A fresh buffer has memory when it is first written: in the arena, of the
-//   allocator, taken over, or made by its step.
+//   input that it gives back and that lies as its output does; a buffer that ends within a row chain lives to
+//   the end of the chain. What outlives the forward steps, or what the host sees, is not in the arena. A
+//   fresh buffer has memory when it is first written: in the arena, of the allocator, taken over, or made by
+//   its step.
 #pragma once
 
 #include "machine/trace.h"
@@ -29,6 +30,7 @@ struct Layout {
   std::vector<std::vector<int>> allocated;  // by step: large buffers that it is the first to write
   std::vector<std::vector<std::pair<int, int>>> inherited;  // by step: buffers, and whose memory they take
   std::vector<size_t> micros;                               // by step: calls of micro-kernels, 0 for none
+  std::vector<int> chains;                                  // by step: the row chain that it is in, or -1
   int64_t arena_bytes = 0;
   int64_t tile_bytes = 0;  // of numbers and intermediate values
 };

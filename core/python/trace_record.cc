@@ -217,6 +217,7 @@ Object of_layout(const trace::Layout& layout) {
                   {"allocated", list_of(layout.allocated, numbers)},
                   {"inherited", list_of(layout.inherited, pairs)},
                   {"micros", list_of(layout.micros, bytes)},
+                  {"chains", list_of(layout.chains, bytes)},
                   {"arena_bytes", of(layout.arena_bytes)},
                   {"tile_bytes", of(layout.tile_bytes)}});
 }

@@ -248,6 +248,18 @@ def test_small_buffers_share_the_arena():
     assert [bool(step.micro_kernels) for step in branch.steps] == [False, True] * 3
 
 
+def test_a_row_chain_is_told_and_holds_its_memory():
+    weight = vs.ones(64, 64)
+
+    def f(x):
+        y = ((x @ weight).tanh() @ weight).tanh()
+        return (y @ weight).exp()
+
+    (branch,) = compiled(f, vs.ones(256, 64)).plan().branches
+    assert [step.chain for step in branch.steps] == [0] * 6
+    assert branch.arena_live_bytes == branch.arena_bytes == 3 * 256 * 64 * 4
+
+
 def test_a_plan_says_whose_memory_is_written():
     weight = vs.ones(3)
 

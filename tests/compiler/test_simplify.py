@@ -5,9 +5,7 @@ from tests.compiler.comparison import bits, once
 
 
 def names(compiled):
-    return [
-        line.partition("# ")[0].partition("(")[0].rpartition("= ")[2] for line in compiled.ir().splitlines()
-    ]
+    return [step.name for branch in compiled.plan().branches for step in branch.steps]
 
 
 def test_what_numbers_alone_make_is_a_constant():

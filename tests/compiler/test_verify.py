@@ -67,6 +67,19 @@ def writing() -> vs.compiler.Compiled:
     return f
 
 
+def in_a_chain() -> vs.compiler.Compiled:
+    """A row chain: products and elementwise steps of which every thread does a share of the rows."""
+    weight = vs.ones(64, 64)
+
+    @vs.compile
+    def f(x):
+        y = ((x @ weight).tanh() @ weight).tanh()
+        return (y @ weight).exp()
+
+    f(vs.ones(256, 64))
+    return f
+
+
 def large() -> vs.compiler.Compiled:
     """Buffers too large for the arena, one of which takes another's memory."""
 
@@ -93,7 +106,7 @@ def number(function: vs.compiler.Compiled, what: str | int) -> int:
     return what if isinstance(what, int) else step(function, what)
 
 
-@pytest.mark.parametrize("make", [chain, mixed, stepping, writing, large])
+@pytest.mark.parametrize("make", [chain, mixed, stepping, writing, in_a_chain, large])
 def test_what_the_passes_make_obeys_the_rules(make):
     _core.verify_changed(entry(make()), [])
 
@@ -138,6 +151,7 @@ FAULTS: dict[str, tuple[Any, list[tuple[str, Any, int, int]], str]] = {
     "a buffer larger than planned": (chain, [("layout.extent", 2, 0, 8)], "ends behind its buffer %2"),
     "two living buffers in one place": (chain, [("layout.offset", 4, 0, 0)], "%4 over %3, which is still"),
     "two buffers across each other": (chain, [("layout.offset", 3, 0, 64)], "puts %3 across %2"),
+    "over what other rows read": (in_a_chain, [("layout.offset", 6, 0, 0)], "other rows of the chain still"),
     "an argument in the arena": (chain, [("layout.offset", 0, 0, 0)], "which is not fresh"),
     "a result in the arena": (
         chain,

@@ -47,6 +47,7 @@ class PlannedStep:
     lines: tuple[str, ...]
     runs: str
     micro_kernels: int
+    chain: int | None  # steps of one chain run together, a few rows at a time
     outputs: tuple[PlannedOutput, ...]
     gives_back: tuple[str, ...]
     live_bytes: int  # of what the plan holds while the step runs, without the arena
@@ -55,7 +56,8 @@ class PlannedStep:
         count = self.micro_kernels
         runs = f"{count} micro-kernel{'s' * (count > 1)}" if count else self.runs
         head = f"[{number}] {self.title}"
-        yield f"{head:36}  {runs:18} {self.live_bytes:>12}  {', '.join(self.lines[:2])}".rstrip()
+        runs += "" if self.chain is None else f", chain {self.chain}"
+        yield f"{head:36}  {runs:24} {self.live_bytes:>12}  {', '.join(self.lines[:2])}".rstrip()
         for output in self.outputs:
             yield f"      {output}"
         if self.gives_back:
@@ -82,10 +84,10 @@ class BranchPlan:
         micro = sum(1 for step in self.steps if step.micro_kernels)
         lines = [
             self.title,
-            f"{len(self.steps)} steps, {micro} of them as micro-kernels",
+            f"{len(self.steps)} step{'s' * (len(self.steps) != 1)}, {micro} as micro-kernels",
             f"arena {self.arena_bytes} bytes, at most {self.arena_live_bytes} in use; "
             f"tiles {self.tile_bytes} bytes; peak {self.peak_bytes} bytes",
-            f"{'step':36}  {'runs as':18} {'beside arena':>12}  line",
+            f"{'step':36}  {'runs as':24} {'beside arena':>12}  line",
         ]
         for number, step in enumerate(self.steps):
             lines += step.written(number)
@@ -120,6 +122,7 @@ def plan_of(branch: Branch) -> BranchPlan:
     live: dict[int, int] = {}  # bytes of buffers outside of the arena
     arena: dict[int, int] = {}
     written: set[int] = set()
+    ended: list[int] = []
     steps = []
     most = most_in_arena = 0
     for s, step in enumerate(record.steps[: record.forward_steps]):
@@ -142,6 +145,7 @@ def plan_of(branch: Branch) -> BranchPlan:
                 lines=tuple(step.lines),
                 runs=runs_as(step),
                 micro_kernels=layout.micros[s],
+                chain=layout.chains[s] if layout.chains[s] >= 0 else None,
                 outputs=tuple(outputs),
                 gives_back=tuple(branch.name(b) for b in sorted(step.last, key=branch.numbers.__getitem__)),
                 live_bytes=sum(live.values()),
@@ -149,7 +153,12 @@ def plan_of(branch: Branch) -> BranchPlan:
         )
         for b in step.last:
             live.pop(b, None)
-            arena.pop(b, None)
+        # A row chain holds its part of the arena to its end.
+        ended += step.last
+        if layout.chains[s] < 0 or layout.chains[s : s + 2].count(layout.chains[s]) < 2:
+            for b in ended:
+                arena.pop(b, None)
+            ended.clear()
     kept = layout.arena_bytes + layout.tile_bytes
     return BranchPlan(
         branch.title, tuple(steps), layout.arena_bytes, most_in_arena, layout.tile_bytes, kept + most

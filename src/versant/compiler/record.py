@@ -173,6 +173,7 @@ class Layout:
     allocated: list[list[int]]  # by step: buffers of the allocator that it is the first to write
     inherited: list[list[tuple[int, int]]]  # by step: buffers, and whose memory they take
     micros: list[int]  # by step: calls of micro-kernels
+    chains: list[int]  # by step: the row chain that it is in, -1 for none
     arena_bytes: int
     tile_bytes: int
 
