@@ -535,3 +535,17 @@ def test_views_beyond_an_argument_need_its_memory(factor):
     with pytest.raises(vs.ShapeError, match="outside the tensor's memory"):
         f(vs.ones(2))
     assert "reaches 16000 bytes into the memory" in f.explain()
+
+
+def test_a_buffer_that_is_written_piece_by_piece_has_room_for_all_pieces() -> None:
+    @vs.compile
+    def f(x: vs.Tensor) -> vs.Tensor:
+        y = vs.empty(100_000)
+        y[:5] = x
+        y[5:] = 1.0 if x.sum() > 0 else 2.0
+        return y * 2
+
+    for scale in [1.0, -1.0] * 5:  # branches take turns
+        y = f(vs.full((5,), scale))
+        assert y[:5].tolist() == [2 * scale] * 5
+        assert y[5:].tolist() == [2.0 if scale > 0 else 4.0] * 99_995
