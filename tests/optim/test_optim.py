@@ -352,3 +352,16 @@ def test_a_gradient_of_the_wrong_shape_changes_no_parameter() -> None:
 
 def test_repr_shows_the_options() -> None:
     assert "lr: 0.25" in repr(optim.SGD([parameter()], lr=0.25))
+
+
+def test_a_step_keeps_the_plans_of_all_groups() -> None:
+    params = [vs.ones(2, requires_grad=True) for _ in range(2)]
+    optimizer = vs.optim.Adam([{"params": params[:1]}, {"params": params[1:], "lr": 0.1}])
+    for param in params:
+        param.grad = vs.ones(2)
+    optimizer.step()
+    plans = list(optimizer._plans.values())
+    optimizer.step()
+    assert [id(plan) for plan in optimizer._plans.values()] == [id(plan) for plan in plans]
+    assert len(plans) == 2
+    assert [state["step"].item() for state in optimizer.state.values()] == [2, 2]

@@ -128,11 +128,7 @@ class Optimizer:
             self._step_group(group)
 
     def _step_group(self, group: Group) -> None:
-        names = self._buffer_names(group)
-        plan = self._plans.get(id(group))
-        if plan is None or not plan.holds(group["params"], names):
-            plan = self._replan(group, names)
-        for batch in plan.batches:
+        for batch in self._plan_of(group).batches:
             step = int(batch.counters.get("step", 0)) + 1
             self._update(group, batch, step)
             batch.fresh = False
@@ -158,9 +154,17 @@ class Optimizer:
                 else:
                     clear_grad(parameter)
 
+    def _plan_of(self, group: Group) -> Plan:
+        names = self._buffer_names(group)
+        plan = self._plans.get(id(group))
+        if plan is None or not plan.holds(group["params"], names):
+            plan = self._replan(group, names)
+        return plan
+
     def _replan(self, group: Group, names: tuple[str, ...]) -> Plan:
         """A plan for the parameters that now have gradients; their missing buffers are made."""
-        self._settle()
+        if id(group) in self._plans:
+            self._write_down(self._plans.pop(id(group)))
         batches: dict[Any, Batch] = {}
         idle = []
         first = self._first_counters(group)
@@ -189,10 +193,13 @@ class Optimizer:
     def _settle(self) -> None:
         """Write the counters that the plans keep into the state, and drop the plans."""
         for plan in self._plans.values():
-            for batch in plan.batches:
-                for parameter in batch.params:
-                    self._write_counters(self._state[parameter], batch)
+            self._write_down(plan)
         self._plans.clear()
+
+    def _write_down(self, plan: Plan) -> None:
+        for batch in plan.batches:
+            for parameter in batch.params:
+                self._write_counters(self._state[parameter], batch)
 
     @staticmethod
     def _write_counters(state: dict[str, Any], batch: Batch) -> None:
