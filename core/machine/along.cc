@@ -1,5 +1,6 @@
 #include "machine/along.h"
 
+#include "machine/index_checks.h"
 #include "machine/lock.h"
 #include "machine/ops.h"
 #include "machine/parallel.h"
@@ -45,9 +46,24 @@ void put(const Array& g, const Array& index, const Array& out, int axis) {
   });
 }
 
+// Whether an index goes with an array of the same lines, of the same length too where that is `whole`.
+bool admits_index(const Claim& c, bool whole) {
+  const Array &x = *c.in[0], &index = *c.in[1];
+  if (index.dtype != DType::Int64 || index.rank() != x.rank() || !c.is_axis(0, x)) return false;
+  for (int d = 0; d < x.rank(); ++d)
+    if ((whole || d != c.attributes.ints[0]) && index.sizes[d] != x.sizes[d]) return false;
+  return true;
+}
+
 // ints: axis.
 struct TakeAlong final : Primitive {
   const char* name() const override { return "take_along"; }
+  bool admits(const Claim& c) const override { return c.counts(2, 1, 1) && admits_index(c, false); }
+  bool trusts_values() const override { return true; }
+  void check_values(std::span<const Array> in, const Attributes& a) const override {
+    const int axis = static_cast<int>(a.ints[0]);
+    check_bounds(name(), in[1], axis, in[0].rank() ? in[0].sizes[axis] : 1);
+  }
   void run(Run& run) const override {
     const Array x = *run.in[0], index = *run.in[1];  // held while the lock is given up
     const int axis = static_cast<int>(run.attributes.ints[0]);
@@ -67,6 +83,13 @@ struct TakeAlong final : Primitive {
 struct PutAlong final : Primitive {
   bool by_parts() const override { return true; }
   const char* name() const override { return "put_along"; }
+  bool admits(const Claim& c) const override {
+    return c.counts(2, 1, 2) && admits_index(c, true) && c.attributes.ints[1] >= (c.in[0]->rank() ? 0 : 1);
+  }
+  bool trusts_values() const override { return true; }
+  void check_values(std::span<const Array> in, const Attributes& a) const override {
+    check_bounds(name(), in[1], static_cast<int>(a.ints[0]), in[0].rank() ? a.ints[1] : 1);
+  }
   void run(Run& run) const override {
     const int axis = static_cast<int>(run.attributes.ints[0]);
     const DType dtype = run.in[0]->dtype, wide = stored_dtype(compute_of(dtype));

@@ -171,6 +171,10 @@ class Along : public Primitive {
  public:
   Along(const char* name, bool largest) : name_(name), largest_(largest) {}
   const char* name() const final { return name_; }
+  bool admits(const Claim& c) const final {
+    return c.counts(1, 2, 2) && c.is_axis(0, *c.in[0]) && !is_complex(c.in[0]->dtype) &&
+           (c.in[0]->rank() == 0 || c.in[0]->sizes[static_cast<int>(c.attributes.ints[0])] > 0);
+  }
   void run(Run& run) const final {
     const Array& x = *run.in[0];
     const int axis = static_cast<int>(run.attributes.ints[0]);

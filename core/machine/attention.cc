@@ -95,12 +95,32 @@ void run_tasks(const AttentionJob& job, AttentionKernel kernel, int64_t tasks, i
   });
 }
 
+// Whether the claims of a saved program about q, k and v, which stand from `at` on, and a mask hold.
+bool admits_heads(const Claim& c, size_t at, size_t mask) {
+  const int ints = c.attributes.ints.size();
+  const double p = c.attributes.floats[1];
+  if (ints < 2 || ints > 4 || !(p >= 0 && p <= 1) || (p > 0 && ints < 4)) return false;
+  const Array &q = *c.in[at], &k = *c.in[at + 1], &v = *c.in[at + 2];
+  if (q.rank() != 4 || k.rank() != 4 || v.rank() != 4 || !is_floating(q.dtype) || k.dtype != q.dtype ||
+      v.dtype != q.dtype)
+    return false;
+  if (k.sizes[0] != q.sizes[0] || v.sizes[0] != q.sizes[0] || k.sizes[1] < 1 || q.sizes[1] % k.sizes[1] ||
+      v.sizes[1] != k.sizes[1] || k.sizes[3] != q.sizes[3] || v.sizes[2] != k.sizes[2])
+    return false;
+  const bool masked = c.attributes.ints[1] != 0;
+  if (c.in.size() != mask + masked) return false;
+  return !masked || c.in[mask]->dtype == DType::Bool || c.in[mask]->dtype == q.dtype;
+}
+
 // Inputs: q (B, H, T, D), k (B, G, S, D), v (B, G, S, E) with H a multiple of G, and perhaps a mask that
 // broadcasts to (B, H, T, S). Outputs: (B, H, T, E), and the logarithm of what each query's softmax divides
 // by.
 struct Attention final : Primitive {
   const char* name() const override { return kName; }
   int draws_at(const Attributes& a) const override { return a.floats[1] > 0 ? 2 : -1; }
+  bool admits(const Claim& c) const override {
+    return c.out.size() == 2 && c.in.size() >= 3 && admits_heads(c, 0, 3);
+  }
   void run(Run& run) const override {
     const Array &q = *run.in[0], &k = *run.in[1], &v = *run.in[2];
     const Compute compute = compute_of(q.dtype);
@@ -123,6 +143,14 @@ struct Attention final : Primitive {
 struct AttentionBackward final : Primitive {
   const char* name() const override { return "attention_backward"; }
   int draws_at(const Attributes& a) const override { return a.floats[1] > 0 ? 2 : -1; }
+  bool admits(const Claim& c) const override {
+    if (c.out.size() != 3 || c.in.size() < 6 || !admits_heads(c, 1, 6)) return false;
+    const Array &q = *c.in[1], &lse = *c.in[5];
+    const Dims result{q.sizes[0], q.sizes[1], q.sizes[2], c.in[3]->sizes[3]};
+    return c.in[0]->sizes == result && c.in[0]->dtype == q.dtype && c.alike(0, 4) && lse.contiguous &&
+           lse.sizes == Dims{result[0], result[1], result[2]} &&
+           lse.dtype == stored_dtype(compute_of(q.dtype));
+  }
   void run(Run& run) const override {
     const Array &grad = *run.in[0], &q = *run.in[1], &k = *run.in[2], &v = *run.in[3];
     const Compute compute = compute_of(q.dtype);

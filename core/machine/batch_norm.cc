@@ -290,6 +290,17 @@ struct Form {
 // Inputs: x, scale and shift?, mean and variance? (float64). Outputs: y, mean and 1 / sqrt(var + eps).
 struct NormalizeChannels final : Primitive {
   const char* name() const override { return "normalize_channels"; }
+  bool admits(const Claim& c) const override {
+    if (c.in.empty() || c.out.size() != 3 || c.attributes.ints.size() != 2) return false;
+    const Form form(c.attributes);
+    const Array& x = *c.in[0];
+    if (x.rank() < 2 || !is_floating(x.dtype) || c.in.size() != 1 + 2 * form.scaled + 2u * form.given)
+      return false;
+    const DType scale = stored_dtype(compute_of(x.dtype));
+    for (size_t i = 1; i < c.in.size(); ++i)
+      if (!c.is_row(i, x.sizes[1], form.scaled && i < 3 ? scale : DType::Float64)) return false;
+    return true;
+  }
   void run(Run& run) const override {
     const Array x = placed(*run.in[0]);
     const Form form(run.attributes);
@@ -341,6 +352,15 @@ struct NormalizeChannels final : Primitive {
 // Inputs: gradient, x, mean, 1 / std, scale?. Outputs: gradients of x, scale and shift.
 struct NormalizeChannelsBackward final : Primitive {
   const char* name() const override { return "normalize_channels_backward"; }
+  bool admits(const Claim& c) const override {
+    if (c.in.size() < 4 || c.attributes.ints.size() != 2) return false;
+    const Form form(c.attributes);
+    const Array& x = *c.in[1];
+    if (c.in.size() != 4u + form.scaled || c.out.size() != (form.scaled ? 3 : 1)) return false;
+    return x.rank() >= 2 && is_floating(x.dtype) && c.alike(0, 1) &&
+           c.is_row(2, x.sizes[1], DType::Float64) && c.is_row(3, x.sizes[1], DType::Float64) &&
+           (!form.scaled || c.is_row(4, x.sizes[1], stored_dtype(compute_of(x.dtype))));
+  }
   void run(Run& run) const override {
     const Array x = placed(*run.in[1]);
     const Array grad = placed_like(*run.in[0], x);
@@ -514,6 +534,29 @@ TensorRef moments_tensor(Tensor* running, int64_t channels, const char* what) {
   return ops::contiguous(*tensor);
 }
 
+// Reads the mean and 1 / std of a batch, writes running averages. ints: values of a channel, whether the mean
+// is among those written; floats: momentum, eps.
+const trace::Action kStatistics(
+    "batch_norm_statistics",
+    [](std::span<const Array> arrays, const Attributes& a) {
+      const Array* const first = arrays.size() > 2 ? &arrays[2] : nullptr;
+      const Array* const second = arrays.size() > 3 ? &arrays[3] : nullptr;
+      const bool has_mean = a.ints[1] != 0;
+      update_statistics(arrays[0], arrays[1], has_mean ? first : nullptr, has_mean ? second : first,
+                        static_cast<double>(a.ints[0]), a.floats[0], a.floats[1]);
+    },
+    [](const Claim& claim) {
+      if (claim.in.size() != 2 || claim.out.empty() || claim.out.size() > 2 ||
+          claim.attributes.ints.size() != 2)
+        return false;
+      for (const Array* moments : claim.in)
+        if (moments->dtype != DType::Float64 || moments->rank() != 1 || !moments->contiguous ||
+            moments->sizes != claim.in[0]->sizes)
+          return false;
+      return std::all_of(claim.out.begin(), claim.out.end(),
+                         [&](const Array* to) { return to->sizes == claim.in[0]->sizes; });
+    });
+
 // batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
 Result batch_norm(Args& args) {
   Tensor& input = args.tensor(0);
@@ -554,15 +597,8 @@ Result batch_norm(Args& args) {
       written.push_back(running);
     }
     const Array* const read[] = {out.tensor[1].get(), out.tensor[2].get()};
-    const bool has_mean = running_mean;
-    trace::perform("batch_norm_statistics", read, written,
-                   [has_mean, count = static_cast<double>(values), momentum = args.number(6),
-                    eps = a.floats[0]](std::span<const Array> arrays) {
-                     const Array* const first = arrays.size() > 2 ? &arrays[2] : nullptr;
-                     const Array* const second = arrays.size() > 3 ? &arrays[3] : nullptr;
-                     update_statistics(arrays[0], arrays[1], has_mean ? first : nullptr,
-                                       has_mean ? second : first, count, momentum, eps);
-                   });
+    trace::perform(kStatistics, {Dims{values, running_mean != nullptr}, {args.number(6), a.floats[0]}}, read,
+                   written);
     for (Tensor* running : {running_mean, running_var})
       if (running) bump_version(*running);
   }

@@ -1,8 +1,8 @@
 #include "machine/call.h"
 
-#include <memory>
-
+#include <algorithm>
 #include <map>
+#include <memory>
 
 #include "machine/trace.h"
 
@@ -20,40 +20,49 @@ Function::Function(const char* name, Body body, Quick quick, int least)
   registry()[name] = this;
 }
 
+CallAgain::CallAgain(const Function* function, std::vector<Value> given) : function(function) {
+  auto held = std::make_shared<std::vector<std::string>>();
+  for (Value& value : given) held->emplace_back(value.text);
+  for (size_t i = 0; i < given.size(); ++i) given[i].text = (*held)[i];
+  texts = std::move(held);
+  values = std::make_shared<const std::vector<Value>>(std::move(given));
+}
+
+std::vector<TensorRef> CallAgain::operator()(std::span<const TensorRef> tensors) const {
+  std::vector<Value> now = *values;
+  size_t next = 0;
+  for (Value& value : now) {
+    if (value.tensor) value.tensor = tensors[next++].get();
+    for (Tensor*& tensor : value.tensors)
+      if (tensor) tensor = tensors[next++].get();
+  }
+  Args args(function->name, now);
+  Result result = function->body(args);
+  if (result.tensor) result.tensors.push_back(std::move(result.tensor));
+  return std::move(result.tensors);
+}
+
+size_t CallAgain::places() const {
+  size_t count = 0;
+  for (const Value& value : *values) {
+    count += value.tensor != nullptr;
+    count += static_cast<size_t>(std::count_if(value.tensors.begin(), value.tensors.end(),
+                                               [](const Tensor* tensor) { return tensor != nullptr; }));
+  }
+  return count;
+}
+
 Result Function::call(Args& args) const {
   if (!modes.tracing || !opaque) return body(args);
-  // Replays call the body with the tensors of then in the places of these.
-  struct Held {
-    std::vector<Value> values;
-    std::vector<std::string> texts;
-  };
-  auto held = std::make_shared<Held>();
-  held->values.assign(args.values_.begin(), args.values_.end());
-  held->texts.resize(held->values.size());
+  const CallAgain again(this, {args.values_.begin(), args.values_.end()});
   std::vector<Tensor*> inputs;
-  for (size_t i = 0; i < held->values.size(); ++i) {
-    Value& value = held->values[i];
-    held->texts[i] = std::string(value.text);
-    value.text = held->texts[i];
+  for (const Value& value : args.values_) {
     if (value.tensor) inputs.push_back(value.tensor);
     for (Tensor* tensor : value.tensors)
       if (tensor) inputs.push_back(tensor);
   }
-  const auto again = [this, held](std::span<const TensorRef> tensors) {
-    std::vector<Value> values = held->values;
-    size_t next = 0;
-    for (Value& value : values) {
-      if (value.tensor) value.tensor = tensors[next++].get();
-      for (Tensor*& tensor : value.tensors)
-        if (tensor) tensor = tensors[next++].get();
-    }
-    Args args(name, values);
-    Result result = body(args);
-    if (result.tensor) result.tensors.push_back(std::move(result.tensor));
-    return std::move(result.tensors);
-  };
   Generator* generator = &default_generator();
-  for (const Value& value : held->values)
+  for (const Value& value : *again.values)
     if (value.generator) generator = value.generator;
   const Generator before = *generator;
   Result result = [&] {
@@ -72,47 +81,50 @@ const Function* find_function(std::string_view name) {
   return found == registry().end() ? nullptr : found->second;
 }
 
-Tensor& Args::tensor(int i) const {
-  if (!values_[i].tensor) fail(ErrorKind::Type, "[", name_, "] argument ", i + 1, " must be a tensor");
-  return *values_[i].tensor;
+const Value& Args::at(int i) const {
+  if (static_cast<size_t>(i) >= values_.size())
+    fail(ErrorKind::Type, "[", name_, "] expected more than ", values_.size(), " arguments");
+  return values_[static_cast<size_t>(i)];
 }
 
-Tensor* Args::optional_tensor(int i) const { return values_[i].tensor; }
+Tensor& Args::tensor(int i) const {
+  if (!at(i).tensor) fail(ErrorKind::Type, "[", name_, "] argument ", i + 1, " must be a tensor");
+  return *at(i).tensor;
+}
+
+Tensor* Args::optional_tensor(int i) const { return at(i).tensor; }
 
 std::span<Tensor* const> Args::tensors(int i) const {
-  for (size_t k = 0; k < values_[i].tensors.size(); ++k) {
-    if (!values_[i].tensors[k])
-      fail(ErrorKind::Type, "[", name_, "] expected tensors, got None at position ", k);
+  for (size_t k = 0; k < at(i).tensors.size(); ++k) {
+    if (!at(i).tensors[k]) fail(ErrorKind::Type, "[", name_, "] expected tensors, got None at position ", k);
   }
-  return values_[i].tensors;
+  return at(i).tensors;
 }
 
-std::span<Tensor* const> Args::optional_tensors(int i) const { return values_[i].tensors; }
+std::span<Tensor* const> Args::optional_tensors(int i) const { return at(i).tensors; }
 
 int64_t Args::integer(int i) const {
   if (none(i)) fail(ErrorKind::Type, "[", name_, "] argument ", i + 1, " must be an integer");
-  return values_[i].scalar.as_int();
+  return at(i).scalar.as_int();
 }
 
 std::optional<int64_t> Args::optional_integer(int i) const {
   if (none(i)) return std::nullopt;
-  return values_[i].scalar.as_int();
+  return at(i).scalar.as_int();
 }
 
 double Args::number(int i) const {
   if (none(i)) fail(ErrorKind::Type, "[", name_, "] argument ", i + 1, " must be a number");
-  if (values_[i].scalar.is_complex())
+  if (at(i).scalar.is_complex())
     fail(ErrorKind::Type, "[", name_, "] argument ", i + 1, " must be a real number");
-  return values_[i].scalar.as_double();
+  return at(i).scalar.as_double();
 }
 
 std::optional<DType> Args::dtype(int i) const {
   if (none(i)) return std::nullopt;
-  return values_[i].dtype;
+  return at(i).dtype;
 }
 
-Generator& Args::generator(int i) const {
-  return values_[i].generator ? *values_[i].generator : default_generator();
-}
+Generator& Args::generator(int i) const { return at(i).generator ? *at(i).generator : default_generator(); }
 
 }  // namespace versant

@@ -8,6 +8,7 @@
 // Python face parses arguments by that signature into Values; defaults are filled in there.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,26 +37,27 @@ class Args {
  public:
   Args(const char* name, std::span<Value> values) : name_(name), values_(values) {}
 
-  bool none(int i) const { return values_[i].kind == Value::Kind::None; }
+  bool none(int i) const { return at(i).kind == Value::Kind::None; }
   Tensor& tensor(int i) const;
   Tensor* optional_tensor(int i) const;
   std::span<Tensor* const> tensors(int i) const;
   std::span<Tensor* const> optional_tensors(int i) const;  // null stands for None
   // An int, or a sequence of them; None gives an empty list.
-  const Dims& ints(int i) const { return values_[i].ints; }
+  const Dims& ints(int i) const { return at(i).ints; }
   int64_t integer(int i) const;
   std::optional<int64_t> optional_integer(int i) const;
   double number(int i) const;
-  Scalar scalar(int i) const { return values_[i].scalar; }
-  bool flag(int i) const { return values_[i].scalar.as_int() != 0; }
+  Scalar scalar(int i) const { return at(i).scalar; }
+  bool flag(int i) const { return at(i).scalar.as_int() != 0; }
   std::optional<DType> dtype(int i) const;
-  bool is_dtype(int i) const { return values_[i].kind == Value::Kind::DType; }
-  std::string_view text(int i) const { return values_[i].text; }
+  bool is_dtype(int i) const { return at(i).kind == Value::Kind::DType; }
+  std::string_view text(int i) const { return at(i).text; }
   Generator& generator(int i) const;  // None gives the default one
   const char* name() const { return name_; }
 
  private:
   friend struct Function;
+  const Value& at(int i) const;
   const char* name_;
   std::span<Value> values_;
 };
@@ -94,6 +96,19 @@ struct Function {
   Quick quick;
   int least;
   bool opaque = false;
+};
+
+// A call of a function that is opaque, to be made again with other tensors.
+struct CallAgain {
+  CallAgain() = default;
+  CallAgain(const Function* function, std::vector<Value> values);
+  std::vector<TensorRef> operator()(std::span<const TensorRef> tensors) const;
+  // How many tensors it takes. They stand in `values` as pointers that are not null and lead nowhere.
+  size_t places() const;
+
+  const Function* function = nullptr;
+  std::shared_ptr<const std::vector<Value>> values;
+  std::shared_ptr<const std::vector<std::string>> texts;  // of `values`
 };
 
 const Function* find_function(std::string_view name);

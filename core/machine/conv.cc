@@ -89,8 +89,55 @@ Array empty_as(const Dims& sizes, DType dtype, bool last) {
 
 Saves factors(uint32_t needing) { return {(needing & 1 ? 2u : 0u) | (needing & 2 ? 1u : 0u), 0}; }
 
+// Whether the claims of a saved program about a convolution of x with filters to y hold: sizes that fit, and
+// no output position that lies beyond the padded input. `a` are those of a form of `rank` axes.
+bool admits_form(const Attributes& a, int rank, const Dims& x, const Dims& weight, const Dims& y) {
+  if (rank < 3 || rank > 5 || x.size() != rank || weight.size() != rank || y.size() != rank) return false;
+  const Form form = Form::unpack(a);
+  for (int d = 0; d < 3; ++d) {
+    const bool used = d >= 5 - rank;
+    if (form.stride[d] < 1 || form.padding[d] < 0 || form.dilation[d] < 1) return false;
+    for (const int64_t value : {form.stride[d], form.padding[d], form.dilation[d]})
+      if (value > INT32_MAX) return false;
+    if (!used) {
+      if (form.stride[d] != 1 || form.padding[d] != 0 || form.dilation[d] != 1) return false;
+      continue;
+    }
+    const int at = d + rank - 3;
+    if (weight[at] < 1 || weight[at] > INT32_MAX || x[at] < 0 || y[at] < 0) return false;
+    const int64_t room = x[at] + 2 * form.padding[d] - form.dilation[d] * (weight[at] - 1) - 1;
+    if (room < 0 || y[at] > room / form.stride[d] + 1) return false;
+  }
+  return form.groups >= 1 && x[0] == y[0] && weight[0] == y[1] && weight[0] % form.groups == 0 &&
+         x[1] % form.groups == 0 && x[1] / form.groups == weight[1];
+}
+
+// Two arrays of one real dtype, and attributes that hold as many sizes as they have spatial axes, or none.
+bool admits_arrays(const Claim& c, bool sizes_given) {
+  if (c.in.size() < 2 || c.out.size() != 1 || c.attributes.ints.size() < 11) return false;
+  const int rank = c.in[0]->rank(), given = c.attributes.ints.size() - 11;
+  const DType dtype = c.in[0]->dtype;
+  if (rank < 3 || rank > 5 || (given != rank - 2 && (sizes_given || given != 0))) return false;
+  return c.in[1]->rank() == rank && c.in[1]->dtype == dtype && dtype != DType::Bool && !is_complex(dtype);
+}
+
+Dims with_spatial(int64_t first, int64_t second, const Dims& spatial) {
+  Dims sizes = {first, second};
+  for (const int64_t size : spatial) sizes.push_back(size);
+  return sizes;
+}
+
 struct Convolution final : Primitive {
   const char* name() const override { return "convolution"; }
+  bool admits(const Claim& c) const override {
+    if (c.in.size() > 3 || !admits_arrays(c, false)) return false;
+    const Array &x = *c.in[0], &weight = *c.in[1];
+    const Dims& spatial = Form::unpack(c.attributes).sizes;
+    const Dims y = spatial.empty() ? c.out[0]->sizes : with_spatial(x.sizes[0], weight.sizes[0], spatial);
+    if (c.in.size() == 3 && (c.in[2]->sizes != Dims{weight.sizes[0]} || c.in[2]->dtype != x.dtype))
+      return false;
+    return admits_form(c.attributes, x.rank(), x.sizes, weight.sizes, y);
+  }
   void run(Run& run) const override {
     const Array &x = *run.in[0], &weight = *run.in[1];
     const Form form = Form::unpack(run.attributes);
@@ -109,6 +156,14 @@ struct Convolution final : Primitive {
 // The gradient of the input from those of the output and the weight.
 struct ConvolutionInput final : Primitive {
   const char* name() const override { return "convolution_input"; }
+  bool admits(const Claim& c) const override {
+    if (c.in.size() != 2 || !admits_arrays(c, true)) return false;
+    const Form form = Form::unpack(c.attributes);
+    const Array &grad = *c.in[0], &weight = *c.in[1];
+    if (form.groups < 1 || weight.sizes[1] > INT64_MAX / form.groups) return false;
+    const Dims x = with_spatial(grad.sizes[0], weight.sizes[1] * form.groups, form.sizes);
+    return admits_form(c.attributes, grad.rank(), x, weight.sizes, grad.sizes);
+  }
   void run(Run& run) const override {
     const Array &grad = *run.in[0], &weight = *run.in[1];
     const Form form = Form::unpack(run.attributes);
@@ -125,6 +180,14 @@ struct ConvolutionInput final : Primitive {
 // The gradient of the weight from those of the output and the input.
 struct ConvolutionWeight final : Primitive {
   const char* name() const override { return "convolution_weight"; }
+  bool admits(const Claim& c) const override {
+    if (c.in.size() != 2 || !admits_arrays(c, true)) return false;
+    const Form form = Form::unpack(c.attributes);
+    const Array &grad = *c.in[0], &x = *c.in[1];
+    if (form.groups < 1) return false;
+    const Dims weight = with_spatial(grad.sizes[1], x.sizes[1] / form.groups, form.sizes);
+    return admits_form(c.attributes, grad.rank(), x.sizes, weight, grad.sizes);
+  }
   void run(Run& run) const override {
     const Array &grad = *run.in[0], &x = *run.in[1];
     const Form form = Form::unpack(run.attributes);

@@ -41,6 +41,9 @@ void fill_by(const Array& out, Value value) {
 // ints: dtype, length, start, step (for integers). floats: start, step (for floating point).
 struct Arange final : Source {
   const char* name() const override { return "arange"; }
+  bool admits(const Claim& c) const override {
+    return c.counts(0, 1, 4) && c.is_dtype(0) && c.attributes.ints[1] >= 0;
+  }
   void run(Run& run) const override {
     const Dims& a = run.attributes.ints;
     run.out[0] = Array::empty(Dims{a[1]}, static_cast<DType>(a[0]));
@@ -61,6 +64,9 @@ struct Arange final : Source {
 // ints: dtype, length. floats: start, end.
 struct Linspace final : Source {
   const char* name() const override { return "linspace"; }
+  bool admits(const Claim& c) const override {
+    return c.counts(0, 1, 2) && c.is_dtype(0) && c.attributes.ints[1] >= 0;
+  }
   void run(Run& run) const override {
     const int64_t n = run.attributes.ints[1];
     run.out[0] = Array::empty(Dims{n}, static_cast<DType>(run.attributes.ints[0]));
@@ -76,6 +82,9 @@ struct Linspace final : Source {
 // ints: dtype, rows, columns.
 struct Eye final : Source {
   const char* name() const override { return "eye"; }
+  bool admits(const Claim& c) const override {
+    return c.counts(0, 1, 3) && c.is_dtype(0) && c.attributes.ints[1] >= 0 && c.attributes.ints[2] >= 0;
+  }
   void run(Run& run) const override {
     const Dims& a = run.attributes.ints;
     run.out[0] = Array::full(Dims{a[1], a[2]}, static_cast<DType>(a[0]), Scalar::of_int(0));
@@ -87,6 +96,7 @@ struct Eye final : Source {
 // ints: classes, or -1.
 struct OneHot final : Source {
   const char* name() const override { return "one_hot"; }
+  bool admits(const Claim& c) const override { return c.counts(1, 1, 1) && is_integral(c.in[0]->dtype); }
   void run(Run& run) const override {
     const Array positions = as_positions(name(), *run.in[0]).to_contiguous();
     const auto* at = positions.as<int64_t>();

@@ -45,6 +45,7 @@ class RunningExtreme final : public Primitive {
  public:
   explicit RunningExtreme(bool largest) : largest_(largest) {}
   const char* name() const override { return largest_ ? "cummax" : "cummin"; }
+  bool admits(const Claim& c) const override { return c.counts(1, 2, 1) && c.is_axis(0, *c.in[0]); }
   void run(Run& run) const override {
     const DType dtype = run.in[0]->dtype;
     const Array x = is_half(dtype) ? run.in[0]->to_dtype(DType::Float32) : *run.in[0];

@@ -17,6 +17,7 @@ constexpr IndexPlace kRows[] = {{0, 1}};
 // Inputs: weight [rows, width], positions. ints: padding (-1: none), whether its rows come out as zeros.
 struct Embedding final : Primitive {
   const char* name() const override { return "embedding"; }
+  bool admits(const Claim& c) const override { return c.counts(2, 1, 2) && c.in[0]->rank() == 2; }
   void run(Run& run) const override {
     const Array& weight = *run.in[0];
     const Array positions = as_positions(name(), *run.in[1]);
@@ -37,6 +38,12 @@ struct Embedding final : Primitive {
 // Inputs: gradient of the result, positions. ints: padding, rows of the table.
 struct EmbeddingBackward final : Primitive {
   const char* name() const override { return "embedding_backward"; }
+  bool admits(const Claim& c) const override {
+    if (!c.counts(2, 1, 2) || c.in[0]->rank() < 1 || is_complex(c.in[0]->dtype)) return false;
+    Dims sizes = c.in[1]->sizes;
+    sizes.push_back(c.in[0]->sizes.back());
+    return sizes == c.in[0]->sizes && c.within(1, 0, INT32_MAX) && c.within(0, -1, c.attributes.ints[1] - 1);
+  }
   void run(Run& run) const override {
     const Array& grad = *run.in[0];
     const Array positions = as_positions(name(), *run.in[1]);

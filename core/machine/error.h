@@ -20,7 +20,8 @@ enum class ErrorKind {
   Memory,
   NotImplemented,
   ZeroDivision,
-  Overflow
+  Overflow,
+  Program  // a saved program that cannot be trusted, or not be run
 };
 
 class Error : public std::runtime_error {

@@ -10,9 +10,21 @@ namespace versant {
 
 namespace {
 
+// Whether an index of these sizes reaches no further than `sizes` along all axes but one.
+bool fits_beside(const Dims& index, const Dims& sizes, int axis) {
+  if (index.size() != sizes.size()) return false;
+  for (int d = 0; d < index.size(); ++d)
+    if (d != axis && index[d] > sizes[d]) return false;
+  return true;
+}
+
 // Inputs: x, index. ints: axis.
 struct Gather final : Primitive {
   const char* name() const override { return "gather"; }
+  bool admits(const Claim& c) const override {
+    return c.counts(2, 1, 1) && c.is_axis(0, *c.in[0]) &&
+           fits_beside(c.in[1]->sizes, c.in[0]->sizes, static_cast<int>(c.attributes.ints[0]));
+  }
   void run(Run& run) const override {
     const Array index = as_positions(name(), *run.in[1]);
     run.out[0] = Array::empty(index.sizes, run.in[0]->dtype);
@@ -31,6 +43,11 @@ struct ScatterInto final : Primitive {
   ScatterInto(const char* name, Scatter how) : name_(name), how_(how) {}
   const char* name() const override { return name_; }
   bool by_parts() const override { return how_ == Scatter::Add; }
+  bool admits(const Claim& c) const override {
+    return c.counts(3, 1, 1) && c.is_axis(0, *c.in[0]) && c.in[2]->dtype == c.in[0]->dtype &&
+           fits_beside(c.in[1]->sizes, c.in[0]->sizes, static_cast<int>(c.attributes.ints[0])) &&
+           (c.in[2]->rank() == 0 || fits_beside(c.in[1]->sizes, c.in[2]->sizes, -1));
+  }
   void run(Run& run) const override {
     const int axis = static_cast<int>(run.attributes.ints[0]);
     const Array index = apart_from(as_positions(name_, *run.in[1]), *run.in[0]);

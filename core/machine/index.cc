@@ -51,6 +51,21 @@ uint32_t inputs_between(int first, const Attributes& attributes) {
 struct Take final : Primitive {
   Take(const char* name, bool wrap) : name_(name), wrap_(wrap) {}
   const char* name() const override { return name_; }
+  bool admits(const Claim& c) const override {
+    if (c.in.size() < 2 || c.in.size() > 1 + kMaxIndices || c.out.size() != 1 ||
+        c.attributes.ints.size() != 2 * static_cast<int>(c.in.size() - 1))
+      return false;
+    int64_t next = 0;  // the first axis that no index has taken
+    for (size_t k = 1; k < c.in.size(); ++k) {
+      const int64_t axis = c.attributes.ints[2 * static_cast<int>(k) - 2];
+      const int64_t span = c.attributes.ints[2 * static_cast<int>(k) - 1];
+      if (axis < next || span < 0 || axis > kMaxRank || span > kMaxRank || axis + span > c.in[0]->rank())
+        return false;
+      if (c.in[k]->dtype != DType::Int64 && c.in[k]->dtype != DType::Int32) return false;
+      next = axis + span;
+    }
+    return true;
+  }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     const IndexPlan plan(name_, x, run.in.subspan(1), Places(run.attributes), wrap_);

@@ -21,6 +21,23 @@ struct Join final : Primitive {
   Join(const char* name, bool stack) : name_(name), stack_(stack) {}
   const char* name() const override { return name_; }
 
+  bool admits(const Claim& c) const override {
+    const Dims& a = c.attributes.ints;
+    if (c.in.empty() || c.out.size() != 1 || a.size() != 2 + static_cast<int>(c.in.size()) || !c.is_dtype(1))
+      return false;
+    const Dims& first = c.in[0]->sizes;
+    if (!c.within(0, 0, first.size() - (stack_ ? 0 : 1))) return false;
+    const int axis = static_cast<int>(a[0]);
+    int64_t total = 0;
+    for (size_t k = 0; k < c.in.size(); ++k) {
+      Dims sizes = c.in[k]->sizes;
+      const int64_t piece = a[2 + static_cast<int>(k)];
+      if (sizes.size() != first.size() || piece != (stack_ ? 1 : sizes[axis])) return false;
+      if (!stack_) sizes[axis] = first[axis];
+      if (sizes != first || __builtin_add_overflow(total, piece, &total)) return false;
+    }
+    return true;
+  }
   void run(Run& run) const override {
     const Dims& a = run.attributes.ints;
     const int axis = static_cast<int>(a[0]), n = static_cast<int>(run.in.size());

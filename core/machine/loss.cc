@@ -159,12 +159,40 @@ double factor(const Array& grad, int64_t reduction, double normaliser, int64_t r
   return reduction == kMean ? g / normaliser : g;
 }
 
+// Whether the claims of a saved program about rows of scores hold: x, target and perhaps a weight, and `more`
+// inputs behind them.
+bool admits_rows(const Claim& c, size_t outputs, size_t more, bool soft) {
+  if (c.in.size() < 2 || c.out.size() != outputs || c.attributes.ints.size() != 3) return false;
+  const Array &x = *c.in[0], &target = *c.in[1];
+  const bool weighted = c.attributes.ints[2] != 0;
+  if (c.in.size() != 2u + weighted + more || !c.within(0, 0, kSum) || x.rank() != 2 || x.sizes[1] < 1 ||
+      !x.contiguous || (x.dtype != DType::Float32 && x.dtype != DType::Float64))
+    return false;
+  if (weighted && !c.is_row(2, x.sizes[1], x.dtype)) return false;
+  return c.is_row(1, x.sizes[0], DType::Int64) || (soft && c.alike(0, 1) && target.contiguous);
+}
+
+// The gradient of a loss: one number, or one for each row.
+bool is_factor(const Array& grad, const Attributes& a, int64_t rows) {
+  return a.ints[0] == kNone ? grad.numel == rows && grad.contiguous : grad.numel == 1;
+}
+
+// The numbers of classes that a saved program reads are those of its scores.
+void check_target(const Array& target, int64_t classes, const Attributes& a, const char* op) {
+  if (target.dtype == DType::Int64) check_classes(target, classes, a.ints[1], op);
+}
+
 // --- nll_loss
 // ---------------------------------------------------------------------------------------------------------
 
 // Outputs: the loss, and what a mean divides by.
 struct NllLoss final : Primitive {
   const char* name() const override { return "nll_loss"; }
+  bool admits(const Claim& c) const override { return admits_rows(c, 2, 0, false); }
+  bool trusts_values() const override { return true; }
+  void check_values(std::span<const Array> in, const Attributes& a) const override {
+    check_target(in[1], in[0].sizes[1], a, name());
+  }
   void run(Run& run) const override {
     by_dtype(run.in[0]->dtype, [&]<typename T>() {
       const Rows<T> rows = rows_of<T>(run);
@@ -191,6 +219,21 @@ struct NllLoss final : Primitive {
 // classes.
 struct NllLossBackward final : Primitive {
   const char* name() const override { return "nll_loss_backward"; }
+  bool admits(const Claim& c) const override {
+    const bool weighted = c.attributes.ints.size() == 4 && c.attributes.ints[2] != 0;
+    if (!c.counts(3u + weighted, 1, 4) || !c.within(0, 0, kSum) || !c.within(3, 1, INT32_MAX)) return false;
+    const DType dtype = c.in[0]->dtype;
+    if (dtype != DType::Float32 && dtype != DType::Float64) return false;
+    const int64_t rows = c.in[1]->numel, classes = c.attributes.ints[3];
+    const Array& normaliser = *c.in[c.in.size() - 1];
+    return c.is_row(1, rows, DType::Int64) && (!weighted || c.is_row(2, classes, dtype)) &&
+           is_factor(*c.in[0], c.attributes, rows) && normaliser.numel == 1 &&
+           normaliser.dtype == DType::Float64;
+  }
+  bool trusts_values() const override { return true; }
+  void check_values(std::span<const Array> in, const Attributes& a) const override {
+    check_target(in[1], a.ints[3], a, name());
+  }
   void run(Run& run) const override {
     const Array &grad = *run.in[0], &target = *run.in[1];
     const auto& ints = run.attributes.ints;
@@ -247,6 +290,11 @@ void NllLossBackward::vjp(Vjp& vjp) const {
 // Outputs: the loss, log(sum(exp(x))) of each row in float64, and what a mean divides by.
 struct CrossEntropy final : Primitive {
   const char* name() const override { return "cross_entropy"; }
+  bool admits(const Claim& c) const override { return admits_rows(c, 3, 0, true); }
+  bool trusts_values() const override { return true; }
+  void check_values(std::span<const Array> in, const Attributes& a) const override {
+    check_target(in[1], in[0].sizes[1], a, name());
+  }
   void run(Run& run) const override {
     by_dtype(run.in[0]->dtype, [&]<typename T>() {
       const Rows<T> rows = rows_of<T>(run);
@@ -296,6 +344,18 @@ struct CrossEntropy final : Primitive {
 // the loss, the rows' log-sum-exp and the normaliser.
 struct CrossEntropyBackward final : Primitive {
   const char* name() const override { return "cross_entropy_backward"; }
+  bool admits(const Claim& c) const override {
+    if (!admits_rows(c, 1, 3, true)) return false;
+    const size_t more = c.in.size() - 3;
+    const int64_t rows = c.in[0]->sizes[0];
+    return c.in[more]->dtype == c.in[0]->dtype && is_factor(*c.in[more], c.attributes, rows) &&
+           c.is_row(more + 1, rows, DType::Float64) && c.in[more + 2]->numel == 1 &&
+           c.in[more + 2]->dtype == DType::Float64;
+  }
+  bool trusts_values() const override { return true; }
+  void check_values(std::span<const Array> in, const Attributes& a) const override {
+    check_target(in[1], in[0].sizes[1], a, name());
+  }
   void run(Run& run) const override {
     by_dtype(run.in[0]->dtype, [&]<typename T>() {
       const Rows<T> rows = rows_of<T>(run);
@@ -345,6 +405,11 @@ const CrossEntropyBackward kCrossEntropyBackward;
 // Rows of how much each class is wanted, without a gradient. Inputs: x, target, weight if there is one.
 struct Wanted final : Primitive {
   const char* name() const override { return "cross_entropy_wanted"; }
+  bool admits(const Claim& c) const override { return admits_rows(c, 1, 0, true); }
+  bool trusts_values() const override { return true; }
+  void check_values(std::span<const Array> in, const Attributes& a) const override {
+    check_target(in[1], in[0].sizes[1], a, name());
+  }
   void run(Run& run) const override {
     run.out[0] = Array::empty(run.in[0]->sizes, run.in[0]->dtype);
     by_dtype(run.in[0]->dtype, [&]<typename T>() {

@@ -19,6 +19,10 @@ namespace {
 // last two axes exchanged.
 struct MatMul final : Primitive {
   const char* name() const override { return "matmul"; }
+  bool admits(const Claim& c) const override {
+    return c.counts(2, 1, 2) && c.in[0]->rank() >= 2 && c.in[1]->rank() >= 2 &&
+           c.in[0]->dtype == c.in[1]->dtype && c.in[0]->dtype != DType::Bool;
+  }
   void run(Run& run) const override {
     const Array &a = *run.in[0], &b = *run.in[1];
     const bool ta = run.attributes.ints[0] != 0, tb = run.attributes.ints[1] != 0;
@@ -96,6 +100,14 @@ void MatMul::vjp(Vjp& vjp) const {
 struct Linear final : Primitive {
   const char* name() const override { return "linear"; }
   bool adds() const override { return true; }
+  bool admits(const Claim& c) const override {
+    if (c.in.size() < 2 || c.in.size() > 3 || c.out.size() != 1) return false;
+    const Array &x = *c.in[0], &weight = *c.in[1];
+    if (x.rank() < 2 || weight.rank() != 2 || x.sizes.back() != weight.sizes[1] || !is_floating(x.dtype) ||
+        weight.dtype != x.dtype)
+      return false;
+    return c.in.size() == 2 || (c.in[2]->sizes == Dims{weight.sizes[0]} && c.in[2]->dtype == x.dtype);
+  }
   void run(Run& run) const override {
     run.out[0] = value(*run.in[0], *run.in[1], run.in.size() > 2 ? run.in[2] : nullptr);
   }

@@ -87,6 +87,13 @@ struct Nonzero final : Primitive {
   bool sized() const override { return true; }
   bool differentiable() const override { return false; }
   void vjp(Vjp&) const override {}
+  bool admits(const Claim& c) const override {
+    if (!c.counts(1, 1, 1) || is_complex(c.in[0]->dtype)) return false;
+    const Array& out = *c.out[0];
+    const bool coordinates = c.attributes.ints[0] != 0;
+    return out.dtype == DType::Int64 && out.contiguous && out.rank() == (coordinates ? 2 : 1) &&
+           (!coordinates || out.sizes[1] == c.in[0]->rank());
+  }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     const bool coordinates = run.attributes.ints[0];

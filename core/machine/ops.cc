@@ -50,6 +50,7 @@ namespace {
 // Same values, new memory; `floats[0]` is 1 when the result shall be row-major.
 struct Clone final : Primitive {
   const char* name() const override { return "clone"; }
+  bool admits(const Claim& c) const override { return c.counts(1, 1, 1); }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     run.out[0] =
@@ -61,6 +62,7 @@ struct Clone final : Primitive {
 
 struct Cast final : Primitive {
   const char* name() const override { return "to"; }
+  bool admits(const Claim& c) const override { return c.counts(1, 1, 1) && c.is_dtype(0); }
   void run(Run& run) const override {
     const auto dtype = static_cast<DType>(run.attributes.ints[0]);
     run.out[0] = Array::empty_like_layout(*run.in[0], dtype);

@@ -60,6 +60,16 @@ void pad_rows(const Array& out, const Array& x, const Amounts& pads, T value) {
 // bits of its imaginary part.
 struct PadConstant final : Primitive {
   const char* name() const override { return "pad_constant"; }
+  bool admits(const Claim& c) const override {
+    const int rank = c.in.empty() ? 0 : c.in[0]->rank();
+    constexpr int64_t kMost = int64_t{1} << 46;
+    if (!c.counts(1, 1, 2 * rank + 3) || !c.within(2 * rank, 0, 3)) return false;
+    for (int d = 0; d < rank; ++d) {
+      if (!c.within(2 * d, -kMost, kMost) || !c.within(2 * d + 1, -kMost, kMost)) return false;
+      if (c.in[0]->sizes[d] + c.attributes.ints[2 * d] + c.attributes.ints[2 * d + 1] < 0) return false;
+    }
+    return true;
+  }
   void run(Run& run) const override {
     const int rank = run.in[0]->rank();
     const Dims order = memory_order(*run.in[0]);

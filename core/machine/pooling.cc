@@ -4,6 +4,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "machine/index_checks.h"
 #include "machine/lock.h"
 #include "machine/memory_format.h"
 #include "machine/ops.h"
@@ -31,6 +32,24 @@ Form Form::unpack(const Attributes& a) {
   for (auto* numbers : {&f.kernel, &f.stride, &f.padding, &f.dilation})
     for (int64_t& value : *numbers) value = a.ints[at++];
   return f;
+}
+
+bool Form::admits(const Dims& sizes) const {
+  constexpr int64_t kMost = int64_t{1} << 24;
+  if (sizes.size() < 3 || sizes.size() > 5 || (last && sizes.size() < 4) || divisor < 0) return false;
+  for (size_t a = 0; a < 3; ++a) {
+    for (const int64_t value : {kernel[a], stride[a], dilation[a]})
+      if (value < 1 || value > kMost) return false;
+    if (padding[a] < 0 || 2 * padding[a] > kernel[a]) return false;
+    const bool used = static_cast<int>(a) >= 5 - sizes.size();
+    if (used) {
+      const int64_t size = sizes[sizes.size() - 3 + static_cast<int>(a)];
+      if (size < 1 || size > kMost) return false;
+    } else if (kernel[a] != 1 || stride[a] != 1 || padding[a] != 0 || dilation[a] != 1) {
+      return false;
+    }
+  }
+  return true;
 }
 
 Windows Form::windows(int axis, int64_t size) const {
@@ -182,6 +201,9 @@ void largest(const Plan& plan, const Array& x, const Array& out, const Array& wh
 // Outputs: the largest of each window (NaN counts as larger than all), and its place in its image.
 struct MaxPool final : Primitive {
   const char* name() const override { return "max_pool"; }
+  bool admits(const Claim& c) const override {
+    return c.counts(1, 2, Form::kInts) && Form::unpack(c.attributes).admits(c.in[0]->sizes);
+  }
   void run(Run& run) const override {
     const Array x = readable(*run.in[0]);
     const bool last = is_channels_last(x);
@@ -226,6 +248,23 @@ Dims with_spatial(const Dims& sizes, const Dims& spatial) {
 // gradient, places. Further ints: whether the images are channels-last, and their sizes.
 struct SpreadPlaces final : Primitive {
   const char* name() const override { return "max_pool_spread"; }
+  bool admits(const Claim& c) const override {
+    if (c.in.size() != 2 || c.out.size() != 1) return false;
+    const Array &grad = *c.in[0], &places = *c.in[1];
+    const bool last = c.attributes.ints.size() > 1 && c.attributes.ints[1] != 0;
+    if (grad.rank() < (last ? 4 : 3) || grad.rank() > 5 || places.sizes != grad.sizes ||
+        places.dtype != DType::Int64 || c.attributes.ints.size() != grad.rank())
+      return false;
+    for (int i = 2; i < c.attributes.ints.size(); ++i)
+      if (!c.within(i, 1, int64_t{1} << 24)) return false;
+    return true;
+  }
+  bool trusts_values() const override { return true; }
+  void check_values(std::span<const Array> in, const Attributes& a) const override {
+    double image = 1;  // of sizes that may be too many for an integer
+    for (int i = 2; i < a.ints.size(); ++i) image *= static_cast<double>(a.ints[i]);
+    check_bounds(name(), in[1], 0, static_cast<int64_t>(std::min(image, 0x1p62)));
+  }
   void run(Run& run) const override {
     const bool adds = run.attributes.ints[0] != 0, last = run.attributes.ints[1] != 0;
     const Array grad = laid_as(*run.in[0], last), places = laid_as(*run.in[1], last);
@@ -342,8 +381,16 @@ void by_dtype(DType dtype, Body&& body) {
     body.template operator()<float>();
 }
 
+bool is_averaged(DType dtype) {
+  return dtype == DType::Float32 || dtype == DType::Float64 || dtype == DType::Int64;
+}
+
 struct AvgPool final : Primitive {
   const char* name() const override { return "avg_pool"; }
+  bool admits(const Claim& c) const override {
+    if (!c.counts(1, 1, Form::kInts) || !is_averaged(c.in[0]->dtype)) return false;
+    return Form::unpack(c.attributes).admits(c.in[0]->sizes);
+  }
   void run(Run& run) const override {
     const Array x = readable(*run.in[0]);
     const bool last = is_channels_last(x);
@@ -358,6 +405,16 @@ struct AvgPool final : Primitive {
 // ints: as AvgPool, then the sizes of the images.
 struct AvgPoolBackward final : Primitive {
   const char* name() const override { return "avg_pool_backward"; }
+  bool admits(const Claim& c) const override {
+    const int rank = c.in.empty() ? 0 : c.in[0]->rank();
+    if (rank < 3 || rank > 5 || !c.counts(1, 1, Form::kInts + rank - 2) || !is_averaged(c.in[0]->dtype))
+      return false;
+    const Form form = Form::unpack(c.attributes);
+    const Dims& ints = c.attributes.ints;
+    const Dims sizes =
+        with_spatial(c.in[0]->sizes, Dims(std::span<const int64_t>(ints.begin() + Form::kInts, ints.end())));
+    return form.admits(sizes) && Plan(form, sizes).out_sizes == c.in[0]->sizes;
+  }
   void run(Run& run) const override {
     const Form form = Form::unpack(run.attributes);
     const bool last = form.last;

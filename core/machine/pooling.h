@@ -30,6 +30,8 @@ struct Form {
   static constexpr int kInts = 17;
   Attributes pack() const;
   static Form unpack(const Attributes& attributes);
+  // Whether every window lies in images of `sizes` (N, C, ...) with some padding, so that it takes something.
+  bool admits(const Dims& sizes) const;
   Windows windows(int axis, int64_t size) const;
 };
 

@@ -2,12 +2,29 @@
 
 #include <bit>
 #include <new>
+#include <vector>
 
 #include "machine/complex.h"
 #include "machine/inplace.h"
 #include "machine/trace.h"
 
 namespace versant {
+
+namespace {
+// Filled while the program starts, when names cannot be asked yet.
+std::vector<const Primitive*>& primitives() {
+  static std::vector<const Primitive*> all;
+  return all;
+}
+}  // namespace
+
+Primitive::Primitive() { primitives().push_back(this); }
+
+const Primitive* find_primitive(std::string_view saved_name) {
+  for (const Primitive* primitive : primitives())
+    if (primitive->saved_name() == saved_name && !primitive->is_view()) return primitive;
+  return nullptr;
+}
 
 void Run::start_copy() {
   if (in_place) return;

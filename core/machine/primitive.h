@@ -5,8 +5,10 @@
 // records, and marks views.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <span>
+#include <string_view>
 
 #include "machine/node.h"
 
@@ -73,9 +75,39 @@ struct Saves {
   uint32_t inputs = 0, outputs = 0;  // bit masks
 };
 
+// A run that a saved program claims: geometry of what goes in and comes out, and attributes, all of them
+// anything at all. See Note [Untrusted runs] in saved/verify.cc.
+struct Claim {
+  std::span<const Array*const> in, out;
+  const Attributes& attributes;
+  bool in_place = false;
+
+  bool counts(size_t inputs, size_t outputs, int ints) const {
+    return in.size() == inputs && out.size() == outputs && attributes.ints.size() == ints;
+  }
+  // Whether attribute i is in [low, high].
+  bool within(int i, int64_t low, int64_t high) const {
+    return attributes.ints[i] >= low && attributes.ints[i] <= high;
+  }
+  // Whether attribute i is an axis of `x`; an array without axes counts as one of them.
+  bool is_axis(int i, const Array& x) const { return within(i, 0, std::max(x.rank(), 1) - 1); }
+  // Whether two inputs have the same shape and dtype.
+  bool alike(size_t i, size_t j) const {
+    return in[i]->sizes == in[j]->sizes && in[i]->dtype == in[j]->dtype;
+  }
+  // Whether input i is a row of so many numbers without gaps.
+  bool is_row(size_t i, int64_t length, DType dtype) const {
+    return in[i]->rank() == 1 && in[i]->sizes[0] == length && in[i]->dtype == dtype && in[i]->contiguous;
+  }
+  bool is_dtype(int i) const { return within(i, 0, static_cast<int64_t>(kDTypeCount) - 1); }
+};
+
 class Primitive {
  public:
+  Primitive();
   virtual ~Primitive() = default;
+  Primitive(const Primitive&) = delete;
+  Primitive& operator=(const Primitive&) = delete;
   virtual const char* name() const = 0;
   // Checks shapes and dtypes, allocates and computes. Long loops give the bookkeeping lock up (lock.h).
   virtual void run(Run& run) const = 0;
@@ -93,7 +125,20 @@ class Primitive {
   virtual bool by_parts() const { return false; }
   // Where among the ints of its attributes a seed and the first block drawn stand; -1: it draws nothing.
   virtual int draws_at(const Attributes&) const { return -1; }
+
+  // The name in saved programs, which no other primitive has.
+  virtual const char* saved_name() const { return name(); }
+  // Whether `run` can be trusted with a claim: true when all that it does not check itself holds, but for the
+  // values of tensors. Primitives that do not say so cannot be saved.
+  virtual bool admits(const Claim&) const { return false; }
+  // Whether `run` relies on the values of its inputs, as on indices that are in range. `check_values` raises
+  // for others; it is called before every run of a saved program.
+  virtual bool trusts_values() const { return false; }
+  virtual void check_values(std::span<const Array>, const Attributes&) const {}
 };
+
+// The primitive that saved programs call by that name; null when there is none.
+const Primitive* find_primitive(std::string_view saved_name);
 
 struct Outputs {
   TensorRef tensor[kMaxPrimitiveOutputs];

@@ -69,6 +69,9 @@ int fraction_bits(DType dtype) { return dtype == DType::Float16 ? 11 : dtype == 
 // floats: low, high.
 struct Uniform final : Fill {
   const char* name() const override { return "uniform_"; }
+  bool admits(const Claim& c) const override {
+    return c.in_place && c.counts(1, 1, 2) && is_floating(c.in[0]->dtype);
+  }
   void run(Run& run) const override {
     const Array& x = run.out[0];
     const double low = run.attributes.floats[0], high = run.attributes.floats[1];
@@ -100,6 +103,9 @@ struct Uniform final : Fill {
 // floats: mean, standard deviation. Box and Muller (1958).
 struct Normal final : Fill {
   const char* name() const override { return "normal_"; }
+  bool admits(const Claim& c) const override {
+    return c.in_place && c.counts(1, 1, 2) && is_floating(c.in[0]->dtype);
+  }
   void run(Run& run) const override {
     const Array& x = run.out[0];
     const double mean = run.attributes.floats[0], deviation = run.attributes.floats[1];
@@ -137,6 +143,10 @@ struct Normal final : Fill {
 // ints: seed, first block, low, high.
 struct RandomInt final : Fill {
   const char* name() const override { return "random_int_"; }
+  bool admits(const Claim& c) const override {
+    return c.in_place && c.counts(1, 1, 4) && !is_complex(c.in[0]->dtype) &&
+           c.attributes.ints[2] < c.attributes.ints[3];
+  }
   void run(Run& run) const override {
     const Array& x = run.out[0];
     const auto low = static_cast<uint64_t>(run.attributes.ints[2]);

@@ -17,6 +17,12 @@ class Reduce : public Primitive {
  public:
   Reduce(const char* name, Reduction reduction) : name_(name), reduction_(reduction) {}
   const char* name() const final { return name_; }
+  bool admits(const Claim& c) const override {
+    if (!c.counts(1, 1, 3) || !c.is_dtype(2)) return false;
+    const bool chooses = reduction_ == Reduction::Max || reduction_ == Reduction::Min;
+    if (chooses && reduced_count(c.in[0]->sizes, Axes::unpack(c.attributes.ints)) == 0) return false;
+    return by_parts() || !is_complex(c.in[0]->dtype);
+  }
   void run(Run& run) const override {
     Reducer reducer;
     reducer.reduction = reduction_;
@@ -88,6 +94,9 @@ struct Sum final : Reduce {
 struct Mean final : Reduce {
   Mean() : Reduce("mean", Reduction::Sum) {}
   bool by_parts() const override { return true; }
+  bool admits(const Claim& c) const override {
+    return Reduce::admits(c) && is_differentiable(static_cast<DType>(c.attributes.ints[2]));
+  }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     const Axes axes = Axes::unpack(run.attributes.ints);

@@ -38,6 +38,21 @@ struct Form {
   double eps;
 };
 
+// Whether the claims of a saved program about rows hold; scale and shift stand from `next` on.
+bool admits_rows(const Claim& c, const Array& x, size_t next, bool shifts) {
+  if (c.out.size() != 3 || c.attributes.ints.size() != 6) return false;
+  const Form form(c.attributes);
+  if (!is_floating(x.dtype) || !x.contiguous || form.width < 1 || x.numel % form.width || form.groups < 1)
+    return false;
+  if (form.segment < 0 || (form.segment ? form.width % form.segment : form.groups != 1)) return false;
+  const int64_t scales = form.scales();
+  if (x.numel / form.width % form.groups || form.groups > (int64_t{1} << 46) / scales) return false;
+  const DType stored = stored_dtype(compute_of(x.dtype));
+  for (const bool given : {form.scaled, shifts && form.shifted})
+    if (given && (next >= c.in.size() || !c.is_row(next++, scales * form.groups, stored))) return false;
+  return next == c.in.size();
+}
+
 // The rows of an array, as numbers of the compute type.
 class Rows {
  public:
@@ -93,6 +108,7 @@ class Room {
 // 1 / sqrt(var + eps) of each row.
 struct NormalizeRows final : Primitive {
   const char* name() const override { return "normalize_rows"; }
+  bool admits(const Claim& c) const override { return !c.in.empty() && admits_rows(c, *c.in[0], 1, true); }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     const Form form(run.attributes);
@@ -144,6 +160,13 @@ struct NormalizeRows final : Primitive {
 // asked are empty).
 struct NormalizeRowsBackward final : Primitive {
   const char* name() const override { return "normalize_rows_backward"; }
+  bool admits(const Claim& c) const override {
+    if (c.in.size() < 4 || !admits_rows(c, *c.in[1], 4, false)) return false;
+    const Array& x = *c.in[1];
+    const int64_t rows = x.numel / c.attributes.ints[0];
+    return c.alike(0, 1) && c.in[0]->contiguous && c.is_row(2, rows, DType::Float64) &&
+           c.is_row(3, rows, stored_dtype(compute_of(x.dtype)));
+  }
   void run(Run& run) const override {
     const Array& x = *run.in[1];
     const Form form(run.attributes);

@@ -178,6 +178,10 @@ TensorRef multinomial(Tensor& x, int64_t samples, bool replacement, Generator& g
 struct Dropout final : Primitive {
   const char* name() const override { return "dropout"; }
   int draws_at(const Attributes&) const override { return 0; }
+  bool admits(const Claim& c) const override {
+    return c.counts(1, 1, 2) && is_floating(c.in[0]->dtype) && c.attributes.floats[0] >= 0 &&
+           c.attributes.floats[0] <= 1;
+  }
   void run(Run& run) const override {
     const Array x = *run.in[0];  // held while the lock is given up
     Array& y = run.out[0] = Array::empty(x.sizes, x.dtype);

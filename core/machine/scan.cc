@@ -114,6 +114,7 @@ class Cumulate : public Primitive {
  public:
   explicit Cumulate(bool product) : product_(product) {}
   const char* name() const final { return product_ ? "cumprod" : "cumsum"; }
+  bool admits(const Claim& c) const final { return c.counts(1, 1, 2) && c.is_axis(0, *c.in[0]); }
   void run(Run& run) const final {
     const DType dtype = run.in[0]->dtype;
     const Compute compute = compute_of(dtype);
@@ -168,6 +169,7 @@ Array part(const Array& array, int axis, int64_t begin, int64_t count) {
 // ints: axis, reverse; floats: fill.
 struct Shift final : Primitive {
   const char* name() const override { return "shift"; }
+  bool admits(const Claim& c) const override { return c.counts(1, 1, 2) && c.is_axis(0, *c.in[0]); }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     Array& y = run.out[0] = Array::empty(x.sizes, x.dtype);

@@ -14,6 +14,15 @@ namespace {
 // ints: axes to reverse.
 struct Flip final : Primitive {
   const char* name() const override { return "flip"; }
+  bool admits(const Claim& c) const override {
+    if (c.in.size() != 1 || c.out.size() != 1) return false;
+    uint64_t seen = 0;  // an axis that is turned twice would leave the array
+    for (int i = 0; i < c.attributes.ints.size(); ++i) {
+      if (!c.within(i, 0, c.in[0]->rank() - 1) || seen >> c.attributes.ints[i] & 1) return false;
+      seen |= uint64_t{1} << c.attributes.ints[i];
+    }
+    return true;
+  }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     run.out[0] = Array::empty_like_layout(x, x.dtype);
@@ -34,6 +43,17 @@ constexpr int kAxesAtOnce = 4;
 // ints: axis and shift (in [0, size)) for each axis that moves.
 struct Roll final : Primitive {
   const char* name() const override { return "roll"; }
+  bool admits(const Claim& c) const override {
+    const Dims& a = c.attributes.ints;
+    if (c.in.size() != 1 || c.out.size() != 1 || a.size() % 2 || a.size() > 2 * kAxesAtOnce) return false;
+    uint64_t seen = 0;
+    for (int i = 0; i < a.size(); i += 2) {
+      if (!c.within(i, 0, c.in[0]->rank() - 1) || seen >> a[i] & 1) return false;
+      if (!c.within(i + 1, 0, c.in[0]->sizes[static_cast<int>(a[i])])) return false;
+      seen |= uint64_t{1} << a[i];
+    }
+    return true;
+  }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     const Dims& a = run.attributes.ints;
@@ -68,6 +88,7 @@ struct Roll final : Primitive {
 struct Triangle final : Primitive {
   Triangle(const char* name, bool lower) : name_(name), lower_(lower) {}
   const char* name() const override { return name_; }
+  bool admits(const Claim& c) const override { return c.counts(1, 1, 1) && c.in[0]->rank() >= 2; }
   void run(Run& run) const override {
     const Array x = run.in[0]->to_contiguous();
     const int64_t rows = x.sizes[x.rank() - 2], columns = x.sizes[x.rank() - 1];

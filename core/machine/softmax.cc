@@ -377,6 +377,9 @@ class Softmax final : public Primitive {
  public:
   explicit Softmax(bool logarithmic) : logarithmic_(logarithmic) {}
   const char* name() const override { return logarithmic_ ? "log_softmax" : "softmax"; }
+  bool admits(const Claim& c) const override {
+    return c.counts(1, 1, 1) && is_floating(c.in[0]->dtype) && c.is_axis(0, *c.in[0]);
+  }
   void run(Run& run) const override {
     run.out[0] = along_axis(
         {run.in[0]}, axis_of(run.attributes),
@@ -401,6 +404,9 @@ class SoftmaxBackward final : public Primitive {
  public:
   explicit SoftmaxBackward(bool logarithmic) : logarithmic_(logarithmic) {}
   const char* name() const override { return logarithmic_ ? "log_softmax_backward" : "softmax_backward"; }
+  bool admits(const Claim& c) const override {
+    return c.counts(2, 1, 1) && is_floating(c.in[0]->dtype) && c.alike(0, 1) && c.is_axis(0, *c.in[0]);
+  }
   void run(Run& run) const override {
     run.out[0] = along_axis(
         {run.in[0], run.in[1]}, axis_of(run.attributes),
@@ -433,6 +439,7 @@ class SoftmaxBackward final : public Primitive {
 // ints: mask, keep.
 struct Logsumexp final : Primitive {
   const char* name() const override { return "logsumexp"; }
+  bool admits(const Claim& c) const override { return c.counts(1, 1, 2) && is_floating(c.in[0]->dtype); }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     const Axes axes = Axes::unpack(run.attributes.ints);

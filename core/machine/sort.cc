@@ -154,6 +154,11 @@ class Sort final : public Primitive {
  public:
   explicit Sort(const char* name) : name_(name) {}
   const char* name() const override { return name_; }
+  bool admits(const Claim& c) const override {
+    if (!c.counts(1, 2, 3) || !c.is_axis(0, *c.in[0])) return false;
+    const Array& x = *c.in[0];
+    return c.within(2, 0, x.rank() ? x.sizes[static_cast<int>(c.attributes.ints[0])] : 1);
+  }
   void run(Run& run) const override {
     const Array x = *run.in[0];  // held while the lock is given up
     const int axis = static_cast<int>(run.attributes.ints[0]);

@@ -19,6 +19,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "machine/action.h"
 #include "machine/node.h"
 #include "machine/primitive.h"
 #include "machine/program.h"
@@ -347,6 +348,11 @@ void perform(const char* name, std::span<const Array* const> reads, std::span<co
     action(std::span<const Array>(arrays));
   }
   if (modes.tracing) recorder->call(action, name, reads, writes);
+}
+// The same for a named action, which a saved program can repeat.
+inline void perform(const Action& action, const Attributes& attributes, std::span<const Array* const> reads,
+                    std::span<const Array* const> writes) {
+  perform(action.name, reads, writes, BoundAction{&action, attributes});
 }
 
 }  // namespace versant::trace

@@ -72,6 +72,12 @@ struct Slice final : View {
 // Zeros of a wider shape with the input at a slice. ints: as Slice, then the size of the axis.
 struct SliceSpread final : Primitive {
   const char* name() const override { return "slice_backward"; }
+  bool admits(const Claim& c) const override {
+    if (!c.counts(1, 1, 5) || c.in[0]->rank() == 0 || !c.is_axis(0, *c.in[0])) return false;
+    const Dims& a = c.attributes.ints;
+    if (c.in[0]->sizes[static_cast<int>(a[0])] != a[3] || a[2] < 1 || a[4] < 0) return false;
+    return a[3] == 0 || (a[1] >= 0 && a[1] < a[4] && a[3] - 1 <= (a[4] - 1 - a[1]) / a[2]);
+  }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     const Dims& a = run.attributes.ints;

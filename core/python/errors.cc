@@ -10,6 +10,7 @@ namespace {
 PyObject* shape_error = nullptr;
 PyObject* dtype_error = nullptr;
 PyObject* axis_error = nullptr;
+PyObject* program_error = nullptr;
 
 PyObject* make(PyObject* module, const char* name, const char* doc, PyObject* first, PyObject* second) {
   Object bases(PyTuple_Pack(2, first, second));
@@ -42,6 +43,8 @@ PyObject* class_of(ErrorKind kind) {
       return PyExc_ZeroDivisionError;
     case ErrorKind::Overflow:
       return PyExc_OverflowError;
+    case ErrorKind::Program:
+      return program_error;
     case ErrorKind::Runtime:
       break;
   }
@@ -68,6 +71,10 @@ bool init_errors(PyObject* module) {
            PyExc_TypeError, PyExc_RuntimeError);
   axis_error = make(module, "AxisError", "An axis out of range; an IndexError and a ValueError.",
                     PyExc_IndexError, PyExc_ValueError);
+  program_error = PyErr_NewExceptionWithDoc(
+      "versant.ProgramError", "A saved program that is damaged, or that does not take what it was given.",
+      PyExc_ValueError, nullptr);
+  if (!program_error || PyModule_AddObjectRef(module, "ProgramError", program_error) < 0) return false;
   return shape_error && dtype_error && axis_error;
 }
 
@@ -77,7 +84,11 @@ void set_python_error(const char* op) {
   } catch (const HostError&) {
     if (!PyErr_Occurred()) PyErr_SetString(PyExc_SystemError, "an error was lost on its way to Python");
   } catch (const Error& error) {
-    PyErr_SetString(class_of(error.kind()), public_text(error.what(), op).c_str());
+    // A name in a file need not be Unicode.
+    const std::string message = public_text(error.what(), op);
+    const Object words(
+        PyUnicode_DecodeUTF8(message.data(), static_cast<Py_ssize_t>(message.size()), "replace"));
+    if (words) PyErr_SetObject(class_of(error.kind()), words.get());
   } catch (const std::bad_alloc&) {
     PyErr_SetString(PyExc_MemoryError, op ? text("[", op, "] out of memory").c_str() : "out of memory");
   } catch (const std::exception& error) {

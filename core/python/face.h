@@ -13,6 +13,7 @@
 #include "machine/elementwise.h"
 #include "machine/lock.h"
 #include "machine/ops.h"
+#include "machine/replay.h"
 #include "machine/tensor.h"
 #include "machine/trace.h"
 
@@ -209,6 +210,10 @@ extern PyMethodDef autograd_functions[];
 extern PyMethodDef memory_functions[];
 extern PyMethodDef optimizer_functions[];  // gradient_pattern.cc
 extern PyMethodDef trace_functions[];
+trace::Branches& branches_of(PyObject* capsule);                    // trace_object.cc
+std::vector<Tensor*> tensors_of(PyObject* list);                    // throws unless they are tensors
+PyObject* run_result(int branch, std::vector<TensorRef>& results);  // (branch, list of results)
+extern PyMethodDef program_functions[];                             // program_object.cc
 bool init_traces();
 trace::Branches& branches_of(PyObject* capsule);  // trace_object.cc
 extern PyMethodDef record_functions[];            // trace_record.cc

@@ -72,6 +72,14 @@ Tensor& tensor_of(PyObject* object) {
   return *as_tensor(object);
 }
 
+}  // namespace
+
+trace::Branches& branches_of(PyObject* capsule) {
+  auto* branches = static_cast<trace::Branches*>(PyCapsule_GetPointer(capsule, kBranches));
+  if (!branches) throw HostError{};
+  return *branches;
+}
+
 std::vector<Tensor*> tensors_of(PyObject* list) {
   if (!PyList_Check(list)) fail(ErrorKind::Type, "[compile] expected a list of tensors");
   std::vector<Tensor*> tensors;
@@ -79,6 +87,16 @@ std::vector<Tensor*> tensors_of(PyObject* list) {
     tensors.push_back(&tensor_of(PyList_GET_ITEM(list, i)));
   return tensors;
 }
+
+// (branch, list of results)
+PyObject* run_result(int branch, std::vector<TensorRef>& results) {
+  Object made(checked(PyList_New(static_cast<Py_ssize_t>(results.size()))));
+  for (size_t i = 0; i < results.size(); ++i)
+    PyList_SET_ITEM(made.get(), static_cast<Py_ssize_t>(i), wrap(std::move(results[i])));
+  return Py_BuildValue("iN", branch, made.release());
+}
+
+namespace {
 
 PyObject* trace_begin(PyObject*, PyObject*) {
   return guarded([]() -> PyObject* {
@@ -226,11 +244,7 @@ PyObject* plan_run(PyObject*, PyObject* args) {
     std::vector<TensorRef> results;
     const int branch = branches_of(capsule).run(tensors, results);
     if (branch < 0) Py_RETURN_NONE;
-    Object made(PyList_New(static_cast<Py_ssize_t>(results.size())));
-    if (!made) return nullptr;
-    for (size_t i = 0; i < results.size(); ++i)
-      PyList_SET_ITEM(made.get(), static_cast<Py_ssize_t>(i), wrap(std::move(results[i])));
-    return Py_BuildValue("iN", branch, made.release());
+    return run_result(branch, results);
   });
 }
 

@@ -16,6 +16,7 @@ from versant._core import (
     AxisError,
     DTypeError,
     Generator,
+    ProgramError,
     ShapeError,
     Size,
     Tensor,
@@ -81,6 +82,7 @@ _ROOMS = {
 _BORROWED = {
     "compile": "versant.compiler",
     "compile_disabled": "versant.compiler",
+    "load_program": "versant.compiler",
     "save": "versant.io",
     "load": "versant.io",
     "set_printoptions": "versant.tensors.printing",
@@ -125,6 +127,7 @@ __all__ = [
     "AxisError",
     "DTypeError",
     "Generator",
+    "ProgramError",
     "ShapeError",
     "Size",
     "Tensor",

@@ -10,4 +10,18 @@ from versant.compiler.errors import CompileError
 from versant.compiler.function import Compiled, compile, compile_disabled
 from versant.compiler.plan import Plan
 
-__all__ = ["CompileError", "Compiled", "Plan", "compile", "compile_disabled"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from versant.compiler.saved import Program, load_program
+
+
+def __getattr__(name: str) -> object:
+    # Who compiles need not save.
+    if name in ("Program", "load_program"):
+        from versant.compiler import saved
+
+        return getattr(saved, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = ["CompileError", "Compiled", "Plan", "Program", "compile", "compile_disabled", "load_program"]

@@ -134,6 +134,57 @@ class Compiled(_core.CompiledBase):
             return self._answer(entry.results[branch], tensors, made)
         return trace(None, reasons[0])
 
+    # Saving -------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str], /, *args: Any, **kwargs: Any) -> None:
+        """Write the traces to a file that `versant.load_program` and the C library run.
+
+        With arguments, the traces that answer a call with them; if there are none the function is called, at
+        most twice.
+        Without, all traces that hold now: those made under the present modes, or else under the only others.
+        Constants, and the tensors that the function reaches, go along with their values; what takes part in
+        gradients outside of the function does not. Numbers and strings among the arguments become part of the
+        program.
+        Raises CompileError, with the line, for what a program cannot do without Python, and ValueError when
+        there is no trace.
+        """
+        from versant.compiler.saved import save_entries
+
+        entries = [self._entry_for(args, kwargs)] if args or kwargs else self._entries_now()
+        save_entries(entries, self._function, path)
+
+    def _entry_for(self, args: Any, kwargs: Any) -> tuple[Structure, Entry]:
+        tensors: list[Tensor] = []
+        key = (take_apart((args, kwargs), tensors), modes())
+        for calls in range(3):  # gradients that the first one leaves are part of what the second one assumes
+            for entry in self._entries.get(key, ()):
+                if not self._mismatch(entry, tensors):
+                    return key[0], entry
+            if calls < 2:
+                self(*args, **kwargs)
+        raise CompileError(
+            f"[save] {self.__name__} has no trace for these arguments: it changes what its next call assumes"
+        )
+
+    def _entries_now(self) -> list[tuple[Structure, Entry]]:
+        holding = {
+            key: [entry for entry in entries if all(fact.holds() for fact in entry.facts)]
+            for key, entries in self._entries.items()
+        }
+        found = {key: entries for key, entries in holding.items() if entries}
+        if not found:
+            raise ValueError(
+                f"[save] {self.__name__} has no trace that holds now: call it, or pass example arguments"
+            )
+        all_modes = {key[1] for key in found}
+        if modes() not in all_modes and len(all_modes) > 1:
+            raise ValueError(
+                f"[save] {self.__name__} was traced under several modes, and not under the present ones: "
+                "save it under those of its calls, as in `with versant.no_grad()`"
+            )
+        chosen = modes() if modes() in all_modes else all_modes.pop()
+        return [(key[0], entry) for key, entries in found.items() if key[1] == chosen for entry in entries]
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self

@@ -55,7 +55,7 @@ def save(obj: Any, f: Path | IO[bytes]) -> None:
         return
     path = os.path.realpath(f)
     special = os.path.exists(path) and not os.path.isfile(path)
-    with open(path, "wb") if special else _replacing(path) as file:
+    with open(path, "wb") if special else replacing(path) as file:
         safetensors.write(file, tensors, metadata)
 
 
@@ -105,7 +105,7 @@ def _file(op: str, f: Any, method: str) -> Any:
 
 
 @contextmanager
-def _replacing(path: str) -> Iterator[IO[bytes]]:
+def replacing(path: str) -> Iterator[IO[bytes]]:
     """A new file that takes the place of `path` once it is complete and on disk; otherwise it is removed."""
     folder, name = os.path.split(path)
     draft = os.path.join(folder, f".{name}.{secrets.token_hex(8)}")

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from versant.optim.optimizer import Group, Optimizer, Params, at_least_zero, check_betas
+from versant.optim.optimizer import Call, Group, Optimizer, Params, at_least_zero, check_betas
 from versant.optim.plan import Batch
 from versant.optim.rule import Terms, blend, gradient, m, rule
 from versant.optim.steps import adam_step
@@ -23,6 +23,9 @@ def adam(t: Terms, maximize: bool, decays: bool, decoupled: bool, amsgrad: bool,
         "exp_avg_sq": square,
     }
     return new | ({"max_exp_avg_sq": scale} if amsgrad else {})
+
+
+STEP = 5  # which argument of adam_step counts
 
 
 class Adam(Optimizer):
@@ -76,12 +79,12 @@ class Adam(Optimizer):
     def _buffer_names(self, group: Group) -> tuple[str, ...]:
         return ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if group["amsgrad"] else ("exp_avg", "exp_avg_sq")
 
-    def _update(self, group: Group, batch: Batch, step: int) -> None:
+    def _call_of(self, group: Group, batch: Batch, step: int) -> Call | None:
         if group["differentiable"]:
-            return self._update_recorded(group, batch, step)
+            return None
         beta1, beta2 = group["betas"]
         buffers = batch.buffers
-        adam_step(
+        arguments = (
             batch.params,
             None,
             buffers["exp_avg"],
@@ -96,6 +99,13 @@ class Adam(Optimizer):
             group["decoupled_weight_decay"],
             group["maximize"],
         )
+        return "adam_step", arguments, STEP
+
+    def _update(self, group: Group, batch: Batch, step: int) -> None:
+        call = self._call_of(group, batch, step)
+        if call is None:
+            return self._update_recorded(group, batch, step)
+        adam_step(*call[1])
         return None
 
     def _update_recorded(self, group: Group, batch: Batch, step: int) -> None:

@@ -15,6 +15,7 @@ from versant.optim.plan import Batch, Plan
 from versant.optim.rule import Rule
 
 Group = dict[str, Any]  # "params": a list of tensors; every option of the optimizer by name
+Call = tuple[str, tuple[Any, ...], int]  # what `_call_of` gives
 Params = Iterable[Any]  # tensors, (name, tensor) pairs, or dicts: the groups
 
 
@@ -101,6 +102,13 @@ class Optimizer:
             f"[{type(self).__name__}] step is not defined: write def step(self, closure=None)"
         )
 
+    def _call_of(self, group: Group, batch: Batch, step: int) -> Call | None:
+        """The machine's function that `_update` calls, its arguments, and which of them counts steps, or -1.
+
+        None where that is not all that `_update` does.
+        """
+        return None
+
     # Steps --------------------------------------------------------------------------------------------------
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -134,6 +142,22 @@ class Optimizer:
             batch.fresh = False
             if "step" in batch.counters:
                 batch.counters["step"] = step
+
+    def saved_steps(self) -> list[tuple[Batch, str, tuple[Any, ...], int]] | None:
+        """What `step` does next, for saved programs: batches, and what `_call_of` says of them.
+
+        None where it does more, or where no parameter has a gradient.
+        """
+        if self._hooks is not None or not type(self).__module__.startswith("versant."):
+            return None
+        calls = []
+        for group in self.param_groups:
+            for batch in self._plan_of(group).batches:
+                call = self._call_of(group, batch, int(batch.counters.get("step", 0)) + 1)
+                if call is None:
+                    return None
+                calls.append((batch, *call))
+        return calls or None
 
     def _apply(self, rule: Rule, group: Group, batch: Batch, numbers: Mapping[str, Any], *flags: Any) -> None:
         """One step of a rule: by the machine, or by recorded ops where gradients are to pass through it."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from versant.optim.optimizer import Group, Optimizer, Params, at_least_zero
+from versant.optim.optimizer import Call, Group, Optimizer, Params, at_least_zero
 from versant.optim.plan import Batch
 from versant.optim.rule import Terms, gradient, rule
 from versant.optim.steps import sgd_step
@@ -67,11 +67,10 @@ class SGD(Optimizer):
     def _buffer_names(self, group: Group) -> tuple[str, ...]:
         return ("momentum_buffer",) if group["momentum"] != 0 else ()
 
-    def _update(self, group: Group, batch: Batch, step: int) -> None:
+    def _call_of(self, group: Group, batch: Batch, step: int) -> Call | None:
         if group["differentiable"]:
-            numbers, flags = sgd_terms(group, batch.fresh)
-            return self._apply(sgd, group, batch, numbers, *flags)
-        sgd_step(
+            return None
+        arguments = (
             batch.params,
             None,
             batch.buffers.get("momentum_buffer"),
@@ -83,6 +82,14 @@ class SGD(Optimizer):
             group["maximize"],
             batch.fresh,
         )
+        return "sgd_step", arguments, -1
+
+    def _update(self, group: Group, batch: Batch, step: int) -> None:
+        call = self._call_of(group, batch, step)
+        if call is None:
+            numbers, flags = sgd_terms(group, batch.fresh)
+            return self._apply(sgd, group, batch, numbers, *flags)
+        sgd_step(*call[1])
         return None
 
 
