@@ -93,10 +93,10 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Versant needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 
-# The first build takes a few minutes.
+# The first build takes a few minutes. libversant stays in build/core; the wheel goes without it.
 $(VENV)/.versant: $(SOURCES) | $(BIN)/python
 	rm -rf $(WHEELS)
-	$(BIN)/pip wheel -q --no-deps -w $(WHEELS) .
+	$(BIN)/pip wheel -q --no-deps -w $(WHEELS) . -C cmake.define.VERSANT_LIBRARY=ON
 	$(BIN)/pip install -q --force-reinstall --no-deps $(WHEELS)/versant-*.whl
 	$(BIN)/pip install -q $(WHEELS)/versant-*.whl
 	touch $@
