@@ -47,25 +47,29 @@ uint32_t inputs_between(int first, const Attributes& attributes) {
   return all_from(first) & ~all_from(first + attributes.ints.size() / 2);
 }
 
+// Whether the claims of a saved program about index tensors hold, which stand from input `first` on: each
+// takes axes that no other has. Their values are checked where they are planned.
+bool admits_places(const Claim& c, size_t first) {
+  if (c.in.size() <= first || c.in.size() - first > kMaxIndices ||
+      c.attributes.ints.size() != 2 * static_cast<int>(c.in.size() - first))
+    return false;
+  int64_t next = 0;
+  for (int k = 0; k < c.attributes.ints.size() / 2; ++k) {
+    const int64_t axis = c.attributes.ints[2 * k], span = c.attributes.ints[2 * k + 1];
+    const DType dtype = c.in[first + static_cast<size_t>(k)]->dtype;
+    if (axis < next || span < 0 || axis > kMaxRank || span > kMaxRank || axis + span > c.in[0]->rank() ||
+        (dtype != DType::Int64 && dtype != DType::Int32))
+      return false;
+    next = axis + span;
+  }
+  return true;
+}
+
 // Inputs: x, index tensors. ints: axis and span of each.
 struct Take final : Primitive {
   Take(const char* name, bool wrap) : name_(name), wrap_(wrap) {}
   const char* name() const override { return name_; }
-  bool admits(const Claim& c) const override {
-    if (c.in.size() < 2 || c.in.size() > 1 + kMaxIndices || c.out.size() != 1 ||
-        c.attributes.ints.size() != 2 * static_cast<int>(c.in.size() - 1))
-      return false;
-    int64_t next = 0;  // the first axis that no index has taken
-    for (size_t k = 1; k < c.in.size(); ++k) {
-      const int64_t axis = c.attributes.ints[2 * static_cast<int>(k) - 2];
-      const int64_t span = c.attributes.ints[2 * static_cast<int>(k) - 1];
-      if (axis < next || span < 0 || axis > kMaxRank || span > kMaxRank || axis + span > c.in[0]->rank())
-        return false;
-      if (c.in[k]->dtype != DType::Int64 && c.in[k]->dtype != DType::Int32) return false;
-      next = axis + span;
-    }
-    return true;
-  }
+  bool admits(const Claim& c) const override { return c.out.size() == 1 && admits_places(c, 1); }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     const IndexPlan plan(name_, x, run.in.subspan(1), Places(run.attributes), wrap_);
@@ -86,6 +90,10 @@ struct PutValues final : Primitive {
   PutValues(const char* name, bool wrap, Put put) : name_(name), wrap_(wrap), put_(put) {}
   const char* name() const override { return name_; }
   bool by_parts() const override { return put_ == Put::Add; }
+  const char* saved_name() const override {
+    return put_ == Put::Add && std::string_view(name_) == "index_put" ? "index_put_add" : name_;
+  }
+  bool admits(const Claim& c) const override { return c.out.size() == 1 && admits_places(c, 2); }
   void run(Run& run) const override {
     run.start_copy();
     const Array& x = run.out[0];

@@ -159,6 +159,11 @@ double factor(const Array& grad, int64_t reduction, double normaliser, int64_t r
   return reduction == kMean ? g / normaliser : g;
 }
 
+// Whether input i of a saved program holds a class for each row.
+bool is_classes(const Claim& c, size_t i, int64_t rows) {
+  return c.in[i]->dtype == DType::Int64 && c.in[i]->numel == rows && c.in[i]->contiguous;
+}
+
 // Whether the claims of a saved program about rows of scores hold: x, target and perhaps a weight, and `more`
 // inputs behind them.
 bool admits_rows(const Claim& c, size_t outputs, size_t more, bool soft) {
@@ -169,7 +174,7 @@ bool admits_rows(const Claim& c, size_t outputs, size_t more, bool soft) {
       !x.contiguous || (x.dtype != DType::Float32 && x.dtype != DType::Float64))
     return false;
   if (weighted && !c.is_row(2, x.sizes[1], x.dtype)) return false;
-  return c.is_row(1, x.sizes[0], DType::Int64) || (soft && c.alike(0, 1) && target.contiguous);
+  return is_classes(c, 1, x.sizes[0]) || (soft && c.alike(0, 1) && target.contiguous);
 }
 
 // The gradient of a loss: one number, or one for each row.
@@ -226,7 +231,7 @@ struct NllLossBackward final : Primitive {
     if (dtype != DType::Float32 && dtype != DType::Float64) return false;
     const int64_t rows = c.in[1]->numel, classes = c.attributes.ints[3];
     const Array& normaliser = *c.in[c.in.size() - 1];
-    return c.is_row(1, rows, DType::Int64) && (!weighted || c.is_row(2, classes, dtype)) &&
+    return is_classes(c, 1, rows) && (!weighted || c.is_row(2, classes, dtype)) &&
            is_factor(*c.in[0], c.attributes, rows) && normaliser.numel == 1 &&
            normaliser.dtype == DType::Float64;
   }

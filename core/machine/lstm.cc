@@ -77,6 +77,25 @@ struct LstmCell final : Primitive {
   const char* name() const override { return "lstm_cell"; }
   bool adds() const override { return true; }
 
+  bool admits(const Claim& c) const override {
+    if (c.attributes.ints.size() != 3 || c.in.size() < 4 || c.out.size() != 3) return false;
+    const Form form(c.attributes);
+    const size_t biases = (form.bias_ih ? 1 : 0) + (form.bias_hh ? 1 : 0);
+    if (c.in.size() != (form.given ? 4 : 5 + biases) || (form.given && biases)) return false;
+    const Array &x = *c.in[0], &h = *c.in[1], &cell = *c.in[2];
+    const DType dtype = h.dtype;
+    if ((dtype != DType::Float32 && dtype != DType::Float64) || x.rank() != 2 || h.rank() != 2 ||
+        cell.rank() != 2)
+      return false;
+    for (const Array* array : c.in)
+      if (array->dtype != dtype) return false;
+    const int64_t rows = cell.sizes[0], units = cell.sizes[1], sums = kGates * units;
+    if (h.sizes[0] != rows || x.sizes[0] != rows || c.in[3]->sizes != Dims{sums, h.sizes[1]}) return false;
+    if (form.given) return x.sizes[1] == sums && x.contiguous;
+    for (size_t i = 5; i < c.in.size(); ++i)
+      if (c.in[i]->sizes != Dims{sums}) return false;
+    return c.in[4]->sizes == Dims{sums, x.sizes[1]};
+  }
   void run(Run& run) const override {
     const Form form(run.attributes);
     const Array &x = *run.in[0], &h = *run.in[1], &weight_hh = *run.in[3];

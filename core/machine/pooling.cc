@@ -287,6 +287,17 @@ struct SpreadPlaces final : Primitive {
 // Reads images at the places that were chosen. Inputs: images, places.
 struct PickPlaces final : Primitive {
   const char* name() const override { return "max_pool_pick"; }
+  bool admits(const Claim& c) const override {
+    if (!c.counts(2, 1, 0) || c.in[1]->dtype != DType::Int64) return false;
+    const Dims &images = c.in[0]->sizes, &places = c.in[1]->sizes;
+    return images.size() >= 3 && images.size() <= 5 && places.size() == images.size() &&
+           places[0] == images[0] && places[1] == images[1];
+  }
+  bool trusts_values() const override { return true; }
+  void check_values(std::span<const Array> in, const Attributes&) const override {
+    const int64_t planes = in[0].sizes[0] * in[0].sizes[1];
+    if (in[0].numel) check_bounds(name(), in[1], 0, in[0].numel / planes);
+  }
   void run(Run& run) const override {
     const bool last = is_channels_last(*run.in[1]);
     const Array x = laid_as(*run.in[0], last), places = laid_as(*run.in[1], last);

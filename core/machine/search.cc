@@ -28,6 +28,13 @@ struct Searchsorted final : Primitive {
   const char* name() const override { return "searchsorted"; }
   bool differentiable() const override { return false; }
   void vjp(Vjp&) const override {}
+  bool admits(const Claim& c) const override {
+    if (!c.counts(2, 1, 1) || c.in[0]->dtype != c.in[1]->dtype || is_complex(c.in[0]->dtype)) return false;
+    const Dims &sorted = c.in[0]->sizes, &values = c.in[1]->sizes;
+    if (sorted.size() == 1) return true;
+    if (sorted.empty() || values.size() != sorted.size()) return false;
+    return std::equal(sorted.begin(), sorted.end() - 1, values.begin());
+  }
   void run(Run& run) const override {
     const DType dtype = arithmetic(run.in[0]->dtype);
     const Array sorted = run.in[0]->to_dtype(dtype).to_contiguous();
@@ -58,6 +65,10 @@ struct Unique final : Primitive {
   bool sized() const override { return true; }
   bool differentiable() const override { return false; }
   void vjp(Vjp&) const override {}
+  bool admits(const Claim& c) const override {
+    return c.counts(1, 1, 0) && !is_complex(c.in[0]->dtype) && c.out[0]->dtype == c.in[0]->dtype &&
+           c.out[0]->rank() == 1 && c.out[0]->contiguous;
+  }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     const DType dtype = arithmetic(x.dtype);

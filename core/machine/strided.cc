@@ -1,5 +1,9 @@
 #include "machine/strided.h"
 
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+
 #include "machine/ops.h"
 #include "machine/primitive.h"
 
@@ -25,6 +29,30 @@ Window unpack(const Attributes& a) {
     const int n = static_cast<int>(a.ints[at++]);
     for (int i = 0; i < n; ++i) dims->push_back(a.ints[at++]);
   }
+  return w;
+}
+
+// The window that a saved program claims, if that can be one.
+std::optional<Window> claimed_window(const Claim& c) {
+  constexpr int64_t kMost = int64_t{1} << 40;
+  const Dims& a = c.attributes.ints;
+  if (a.empty() || !c.within(0, -kMost, kMost)) return {};
+  int at = 1;
+  for (int k = 0; k < 4; ++k) {  // four lists, each behind its length
+    if (at >= a.size() || !c.within(at, 0, kMaxRank) || a[at] > a.size() - at - 1) return {};
+    at += static_cast<int>(a[at]) + 1;
+  }
+  if (at != a.size()) return {};
+  Window w = unpack(c.attributes);
+  const auto fits = [](const Dims& sizes, const Dims& strides) {
+    if (sizes.size() != strides.size()) return false;
+    for (int d = 0; d < sizes.size(); ++d)
+      if (sizes[d] < 0 || sizes[d] > kMost || std::abs(strides[d]) > kMost / std::max<int64_t>(sizes[d], 1))
+        return false;
+    return true;
+  };
+  if (c.out.size() != 1 || !fits(w.base_sizes, w.base_strides) || !fits(w.view_sizes, w.view_strides))
+    return {};
   return w;
 }
 
@@ -58,6 +86,10 @@ Array packed(const Array& array) {
 
 struct WindowRead final : Primitive {
   const char* name() const override { return "window_read"; }
+  bool admits(const Claim& c) const override {
+    const std::optional<Window> w = claimed_window(c);
+    return w && c.in.size() == 1 && c.in[0]->sizes == w->base_sizes;
+  }
   void run(Run& run) const override {
     Canvas canvas(unpack(run.attributes), run.in[0]->dtype);
     copy_into(canvas.base, *run.in[0]);
@@ -69,6 +101,10 @@ struct WindowRead final : Primitive {
 struct WindowAdd final : Primitive {
   bool by_parts() const override { return true; }
   const char* name() const override { return "window_add"; }
+  bool admits(const Claim& c) const override {
+    const std::optional<Window> w = claimed_window(c);
+    return w && c.in.size() == 1 && c.in[0]->sizes == w->view_sizes;
+  }
   void run(Run& run) const override {
     const DType dtype = run.in[0]->dtype;
     const DType compute = dtype == DType::Float64 ? dtype : DType::Float32;
@@ -101,6 +137,11 @@ struct WindowAdd final : Primitive {
 
 struct WindowWrite final : Primitive {
   const char* name() const override { return "window_write"; }
+  bool admits(const Claim& c) const override {
+    const std::optional<Window> w = claimed_window(c);
+    return w && c.in.size() == 2 && c.in[0]->sizes == w->base_sizes && c.in[1]->sizes == w->view_sizes &&
+           c.in[0]->dtype == c.in[1]->dtype;
+  }
   void run(Run& run) const override {
     Canvas canvas(unpack(run.attributes), run.in[0]->dtype);
     copy_into(canvas.base, *run.in[0]);

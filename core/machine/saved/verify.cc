@@ -209,7 +209,7 @@ class Verifier {
   void input(const Window& window, bool fills) {
     const auto b = static_cast<size_t>(window.buffer);
     if (b >= t.buffers.size()) wrong("there is no buffer ", b);
-    if (!written_[b] && !fills) wrong("an input was never written");
+    if (!written_[b] && !fills && window.array.numel > 0) wrong("an input was never written");
     within(window, "an input");
   }
 
