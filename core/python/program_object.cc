@@ -229,7 +229,9 @@ PyObject* program_input(PyObject*, PyObject* args) {
   });
 }
 
-PyObject* program_run(PyObject*, PyObject* args) {
+// Calls body(program, entry, tensors) with what Python gave.
+template <typename Body>
+PyObject* with_arguments(PyObject* args, Body&& body) {
   PyObject *capsule, *list;
   Py_ssize_t entry;
   if (!PyArg_ParseTuple(args, "OnO", &capsule, &entry, &list)) return nullptr;
@@ -237,9 +239,20 @@ PyObject* program_run(PyObject*, PyObject* args) {
     const saved::Program& program = program_of(capsule);
     if (entry < 0 || static_cast<size_t>(entry) >= program.size())
       fail(ErrorKind::Index, "[program] there is no entry ", entry);
-    const std::vector<Tensor*> tensors = tensors_of(list);
+    return body(program, static_cast<size_t>(entry), tensors_of(list));
+  });
+}
+
+PyObject* program_difference(PyObject*, PyObject* args) {
+  return with_arguments(args, [](const saved::Program& program, size_t entry, const auto& tensors) {
+    return PyUnicode_FromString(program.difference(entry, tensors).c_str());
+  });
+}
+
+PyObject* program_run(PyObject*, PyObject* args) {
+  return with_arguments(args, [](const saved::Program& program, size_t entry, const auto& tensors) {
     std::vector<TensorRef> results;
-    const int branch = program.run(static_cast<size_t>(entry), tensors, results);
+    const int branch = program.run(entry, tensors, results);
     return run_result(branch, results);
   });
 }
@@ -261,6 +274,8 @@ PyMethodDef program_functions[] = {
     {"program_tensors", program_tensors, METH_O, "program_tensors(program): [(name, tensor)], its state."},
     {"program_input", program_input, METH_VARARGS,
      "program_input(program, entry, input, tensor): a copy that lies as the input has to."},
+    {"program_difference", program_difference, METH_VARARGS,
+     "program_difference(program, entry, tensors): why they do not fit, or an empty text."},
     {"program_run", program_run, METH_VARARGS, "program_run(program, entry, tensors): (branch, results)."},
     {},
 };

@@ -167,6 +167,14 @@ def test_structures_come_back_as_plain_ones(tmp_path: Path) -> None:
     assert repr(program).startswith("Program 'f.vsp'\n  (batch['pair'][0]: float32[2], ")
 
 
+def test_numbers_are_told_apart_by_their_type(tmp_path: Path) -> None:
+    program = loaded(saved(vs.compile(lambda x, n: x + n), tmp_path, vs.ones(1), 1), tmp_path)
+    assert program(vs.ones(1), 1).item() == 2
+    for other, words in [(True, "is 1, got True"), (1.0, "is 1, got 1.0"), ("1", "is 1, got '1'")]:
+        with pytest.raises(vs.ProgramError, match=words):
+            program(vs.ones(1), other)
+
+
 def test_branches_go_along_and_a_new_value_is_refused(tmp_path: Path) -> None:
     @vs.compile
     def f(x: vs.Tensor) -> Any:
@@ -274,6 +282,35 @@ def test_arguments_may_lie_as_they_like(tmp_path: Path) -> None:
     assert bits(turned(base.T)) == bits(turned(base.T.contiguous())) == bits(base.T * 2)
 
 
+def test_arguments_that_share_memory_are_taken_apart(tmp_path: Path) -> None:
+    x = vs.randn(2, 3)
+    f = vs.compile(lambda q, k: q @ k.T)
+    program = loaded(saved(f, tmp_path, vs.ones(2, 3), vs.ones(2, 3)), tmp_path)
+    assert bits(program(x, x)) == bits(x @ x.T)
+    twice = loaded(saved(f, tmp_path, x, x), tmp_path)
+    assert bits(twice(x, x)) == bits(x @ x.T)
+    with pytest.raises(vs.ProgramError, match="same tensor in other places"):
+        twice(x, x.clone())
+
+
+def test_entries_of_one_shape_are_told_apart_by_the_state(tmp_path: Path) -> None:
+    weight = vs.ones(2, requires_grad=True)
+
+    @vs.compile
+    def accumulate(x: vs.Tensor) -> vs.Tensor:
+        (weight * x).sum().backward()
+        return weight.grad.clone()
+
+    x = vs.arange(2.0)
+    accumulate(x)  # without a gradient
+    accumulate(x)  # with one
+    program = loaded(saved(accumulate, tmp_path), tmp_path)
+    assert program(x).tolist() == [0, 3]
+    weight.grad = None
+    program = loaded(saved(accumulate, tmp_path), tmp_path)
+    assert [program(x).tolist() for _ in range(3)] == [[0, 1], [0, 2], [0, 3]]
+
+
 def test_a_change_in_place_reaches_the_argument(tmp_path: Path) -> None:
     program = loaded(saved(vs.compile(lambda x: x.add_(1)), tmp_path, vs.zeros(3)), tmp_path)
     x = vs.zeros(3)
@@ -371,7 +408,7 @@ def test_arguments_of_another_kind_are_refused_and_the_next_call_works(tmp_path:
         (({"a": vs.ones(2, dtype=vs.int64)}, 3), "got x.*int64"),
         (({"b": vs.ones(2)}, 3), r"has the keys \['a'\], got \['b'\]"),
         ((good, 4), "is 3, got 4"),
-        ((good, True), "is 3, got True"),
+        ((good, 3.0), "is 3, got 3.0"),
         ((vs.ones(2), 3), "is a dict of 1, got a tensor"),
         ((good,), "is a tuple of 2, got a tuple of 1"),
     ]:

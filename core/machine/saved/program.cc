@@ -125,12 +125,16 @@ Array Program::laid_out(size_t entry, size_t input, const Array& array) const {
   return made;
 }
 
-int Program::run(size_t entry, std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const {
-  const trace::Branches& branches = branches_[entry];
+std::string Program::difference(size_t entry, std::span<Tensor* const> arguments) const {
   std::string difference;
-  if (!branches.plan(0).fits(arguments, &difference))
-    fail(ErrorKind::Program, "[program] the program does not fit: ", difference);
-  const int branch = branches.run(arguments, results);
+  branches_[entry].plan(0).fits(arguments, &difference);
+  return difference;
+}
+
+int Program::run(size_t entry, std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const {
+  if (const std::string words = difference(entry, arguments); !words.empty())
+    fail(ErrorKind::Program, "[program] the program does not fit: ", words);
+  const int branch = branches_[entry].run(arguments, results);
   if (branch < 0)
     fail(ErrorKind::Program,
          "[program] the program reads a value that no call before it was saved had: call the function with "

@@ -71,6 +71,8 @@ class Program {
   const std::vector<NamedTensor>& tensors() const { return contents_.tables.tensors; }
   // A copy of an array that lies in memory as an input has to. Throws for other sizes and dtypes.
   Array laid_out(size_t entry, size_t input, const Array& array) const;
+  // In words why an entry does not take arguments; "" if it does.
+  std::string difference(size_t entry, std::span<Tensor* const> arguments) const;
   // Runs an entry and returns the branch that the values chose. Raises when the arguments do not fit, or when
   // the program reads a value for which no branch was recorded.
   int run(size_t entry, std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const;

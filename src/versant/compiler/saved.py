@@ -83,9 +83,7 @@ def checked(node: Any, depth: int = 0) -> int:
         number(node)
         return 0
     if kind == "dict" and items and isinstance(items[0], list) and len(items[0]) == len(items) - 1:
-        if sum(checked(key, depth + 1) for key in items[0]) or any(
-            key[0] in ("list", "dict") for key in items[0]
-        ):
+        if sum(checked(key, depth + 1) for key in items[0]) or not all(map(hashable, items[0])):
             raise ProgramError("[load_program] a key of a dict is none")
         return sum(checked(item, depth + 1) for item in items[1:])
     if kind in ("slice", "range") and len(items) == 3:
@@ -98,6 +96,10 @@ def checked(node: Any, depth: int = 0) -> int:
     if kind in ("list", "tuple"):
         return sum(checked(item, depth + 1) for item in items)
     raise ProgramError("[load_program] the structure of arguments or results is damaged")
+
+
+def hashable(node: Node) -> bool:
+    return node[0] not in ("list", "dict", "slice") and (node[0] != "tuple" or all(map(hashable, node[1:])))
 
 
 def number(node: Node) -> Any:
@@ -132,12 +134,17 @@ def shown(node: Node) -> str:
     return repr(made(node, lambda: None))
 
 
+def same(a: Node, b: Node) -> bool:
+    """Whether two structures are one; True and 1 are not."""
+    return repr(a) == repr(b)
+
+
 def difference(expected: Node, got: Node, where: str) -> str:
     """In words where two structures part."""
     if expected[0] != got[0] or len(expected) != len(got) or expected[0] not in ("list", "tuple", "dict"):
         return f"{where} is {shown(expected)}, got {shown(got)}"
     if expected[0] == "dict":
-        if expected[1] != got[1]:
+        if not same(expected[1], got[1]):
             keys = [[made(key, lambda: None) for key in node[1]] for node in (expected, got)]
             return f"{where} has the keys {keys[0]}, got {keys[1]}"
         names = [repr(made(key, lambda: None)) for key in expected[1]]
@@ -145,7 +152,7 @@ def difference(expected: Node, got: Node, where: str) -> str:
     else:
         pairs = zip(map(str, range(len(expected))), expected[1:], got[1:], strict=True)
     for name, a, b in pairs:
-        if a != b:
+        if not same(a, b):
             return difference(a, b, f"{where}[{name}]")
     return "nothing"
 
@@ -291,6 +298,9 @@ class Array:
         self.dtype = dtype
         self.shape = shape
 
+    def takes(self, other: Array) -> bool:
+        return self.dtype == other.dtype and self.shape == other.shape
+
     def __repr__(self) -> str:
         return f"{self.name}: {str(self.dtype).removeprefix('versant.')}{list(self.shape)}"
 
@@ -390,15 +400,9 @@ class Program:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         tensors: list[Tensor] = []
         given = plain(take_apart((args, kwargs), tensors), "an argument")
-        index = self._entry(given, tensors)
-        entry = self._entries[index]
-        # The same tensor in two places stays the same.
-        ready: dict[int, Tensor] = {}
-        for i, tensor in enumerate(tensors):
-            if id(tensor) not in ready:
-                ready[id(tensor)] = self._ready(index, i, tensor)
-        branch, results = _core.program_run(self._program, index, [ready[id(tensor)] for tensor in tensors])
-        value, places = entry.results[branch]
+        index, ready = self._fitting(self._candidates(given, tensors), tensors)
+        branch, results = _core.program_run(self._program, index, ready)
+        value, places = self._entries[index].results[branch]
         wanted, new, own = iter(places), iter(results), [tensor for _, tensor in self._tensors]
 
         def next_tensor() -> Tensor:
@@ -411,37 +415,54 @@ class Program:
 
         return made(value, next_tensor)
 
-    def _entry(self, given: Node, tensors: list[Tensor]) -> int:
-        alike = [i for i, entry in enumerate(self._entries) if entry.arguments == given]
+    def _candidates(self, given: Node, tensors: list[Tensor]) -> list[int]:
+        """The entries whose arguments have this structure and these shapes; raises where there is none."""
+        alike = [i for i, entry in enumerate(self._entries) if same(entry.arguments, given)]
         if not alike:
             expected = self._entries[0].arguments
-            where = "the arguments"
-            for i, kind in ((1, "the positional arguments"), (2, "the keyword arguments")):
-                if expected[i] != given[i]:
-                    where = difference(expected[i], given[i], kind)
-                    break
+            at = 1 if not same(expected[1], given[1]) else 2
+            where = difference(expected[at], given[at], ("positional arguments", "keyword arguments")[at - 1])
             raise ProgramError(f"[program] {where}; the program takes {self._taken()}")
-        for i in alike:
-            inputs = self._entries[i].inputs
-            if all(
-                a.dtype == t.dtype and a.shape == tuple(t.shape) for a, t in zip(inputs, tensors, strict=True)
-            ):
-                return i
-        inputs = self._entries[alike[0]].inputs
-        for array, tensor in zip(inputs, tensors, strict=True):
-            if array.dtype != tensor.dtype or array.shape != tuple(tensor.shape):
-                got = Array(array.name, tensor.dtype, tuple(tensor.shape))
-                raise ProgramError(f"[program] the program takes {self._taken()}; got {got}")
-        raise AssertionError
+        got = [Array("", tensor.dtype, tuple(tensor.shape)) for tensor in tensors]
+        found = [i for i in alike if all(map(Array.takes, self._entries[i].inputs, got))]
+        if not found:
+            array, other = next(
+                pair
+                for pair in zip(self._entries[alike[0]].inputs, got, strict=True)
+                if not pair[0].takes(pair[1])
+            )
+            other.name = array.name
+            raise ProgramError(f"[program] the program takes {self._taken()}; got {other}")
+        return found
 
-    def _ready(self, entry: int, i: int, tensor: Tensor) -> Tensor:
-        """The tensor as the program wants it in memory: itself, or a copy where only its values count."""
-        known = self._entries[entry]
-        if known.row_major[i] and tensor.is_contiguous() and tensor.storage_offset() == 0:
+    def _fitting(self, candidates: list[int], tensors: list[Tensor]) -> tuple[int, list[Tensor]]:
+        """The entry to run, and the tensors as it wants them in memory."""
+        words = ""
+        for index in candidates:
+            ready: dict[int, Tensor] = {}  # the same tensor in two places stays the same
+            for i, tensor in enumerate(tensors):
+                if id(tensor) not in ready:
+                    ready[id(tensor)] = self._ready(index, i, tensor)
+            given = [ready[id(tensor)] for tensor in tensors]
+            words = _core.program_difference(self._program, index, given)
+            if words and not any(self._entries[index].changed):
+                # Only values count: arguments that share memory are taken apart.
+                given = [self._copy(index, i, tensor) for i, tensor in enumerate(tensors)]
+                words = _core.program_difference(self._program, index, given)
+            if not words:
+                return index, given
+        raise ProgramError(f"[program] the program does not fit: {words}")
+
+    def _ready(self, index: int, i: int, tensor: Tensor) -> Tensor:
+        """The tensor itself where a run changes it, or where it lies right; else a copy."""
+        entry = self._entries[index]
+        right = entry.row_major[i] and tensor.is_contiguous() and tensor.storage_offset() == 0
+        if right or entry.changed[i]:
             return tensor.detach() if tensor.requires_grad else tensor
-        if known.changed[i]:
-            return tensor.detach() if tensor.requires_grad else tensor
-        return _core.program_input(self._program, entry, i, tensor.detach())
+        return self._copy(index, i, tensor)
+
+    def _copy(self, index: int, i: int, tensor: Tensor) -> Tensor:
+        return _core.program_input(self._program, index, i, tensor.detach())
 
     def _taken(self) -> str:
         shapes = {", ".join(map(repr, entry.inputs)) or "no tensors" for entry in self._entries}
