@@ -115,7 +115,7 @@ void Prepared::plan_arena() {
       for (const Window& window : *windows)
         if (window.buffer >= 0) {
           int64_t& most = extents_[static_cast<size_t>(window.buffer)];
-          most = std::max(most, extent(window.array));
+          most = std::max({most, extent(window.array), window.bytes});
           if (s >= trace_.forward_steps) outlives(window);
         }
     if (step.kind == Step::Kind::SetGradient || step.kind == Step::Kind::SetData ||

@@ -549,3 +549,16 @@ def test_a_buffer_that_is_written_piece_by_piece_has_room_for_all_pieces() -> No
         y = f(vs.full((5,), scale))
         assert y[:5].tolist() == [2 * scale] * 5
         assert y[5:].tolist() == [2.0 if scale > 0 else 4.0] * 99_995
+
+
+def test_a_result_may_be_larger_than_what_is_written_of_it() -> None:
+    @vs.compile
+    def f(x: vs.Tensor) -> vs.Tensor:
+        y = vs.empty(1_000_000)
+        y[:5] = x
+        return y
+
+    for scale in (1.0, 2.0, 3.0):
+        y = f(vs.full((5,), scale))
+        y[5:] = 0.0  # there is memory for all of it
+        assert y.sum().item() == 5 * scale
