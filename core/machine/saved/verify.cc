@@ -79,21 +79,12 @@ class Verifier {
     streams();
     for (size_t b = 0; b < n; ++b) buffer(b);
     known_ = room.limits;
-    if (!t.plain.empty()) {
-      run(t.plain);
-      room.limits = known_;
-    }
+    const auto readings = [](const std::vector<Step>& steps) {
+      return std::count_if(steps.begin(), steps.end(), [](const Step& step) { return step.reads(); });
+    };
+    if (readings(t.plain) != readings(t.steps)) damaged("fused and unfused steps read different values");
     run(t.steps);
-    for (const Window& window : t.results) {
-      if (window.buffer < 0) damaged("a result is no array");
-      const auto b = static_cast<size_t>(window.buffer);
-      // The plan lays buffers out by what its steps touch.
-      if (b < t.buffers.size() && t.buffers[b].origin == Buffer::Origin::Fresh &&
-          extent(window.array) > touched_[b])
-        damaged("a result reaches beyond what was computed");
-      what_ = "result";
-      input(window, false);
-    }
+    if (!t.plain.empty()) run(t.plain);  // whose buffers other branches go on with
   }
   Room room;
 
@@ -164,7 +155,6 @@ class Verifier {
     room.limits = known_;
     written_.clear();
     for (const Buffer& buffer : t.buffers) written_.push_back(buffer.origin != Buffer::Origin::Fresh);
-    touched_.assign(t.buffers.size(), 0);
     std::vector<Step> checked;
     for (Step& step : steps) {
       what_ = step.name;
@@ -193,6 +183,11 @@ class Verifier {
       checked.push_back(std::move(step));
     }
     steps = std::move(checked);
+    what_ = "result";
+    for (const Window& window : t.results) {
+      if (window.buffer < 0) wrong("it is no array");
+      input(window, false);
+    }
   }
 
   [[noreturn]] void wrong(const auto&... parts) const { damaged("step '", what_, "': ", parts...); }
@@ -203,7 +198,6 @@ class Verifier {
     if (room.limits[b] >= 0 && bytes > room.limits[b])
       wrong(what, ", ", describe(window.array), ", reaches beyond its memory of ", room.limits[b], " bytes");
     room.bytes[b] = std::max(room.bytes[b], bytes);
-    touched_[b] = std::max(touched_[b], bytes);
   }
 
   void input(const Window& window, bool fills) {
@@ -372,50 +366,64 @@ class Verifier {
   Trace& t;
   std::vector<int64_t> known_;  // limits before the first step
   std::vector<bool> written_;
-  std::vector<int64_t> touched_;  // the largest window of the steps that run
   std::vector<const Array*> in_, out_;
   std::string what_;
 };
 
-// The buffers that are numbered until each reading of a trace.
-std::vector<size_t> buffers_at_readings(const Trace& trace) {
-  std::vector<size_t> counts;
+// Where a trace reads a value, and how many buffers are numbered until then.
+struct Reading {
+  size_t step, buffers;
+};
+
+std::vector<Reading> readings_of(const Trace& trace) {
+  std::vector<Reading> readings;
   size_t buffers = 0;
   for (const int b : trace.argument_buffers) buffers = std::max(buffers, static_cast<size_t>(b + 1));
-  for (const Step& step : trace.plain) {
+  for (size_t s = 0; s < trace.plain.size(); ++s) {
+    const Step& step = trace.plain[s];
     for (const auto* windows : {&step.in, &step.out})
       for (const Window& window : *windows)
         buffers = std::max(buffers, static_cast<size_t>(window.buffer + 1));
-    if (step.reads()) counts.push_back(buffers);
+    if (step.reads()) readings.push_back({s, buffers});
   }
-  return counts;
+  return readings;
+}
+
+// Whether what one step has read can stand for what the other one does.
+bool alike(const Step& a, const Step& b) {
+  if (a.kind != b.kind || a.primitive != b.primitive) return false;
+  if (a.kind == Step::Kind::Read) return true;
+  const Array &x = a.out[0].array, &y = b.out[0].array;
+  if (x.dtype != y.dtype || x.rank() != y.rank() || a.attributes.ints != b.attributes.ints ||
+      a.in[0].array.rank() != b.in[0].array.rank() || a.in[0].array.dtype != b.in[0].array.dtype)
+    return false;
+  for (int d = 1; d < x.rank(); ++d)
+    if (x.sizes[d] != y.sizes[d]) return false;
+  return true;
 }
 
 // Whether no call reads what both steps have read.
 bool parts(const Step& a, const Step& b) {
-  if (a.kind != b.kind) return true;
   if (a.kind != Step::Kind::Read) return a.out[0].array.sizes != b.out[0].array.sizes;
   if (a.truth && b.truth) return (a.number.as_double() != 0) != (b.number.as_double() != 0);
   return a.number.kind != b.number.kind || a.number.i != b.number.i;
 }
 
-// A call that parts from `from` at one of its readings may go on with the steps of `to`.
+// A call that parts from `from` at one of its readings may go on with the steps of `to`, which stand behind
+// the same reading.
 void check_parting(const Trace& from, const Room& had, const Trace& to, const Room& needs) {
-  const std::vector<size_t> counts = buffers_at_readings(from);
-  const size_t readings = std::min(counts.size(), buffers_at_readings(to).size());
-  size_t reading = 0;
-  for (size_t s = 0; s < from.plain.size() && s < to.plain.size() && reading < readings; ++s) {
-    const Step &a = from.plain[s], &b = to.plain[s];
-    if (a.reads() != b.reads()) return;
-    if (!a.reads()) continue;
-    for (size_t n = 0; n < counts[reading] && n < to.buffers.size(); ++n) {
+  const std::vector<Reading> ours = readings_of(from), theirs = readings_of(to);
+  for (size_t r = 0; r < ours.size() && r < theirs.size(); ++r) {
+    const Step &a = from.plain[ours[r].step], &b = to.plain[theirs[r].step];
+    if (ours[r].step != theirs[r].step || !alike(a, b))
+      damaged("branches of one program read different values");
+    for (size_t n = 0; n < ours[r].buffers && n < to.buffers.size(); ++n) {
       const int64_t has = had.limits[n];
       if (from.buffers[n].origin != to.buffers[n].origin || (has >= 0 && needs.bytes[n] > has))
         damaged("branches of one program differ in buffer ", n);
     }
     // Where they part, later numbers stand for other buffers.
     if (parts(a, b)) return;
-    ++reading;
   }
 }
 
