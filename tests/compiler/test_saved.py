@@ -386,6 +386,8 @@ def test_what_a_file_cannot_hold_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(CompileError, match=r"test_saved\.py:\d+.*callback calls Python"):
         looks.save(path, vs.ones(2))
+    with pytest.raises(CompileError, match=r"test_saved\.py:\d+.*scatter_reduce cannot be saved yet"):
+        vs.compile(lambda x: x.scatter_reduce(0, vs.tensor([0, 0]), x, "amax")).save(path, vs.ones(2))
     with pytest.raises(CompileError, match="the result holds an object of PosixPath"):
         vs.compile(lambda x: (x + 1, path)).save(path, vs.ones(2))
     with pytest.raises(CompileError, match="an argument holds an object of PosixPath"):

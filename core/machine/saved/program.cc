@@ -43,6 +43,14 @@ void put_updates(std::vector<Step>& steps, const Updates& updates) {
   steps = std::move(made);
 }
 
+// What a file would claim of a step.
+bool admitted(const Step& step) {
+  std::vector<const Array*> in, out;
+  for (const trace::Window& window : step.in) in.push_back(&window.array);
+  for (const trace::Window& window : step.out) out.push_back(&window.array);
+  return step.primitive->admits({in, out, step.attributes, step.in_place});
+}
+
 // Drops what a saved program does without; raises for what it cannot do.
 void strip(const Trace& trace, std::vector<Step>& steps) {
   std::erase_if(steps, [&](const Step& step) {
@@ -60,6 +68,8 @@ void strip(const Trace& trace, std::vector<Step>& steps) {
     if ((step.kind == Step::Kind::SetGradient || step.kind == Step::Kind::SetData) &&
         trace.captured[static_cast<size_t>(step.index)].argument >= 0)
       refuse(step, " of an argument is set: return the new value");
+    if (step.kind == Step::Kind::Primitive && !admitted(step))
+      refuse(step, " cannot be saved yet: state it as other ops");
     if (step.kind == Step::Kind::Primitive && step.random >= 0 && step.drawn_going_back)
       refuse(step, " draws on the way back from results");
   }

@@ -4,17 +4,15 @@
 // * Bytes become steps only where they name what this version has (trace_bytes.cc): dtypes, micro-ops,
 //   primitives, actions. Sizes, strides and places multiply without overflow.
 // * Every window lies inside of its buffer. Of buffers that a call brings along (arguments, constants,
-// tensors
-//   and their gradients) the least size is known: `Plan::fits` compares tensors with the geometry that stands
-//   here. Buffers that primitives make are as large as the result that the file claims, which is compared
-//   with the true one before anybody uses it (check_geometry). All others are made as large as their largest
-//   window.
+//   tensors and their gradients) the least size is known: `Plan::fits` compares tensors with the geometry
+//   that stands here. Buffers that primitives make are as large as the result that the file claims, which is
+//   compared with the true one before anybody uses it (check_geometry). All others are made as large as
+//   their largest window.
 // * Nobody reads a buffer before it was written, or writes a constant.
 // * Programs, products, copies and fills are checked here for what their loops rely on. Primitives and
-// actions
-//   say themselves, beside their loops, which claims they admit; those that say nothing are refused. Indices
-//   stand in the values of tensors: primitives that rely on them check them before each run.
-// * Branches that go on from each other's buffers agree on how large these are.
+//   actions say themselves, beside their loops, which claims they admit; those that say nothing are refused.
+//   Indices stand in the values of tensors: primitives that rely on them check them before each run.
+// * Branches go on from each other's buffers only where they read the same, and agree on how large these are.
 //
 // A program that passes may still be slow or ask for more memory than there is; the latter raises.
 #include <algorithm>

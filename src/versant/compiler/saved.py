@@ -217,7 +217,8 @@ def save_entries(entries: list[tuple[Structure, Entry]], function: Callable[...,
         data = _core.program_bytes(rows, tensors, known.pairs)
         _core.program_read(data)  # what is written can be read
     except ProgramError as error:
-        raise CompileError(f"[save] this function cannot be saved yet: {error}") from None
+        words = str(error).removeprefix("[load_program] ")
+        raise CompileError(f"[save] {function!r} cannot be saved: {words}") from None
     except RuntimeError as error:
         raise CompileError(str(error)) from None
     write(data, path)
