@@ -215,9 +215,8 @@ std::vector<Tensor*> tensors_of(PyObject* list);                    // throws un
 PyObject* run_result(int branch, std::vector<TensorRef>& results);  // (branch, list of results)
 extern PyMethodDef program_functions[];                             // program_object.cc
 bool init_traces();
-trace::Branches& branches_of(PyObject* capsule);  // trace_object.cc
-extern PyMethodDef record_functions[];            // trace_record.cc
-extern PyMethodDef verifier_functions[];          // verifier.cc
+extern PyMethodDef record_functions[];    // trace_record.cc
+extern PyMethodDef verifier_functions[];  // verifier.cc
 extern PyMethodDef compiled_functions[];
 bool init_compiled(PyObject* module);
 extern PyMethodDef update_functions[];  // update_rule.cc

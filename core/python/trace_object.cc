@@ -250,12 +250,6 @@ PyObject* plan_run(PyObject*, PyObject* args) {
 
 }  // namespace
 
-trace::Branches& branches_of(PyObject* capsule) {
-  auto* branches = static_cast<trace::Branches*>(PyCapsule_GetPointer(capsule, kBranches));
-  if (!branches) throw HostError{};
-  return *branches;
-}
-
 PyMethodDef trace_functions[] = {
     {"trace_begin", trace_begin, METH_NOARGS, "Begins a trace, which is paused."},
     {"trace_pause", trace_pause, METH_O, "trace_pause(paused): whether it was."},

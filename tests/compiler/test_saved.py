@@ -163,8 +163,12 @@ def test_structures_come_back_as_plain_ones(tmp_path: Path) -> None:
     assert list(split) == ["head", "tail"]
     assert split["tail"] == "text"
     assert result[(1, 2.5)][0] is y
-    assert [array.name for array in program.inputs] == ["batch['pair'][0]", "batch['pair'][1]", "args[1]"]
-    assert repr(program).startswith("Program 'f.vsp'\n  (batch['pair'][0]: float32[2], ")
+    assert [array.name for array in program.inputs] == [
+        "batch['pair'].left",
+        "batch['pair'].right",
+        "rest[0]",
+    ]
+    assert repr(program).startswith("Program 'f.vsp'\n  (batch['pair'].left: float32[2], ")
 
 
 def test_numbers_are_told_apart_by_their_type(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ Array Program::laid_out(size_t entry, size_t input, const Array& array) const {
 
 std::string Program::difference(size_t entry, std::span<Tensor* const> arguments) const {
   std::string difference;
-  branches_[entry].plan(0).fits(arguments, &difference);
+  branches_[entry].plan(0).fits(arguments, &difference, contents_.entries[entry].names);
   return difference;
 }
 

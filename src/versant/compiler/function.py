@@ -151,14 +151,14 @@ class Compiled(_core.CompiledBase):
         from versant.compiler.saved import save_entries
 
         entries = [self._entry_for(args, kwargs)] if args or kwargs else self._entries_now()
-        save_entries(entries, self._function, path)
+        save_entries(entries, self._argument_names, str(self.__name__), path)
 
     def _entry_for(self, args: Any, kwargs: Any) -> tuple[Structure, Entry]:
         tensors: list[Tensor] = []
         key = (take_apart((args, kwargs), tensors), modes())
         for calls in range(3):  # gradients that the first one leaves are part of what the second one assumes
             for entry in self._entries.get(key, ()):
-                if not self._mismatch(entry, tensors):
+                if not self._mismatch(entry, tensors, key[0]):
                     return key[0], entry
             if calls < 2:
                 self(*args, **kwargs)

@@ -17,7 +17,6 @@ reading it imports and calls nothing. A result adds where its tensors come from:
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 from collections.abc import Callable
@@ -170,26 +169,15 @@ def names_of(node: Node, where: str) -> list[str]:
     return [name for part in parts for name in part]
 
 
-def argument_names(function: Callable[..., Any], arguments: Node) -> list[str]:
-    """Names of the tensors in the structure of (args, kwargs), after the function's parameters."""
-    positional, keywords = arguments[1], arguments[2]
-    try:
-        parameters = list(inspect.signature(getattr(function, "forward", function)).parameters.values())
-    except (TypeError, ValueError):
-        parameters = []
-    names = []
-    for i, item in enumerate(positional[1:]):
-        plain_one = i < len(parameters) and parameters[i].kind is not inspect.Parameter.VAR_POSITIONAL
-        names += names_of(item, parameters[i].name if plain_one else f"args[{i}]")
-    for key, item in zip(keywords[1], keywords[2:], strict=True):
-        names += names_of(item, key[1])
-    return names
-
-
 # Saving -----------------------------------------------------------------------------------------------------
 
 
-def save_entries(entries: list[tuple[Structure, Entry]], function: Callable[..., Any], path: Path) -> None:
+def save_entries(
+    entries: list[tuple[Structure, Entry]],
+    argument_names: Callable[[Structure], list[str]],
+    function: str,
+    path: Path,
+) -> None:
     """Write the traces of a compiled function, in the order in which a program tries them."""
     tensors: list[tuple[str, Tensor]] = []
     known = Names()
@@ -208,7 +196,7 @@ def save_entries(entries: list[tuple[Structure, Entry]], function: Callable[...,
                     places.append(["argument", place] if place >= 0 else ["again", ~place])
             value = plain(result.structure, "the result")
             results.append(json.dumps({"value": value, "places": places}))
-        names = argument_names(function, arguments)
+        names = argument_names(structure)
         for tensor in entry.watch.tensors:
             known.add(entry.watch.names[id(tensor)], tensor)
         updates = [updates_of(entry, branch, known) for branch in range(len(results))]
@@ -218,7 +206,7 @@ def save_entries(entries: list[tuple[Structure, Entry]], function: Callable[...,
         _core.program_read(data)  # what is written can be read
     except ProgramError as error:
         words = str(error).removeprefix("[load_program] ")
-        raise CompileError(f"[save] {function!r} cannot be saved: {words}") from None
+        raise CompileError(f"[save] {function} cannot be saved: {words}") from None
     except RuntimeError as error:
         raise CompileError(str(error)) from None
     write(data, path)
