@@ -8,11 +8,11 @@
  *
  * A program has one entry for each kind of arguments that its function was saved with, and an entry has one
  * branch for each way that values made it go; most programs have one of each. Entries, branches, inputs and
- * outputs count from 0.
+ * outputs count from 0. An entry may assume something of the program's state, such as that a gradient is
+ * there: a run where that does not hold is an error, and another entry may take it.
  *
- * Functions that can fail return NULL or -1; vs_last_error then says why, and nothing else has happened. They
- * may be called from any thread, and wait for one another. Arrays are row-major, in the byte order of the
- * machine. */
+ * Functions that can fail return NULL or -1, and vs_last_error says why. They may be called from any thread,
+ * and wait for one another. Arrays are row-major, in the byte order of the machine. */
 #ifndef VERSANT_H
 #define VERSANT_H
 
@@ -76,7 +76,8 @@ VS_API int vs_describe_output(const vs_program* program, int entry, int branch, 
                               vs_array* description);
 
 /* Runs an entry. Inputs are read where they lie and have exactly the bytes of their descriptions; outputs are
- * written, and have at least those of the branch that the values choose. Returns that branch. */
+ * written, and have at least those of the branch that the values choose. Returns that branch. Arguments that
+ * do not fit are found before anything runs, but for outputs of an entry with several branches. */
 VS_API int vs_run(vs_program* program, int entry, const vs_buffer* inputs, int input_count,
                   const vs_buffer* outputs, int output_count);
 
