@@ -83,6 +83,7 @@ struct Step {
   bool seeded = false;  // `seed` and `block` are where the stream stands, for it was seeded before
   uint64_t seed = 0;
   uint64_t stand = 0;  // blocks that were drawn from the default generator until the step was done
+  int64_t drawn = -1;  // Apply: blocks drawn in the trace, where replays may draw another number
 
   Scalar number;       // Fill, Read
   bool truth = false;  // Read: whether it is 0 is all that counts
@@ -182,9 +183,9 @@ class Recorder {
   // `.data` of a tensor was set.
   void sets_data(Tensor& tensor);
   // `generator`: which the step may draw from, and `offset`, where it stood.
-  void apply(std::function<std::vector<TensorRef>(std::span<const TensorRef>)> body, const char* name,
-             std::span<Tensor* const> inputs, std::span<Tensor* const> outputs, Generator& generator,
-             const Generator& before);
+  Step& apply(std::function<std::vector<TensorRef>(std::span<const TensorRef>)> body, const char* name,
+              std::span<Tensor* const> inputs, std::span<Tensor* const> outputs, Generator& generator,
+              const Generator& before);
   void call(std::function<void(std::span<const Array>)> action, const char* name,
             std::span<const Array* const> reads, std::span<const Array* const> writes);
   void constant(const Array& array);  // made from data of the host
@@ -204,8 +205,9 @@ class Recorder {
   // What the last call gave back.
   void host_outputs(std::span<Tensor* const> outputs);
   void result(Tensor& tensor);
-  // Traces the way back from the results that have a history, to arguments and captured tensors.
-  void backward();
+  // Traces the way back from the results that have a history, to arguments and captured tensors. `continued`:
+  // gradients of captured tensors are added to sums that come in, in their order, behind those of results.
+  void backward(bool continued = false);
   // Steps for gradients that changed since the last one.
   void settle_gradients();
   // Raises for a node that was recorded before the trace: replays would go back through it for ever.
@@ -243,6 +245,7 @@ class Recorder {
   void settle_flags();
   void settle_gradient(int index);
 
+  const uint32_t epoch_before_;  // of the trace in which this one is made
   uint32_t epoch_;
   uint64_t first_node_;
   bool goes_back_ = false;

@@ -205,6 +205,7 @@ extern PyMethodDef autograd_functions[];
 extern PyMethodDef memory_functions[];
 extern PyMethodDef optimizer_functions[];  // gradient_pattern.cc
 extern PyMethodDef trace_functions[];
+extern PyMethodDef loop_functions[];  // loops.cc
 bool init_traces();
 extern PyMethodDef compiled_functions[];
 bool init_compiled(PyObject* module);

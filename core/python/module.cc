@@ -88,8 +88,8 @@ int fill(PyObject* module) {
     return -1;
   for (PyMethodDef* list :
        {general_functions, convert_functions, dlpack_functions, op_functions, function_functions,
-        composite_functions, autograd_functions, optimizer_functions, trace_functions, compiled_functions,
-        update_functions, autocast_functions, saving_functions})
+        composite_functions, autograd_functions, optimizer_functions, trace_functions, loop_functions,
+        compiled_functions, update_functions, autocast_functions, saving_functions})
     if (PyModule_AddFunctions(module, list) < 0) return -1;
   lock_hooks = {release_lock, acquire_lock};
   const bool ready = init_errors(module) && init_dtypes(module) && init_tensor_type(module) &&

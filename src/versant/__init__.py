@@ -81,6 +81,9 @@ _ROOMS = {
 _BORROWED = {
     "compile": "versant.compiler",
     "compile_disabled": "versant.compiler",
+    "cond": "versant.control_flow",
+    "while_loop": "versant.control_flow",
+    "scan": "versant.control_flow",
     "save": "versant.io",
     "load": "versant.io",
     "set_printoptions": "versant.tensors.printing",
