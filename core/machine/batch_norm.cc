@@ -509,7 +509,8 @@ TensorRef moments_tensor(Tensor* running, int64_t channels, const char* what) {
   return ops::contiguous(*tensor);
 }
 
-// batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
+// batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, batches=None)
+// batches: running statistics are averages over so many batches before this one, instead of by momentum.
 Result batch_norm(Args& args) {
   Tensor& input = args.tensor(0);
   const DType dtype = working_dtype(input, "batch_norm");
@@ -548,15 +549,20 @@ Result batch_norm(Args& args) {
       trace::reach({running});
       written.push_back(running);
     }
-    const Array* const read[] = {out.tensor[1].get(), out.tensor[2].get()};
+    Tensor* const batches = args.optional_tensor(8);
+    trace::reach({batches});
+    std::vector<const Array*> read = {out.tensor[1].get(), out.tensor[2].get()};
+    if (batches) read.push_back(batches);
     const bool has_mean = running_mean;
     trace::perform("batch_norm_statistics", read, written,
-                   [has_mean, count = static_cast<double>(values), momentum = args.number(6),
-                    eps = a.floats[0]](std::span<const Array> arrays) {
-                     const Array* const first = arrays.size() > 2 ? &arrays[2] : nullptr;
-                     const Array* const second = arrays.size() > 3 ? &arrays[3] : nullptr;
-                     update_statistics(arrays[0], arrays[1], has_mean ? first : nullptr,
-                                       has_mean ? second : first, count, momentum, eps);
+                   [has_mean, averages = batches != nullptr, count = static_cast<double>(values),
+                    momentum = args.number(6), eps = a.floats[0]](std::span<const Array> arrays) {
+                     const double share =
+                         averages ? 1.0 / (1.0 + versant::item(arrays[2]).as_double()) : momentum;
+                     const auto running = arrays.subspan(averages ? 3 : 2);
+                     const Array* const second = running.size() > 1 ? &running[1] : nullptr;
+                     update_statistics(arrays[0], arrays[1], has_mean ? &running[0] : nullptr,
+                                       has_mean ? second : &running[0], count, share, eps);
                    });
     for (Tensor* running : {running_mean, running_var})
       if (running) bump_version(*running);
