@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -41,10 +42,13 @@ class Result:
 class Entry:
     """The traces for arguments of one structure under one set of facts."""
 
-    __slots__ = ("arguments", "branches", "calls", "facts", "results", "watch")
+    __slots__ = ("branches", "calls", "facts", "results", "shapes", "watch")
 
-    def __init__(self, watch: Watch, facts: list[AnyFact], branches: Any, result: Result) -> None:
+    def __init__(
+        self, watch: Watch, facts: list[AnyFact], branches: Any, result: Result, shapes: list[Any]
+    ) -> None:
         self.watch = watch
+        self.shapes = shapes  # of the arguments
         self.facts = facts
         self.branches = branches
         self.results = [result]
@@ -55,13 +59,22 @@ class Compiled(_core.CompiledBase):
     """A compiled function; made by `compile`."""
 
     def __init__(
-        self, function: Callable[..., Any], *, guards: str, recompiles: str, name: str | None
+        self,
+        function: Callable[..., Any],
+        *,
+        guards: str,
+        recompiles: str,
+        dynamic: bool | None,
+        name: str | None,
     ) -> None:
         if guards not in ("full", "shapes"):
             raise ValueError(f"[compile] guards is 'full' or 'shapes', got {guards!r}")
         if recompiles not in ("log", "error"):
             raise ValueError(f"[compile] recompiles is 'log' or 'error', got {recompiles!r}")
+        if dynamic is not None and not isinstance(dynamic, bool):
+            raise ValueError(f"[compile] dynamic is None, True or False, got {dynamic!r}")
         self._function = function
+        self._dynamic = dynamic
         self._guards = guards
         self._recompiles = recompiles
         self._entries: dict[Any, list[Entry]] = {}
@@ -99,6 +112,10 @@ class Compiled(_core.CompiledBase):
             entry.calls += 1
             branch, made = found
             return self._answer(entry.results[branch], tensors, made)
+        if self._dynamic is not None and (known := self._other_sizes(entries, tensors)):
+            if not self._dynamic:
+                self._refuse_sizes(known, args, kwargs, tensors)
+            reason = ""
         return trace(None, reason)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -111,6 +128,15 @@ class Compiled(_core.CompiledBase):
             if not fact.holds():
                 return str(fact)
         return _core.plan_difference(entry.branches, tensors) or ""
+
+    def _other_sizes(self, entries: list[Entry], tensors: list[Tensor]) -> Entry | None:
+        """An entry that is for such arguments, of other sizes."""
+        kinds = [(x.dtype, x.dim()) for x in tensors]
+        for entry in entries:
+            alike = [(dtype, len(shape)) for shape, dtype in entry.shapes] == kinds
+            if alike and entry.shapes != shapes_of(tensors) and all(fact.holds() for fact in entry.facts):
+                return entry
+        return None
 
     def _answer(self, result: Result, tensors: list[Tensor], made: list[Tensor]) -> Any:
         if result.structure == ("tensor",) and result.places == [None]:
@@ -157,6 +183,7 @@ class Compiled(_core.CompiledBase):
         if watch.stops:
             self._stops = True
             return self._function(*args, **kwargs)
+        shapes = shapes_of(tensors)  # the function may change them
         reached = {id(tensor) for tensor in watch.tensors}
         # What was cast before is no part of the trace, nor the other way round.
         _core.clear_autocast_cache()
@@ -183,7 +210,7 @@ class Compiled(_core.CompiledBase):
         else:
             entries = self._entries.setdefault(key, [])
             facts = [] if self._guards == "shapes" else list(watch.facts)
-            entries.insert(0, Entry(watch, facts, branches, result))
+            entries.insert(0, Entry(watch, facts, branches, result, shapes))
             if len(entries) > MOST_ENTRIES:
                 entries.remove(min(entries[1:], key=lambda e: e.calls))
             if not kwargs:
@@ -247,6 +274,14 @@ class Compiled(_core.CompiledBase):
             f"{len(entry.results)} calls; return the tensor instead of the number"
         )
 
+    def _refuse_sizes(self, entry: Entry, args: Any, kwargs: Any, tensors: list[Tensor]) -> None:
+        now = shapes_of(tensors)
+        index = next(i for i, (a, b) in enumerate(zip(entry.shapes, now, strict=True)) if a != b)
+        raise CompileError(
+            f"[compile] {self.__name__}: {argument_of(self._function, args, kwargs, index)} had shape "
+            f"{entry.shapes[index][0]}, now {now[index][0]}, and dynamic=False keeps sizes as they were first"
+        )
+
     def _report(self, reason: str) -> None:
         text = f"{self.__name__} is compiled again: {reason}"
         self._reasons.append(reason)
@@ -293,6 +328,27 @@ class Compiled(_core.CompiledBase):
         return "\n".join(texts)
 
 
+def shapes_of(tensors: list[Tensor]) -> list[Any]:
+    return [(tuple(x.shape), x.dtype) for x in tensors]
+
+
+def argument_of(function: Callable[..., Any], args: Any, kwargs: Any, index: int) -> str:
+    """The name of the argument that holds the tensor of that number."""
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        names = []
+    for i, value in enumerate((*args, *kwargs.values())):
+        inside: list[Tensor] = []
+        take_apart(value, inside)
+        if index < len(inside):
+            name = names[i] if i < min(len(args), len(names)) else f"argument {i}"
+            name = name if i < len(args) else list(kwargs)[i - len(args)]
+            return name if len(inside) == 1 else f"tensor {index} in {name}"
+        index -= len(inside)
+    return "an argument"
+
+
 def modes() -> tuple[Any, ...]:
     """The modes under which a function runs."""
     return (
@@ -308,19 +364,24 @@ def compile(
     *,
     guards: str = "full",
     recompiles: str = "log",
+    dynamic: bool | None = None,
     name: str | None = None,
 ) -> Any:
     """The function, compiled: the first call runs and records it, later calls replay.
 
     guards: "full" watches arguments and what else the function reaches; "shapes" the tensors only.
     recompiles: "log" says on the logger `versant.compile` why a function is traced again, "error" raises.
+    dynamic: what a call means whose tensors have other sizes than before. None: it is traced for them and
+    counts as a recompilation; True: it is traced, and does not count; False: it is an error that names the
+    argument. Sizes that were met before are replayed in any case.
+    name: of the function in messages.
     Works as a decorator, with and without options. Raises CompileError for what cannot be replayed.
     """
     if function is None:
-        return functools.partial(compile, guards=guards, recompiles=recompiles, name=name)
+        return functools.partial(compile, guards=guards, recompiles=recompiles, dynamic=dynamic, name=name)
     if not callable(function):
         raise TypeError(f"[compile] expected a function, got {type(function).__name__}")
-    return Compiled(function, guards=guards, recompiles=recompiles, name=name)
+    return Compiled(function, guards=guards, recompiles=recompiles, dynamic=dynamic, name=name)
 
 
 @contextmanager
