@@ -121,6 +121,8 @@ def is_floating_point(input: Tensor) -> bool:
 
 def numel(input: Tensor) -> int:
     """How many elements the tensor has."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"[numel] expected a tensor, got {type(input).__name__}")
     return input.numel()
 
 

@@ -116,7 +116,7 @@ class _BatchNorm(_ChannelNorm):
             if self.momentum is None and self.training and self.num_batches_tracked is not None:
                 from versant.ops.normalization import batch_norm_whole
 
-                y = batch_norm_whole(
+                y: Tensor = batch_norm_whole(
                     x,
                     self.weight,
                     self.bias,
@@ -148,6 +148,7 @@ class _BatchNorm(_ChannelNorm):
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         return y
+
 
 class BatchNorm1d(_BatchNorm):
     __doc__ = _BatchNorm.__doc__
