@@ -212,6 +212,7 @@ class Recorder {
   void settle_gradients();
   // Raises for a node that was recorded before the trace: replays would go back through it for ever.
   void check_node(const Node& node) const;
+  uint32_t number() const { return epoch_; }
   // Whether the tensor was made during the trace, perhaps over older memory.
   bool is_new(const Tensor& tensor) const { return tensor.epoch == static_cast<uint16_t>(epoch_); }
   // Whether it is an argument or was made during the trace, so that replays have another one.

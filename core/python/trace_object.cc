@@ -183,6 +183,10 @@ PyObject* hooks_of(PyObject*, PyObject* tensor) {
   return guarded([&] { return hooks::callables(tensor_of(tensor).node.get()); });
 }
 
+PyObject* trace_number(PyObject*, PyObject*) {
+  return PyLong_FromUnsignedLong(recorders.empty() ? 0 : recorders.front()->number());
+}
+
 PyObject* is_tracing(PyObject*, PyObject*) { return PyBool_FromLong(modes.tracing); }
 
 PyObject* trace_abandon(PyObject*, PyObject*) {
@@ -329,6 +333,7 @@ PyMethodDef trace_functions[] = {
     {"trace_apply", trace_apply, METH_VARARGS,
      "trace_apply(callable, name, inputs, outputs): outputs are what callable makes of the list of inputs."},
     {"hooks_of", hooks_of, METH_O, "The hooks on a tensor's gradient."},
+    {"trace_number", trace_number, METH_NOARGS, "Of the trace that is being made, or 0."},
     {"is_tracing", is_tracing, METH_NOARGS, "Whether what runs now is being recorded."},
     {"trace_host_outputs", trace_host_outputs, METH_O, "Says what the last call of trace_host gave back."},
     {"trace_abandon", trace_abandon, METH_NOARGS, "Ends the trace; nothing comes of it."},

@@ -12,6 +12,7 @@ from typing import Any
 
 import versant
 from versant import Tensor, _core
+from versant.compiler import written
 from versant.compiler.errors import CompileError
 from versant.compiler.facts import AnyFact, Fact
 from versant.compiler.structure import PLAIN, Structure, difference, put_together, take_apart
@@ -82,6 +83,8 @@ class Compiled(_core.CompiledBase):
         self._replays = 0
         self._traces = 0  # that were made or tried
         self._stops = False  # a breakpoint stands in it: it runs as it is written
+        self._written = ""  # why it runs as it is written, but for closures of optimizers
+        self._closures: dict[Any, Any] = {}
         functools.update_wrapper(self, function, updated=())
         self.__name__ = name or getattr(function, "__name__", type(function).__name__)
 
@@ -91,6 +94,9 @@ class Compiled(_core.CompiledBase):
         """A call that the quick way of the base has no answer for."""
         if _core.disable_compiled(0) or getattr(_state, "traces", False):
             return self._function(*args, **kwargs)
+        if self._written:
+            with written.as_written(self._closures):
+                return self._function(*args, **kwargs)
         seen = self._traces
         tensors: list[Tensor] = []
         key = (take_apart((args, kwargs), tensors), modes())
@@ -196,6 +202,10 @@ class Compiled(_core.CompiledBase):
             _core.trace_pause(False)
             value = self._function(*args, **kwargs)
             _core.trace_pause(True)
+            if reason := written.left():
+                self._written = reason
+                logger.info("%s runs as it is written: %s", self.__name__, reason)
+                return value
             result = self._describe(value, tensors, watch)
             _core.trace_backward()
             self._check_side_effects(watch)
@@ -203,6 +213,7 @@ class Compiled(_core.CompiledBase):
         finally:
             _state.traces = False
             _state.watch = None
+            written.left()
             _core.trace_abandon()
             _core.clear_autocast_cache()
         if entry is not None:
@@ -312,6 +323,10 @@ class Compiled(_core.CompiledBase):
         lines = [f"{self.__name__}: {self.stats()['traces']} traces, {self.stats()['replays']} replays"]
         if self._stops:
             lines.append("a breakpoint() stands in it, so it runs as it is written")
+        if self._written:
+            lines.append(f"it runs as it is written: {self._written}")
+            for _, closure in self._closures.values():
+                lines += [f"    {line}" for line in closure.explain().splitlines()]
         lines += [f"compiled again: {reason}" for reason in self._reasons]
         for some in self._entries.values():
             for entry in some:
