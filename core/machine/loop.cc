@@ -1,6 +1,8 @@
 #include "machine/loop.h"
 
 #include <algorithm>
+#include <deque>
+#include <limits>
 
 #include "machine/engine.h"
 #include "machine/ops.h"
@@ -31,7 +33,7 @@ TensorRef tensor_of(std::unique_ptr<Tape> tape) {
   array.strides = Dims{1};
   return Tensor::make(std::move(array));
 }
-const Tape& tape_of(const Tensor& tensor) { return *static_cast<const Tape*>(tensor.storage->owner); }
+Tape& tape_of(const Tensor& tensor) { return *static_cast<Tape*>(tensor.storage->owner); }
 
 // The array over a storage of its own that begins `offset` bytes before it, as it did in the trace.
 Array begin_at(const Array& array, int64_t offset) {
@@ -148,6 +150,16 @@ class Run {
   std::vector<std::vector<TensorRef>> reached_;
 };
 
+// What a turn was given.
+struct Given {
+  std::vector<Array> carry;
+  Generator generator;
+};
+
+void breathe(int64_t turn) {
+  if (turn % 1024 == 1023 && replay_hooks.breathe) replay_hooks.breathe();
+}
+
 // The results of a loop, and its tape where `keeps`.
 std::vector<TensorRef> run(const Loop& loop, std::span<const TensorRef> inputs, bool keeps) {
   const GradMode off(false);
@@ -156,26 +168,50 @@ std::vector<TensorRef> run(const Loop& loop, std::span<const TensorRef> inputs, 
   std::vector<Array> carry, along;
   for (int i = 0; i < loop.n_carried; ++i) carry.push_back(now.carried(i));
   switch (loop.kind) {
-    case Loop::Kind::Cond:
-      carry = now.turn(item(static_cast<const Array&>(*inputs[0]), true).i ? 0 : 1, carry, tape.get());
+    case Loop::Kind::Cond: {
+      const int b = item(static_cast<const Array&>(*inputs[0]), true).i ? 0 : 1;
+      carry = now.turn(loop.last.empty() ? b : loop.last[static_cast<size_t>(b)], carry, tape.get());
       break;
-    case Loop::Kind::While:
+    }
+    case Loop::Kind::While: {
+      // How many turns back from the end take another body than all others.
+      const size_t last = loop.cycle + 1 == loop.last.size() ? loop.cycle
+                          : loop.last.empty()                ? 0
+                                                             : std::numeric_limits<size_t>::max();
+      std::deque<Given> given;  // of these
       for (int64_t t = 0; loop.length < 0 || t < loop.length; ++t) {
+        breathe(t);
         const Array goes_on = now.turn(0, carry, nullptr)[0];
         if (!item(goes_on, true).i) break;
-        carry = now.turn(1, carry, tape.get());
+        if (tape && last > 0) {
+          if (given.size() == last) given.pop_front();
+          given.push_back({carry, default_generator()});
+        }
+        carry = now.turn(loop.body_of(loop.last.size()), carry, tape.get());
       }
+      // Which turns are the last is known now.
+      const Generator after = default_generator();
+      for (size_t behind = 0; behind < given.size(); ++behind) {
+        const Given& turn = given[given.size() - 1 - behind];
+        default_generator() = turn.generator;
+        Tape again;
+        now.turn(loop.body_of(behind), turn.carry, &again);
+        tape->turns[tape->turns.size() - 1 - behind] = std::move(again.turns[0]);
+      }
+      default_generator() = after;
       break;
+    }
     case Loop::Kind::Scan: {
       const auto n_carried = static_cast<size_t>(loop.n_carried);
       const auto& results = loop.turn().trace().results;
       for (size_t k = n_carried; k < results.size(); ++k)
         along.push_back(stack_of(loop.length, results[results.size() - 1 - k].array));
       for (int64_t n = 0; n < loop.length; ++n) {
+        breathe(n);
         const int64_t t = loop.reverse ? loop.length - 1 - n : n;
         for (int i = 0; i < loop.n_walked; ++i)
           carry.push_back(along_first(now.walked(i), t).to_contiguous());
-        carry = now.turn(0, carry, tape.get());
+        carry = now.turn(loop.body_of(static_cast<size_t>(loop.length - 1 - n)), carry, tape.get());
         for (size_t k = 0; k < along.size(); ++k) copy_into(along_first(along[k], t), carry[n_carried + k]);
         carry.resize(n_carried);
       }
@@ -204,7 +240,10 @@ bool leads_to(const Body& body, size_t i) {
 // Which inputs of the loop get a gradient.
 std::vector<bool> ways_back(const Loop& loop, size_t n_inputs) {
   std::vector<bool> found(n_inputs);
-  for (size_t b = 0; b < loop.bodies.size(); ++b) {
+  std::vector<int> used = loop.last;
+  if (used.empty()) used = loop.kind == Loop::Kind::Cond ? std::vector<int>{0, 1} : std::vector{loop.given()};
+  for (const int index : used) {
+    const auto b = static_cast<size_t>(index);
     const Body& body = *loop.bodies[b];
     if (body.trace().differentiable.empty()) continue;
     for (size_t i = 0; i < body.n_operands; ++i)
@@ -285,14 +324,17 @@ class LoopNode final : public Node {
  public:
   LoopNode(uint32_t bytes, uint16_t n_edges) : Node(bytes, n_edges) { continues_sums = true; }
 
-  static void attach(const std::shared_ptr<const Loop>& loop, std::span<Tensor* const> inputs,
-                     std::span<const TensorRef> results, TensorRef tape, RecordedBackward recorded) {
+  static void attach(const std::shared_ptr<Loop>& loop, std::span<Tensor* const> inputs,
+                     std::span<const TensorRef> results, TensorRef tape, const Generator& before,
+                     RecordedBackward recorded, Restrict restrict) {
     const auto n = static_cast<uint16_t>(inputs.size());
     auto* node = new_node<LoopNode>(sizeof(LoopNode), n);
     const Ref<Node> held(node);
     node->loop_ = loop;
     node->tape_ = std::move(tape);
+    node->before_ = before;
     node->recorded_ = std::move(recorded);
+    node->restrict_ = std::move(restrict);
     node->ways_ = ways_back(*loop, inputs.size());
     for (Tensor* input : inputs) node->inputs_.emplace_back().keep(*input);
     // In the order in which single ops would give them: what is reached, what is carried and walked along,
@@ -337,6 +379,7 @@ class LoopNode final : public Node {
     tape_.reset();
     inputs_.clear();
     recorded_ = nullptr;
+    restrict_ = nullptr;
     released = true;
   }
 
@@ -352,6 +395,7 @@ class LoopNode final : public Node {
       for (size_t e = 0; e < order_.size(); ++e) inputs[e] = std::move(found[static_cast<size_t>(order_[e])]);
       return;
     }
+    if (modes.tracing && restrict_) restrict(outputs);
     // The step's inputs: the tape, the loop's inputs, then the gradients and sums that there are.
     std::vector<TensorRef> given{tape_};
     for (const Saved& saved : inputs_) given.push_back(saved.unpack(*this, nullptr));
@@ -362,11 +406,12 @@ class LoopNode final : public Node {
     }
     for (size_t i = 0; i < inputs_.size(); ++i)
       for (size_t e = 0; e < order_.size(); ++e)
-        if (order_[e] == static_cast<int>(i) && inputs[e]) {
+        if (order_[e] == static_cast<int>(i) && inputs[e] && ways_[i]) {
           has_sum[i] = true;
           given.push_back(std::move(inputs[e]));
         }
-    const auto again = [loop = loop_, ways = ways_, has_grad, has_sum](std::span<const TensorRef> given) {
+    const auto again = [loop = std::shared_ptr<const Loop>(loop_), ways = ways_, has_grad,
+                        has_sum](std::span<const TensorRef> given) {
       const size_t n = has_sum.size();
       size_t next = 1 + n;
       std::vector<TensorRef> grads(has_grad.size()), sums(n);
@@ -394,13 +439,90 @@ class LoopNode final : public Node {
     for (size_t i = 0; i < ways_.size(); ++i)
       if (ways_[i]) of_inputs[i] = std::move(found[next++]);
     for (size_t e = 0; e < order_.size(); ++e)
-      inputs[e] = std::move(of_inputs[static_cast<size_t>(order_[e])]);
+      if (ways_[static_cast<size_t>(order_[e])])
+        inputs[e] = std::move(of_inputs[static_cast<size_t>(order_[e])]);
   }
 
  private:
-  std::shared_ptr<const Loop> loop_;
+  static constexpr size_t kMostRestricted = 16;
+
+  // Where some results get no gradient, a turn must not go back from them: zeros there are not nothing (zero
+  // times infinity is NaN). Its body is traced anew without them; and so are those of the turns before, until
+  // what arrives at a turn has arrived at one behind it. A second pass from other results takes the
+  // bodies that were given, and zeros.
+  void restrict(Grads outputs) {
+    std::vector<bool> arrives;
+    for (const TensorRef& grad : outputs) arrives.push_back(static_cast<bool>(grad));
+    const bool first = arrives_.empty();
+    if (!first && (arrives == arrives_ || !is_restricted())) return;
+    loop_->last.clear();
+    if (first) {
+      arrives_ = arrives;
+      if (loop_->kind == Loop::Kind::Cond)
+        restrict_branches();
+      else
+        restrict_turns();
+      if (!is_restricted()) return;
+    }
+    ways_ = ways_back(*loop_, inputs_.size());
+    run_again();
+  }
+  bool is_restricted() const { return !loop_->last.empty(); }
+
+  static bool covers(const std::vector<bool>& arrives, const Body& body) {
+    const Trace& trace = body.trace();
+    return std::all_of(trace.differentiable.begin(), trace.differentiable.end(),
+                       [&](int k) { return arrives[trace.results.size() - 1 - static_cast<size_t>(k)]; });
+  }
+
+  // The body for gradients that arrive at these results.
+  int body_for(int b, const std::vector<bool>& arrives) {
+    if (covers(arrives, *loop_->bodies[static_cast<size_t>(b)])) return b;
+    auto [body, reached] = restrict_(b, arrives);
+    loop_->bodies.push_back(std::move(body));
+    loop_->reached.push_back(std::move(reached));
+    return static_cast<int>(loop_->bodies.size()) - 1;
+  }
+
+  void restrict_branches() {
+    std::vector<int> found = {body_for(0, arrives_), body_for(1, arrives_)};
+    if (found != std::vector<int>{0, 1}) loop_->last = std::move(found);
+  }
+
+  void restrict_turns() {
+    std::vector<std::vector<bool>> arrives = {arrives_};
+    std::vector<int> last;
+    for (size_t n = 0; n < kMostRestricted; ++n) {
+      last.push_back(body_for(loop_->given(), arrives.back()));
+      const Body& body = *loop_->bodies[static_cast<size_t>(last.back())];
+      std::vector<bool> before = arrives_;
+      for (size_t i = 0; i < static_cast<size_t>(loop_->n_carried); ++i) before[i] = leads_to(body, i);
+      const auto again = std::find(arrives.begin(), arrives.end(), before);
+      if (again != arrives.end()) {
+        loop_->cycle = static_cast<size_t>(again - arrives.begin());
+        if (last != std::vector{loop_->given()}) loop_->last = std::move(last);
+        return;
+      }
+      arrives.push_back(std::move(before));
+    }
+  }
+
+  // Makes the tape of the bodies of now.
+  void run_again() {
+    const Quiet quiet;
+    const Generator now = std::exchange(default_generator(), before_);
+    std::vector<TensorRef> inputs;
+    for (const Saved& saved : inputs_) inputs.push_back(saved.unpack(*this, nullptr));
+    tape_of(*tape_) = std::move(tape_of(*run(*loop_, inputs, true).back()));
+    default_generator() = now;
+  }
+
+  std::shared_ptr<Loop> loop_;
   TensorRef tape_;
+  Generator before_;  // where it stood when the loop was run
   RecordedBackward recorded_;
+  Restrict restrict_;
+  std::vector<bool> arrives_;  // gradients of results in the first pass
   std::vector<Saved> inputs_;
   std::vector<bool> ways_;
   std::vector<int> order_;  // of each edge: the input
@@ -471,8 +593,8 @@ std::shared_ptr<Body> make_body(Trace trace, const char* name) {
   return body;
 }
 
-std::vector<TensorRef> run_loop(const std::shared_ptr<const Loop>& loop, std::span<Tensor* const> inputs,
-                                RecordedBackward recorded_backward) {
+std::vector<TensorRef> run_loop(const std::shared_ptr<Loop>& loop, std::span<Tensor* const> inputs,
+                                RecordedBackward recorded_backward, Restrict restrict) {
   const bool keeps =
       modes.grad && std::any_of(loop->bodies.begin(), loop->bodies.end(),
                                 [](const auto& body) { return !body->trace().differentiable.empty(); });
@@ -498,7 +620,8 @@ std::vector<TensorRef> run_loop(const std::shared_ptr<const Loop>& loop, std::sp
   if (!keeps) return results;
   TensorRef tape = std::move(results.back());
   results.pop_back();
-  LoopNode::attach(loop, inputs, results, std::move(tape), std::move(recorded_backward));
+  LoopNode::attach(loop, inputs, results, std::move(tape), before, std::move(recorded_backward),
+                   std::move(restrict));
   return results;
 }
 

@@ -48,8 +48,19 @@ struct Loop {
   int64_t length = -1;  // Scan: turns; While: at most so many, or -1
   bool reverse = false;
 
+  // Bodies without the results that no gradient arrives at: of the last turn, those before it, and from
+  // `cycle` on again and again; of a Cond its two. Empty: those that were given. See LoopNode::restrict.
+  std::vector<int> last;
+  size_t cycle = 0;
+
   int first_operand() const { return kind == Kind::Cond ? 1 : 0; }
-  const Body& turn() const { return *bodies[kind == Kind::While ? 1 : 0]; }
+  int given() const { return kind == Kind::While ? 1 : 0; }
+  const Body& turn() const { return *bodies[static_cast<size_t>(given())]; }
+  // The body of the turn that has so many turns behind it.
+  int body_of(size_t behind) const {
+    if (last.empty()) return given();
+    return last[behind < last.size() ? behind : cycle + (behind - cycle) % (last.size() - cycle)];
+  }
   // Results of a turn or branch, and of the loop.
   int n_results() const { return static_cast<int>(turn().trace().results.size()); }
 };
@@ -57,8 +68,13 @@ struct Loop {
 // The gradients of a loop's inputs from those of its results, recorded for gradients of gradients.
 using RecordedBackward = std::function<std::vector<TensorRef>(std::span<const TensorRef>)>;
 
+// Traces a body anew, branch `b` of a Cond, with gradients through some of its results alone; gives it with
+// the inputs of the loop that it reaches.
+using Restrict = std::function<std::pair<std::shared_ptr<Body>, std::vector<int>>(
+    int b, const std::vector<bool>& results)>;
+
 // Runs a loop now, as a step of the trace that is being made, and records it on the tape.
-std::vector<TensorRef> run_loop(const std::shared_ptr<const Loop>& loop, std::span<Tensor* const> inputs,
-                                RecordedBackward recorded_backward);
+std::vector<TensorRef> run_loop(const std::shared_ptr<Loop>& loop, std::span<Tensor* const> inputs,
+                                RecordedBackward recorded_backward, Restrict restrict);
 
 }  // namespace versant::trace

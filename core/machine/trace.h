@@ -296,6 +296,8 @@ struct ReplayHooks {
   std::vector<TensorRef> (*call)(void* object, std::span<const TensorRef> inputs) = nullptr;
   // A new reference to the host's object of a generator.
   void* (*hold)(Generator& generator) = nullptr;
+  // Lets other threads run and whoever waits interrupt what is running; throws HostError.
+  void (*breathe)() = nullptr;
 };
 extern ReplayHooks replay_hooks;
 

@@ -25,14 +25,29 @@ PyObject* list_or_none_of(std::span<const TensorRef> tensors) {
   return list;
 }
 
-// run_loop(kind, name, bodies, reached, carried, walked, length, reverse, backward, inputs)
+std::shared_ptr<trace::Body> body_of(PyObject* capsule) {
+  auto* body = static_cast<std::shared_ptr<trace::Body>*>(PyCapsule_GetPointer(capsule, kBody));
+  if (!body) throw HostError{};
+  return *body;
+}
+
+std::vector<int> places_of(PyObject* list) {
+  std::vector<int> found;
+  const Object places = checked(PySequence_Fast(list, "[loop] expected a list of places"));
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(places.get()); ++i)
+    found.push_back(static_cast<int>(PyLong_AsLong(PySequence_Fast_GET_ITEM(places.get(), i))));
+  if (PyErr_Occurred()) throw HostError{};
+  return found;
+}
+
+// run_loop(kind, name, bodies, reached, carried, walked, length, reverse, backward, restrict, inputs)
 PyObject* run_loop(PyObject*, PyObject* args) {
   int kind, carried, walked, reverse;
   const char* name;
   long long length;
-  PyObject *bodies, *reached, *backward, *inputs;
-  if (!PyArg_ParseTuple(args, "isO!O!iiLpOO!", &kind, &name, &PyList_Type, &bodies, &PyList_Type, &reached,
-                        &carried, &walked, &length, &reverse, &backward, &PyList_Type, &inputs))
+  PyObject *bodies, *reached, *backward, *restrict, *inputs;
+  if (!PyArg_ParseTuple(args, "isO!O!iiLpOOO!", &kind, &name, &PyList_Type, &bodies, &PyList_Type, &reached,
+                        &carried, &walked, &length, &reverse, &backward, & restrict, &PyList_Type, &inputs))
     return nullptr;
   return guarded([&]() -> PyObject* {
     auto loop = std::make_shared<trace::Loop>();
@@ -43,15 +58,18 @@ PyObject* run_loop(PyObject*, PyObject* args) {
     loop->length = length;
     loop->reverse = reverse;
     for (Py_ssize_t b = 0; b < PyList_GET_SIZE(bodies); ++b) {
-      auto* body =
-          static_cast<std::shared_ptr<trace::Body>*>(PyCapsule_GetPointer(PyList_GET_ITEM(bodies, b), kBody));
-      if (!body) throw HostError{};
-      loop->bodies.push_back(*body);
-      auto& found = loop->reached.emplace_back();
-      const Object places = checked(PySequence_Fast(PyList_GET_ITEM(reached, b), "[loop] reached"));
-      for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(places.get()); ++i)
-        found.push_back(static_cast<int>(PyLong_AsLong(PySequence_Fast_GET_ITEM(places.get(), i))));
+      loop->bodies.push_back(body_of(PyList_GET_ITEM(bodies, b)));
+      loop->reached.push_back(places_of(PyList_GET_ITEM(reached, b)));
     }
+    const auto restricted = [function = Object::share(restrict)](int b, const std::vector<bool>& results) {
+      const Object list = checked(PyList_New(0));
+      for (const bool result : results)
+        if (PyList_Append(list.get(), result ? Py_True : Py_False) < 0) throw HostError{};
+      const Object made = checked(PyObject_CallFunction(function.get(), "iO", b, list.get()));
+      PyObject *capsule, *places;
+      if (!PyArg_ParseTuple(made.get(), "OO", &capsule, &places)) throw HostError{};
+      return std::pair(body_of(capsule), places_of(places));
+    };
     trace::RecordedBackward recorded;
     if (backward != Py_None)
       recorded = [function = Object::share(backward)](std::span<const TensorRef> grads) {
@@ -61,7 +79,7 @@ PyObject* run_loop(PyObject*, PyObject* args) {
     const std::vector<TensorRef> given = tensors_of(inputs, "inputs");
     std::vector<Tensor*> tensors;
     for (const TensorRef& tensor : given) tensors.push_back(tensor.get());
-    return list_or_none_of(trace::run_loop(loop, tensors, std::move(recorded)));
+    return list_or_none_of(trace::run_loop(loop, tensors, std::move(recorded), restricted));
   });
 }
 
@@ -102,7 +120,8 @@ PyObject* body_capsule(std::shared_ptr<trace::Body> body) {
 
 PyMethodDef loop_functions[] = {
     {"run_loop", run_loop, METH_VARARGS,
-     "run_loop(kind, name, bodies, reached, carried, walked, length, reverse, backward, inputs): runs a loop "
+     "run_loop(kind, name, bodies, reached, carried, walked, length, reverse, backward, restrict, inputs): "
+     "runs a loop "
      "as one step of the trace and gives its results."},
     {"own_memory", own_memory, METH_O,
      "own_memory(tensors): the same row by row, copied where somebody else has them or sees their memory."},

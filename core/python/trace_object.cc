@@ -55,6 +55,11 @@ std::vector<TensorRef> call_host(void* object, std::span<const TensorRef> inputs
   return tensors_in(result.get());
 }
 
+void breathe() {
+  { Unlocked yield; }
+  if (PyErr_CheckSignals() < 0) throw HostError{};
+}
+
 // Ends all traces but the first `left`.
 void end(size_t left = 0) {
   modes.tracing = false;
@@ -355,6 +360,7 @@ PyMethodDef trace_functions[] = {
 bool init_traces() {
   Storage::forgotten = forgotten;
   trace::replay_hooks.call = call_host;
+  trace::replay_hooks.breathe = breathe;
   return true;
 }
 

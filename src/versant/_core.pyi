@@ -338,6 +338,7 @@ def run_loop(
     length: int,
     reverse: _bool,
     backward: Callable[[list[Tensor | None]], list[Tensor | None]] | None,
+    restrict: Callable[[int, list[_bool]], tuple[Any, list[int]]],
     inputs: list[Tensor],
 ) -> list[Tensor]: ...
 def own_memory(tensors: list[Tensor]) -> list[Tensor]: ...

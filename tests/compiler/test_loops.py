@@ -161,6 +161,64 @@ def test_gradients_outside_of_the_function(w):
     once(g)
 
 
+ASKED = {
+    "outputs": lambda w, b, xs: vs.scan(lambda h, x: ((h @ w + x).tanh() * b, h * x * w[0]), vs.zeros(4), xs)[
+        1
+    ],
+    "the carry": lambda w, b, xs: vs.scan(
+        lambda h, x: ((h @ w + x).tanh() * b, (h * 1e38).exp() * w[0]), vs.zeros(4) + 1, xs
+    )[0],
+    "one of three": lambda w, b, xs: vs.scan(
+        lambda c, x: ((c[1] * b, c[2] @ w, x * w[1] - c[0]), x * b), (xs[0], xs[1], xs[2]), xs
+    )[0][0],
+    "the way of a carry that ends": lambda w, b, xs: vs.scan(
+        lambda c, x: ((c[0] * b + x, x.exp() * w[2]), c[1]), (xs[0], xs[1]), xs, reverse=True
+    )[1],
+    "one of a loop's": lambda w, b, xs: vs.while_loop(
+        lambda s: s[0] < 4,
+        lambda s: (s[0] + 1, s[2] * b, s[1] @ w * 0.5 + xs[0], (s[3] * 1e30).exp() * w[0]),
+        (0, xs[0], xs[1], xs[2]),
+    )[1],
+    "one of a branch's": lambda w, b, xs: vs.cond(
+        xs.sum() > 0, lambda x: (x @ w * b, (x * 1e38).exp() * w), lambda x: (x * b @ w, x.sin()), xs
+    )[0],
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_nothing_flows_where_nobody_asks(name, w, b):
+    """No zeros either: they would be NaN behind what overflows."""
+
+    def f(xs):
+        ASKED[name](w, b, xs).square().sum().backward()
+        return xs.sum().detach()
+
+    g = agree(f, [(rows(n, scale=s),) for n, s in ((4, 1.0), (4, -1.0), (4, 0.3))], [w, b])
+    assert g.stats()["replays"] == 2
+    assert bool(w.grad.isfinite().all())
+
+
+def test_two_ways_back_from_other_results(w, b):
+    def f(xs):
+        h, ys = vs.scan(lambda h, x: ((h @ w + x).tanh() * b, h * x), vs.zeros(4), xs)
+        y = vs.cond(h.sum() > 0, lambda: (h * b, h @ w), lambda: (h @ w, h.sin()))
+        ys.sum().backward(retain_graph=True)
+        (y[0].sum() * 2).backward(retain_graph=True)
+        (h * 3 + y[1]).sum().backward()
+        return h.detach()
+
+    g = vs.compile(f)
+    for scale in (1.0, -1.0, 0.2):
+        results = []
+        for function in (f, g):
+            w.grad = b.grad = None
+            xs = rows(5, scale=scale).requires_grad_()
+            function(xs)
+            results.append([xs.grad, w.grad, b.grad])
+        for theirs, ours in zip(*results, strict=True):
+            assert (theirs - ours).abs().max() <= 1e-5 * theirs.abs().max()
+
+
 def test_training_step(w):
     def trained(compiled):
         vs.manual_seed(0)
@@ -324,8 +382,7 @@ def test_modes():
 
     def step(x):
         with vs.autocast("cpu", dtype=vs.bfloat16):
-            last, ys = f(x)
-            loss = ys.square().sum() + last.sum()
+            loss = f(x)[1].square().sum()
         loss.backward()
         return loss.detach()
 

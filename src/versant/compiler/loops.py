@@ -21,32 +21,57 @@ COND, WHILE, SCAN = range(3)  # trace::Loop::Kind
 Gradients = Callable[[list[Tensor | None]], list[Tensor | None]]
 
 
+Function = Callable[[list[Tensor]], list[Tensor]]
+
+
 class Body:
     """The trace of a body: the tensors it reaches beside its operands, and what its results are like."""
 
-    def __init__(self, trace: Any, reached: list[Tensor], results: list[Tensor]) -> None:
-        self.trace = trace
-        self.reached = reached
+    def __init__(
+        self,
+        op: str,
+        function: Function,
+        operands: Sequence[Tensor],
+        flags: Sequence[bool],
+        through: Any = None,
+    ) -> None:
+        """Traces function over copies of its operands, whose flags say which want gradients.
+
+        through: which results gradients go back from, where those are not all that can.
+        """
+        self.op = op
+        self.function = function
+        self.operands = operands
+        self.flags = flags
+        self.autocast = _core.get_autocast()
+        samples = [sample(*pair) for pair in zip(operands, flags, strict=True)]
+        before = _core.body_begin()
+        try:
+            for x in samples:
+                _core.trace_argument(x, False)
+            _core.trace_pause(False)
+            results = [with_node(x) for x in function(samples)]
+            if through is not None:
+                results = [x if goes else x.detach() for x, goes in zip(results, through, strict=True)]
+            _core.trace_pause(True)
+            for x in reversed(results):  # gradients arrive from the last result to the first
+                _core.trace_result(x)
+            _core.body_backward()
+            self.trace, self.reached = _core.body_end(op)
+        finally:
+            _core.body_abandon(before)
         self.requires_grad = [x.requires_grad for x in results]
         self.shapes = [(tuple(x.shape), x.dtype) for x in results]
 
-
-def traced(op: str, function: Callable[[list[Tensor]], list[Tensor]], samples: list[Tensor]) -> Body:
-    """Traces a body over samples of its operands, while the trace around it is paused."""
-    before = _core.body_begin()
-    try:
-        for sample in samples:
-            _core.trace_argument(sample, False)
-        _core.trace_pause(False)
-        results = [with_node(x) for x in function(samples)]
-        _core.trace_pause(True)
-        for x in reversed(results):  # gradients arrive from the last result to the first
-            _core.trace_result(x)
-        _core.body_backward()
-        trace, reached = _core.body_end(op)
-    finally:
-        _core.body_abandon(before)
-    return Body(trace, reached, results)
+    def restricted(self, through: list[bool]) -> Body:
+        """The same with gradients through some of its results alone; the way back asks for it."""
+        autocast = _core.get_autocast()
+        with aside(), versant.enable_grad():
+            _core.set_autocast(*self.autocast)
+            try:
+                return Body(self.op, self.function, self.operands, self.flags, through)
+            finally:
+                _core.set_autocast(*autocast)
 
 
 def with_node(x: Tensor) -> Tensor:
@@ -100,8 +125,15 @@ def run(
     walked = len(operands) - first - carried
     gradients = backward(inputs[len(operands) :]) if backward else None
     traces = [body.trace for body in bodies]
+
+    def restrict(which: int, through: list[bool]) -> tuple[Any, list[int]]:
+        body = bodies[which].restricted(through)
+        return body.trace, [places[id(x)] for x in body.reached]
+
     with excused():  # what debug.callback does in a body
-        return _core.run_loop(kind, op, traces, reached, carried, walked, length, reverse, gradients, inputs)
+        return _core.run_loop(
+            kind, op, traces, reached, carried, walked, length, reverse, gradients, restrict, inputs
+        )
 
 
 # Branches -------------------------------------------------------------------------------------------------
@@ -117,9 +149,7 @@ def cond(
     branches = [Branch(true_fn, structure), Branch(false_fn, structure)]
     with aside():
         flags = wants_grad(operands)
-        bodies = [
-            traced("cond", b, [sample(*pair) for pair in zip(operands, flags, strict=True)]) for b in branches
-        ]
+        bodies = [Body("cond", branch, operands, flags) for branch in branches]
     compare(branches, bodies)
 
     def backward(reached: list[Tensor]) -> Gradients:
@@ -186,8 +216,12 @@ def turned(turn: Turn, state: list[Tensor], items: list[Tensor]) -> Body:
     flags, n = wants_grad(state), len(state)
     item_flags = wants_grad(items)
     while True:
-        samples = [sample(*pair) for pair in zip([*state, *items], [*flags, *item_flags], strict=True)]
-        body = traced(turn.name, lambda operands: turn(operands[:n], operands[n:]), samples)
+        body = Body(
+            turn.name,
+            lambda operands: turn(operands[:n], operands[n:]),
+            [*state, *items],
+            [*flags, *item_flags],
+        )
         grown = [a or b for a, b in zip(flags, body.requires_grad, strict=False)]
         if grown == flags:
             return body
@@ -200,7 +234,7 @@ def while_loop(condition: Condition, turn: Turn, state: list[Tensor], max_steps:
         return [goes_on if isinstance(goes_on, Tensor) else versant.tensor(goes_on)]
 
     with aside():
-        asked = traced("while_loop", asks, [sample(x, False) for x in state])
+        asked = Body("while_loop", asks, state, [False] * len(state))
         body = turned(turn, state, [])
     length = -1 if max_steps is None else max_steps
     return put(turn.structure, run(WHILE, "while_loop", [asked, body], state, len(state), length=length))
