@@ -1,6 +1,6 @@
 """Writes docs/performance.md from the newest figures under bench/results.
 
-python bench/run.py && python bench/limits.py && python bench/peak.py
+python bench/run.py && python bench/compiled.py && python bench/limits.py && python bench/peak.py
 python bench/instructions.py && python bench/memory.py && python bench/footprint.py
 python bench/report.py
 """
@@ -38,6 +38,17 @@ fastest column, *goal* the share that we allow ourselves.
 """
 
 NARROW = """Under `autocast(bfloat16)`, as a share of our own time in float32: {shares}.
+"""
+
+COMPILED = """\
+## Compiled steps
+
+    {command}
+
+The same steps under `vs.compile`, each in a process of its own where slices of the eager and of the compiled
+step follow each other on {threads} threads. *First call* is what the first call takes beyond a steady eager
+one. Peaks are those of our allocator during a steady step, in MB. The values of both are the same, bit for
+bit.
 """
 
 LIMITS = """\
@@ -148,6 +159,22 @@ def narrow(record: dict[str, Any]) -> str:
     return NARROW.format(shares=", ".join(shares)) + "\n" if shares else ""
 
 
+def compiled(record: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"{name} {found['title']}",
+            f"{found['eager']:,.4g}" if found["eager"] < 1000 else f"{found['eager']:,.0f}",
+            f"{found['compiled']:,.4g}" if found["compiled"] < 1000 else f"{found['compiled']:,.0f}",
+            f"{found['compiled'] / found['eager']:.2f}",
+            f"{found['first_call']:.1f}",
+            *(f"{peak / 1e6:.1f}" for peak in found["peaks"]),
+        ]
+        for name, found in record["compiled"].items()
+    ]
+    head = ["", "eager, us", "compiled, us", "ratio", "first call, ms", "peak, eager", "peak, compiled"]
+    return markdown(head, rows) + measured_on(record)
+
+
 def limits(record: dict[str, Any]) -> str:
     """Our times in the newest run beside what the machine allows."""
     timed = results.newest("steps")
@@ -220,6 +247,7 @@ def footprint(record: dict[str, Any]) -> str:
 
 SECTIONS = [
     ("steps", STEPS, steps, "python bench/run.py"),
+    ("compiled", COMPILED, compiled, "python bench/compiled.py"),
     ("limits", LIMITS, limits, "python bench/limits.py"),
     ("peak", PEAK, peak, "python bench/peak.py"),
     ("instructions", INSTRUCTIONS, instructions, "python bench/instructions.py --against torch"),

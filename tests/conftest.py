@@ -5,9 +5,16 @@ A run draws the examples that every run draws; `pytest --hypothesis-profile=expl
 
 import os
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # SciPy takes tensors; read when it is imported
 settings.register_profile("versant", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None)
 settings.load_profile("versant")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--golden-update", action="store_true", help="write the golden files of tests/compiler anew"
+    )

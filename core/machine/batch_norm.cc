@@ -14,6 +14,7 @@
 
 #include "machine/call.h"
 #include "machine/lock.h"
+#include "machine/norm_moments.h"
 #include "machine/ops.h"
 #include "machine/parallel.h"
 #include "machine/tiles.h"
@@ -275,10 +276,14 @@ TensorRef unary(const NamedOp& op, Tensor& x) {
   return apply(*op, inputs);
 }
 
-// ints: whether scale and shift are given, whether moments are. floats: eps.
+// ints: whether scale and shift are given, whether moments are (norm_moments.h). floats: eps.
 struct Form {
-  explicit Form(const Attributes& a) : scaled(a.ints[0] != 0), given(a.ints[1] != 0), eps(a.floats[0]) {}
-  bool scaled, given;
+  explicit Form(const Attributes& a)
+      : scaled(a.ints[0] != 0),
+        given(a.ints[1] != kOwnMoments),
+        inverted(a.ints[1] == kGivenInverse),
+        eps(a.floats[0]) {}
+  bool scaled, given, inverted;
   double eps;
 };
 
@@ -321,7 +326,7 @@ struct NormalizeChannels final : Primitive {
       for (int64_t c = 0; c < channels; ++c) {
         if (form.given) means[c] = given_mean[c], inverses[c] = given_var[c];
         if (!x.numel && !form.given) means[c] = inverses[c] = 0;
-        inverses[c] = 1.0 / std::sqrt(inverses[c] + form.eps);
+        if (!form.inverted) inverses[c] = 1.0 / std::sqrt(inverses[c] + form.eps);
         factors.centre(c, means[c]);
         factors.a[c] = static_cast<T>(scale ? inverses[c] * static_cast<double>(scale[c]) : inverses[c]);
         factors.b[c] = shift ? shift[c] : T(0);

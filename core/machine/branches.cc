@@ -1,10 +1,12 @@
 // Branches: which plan answers a call, and its steps in order.
+#include <algorithm>
 #include <cstring>
 
 #include "machine/engine.h"
 #include "machine/ops.h"
 #include "machine/replay.h"
 #include "machine/slots.h"
+#include "machine/verify.h"
 
 namespace versant::trace {
 
@@ -19,6 +21,25 @@ bool same_value(const Scalar& a, const Scalar& b, bool truth) {
   if (a.is_whole()) return a.i == b.i;
   const double x[2] = {a.f, a.imaginary_part().f}, y[2] = {b.f, b.imaginary_part().f};
   return std::memcmp(x, y, sizeof x) == 0;
+}
+
+// The memory that a buffer stands for when a call begins; none where a step makes it.
+Ref<Storage> memory_of(const Trace& trace, const Buffer& buffer, std::span<Tensor* const> arguments) {
+  const auto index = static_cast<size_t>(buffer.index);
+  switch (buffer.origin) {
+    case Buffer::Origin::Fresh:
+    case Buffer::Origin::Incoming:
+      return {};
+    case Buffer::Origin::Fixed:
+      return buffer.storage;
+    case Buffer::Origin::Argument:
+      return arguments[index]->storage;
+    case Buffer::Origin::Captured:
+      return tensor_of(trace.captured[index], arguments).storage;
+    case Buffer::Origin::Gradient:
+      return tensor_of(trace.captured[index], arguments).grad->storage;
+  }
+  return {};
 }
 
 uint64_t hooks_of(const Tensor& tensor) {
@@ -55,28 +76,56 @@ Plan::Plan(Trace trace) : trace_(std::move(trace)), prepared_(std::make_unique<P
       if (trace_.buffers[static_cast<size_t>(window.buffer)].origin != Buffer::Origin::Fresh)
         written[static_cast<size_t>(window.buffer)] = true;
   }
+  find_beyond();
+  if (verifying) verify_layout(trace_, prepared_->layout());
 }
 
-bool Plan::fits(std::span<Tensor* const> arguments, std::string* difference) const {
+void Plan::find_beyond() {
+  std::vector<int64_t> needed(trace_.buffers.size(), 0);
+  const auto see = [&](const Window& window) {
+    if (window.buffer < 0) return;
+    int64_t& most = needed[static_cast<size_t>(window.buffer)];
+    most = std::max(most, extent(window.array));
+  };
+  for (const auto* steps : {&trace_.steps, &trace_.plain})
+    for (const Step& step : *steps)
+      for (const auto* windows : {&step.in, &step.out}) std::for_each(windows->begin(), windows->end(), see);
+  for (const auto* windows : {&trace_.results, &trace_.result_gradients})
+    std::for_each(windows->begin(), windows->end(), see);
+  for (const Outgoing& out : trace_.outgoing) see(out.window);
+  for (size_t b = 0; b < needed.size(); ++b) {
+    const Buffer& buffer = trace_.buffers[b];
+    const auto index = static_cast<size_t>(buffer.index);
+    const Array* array = buffer.origin == Buffer::Origin::Argument   ? &trace_.arguments[index]
+                         : buffer.origin == Buffer::Origin::Captured ? &trace_.captured[index].geometry
+                         : buffer.origin == Buffer::Origin::Gradient ? &trace_.captured[index].gradient
+                                                                     : nullptr;
+    if (array && needed[b] > extent(*array)) beyond_.emplace_back(b, needed[b]);
+  }
+}
+
+bool Plan::fits(std::span<Tensor* const> arguments, std::string* difference,
+                std::span<const std::string> names) const {
   const auto differs = [&](auto&&... words) {
     if (difference) *difference = text(words...);
     return false;
   };
+  const auto name = [&](size_t i) { return i < names.size() ? "`" + names[i] + "`" : text("argument ", i); };
   if (arguments.size() != trace_.arguments.size())
     return differs(trace_.arguments.size(), " tensors were given, now ", arguments.size());
   for (size_t i = 0; i < arguments.size(); ++i) {
     const Array& then = trace_.arguments[i];
     if (!same_geometry(*arguments[i], then))
-      return differs("argument ", i, " was ", describe(then), ", now ", describe(*arguments[i]),
+      return differs(name(i), " was ", describe(then), ", now ", describe(*arguments[i]),
                      arguments[i]->sizes == then.sizes && arguments[i]->dtype == then.dtype
                          ? " with other strides"
                          : "");
     if (bytes_into_storage(*arguments[i]) != reinterpret_cast<int64_t>(then.data))
-      return differs("argument ", i, " begins elsewhere in its memory");
+      return differs(name(i), " begins elsewhere in its memory");
     if (needs_grad(*arguments[i]) != trace_.argument_gradients[i])
-      return differs("argument ", i, " has requires_grad=", needs_grad(*arguments[i]) ? "True" : "False");
+      return differs(name(i), " has requires_grad=", needs_grad(*arguments[i]) ? "True" : "False");
     if (trace_.argument_is[i] && trace_.argument_is[i].get() != arguments[i])
-      return differs("argument ", i, " was a tensor that the function reaches otherwise too");
+      return differs(name(i), " was a tensor that the function reaches otherwise too");
     size_t same = 0;
     while (arguments[same] != arguments[i]) ++same;
     const int before = trace_.argument_tensors[i];
@@ -86,7 +135,7 @@ bool Plan::fits(std::span<Tensor* const> arguments, std::string* difference) con
     for (size_t j = 0; j < i; ++j)
       if ((arguments[i]->storage.get() == arguments[j]->storage.get()) !=
           (trace_.argument_buffers[i] == trace_.argument_buffers[j]))
-        return differs("arguments ", j, " and ", i, " share memory in another way");
+        return differs(name(j), " and ", name(i), " share memory in another way");
   }
   // Memory that different names stood for still is different: see Storage::mark.
   static uint32_t marks = 0;
@@ -116,6 +165,11 @@ bool Plan::fits(std::span<Tensor* const> arguments, std::string* difference) con
       return differs("a gradient was ", captured.had_gradient ? "there, now None" : "None, now there");
     if (tensor.grad && !at_same_place(*tensor.grad, captured.gradient))
       return differs("a gradient was ", describe(captured.gradient), ", now ", describe(*tensor.grad));
+  }
+  for (const auto& [b, bytes] : beyond_) {
+    const auto now = static_cast<int64_t>(memory_of(trace_, trace_.buffers[b], arguments)->bytes);
+    if (now < bytes)
+      return differs("a view reaches ", bytes, " bytes into the memory of a tensor, which has ", now, " now");
   }
   return true;
 }
@@ -187,25 +241,6 @@ class Found {
   std::vector<std::pair<Generator*, Generator>> generators_;
 };
 
-// The memory that a buffer stands for when a call begins; none where a step makes it.
-Ref<Storage> memory_of(const Trace& trace, const Buffer& buffer, std::span<Tensor* const> arguments) {
-  const auto index = static_cast<size_t>(buffer.index);
-  switch (buffer.origin) {
-    case Buffer::Origin::Fresh:
-    case Buffer::Origin::Incoming:
-      return {};
-    case Buffer::Origin::Fixed:
-      return buffer.storage;
-    case Buffer::Origin::Argument:
-      return arguments[index]->storage;
-    case Buffer::Origin::Captured:
-      return tensor_of(trace.captured[index], arguments).storage;
-    case Buffer::Origin::Gradient:
-      return tensor_of(trace.captured[index], arguments).grad->storage;
-  }
-  return {};
-}
-
 // Takes down what a plan changes before its last reading; `memory` of its buffers.
 void keep(Found& found, const Trace& trace, const std::vector<int>& buffers, const std::vector<int>& tensors,
           const std::vector<Ref<Storage>>& memory, std::span<Tensor* const> arguments) {
@@ -260,21 +295,14 @@ bool Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<T
   ready.busy = true;
   // Whatever happens, nothing of this replay stays bound.
   struct Release {
-    const Trace& trace;
     Prepared& ready;
     ~Release() {
-      for (size_t b = 0; b < trace.buffers.size(); ++b)
-        if (trace.buffers[b].origin != Buffer::Origin::Captured &&
-            trace.buffers[b].origin != Buffer::Origin::Fixed)
-          ready.release(static_cast<int>(b));
+      for (const int b : ready.passing()) ready.release(b);
       ready.busy = false;
     }
-  } release{trace, ready};
-  for (size_t b = 0; b < trace.buffers.size(); ++b) {
-    const Buffer& buffer = trace.buffers[b];
-    if (buffer.origin != Buffer::Origin::Fresh && buffer.origin != Buffer::Origin::Incoming)
-      ready.bind(static_cast<int>(b), memory_of(trace, buffer, arguments));
-  }
+  } release{ready};
+  for (const int b : ready.brought())
+    ready.bind(b, memory_of(trace, trace.buffers[static_cast<size_t>(b)], arguments));
   Found found;
   if (!plan->readings_.empty()) {
     std::vector<Ref<Storage>> memory;
@@ -284,8 +312,9 @@ bool Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<T
   const Stands stands(trace);
   size_t s = 0;
   try {
-    for (; s < trace.forward_steps; ++s) {
+    while (s < trace.forward_steps) {
       const Step& step = trace.steps[s];
+      size_t next = s + 1;
       const auto tensor = [&]() -> Tensor& {
         return tensor_of(trace.captured[static_cast<size_t>(step.index)], arguments);
       };
@@ -325,12 +354,14 @@ bool Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<T
         }
         ready.bind(step.out[0].buffer, run.out[0].storage);
       } else {
-        ready.run(s, stands);
+        next = ready.run(s, stands);
       }
-      for (const Window& window : step.out)
-        if (trace.buffers[static_cast<size_t>(window.buffer)].origin != Buffer::Origin::Fresh)
-          ++ready.storage(window.buffer)->version;
-      for (const int b : step.last) ready.release(b);
+      for (; s < next; ++s) {
+        for (const Window& window : trace.steps[s].out)
+          if (trace.buffers[static_cast<size_t>(window.buffer)].origin != Buffer::Origin::Fresh)
+            ++ready.storage(window.buffer)->version;
+        for (const int b : trace.steps[s].last) ready.release(b);
+      }
     }
   } catch (...) {
     stop_at(trace.steps[s], stands);
@@ -338,9 +369,10 @@ bool Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<T
   }
   finish(trace, stands, results, [&](const Window& window) { return ready.at(window); });
   if (!trace.differentiable.empty()) {
-    Slots slots(trace.buffers.size());
-    for (size_t b = 0; b < trace.buffers.size(); ++b)
-      slots[static_cast<int>(b)] = ready.storage(static_cast<int>(b));
+    Slots slots(trace.freed ? 0 : trace.buffers.size());
+    if (!trace.freed)
+      for (size_t b = 0; b < trace.buffers.size(); ++b)
+        slots[static_cast<int>(b)] = ready.storage(static_cast<int>(b));
     attach_history(plan, std::move(slots), stands, arguments, results);
   }
   return true;

@@ -225,8 +225,10 @@ class Task {
   }
 
   void execute(Entry& entry, Node& node, Grads grads) {
-    if (modes.tracing && !entry.captured) [[unlikely]]
-      trace::recorder->check_node(node);
+    if (modes.tracing) [[unlikely]] {
+      if (!entry.captured) trace::recorder->check_node(node);
+      trace::recorder->goes_through(node);
+    }
     // Where a trace of the way back ends, hooks are run by the passes that replay it.
     const bool ends = modes.tracing && entry.captured && trace::recorder->goes_back();
     if (node.hooks && hook_table_hooks.run_pre && !ends) hook_table_hooks.run_pre(node.hooks, grads);
@@ -358,6 +360,7 @@ std::vector<Edge> edges_of(std::span<Tensor* const> tensors) {
 
 void backward(std::span<Tensor* const> roots, std::span<TensorRef> weights, Options options) {
   GradMode mode(options.create_graph);
+  const trace::WayBack back;
   Task task(options);
   const std::vector<Edge> edges = edges_of(roots);
   if (hooked_leaves > 0) task.await_hooked_leaves(edges);
@@ -368,6 +371,7 @@ void backward(std::span<Tensor* const> roots, std::span<TensorRef> weights, Opti
 std::vector<TensorRef> gradients(std::span<Tensor* const> roots, std::span<TensorRef> weights,
                                  std::span<Tensor* const> targets, Options options) {
   GradMode mode(options.create_graph);
+  const trace::WayBack back;
   Task task(options);
   const std::vector<Edge> edges = edges_of(roots);
   const std::vector<Edge> ends = edges_of(targets);

@@ -76,6 +76,7 @@ class Group {
  public:
   explicit Group(const Step& first) : first_(first) { append(first); }
 
+  Compute compute() const { return first_.compute; }
   bool reads(int buffer) const { return has(in_, buffer); }
   bool writes(int buffer) const { return has(out_, buffer) || has(totals_, buffer); }
   // Whether `step` must not change places with the group.
@@ -241,6 +242,7 @@ class Group {
     step.in = in_;
     step.out = std::move(out);
     step.name = name_;
+    for (const Step& part : steps_) step.parts.push_back({part.name, part.where, part.of, part.back});
     return step;
   }
 
@@ -365,19 +367,9 @@ class Group {
   std::vector<std::array<int, 3>> operands_;
 };
 
-// Which steps touch each buffer, and whether it outlives them.
+// Which step touches each buffer last, and whether it outlives them.
 struct Uses {
-  explicit Uses(const Trace& trace) : kept(trace.buffers.size(), false), last(trace.buffers.size(), 0) {
-    for (size_t b = 0; b < kept.size(); ++b) kept[b] = trace.buffers[b].origin != Buffer::Origin::Fresh;
-    for (const auto* windows : {&trace.results, &trace.result_gradients})
-      for (const Window& window : *windows)
-        if (window.buffer >= 0) kept[static_cast<size_t>(window.buffer)] = true;
-    for (const Outgoing& out : trace.outgoing)
-      if (out.window.buffer >= 0) kept[static_cast<size_t>(out.window.buffer)] = true;
-    // What a tensor was given stays in use, and may be written again.
-    for (const Step& step : trace.steps)
-      if (step.kind == Step::Kind::SetGradient || step.kind == Step::Kind::SetData)
-        for (const Window& window : step.in) kept[static_cast<size_t>(window.buffer)] = true;
+  explicit Uses(const Trace& trace) : kept(outliving(trace)), last(trace.buffers.size(), 0) {
     for (size_t s = 0; s < trace.steps.size(); ++s)
       for (const auto* windows : {&trace.steps[s].in, &trace.steps[s].out})
         for (const Window& window : *windows)
@@ -409,7 +401,10 @@ void compute_anew(std::vector<Piece>& pieces, const Uses& uses) {
     std::vector<int> buffers;
     std::vector<size_t> readers;
     for (const Window& window : pieces[m].group->out()) {
-      if (uses.kept[static_cast<size_t>(window.buffer)] || window.array.numel < kLarge) continue;
+      // What is stored in another type is rounded there.
+      if (uses.kept[static_cast<size_t>(window.buffer)] || window.array.numel < kLarge ||
+          !stored_as(window.array.dtype, pieces[m].group->compute()))
+        continue;
       std::vector<size_t> found;
       bool plain = true;
       for (size_t p = 0; p < pieces.size() && plain; ++p) {
@@ -541,6 +536,22 @@ std::vector<Step> fused(const Trace& trace, const Uses& uses, size_t begin, size
 
 }  // namespace
 
+std::vector<bool> outliving(const Trace& trace) {
+  std::vector<bool> stays;
+  for (const Buffer& buffer : trace.buffers) stays.push_back(buffer.origin != Buffer::Origin::Fresh);
+  const auto stay = [&](const Window& window) {
+    if (window.buffer >= 0) stays[static_cast<size_t>(window.buffer)] = true;
+  };
+  for (const auto* windows : {&trace.results, &trace.result_gradients})
+    for (const Window& window : *windows) stay(window);
+  for (const Outgoing& out : trace.outgoing) stay(out.window);
+  // What a tensor was given stays in use, and may be written again.
+  for (const Step& step : trace.steps)
+    if (step.kind == Step::Kind::SetGradient || step.kind == Step::Kind::SetData)
+      for (const Window& window : step.in) stay(window);
+  return stays;
+}
+
 void fuse(Trace& trace) {
   const Uses uses(trace);
   std::vector<Step> steps = fused(trace, uses, 0, trace.forward_steps);
@@ -549,14 +560,18 @@ void fuse(Trace& trace) {
     steps.push_back(std::move(step));
   trace.steps = std::move(steps);
   trace.forward_steps = forward;
-  plan_lifetimes(trace);
 }
 
 void plan_lifetimes(Trace& trace) {
   const Uses uses(trace);
   for (Step& step : trace.steps) step.last.clear();
-  for (size_t b = 0; b < uses.last.size(); ++b)
-    if (!uses.kept[b] && !trace.steps.empty()) trace.steps[uses.last[b]].last.push_back(static_cast<int>(b));
+  for (size_t b = 0; b < uses.last.size(); ++b) {
+    if (uses.kept[b] || trace.steps.empty()) continue;
+    Step& step = trace.steps[uses.last[b]];
+    const auto is = [b](const Window& window) { return window.buffer == static_cast<int>(b); };
+    if (std::any_of(step.in.begin(), step.in.end(), is) || std::any_of(step.out.begin(), step.out.end(), is))
+      step.last.push_back(static_cast<int>(b));
+  }
 }
 
 }  // namespace versant::trace

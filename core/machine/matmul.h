@@ -14,4 +14,10 @@ constexpr int64_t kAddedDepth = 320;
 void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c,
               const Array* bias = nullptr, bool add = false);
 
+// The same of matrices of float32 or float64 on the calling thread, which need not hold the lock; a bias has
+// no gaps. `scratch` is 64-byte aligned, of multiply_rows_scratch bytes for so many rows, columns and steps.
+void multiply_rows(const Array& a, const Array& b, bool b_turned, const Array& c, const Array* bias, bool add,
+                   void* scratch);
+size_t multiply_rows_scratch(int64_t rows, int64_t columns, int64_t depth, size_t itemsize);
+
 }  // namespace versant

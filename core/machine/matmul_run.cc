@@ -22,6 +22,7 @@ namespace {
 
 constexpr double kParallelWork = 3e5;  // multiply-adds from which threads share a product
 constexpr double kUnlockedWork = 1e6;  // ... and from which it gives the lock up
+constexpr int64_t kJoinedBias = 8;     // columns: narrower products are computed transposed
 
 // Vectors lie along n: a product with few columns is computed transposed.
 void orient(Product& x) {
@@ -345,10 +346,44 @@ void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, cons
     copy_into(c, wide);
   } else {
     // Products with few columns are computed transposed.
-    const bool joins = bias && is_floating(c.dtype) && bias->contiguous && bias->numel >= 8;
+    const bool joins = bias && is_floating(c.dtype) && bias->contiguous && bias->numel >= kJoinedBias;
     run_batch(a, a_turned, b, b_turned, c, joins ? bias->data : nullptr);
     if (bias && !joins) add_to_rows(c, *bias);
   }
+}
+
+void multiply_rows(const Array& a, const Array& b, bool b_turned, const Array& c, const Array* bias, bool add,
+                   void* scratch) {
+  const bool wide = c.dtype == DType::Float64;
+  Product x;
+  x.m = c.sizes[0];
+  x.n = c.sizes[1];
+  x.k = a.sizes[1];
+  x.a = a.data;
+  x.b = b.data;
+  x.c = c.data;
+  x.a_row = a.strides[0];
+  x.a_col = a.strides[1];
+  x.b_row = b.strides[b_turned ? 1 : 0];
+  x.b_col = b.strides[b_turned ? 0 : 1];
+  x.c_row = c.strides[0];
+  x.c_col = c.strides[1];
+  x.add = add;
+  const bool joins = bias && bias->numel >= kJoinedBias;
+  if (joins) x.bias = bias->data;
+  orient(x);
+  (wide ? kernels->product_f64 : kernels->product_f32)(x, scratch);
+  if (!bias || joins) return;
+  const MicroKernel plus = kernels->micro_of(Micro::Add, wide ? Compute::F64 : Compute::F32);
+  for (int64_t r = 0; r < c.sizes[0]; ++r) {
+    char* const row = c.as<char>() + r * c.strides[0] * static_cast<int64_t>(itemsize(c.dtype));
+    plus(row, row, bias->data, nullptr, c.sizes[1]);
+  }
+}
+
+size_t multiply_rows_scratch(int64_t rows, int64_t columns, int64_t depth, size_t itemsize) {
+  return std::max(product_scratch(rows, columns, depth, itemsize),
+                  product_scratch(columns, rows, depth, itemsize));
 }
 
 }  // namespace versant

@@ -4,23 +4,43 @@
 
 #include <bit>
 #include <cstdlib>
-#include <map>
 #include <vector>
 
 #include "machine/error.h"
+#include "machine/room.h"
 
 namespace versant::memory {
 
 namespace {
 
+// Note [Large blocks]
+// Blocks of a size class are cut once and keep their size, which is quick and wastes little while they are
+// small. Large ones are cut from stretches of huge pages, and what is given back joins its neighbours, so
+// that a training step whose arrays have many sizes takes hardly more from the system than its arrays need.
+// The stretches grow downwards from where the last one began, and so become one.
 constexpr size_t kAlign = 64;
-constexpr size_t kHuge = size_t{2} << 20;  // blocks from here on are mapped, on huge pages
-constexpr int kPerDoubling = 4;            // size classes per power of two
-constexpr int kClasses = 4 * 22;
+constexpr size_t kSmall = size_t{7} << 17;  // the largest size class
+constexpr size_t kCut = size_t{64} << 10;   // large blocks are multiples of it
+constexpr size_t kHuge = size_t{2} << 20;   // a huge page
+constexpr int kPerDoubling = 4;             // size classes per power of two
+constexpr int kClasses = 4 * 13;
+#ifdef MAP_FIXED_NOREPLACE
+constexpr int kNoReplace = MAP_FIXED_NOREPLACE;
+#else
+constexpr int kNoReplace = 0;  // the address is a wish
+#endif
+#ifdef VERSANT_SANITIZE
+constexpr bool kKeeps = false;  // so that every use after the end is seen
+#else
+constexpr bool kKeeps = true;
+#endif
 
 Stats counters;
-std::vector<void*> small_blocks[kClasses];  // by size class, below kHuge
-std::multimap<size_t, void*> huge_blocks;   // by size
+std::vector<void*> small_blocks[kClasses];  // by size class
+Room large_room;                            // by address
+int64_t lowest = 0;                         // where the last stretch begins
+
+size_t rounded_up(size_t bytes, size_t to) { return (bytes + to - 1) / to * to; }
 
 // Classes: 64, then four steps for every doubling.
 int class_of(size_t bytes, size_t* rounded) {
@@ -35,47 +55,68 @@ int class_of(size_t bytes, size_t* rounded) {
   return kPerDoubling * (shift - 6) + static_cast<int>(steps) - 1;
 }
 
-void* from_system(size_t bytes) {
+void* map_pages(void* where, size_t bytes, int flags) {
+  void* const made = mmap(where, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+  return made == MAP_FAILED ? nullptr : made;
+}
+
+// Huge pages, below those there if that can be.
+void* map_huge(size_t bytes) {
   ++counters.system_calls;
-  if (bytes >= kHuge) {
+  void* block = nullptr;
+  if (lowest > static_cast<int64_t>(bytes))
+    block = map_pages(reinterpret_cast<void*>(lowest - static_cast<int64_t>(bytes)), bytes, kNoReplace);
+  if (block && reinterpret_cast<uintptr_t>(block) % kHuge != 0) {  // a system that takes addresses as hints
+    munmap(block, bytes);
+    block = nullptr;
+  }
+  if (!block) {
     // Map with room to align to a huge page, then trim.
     const size_t span = bytes + kHuge;
-    void* raw = mmap(nullptr, span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (raw == MAP_FAILED) return nullptr;
+    void* const raw = map_pages(nullptr, span, 0);
+    if (!raw) return nullptr;
     const auto start = reinterpret_cast<uintptr_t>(raw);
-    const uintptr_t aligned = (start + kHuge - 1) & ~(kHuge - 1);
+    const uintptr_t aligned = rounded_up(start, kHuge);
     if (aligned > start) munmap(raw, aligned - start);
     const size_t tail = start + span - (aligned + bytes);
     if (tail) munmap(reinterpret_cast<void*>(aligned + bytes), tail);
-    void* block = reinterpret_cast<void*>(aligned);
-    madvise(block, bytes, MADV_HUGEPAGE);
-    return block;
+    block = reinterpret_cast<void*>(aligned);
   }
-  return std::aligned_alloc(kAlign, bytes);
+  madvise(block, bytes, MADV_HUGEPAGE);
+  lowest = reinterpret_cast<int64_t>(block);
+  counters.system_bytes += static_cast<int64_t>(bytes);
+  counters.cached_bytes += static_cast<int64_t>(bytes);
+  return block;
 }
 
-void to_system(void* block, size_t bytes) {
-  counters.system_bytes -= static_cast<int64_t>(bytes);
-  if (bytes >= kHuge)
-    munmap(block, bytes);
-  else
-    std::free(block);
+// A multiple of kCut; null where the system has no more.
+void* take_large(size_t bytes) {
+  int64_t at = large_room.take(static_cast<int64_t>(bytes));
+  if (at == Room::kNone) {
+    const auto& free = large_room.free();
+    const bool begins = !free.empty() && free.begin()->first == lowest;
+    const size_t more = bytes - (begins ? static_cast<size_t>(free.begin()->second) : 0);
+    void* const made = map_huge(rounded_up(more, kHuge));
+    if (!made) return nullptr;
+    large_room.give_back(reinterpret_cast<int64_t>(made), static_cast<int64_t>(rounded_up(more, kHuge)));
+    at = large_room.take(static_cast<int64_t>(bytes));
+    if (at == Room::kNone) return take_large(bytes);  // it did not come to lie below the others
+  }
+  counters.cached_bytes -= static_cast<int64_t>(bytes);
+  return reinterpret_cast<void*>(at);
 }
 
-void* take_cached(size_t bytes, size_t* granted) {
-  if (bytes < kHuge) {
-    auto& list = small_blocks[class_of(bytes, granted)];
-    if (list.empty()) return nullptr;
-    void* block = list.back();
-    list.pop_back();
+// A block of a size class.
+void* take_small(size_t bytes, int size_class) {
+  if (kKeeps && !small_blocks[size_class].empty()) {
+    void* const block = small_blocks[size_class].back();
+    small_blocks[size_class].pop_back();
+    counters.cached_bytes -= static_cast<int64_t>(bytes);
     return block;
   }
-  // The smallest cached block that wastes at most a quarter.
-  auto found = huge_blocks.lower_bound(bytes);
-  if (found == huge_blocks.end() || found->first > bytes + bytes / 4) return nullptr;
-  *granted = found->first;
-  void* block = found->second;
-  huge_blocks.erase(found);
+  ++counters.system_calls;
+  void* const block = std::aligned_alloc(kAlign, bytes);
+  if (block) counters.system_bytes += static_cast<int64_t>(bytes);
   return block;
 }
 
@@ -88,26 +129,18 @@ void* take_cached(size_t bytes, size_t* granted) {
 
 void* allocate(size_t bytes, size_t* granted) {
   if (bytes > (size_t{1} << 47)) out_of_memory(bytes);
-  size_t rounded = bytes;
-  if (bytes >= kHuge) {
-    rounded = (bytes + kHuge - 1) & ~(kHuge - 1);
-  } else {
-    class_of(bytes, &rounded);
-    if (rounded >= kHuge) rounded = kHuge;
-  }
-  *granted = rounded;
-  void* block = take_cached(rounded, granted);
-  if (block) {
-    counters.cached_bytes -= static_cast<int64_t>(*granted);
-  } else {
-    *granted = rounded;
-    block = from_system(rounded);
-    if (!block) {
-      release_cached();
-      block = from_system(rounded);
-      if (!block) out_of_memory(bytes);
-    }
-    counters.system_bytes += static_cast<int64_t>(rounded);
+  const bool large = bytes > kSmall && kKeeps;
+  int size_class = 0;
+  if (large)
+    *granted = rounded_up(bytes, kCut);
+  else
+    size_class = class_of(bytes, granted);
+  const auto take = [&] { return large ? take_large(*granted) : take_small(*granted, size_class); };
+  void* block = take();
+  if (!block) {
+    release_cached();
+    block = take();
+    if (!block) out_of_memory(bytes);
   }
   ++counters.allocations;
   counters.live_bytes += static_cast<int64_t>(*granted);
@@ -116,37 +149,28 @@ void* allocate(size_t bytes, size_t* granted) {
 }
 
 void deallocate(void* block, size_t granted) {
-  counters.live_bytes -= static_cast<int64_t>(granted);
-#ifdef VERSANT_SANITIZE
-  to_system(block, granted);
-#else
-  counters.cached_bytes += static_cast<int64_t>(granted);
-  if (granted < kHuge) {
-    size_t rounded;
-    small_blocks[class_of(granted, &rounded)].push_back(block);
-  } else {
-    huge_blocks.emplace(granted, block);
+  const auto bytes = static_cast<int64_t>(granted);
+  counters.live_bytes -= bytes;
+  if (!kKeeps) {
+    counters.system_bytes -= bytes;
+    return std::free(block);
   }
-#endif
+  counters.cached_bytes += bytes;
+  if (granted > kSmall) return large_room.give_back(reinterpret_cast<int64_t>(block), bytes);
+  size_t rounded;
+  small_blocks[class_of(granted, &rounded)].push_back(block);
 }
 
 void release_cached() {
-  for (int cls = 0; cls < kClasses; ++cls) {
-    for (void* block : small_blocks[cls]) {
-      // Invert class_of: the class index fixes the block's size.
-      const size_t bytes = cls < kPerDoubling
-                               ? (cls + 1) * kAlign
-                               : static_cast<size_t>(cls % kPerDoubling + 5) << (cls / kPerDoubling + 5);
-      counters.cached_bytes -= static_cast<int64_t>(bytes);
-      to_system(block, bytes);
-    }
-    small_blocks[cls].clear();
+  for (auto& blocks : small_blocks) {
+    for (void* block : blocks) std::free(block);
+    blocks.clear();
   }
-  for (auto [bytes, block] : huge_blocks) {
-    counters.cached_bytes -= static_cast<int64_t>(bytes);
-    to_system(block, bytes);
-  }
-  huge_blocks.clear();
+  for (const auto& [at, bytes] : large_room.free())
+    munmap(reinterpret_cast<void*>(at), static_cast<size_t>(bytes));
+  large_room.clear();
+  counters.system_bytes -= counters.cached_bytes;
+  counters.cached_bytes = 0;
 }
 
 const Stats& stats() { return counters; }

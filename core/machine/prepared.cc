@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 
 #include "machine/kernels.h"
+#include "machine/lock.h"
 #include "machine/matmul.h"
+#include "machine/parallel.h"
 #include "machine/replay.h"
+#include "machine/room.h"
+#include "machine/scratch.h"
 
 namespace versant::trace {
 
@@ -36,50 +39,6 @@ bool writes_in_place(const Step& step) {
          step.in_place;
 }
 
-// Room in one stretch of memory, given out and taken back.
-class Room {
- public:
-  int64_t take(int64_t bytes) {
-    auto best = free_.end();
-    for (auto it = free_.begin(); it != free_.end(); ++it)
-      if (it->second >= bytes && (best == free_.end() || it->second < best->second)) best = it;
-    if (best == free_.end()) {
-      // At the end: what is free there grows.
-      int64_t at = end_;
-      if (!free_.empty() && std::prev(free_.end())->first + std::prev(free_.end())->second == end_) {
-        at = std::prev(free_.end())->first;
-        free_.erase(std::prev(free_.end()));
-      }
-      end_ = at + bytes;
-      return at;
-    }
-    const auto [at, size] = *best;
-    free_.erase(best);
-    if (size > bytes) free_.emplace(at + bytes, size - bytes);
-    return at;
-  }
-  void give_back(int64_t at, int64_t bytes) {
-    auto next = free_.lower_bound(at);
-    if (next != free_.end() && at + bytes == next->first) {
-      bytes += next->second;
-      next = free_.erase(next);
-    }
-    if (next != free_.begin()) {
-      const auto before = std::prev(next);
-      if (before->first + before->second == at) {
-        before->second += bytes;
-        return;
-      }
-    }
-    free_.emplace(at, bytes);
-  }
-  int64_t end() const { return end_; }
-
- private:
-  std::map<int64_t, int64_t> free_;
-  int64_t end_ = 0;
-};
-
 }  // namespace
 
 int64_t extent(const Array& array) {
@@ -105,11 +64,38 @@ Prepared::Prepared(const Trace& trace)
       storages_(trace.buffers.size()),
       patches_(trace.buffers.size()),
       allocated_(trace.steps.size()),
-      inherited_(trace.steps.size()) {
+      inherited_(trace.steps.size()),
+      chain_of_(trace.steps.size(), -1) {
+  plan_chains();
   plan_arena();
   for (size_t s = 0; s < trace.forward_steps; ++s) prepare(s);
+  for (size_t b = 0; b < trace.buffers.size(); ++b) {
+    const Buffer::Origin origin = trace.buffers[b].origin;
+    const auto buffer = static_cast<int>(b);
+    if (origin == Buffer::Origin::Fixed)
+      bind(buffer, trace.buffers[b].storage);
+    else if (origin != Buffer::Origin::Fresh && origin != Buffer::Origin::Incoming)
+      brought_.push_back(buffer);
+    if (origin != Buffer::Origin::Fixed && origin != Buffer::Origin::Captured && !in_arena(buffer))
+      passing_.push_back(buffer);
+  }
 }
 Prepared::~Prepared() = default;
+
+void Prepared::plan_chains() {
+  for (const RowChain& found : find_row_chains(trace_)) {
+    Chain& chain = chains_.emplace_back();
+    chain.steps = found;
+    for (size_t s = found.begin; s < found.end; ++s) {
+      const Step& step = trace_.steps[s];
+      chain_of_[s] = static_cast<int>(chains_.size()) - 1;
+      chain.forms.push_back(*row_form(step, found.rows));
+      chain.scratch = std::max(chain.scratch, row_scratch(step, found.rows));
+      for (size_t k = 0; k < step.in.size(); ++k)
+        if (chain.forms.back().windows[k].whole) chain.whole.push_back(step.in[k].buffer);
+    }
+  }
+}
 
 void Prepared::plan_arena() {
   const size_t n = trace_.buffers.size();
@@ -138,15 +124,17 @@ void Prepared::plan_arena() {
     if (!writes_in_place(step))
       for (const Window& window : step.out) outlives(window);
   }
-  Room room;
+  GrowingRoom room;
+  std::vector<int> ended;  // buffers that nobody needs after the step, or after the chain that it is in
   for (size_t s = 0; s < trace_.forward_steps; ++s) {
     const Step& step = trace_.steps[s];
+    const Chain* const chain = chain_of_[s] < 0 ? nullptr : &chains_[static_cast<size_t>(chain_of_[s])];
     std::vector<int> taken;
     for (const Window& window : step.out) {
       const auto b = static_cast<size_t>(window.buffer);
       if (written[b] || trace_.buffers[b].origin != Buffer::Origin::Fresh) continue;
       written[b] = true;
-      const int heir_of = fits[b] ? dying_input(step, window, taken) : -1;
+      const int heir_of = fits[b] ? dying_input(step, window, taken, chain) : -1;
       if (heir_of >= 0) {
         taken.push_back(heir_of);
         if (in_arena(heir_of))
@@ -158,19 +146,25 @@ void Prepared::plan_arena() {
       else if (writes_in_place(step))
         allocated_[s].push_back(window.buffer);
     }
-    for (const int b : step.last) {
+    for (const int b : step.last)
+      if (in_arena(b) && std::find(taken.begin(), taken.end(), b) == taken.end()) ended.push_back(b);
+    if (chain && s + 1 < chain->steps.end) continue;
+    for (const int b : ended) {
       const auto at = static_cast<size_t>(b);
-      if (offsets_[at] >= 0 && std::find(taken.begin(), taken.end(), b) == taken.end())
-        room.give_back(offsets_[at], (std::max<int64_t>(extents_[at], 1) + kAlign - 1) / kAlign * kAlign);
+      room.give_back(offsets_[at], (std::max<int64_t>(extents_[at], 1) + kAlign - 1) / kAlign * kAlign);
     }
+    ended.clear();
   }
   arena_ = Storage::allocate(static_cast<size_t>(std::max<int64_t>(room.end(), kAlign * 2)));
 }
 
 // An input of an elementwise step that nobody reads again and that lies as `out` does; -1 for none.
-int Prepared::dying_input(const Step& step, const Window& out, const std::vector<int>& taken) const {
+int Prepared::dying_input(const Step& step, const Window& out, const std::vector<int>& taken,
+                          const Chain* chain) const {
   if (step.kind != Step::Kind::Program) return -1;
   for (const int b : step.last) {
+    // Another thread may still read all of it.
+    if (chain && std::find(chain->whole.begin(), chain->whole.end(), b) != chain->whole.end()) continue;
     const auto at = static_cast<size_t>(b);
     const bool ours =
         in_arena(b) || (trace_.buffers[at].origin == Buffer::Origin::Fresh && extents_[at] > kSmall);
@@ -197,7 +191,7 @@ void Prepared::prepare(size_t s) {
       step.kind == Step::Kind::SetData || step.kind == Step::Kind::RequireGrad || step.reads() ||
       step.kind == Step::Kind::Apply)
     return;
-  if (step.kind == Step::Kind::Program && prepare_micros(step, ready)) return;
+  if (step.kind == Step::Kind::Program && chain_of_[s] < 0 && prepare_micros(step, ready)) return;
   size_t count = 0;
   for (const auto* windows : {&step.in, &step.out})
     for (const Window& window : *windows) count += window.buffer >= 0;
@@ -251,9 +245,10 @@ bool Prepared::prepare_micros(const Step& step, Ready& ready) {
   const int64_t item = step.compute == Compute::F32 ? 4 : 8;
   const int64_t stride = (n * item + kAlign - 1) / kAlign * kAlign;
   const int64_t n_tiles = static_cast<int64_t>(step.in.size() + program.constants.size()) + program.n_slots;
-  tiles_.emplace_back(static_cast<char*>(std::aligned_alloc(
-                          kAlign, static_cast<size_t>(std::max<int64_t>(1, n_tiles) * stride))),
+  const int64_t tile_bytes = std::max<int64_t>(1, n_tiles) * stride;
+  tiles_.emplace_back(static_cast<char*>(std::aligned_alloc(kAlign, static_cast<size_t>(tile_bytes))),
                       std::free);
+  tile_bytes_ += tile_bytes;
   char* next = tiles_.back().get();
   if (!next) throw std::bad_alloc();
   const auto tile_of = [&](const Scalar& number) {
@@ -329,6 +324,19 @@ bool Prepared::prepare_micros(const Step& step, Ready& ready) {
   return true;
 }
 
+Layout Prepared::layout() const {
+  std::vector<size_t> micros;
+  for (const Ready& ready : ready_) micros.push_back(ready.micros.size());
+  return {offsets_,
+          extents_,
+          allocated_,
+          inherited_,
+          std::move(micros),
+          chain_of_,
+          static_cast<int64_t>(arena_->bytes),
+          tile_bytes_};
+}
+
 void Prepared::bind(int buffer, const Ref<Storage>& storage) {
   Ref<Storage>& held = storages_[static_cast<size_t>(buffer)];
   if (held.get() == storage.get()) return;
@@ -362,11 +370,42 @@ Array Prepared::at(const Window& window) {
   return array;
 }
 
-void Prepared::run(size_t s, const Stands& stands) {
-  const Step& step = trace_.steps[s];
-  Ready& ready = ready_[s];
+void Prepared::make_room(size_t s) {
   for (const int buffer : allocated_[s]) allocate(buffer);
   for (const auto& [heir, buffer] : inherited_[s]) bind(heir, storage(buffer));
+}
+
+size_t Prepared::run(size_t s, const Stands& stands) {
+  if (chain_of_[s] < 0) {
+    make_room(s);
+    run_one(s, stands);
+    return s + 1;
+  }
+  const Chain& chain = chains_[static_cast<size_t>(chain_of_[s])];
+  for (; s < chain.steps.end; ++s) make_room(s);
+  run_chain(chain);
+  return s;
+}
+
+void Prepared::run_chain(const Chain& chain) {
+  const auto& [first, end, rows] = chain.steps;
+  const int64_t lanes = std::min<int64_t>(num_threads(), rows / 2), share = (rows + lanes - 1) / lanes;
+  const size_t each = (chain.scratch + kAlign - 1) / kAlign * kAlign;
+  const Scratch scratch(each * static_cast<size_t>(lanes));
+  const Unlocked unlocked;
+  parallel_for(lanes, 1, [&](int64_t begin, int64_t stop) {
+    for (int64_t lane = begin; lane < stop; ++lane) {
+      const int64_t from = lane * share, to = std::min(rows, from + share);
+      for (size_t s = first; s < end && from < to; ++s)
+        run_rows(trace_.steps[s], chain.forms[s - first], ready_[s].pointers.data(), from, to,
+                 scratch.data() + static_cast<size_t>(lane) * each);
+    }
+  });
+}
+
+void Prepared::run_one(size_t s, const Stands& stands) {
+  const Step& step = trace_.steps[s];
+  Ready& ready = ready_[s];
   if (!ready.micros.empty()) {
     for (const Micro& micro : ready.micros)
       micro.kernel(const_cast<void*>(micro.out), micro.a, micro.b, micro.c, micro.n);

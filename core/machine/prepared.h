@@ -4,8 +4,10 @@
 #include <memory>
 
 #include "machine/kernels.h"
+#include "machine/row_chain.h"
 #include "machine/slots.h"
 #include "machine/trace.h"
+#include "machine/verify.h"
 
 namespace versant::trace {
 
@@ -27,11 +29,17 @@ class Prepared {
   void bind(int buffer, const Ref<Storage>& storage);
   // The storage of a buffer outside of the arena, null when it has none now.
   const Ref<Storage>& storage(int buffer) const { return storages_[static_cast<size_t>(buffer)]; }
+  // Buffers that a replay binds at first, and those that are bound to nothing between replays.
+  const std::vector<int>& brought() const { return brought_; }
+  const std::vector<int>& passing() const { return passing_; }
   // Lets go of what is bound to a buffer.
   void release(int buffer) { bind(buffer, {}); }
-  void run(size_t step, const Stands& stands);
+  // Runs a step, or all steps of the row chain that begins with it; returns the first step after them.
+  size_t run(size_t step, const Stands& stands);
   // The array of a window, for whoever reads values or results.
   Array at(const Window& window);
+  // Where everything lies, for whoever looks.
+  Layout layout() const;
 
  private:
   struct Micro {
@@ -51,10 +59,23 @@ class Prepared {
     int64_t offset;
   };
 
+  struct Chain {
+    RowChain steps;
+    std::vector<RowForm> forms;
+    std::vector<int> whole;  // buffers that every row reads whole
+    size_t scratch = 0;      // bytes for each thread
+  };
+
   bool in_arena(int buffer) const { return offsets_[static_cast<size_t>(buffer)] >= 0; }
+  void plan_chains();
   void plan_arena();
-  int dying_input(const Step& step, const Window& out, const std::vector<int>& taken) const;
+  int dying_input(const Step& step, const Window& out, const std::vector<int>& taken,
+                  const Chain* chain) const;
   void prepare(size_t step);
+  void run_chain(const Chain& chain);
+  void run_one(size_t step, const Stands& stands);
+  // Memory of buffers that the step is the first to write.
+  void make_room(size_t step);
   bool prepare_micros(const Step& step, Ready& ready);
   void allocate(int buffer);
 
@@ -67,7 +88,11 @@ class Prepared {
   std::vector<std::vector<int>> allocated_;  // by step: buffers elsewhere that it is the first to write
   std::vector<std::vector<std::pair<int, int>>>
       inherited_;  // by step: such buffers, and whose memory they take
+  std::vector<Chain> chains_;
+  std::vector<int> chain_of_;  // of each step; -1: none
+  std::vector<int> brought_, passing_;
   Ref<Storage> arena_;
+  int64_t tile_bytes_ = 0;
   std::vector<std::unique_ptr<char, void (*)(void*)>> tiles_;  // of numbers and intermediate values
 };
 

@@ -71,6 +71,11 @@ Compute compute_of(DType dtype);
 void run_program(const Program& program, Compute compute, std::span<const Operand> inputs,
                  std::span<const Array* const> outputs, const Dims& sizes, DType common, const char* op);
 
+// The same on the calling thread, which need not hold the lock, for float32 and float64; the arrays may lack
+// a storage.
+void run_program_part(const Program& program, Compute compute, std::span<const Operand> inputs,
+                      std::span<const Array* const> outputs, const Dims& sizes, DType common);
+
 // The same over arrays that are row by row and of one size (inputs may also be single numbers). Outputs of
 // the program behind those in `outputs` are not stored: of each the sum over all elements goes into `totals`,
 // divided by its divisor, with the bits that a reduction of the stored values would have.

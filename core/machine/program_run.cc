@@ -208,7 +208,8 @@ class TileRun {
     });
   }
 
-  void run_general(const Dims& sizes_in) {
+  // alone: on the calling thread, which does not hold the lock.
+  void run_general(const Dims& sizes_in, bool alone = false) {
     Space space;
     const int n_lanes = static_cast<int>(inputs_.size() + outputs_.size());
     Dims sizes = sizes_in;
@@ -251,7 +252,7 @@ class TileRun {
     const int64_t grain = std::max<int64_t>(1, kParallelWork / (std::min(tile, span) * weight));
 
     // Meanwhile another thread may free what a tensor or a node holds.
-    const bool unlock = total * weight >= kUnlockWork;
+    const bool unlock = !alone && total * weight >= kUnlockWork;
     std::vector<Ref<Storage>> held;
     if (unlock) {
       for (const Operand& input : inputs_)
@@ -259,7 +260,7 @@ class TileRun {
       for (const Array* output : outputs_) held.push_back(output->storage);
     }
     Unlocked unlocked(unlock);
-    parallel_for(tiles, grain, [&](int64_t begin, int64_t end) {
+    const auto run = [&](int64_t begin, int64_t end) {
       TileRun self = *this;
       Scratch scratch(self);
       self.fill_uniform(scratch, std::min(tile, span));
@@ -268,7 +269,11 @@ class TileRun {
         self.run_tile(scratch, space, t / tiles_per_span * span + at, std::min(tile, span - at));
       }
       if (streams_) kernels->end_stream();
-    });
+    };
+    if (alone)
+      run(0, tiles);
+    else
+      parallel_for(tiles, grain, run);
   }
 
  private:
@@ -501,6 +506,17 @@ bool run_plain(const Program& program, Compute compute, std::span<const Operand>
   return true;
 }
 
+// Whether everything is in one piece, of one size, and fits a tile.
+bool is_small(std::span<const Operand> inputs, std::span<const Array* const> outputs) {
+  const int64_t numel = outputs[0]->numel;
+  return numel <= kTile &&
+         std::all_of(inputs.begin(), inputs.end(),
+                     [&](const Operand& input) {
+                       return !input.array || (input.array->contiguous && input.array->numel == numel);
+                     }) &&
+         std::all_of(outputs.begin(), outputs.end(), [](const Array* output) { return output->contiguous; });
+}
+
 }  // namespace
 
 void run_program(const Program& whole, Compute compute, std::span<const Operand> inputs,
@@ -523,15 +539,22 @@ void run_program(const Program& whole, Compute compute, std::span<const Operand>
     return;
   }
   TileRun run(program, compute, inputs, outputs, common);
-  bool small = numel <= kTile;
-  for (const Operand& input : inputs)
-    small = small && (!input.array || (input.array->contiguous && input.array->numel == numel));
-  for (const Array* output : outputs) small = small && output->contiguous;
-  if (small)
+  if (is_small(inputs, outputs))
     run.run_small(numel);
   else
     run.run_general(sizes);
   if (divides && integer_zero_division) fail(ErrorKind::ZeroDivision, "[", op, "] integer division by zero");
+}
+
+void run_program_part(const Program& whole, Compute compute, std::span<const Operand> inputs,
+                      std::span<const Array* const> outputs, const Dims& sizes, DType common) {
+  const Program& program = whole.for_compute(compute);
+  if (run_plain(program, compute, inputs, *outputs[0])) return;
+  TileRun run(program, compute, inputs, outputs, common);
+  if (is_small(inputs, outputs))
+    run.run_small(outputs[0]->numel);
+  else
+    run.run_general(sizes, true);
 }
 
 bool is_uniform(const Array& array) {

@@ -149,13 +149,14 @@ class ReplayNode final : public Node {
       set_history(result, node, static_cast<uint32_t>(k));
     }
     node->output = node->infos_[0];
+    if (trace.freed) {
+      node->released = true;
+      return;
+    }
     for (size_t b = 0; b < trace.buffers.size(); ++b)
       if (const auto& storage = slots[static_cast<int>(b)]; storage)
         node->versions_.emplace_back(static_cast<int>(b), storage->version);
-    if (trace.freed)
-      node->released = true;
-    else
-      node->slots_ = std::make_unique<Slots>(std::move(slots));
+    node->slots_ = std::make_unique<Slots>(std::move(slots));
   }
 
   ReplayNode(uint32_t bytes, uint16_t n_edges) : Node(bytes, n_edges) {}

@@ -14,8 +14,11 @@ class Plan {
   explicit Plan(Trace trace);
 
   const Trace& trace() const { return trace_; }
+  const Prepared& prepared() const { return *prepared_; }
   // Whether arguments and captured tensors are as they were, but for their values; says in words what is not.
-  bool fits(std::span<Tensor* const> arguments, std::string* difference = nullptr) const;
+  // `names` of arguments, if they have some.
+  bool fits(std::span<Tensor* const> arguments, std::string* difference = nullptr,
+            std::span<const std::string> names = {}) const;
 
  private:
   friend class Branches;
@@ -27,6 +30,7 @@ class Plan {
     size_t buffers;  // that were numbered until then: plans that part here share them
   };
 
+  void find_beyond();
   const std::vector<Step>& plain() const { return readings_.empty() ? trace_.steps : trace_.plain; }
 
   Trace trace_;
@@ -35,6 +39,8 @@ class Plan {
   // What is written before the last reading: buffers that are not fresh, and captured tensors whose data,
   // gradients or flags are set.
   std::vector<int> restored_, changed_;
+  // Buffers whose windows end behind the array that stands for them, and the bytes that they need.
+  std::vector<std::pair<size_t, int64_t>> beyond_;
 };
 
 // The traces of one function for arguments of one kind, which differ in what Python read on the way.

@@ -1,6 +1,7 @@
 // The memory of one replay, and one step over it.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 
 #include "machine/trace.h"
@@ -34,7 +35,8 @@ class Slots {
   // The array that a window is now; memory is made where there is none.
   Array at(const Window& window) {
     Ref<Storage>& storage = storages_[static_cast<size_t>(window.buffer)];
-    if (!storage) storage = Storage::allocate(static_cast<size_t>(extent(window.array)));
+    if (!storage)
+      storage = Storage::allocate(static_cast<size_t>(std::max(window.bytes, extent(window.array))));
     Array array = window.array;
     array.storage = storage;
     array.data = static_cast<char*>(storage->data) + reinterpret_cast<int64_t>(window.array.data);

@@ -4,6 +4,10 @@
 
 #include "machine/engine.h"
 #include "machine/fuse.h"
+#include "machine/row_chain.h"
+#include "machine/simplify.h"
+#include "machine/spare.h"
+#include "machine/verify.h"
 
 namespace versant::trace {
 
@@ -12,15 +16,6 @@ Recorder* recorder = nullptr;
 namespace {
 
 uint32_t epochs = 0;
-
-std::string place_of_call() {
-  if (!location_hooks.here) return {};
-  const Location at = location_hooks.here();
-  if (!at.code) return {};
-  std::string text = location_hooks.describe(at);
-  location_hooks.release(at.code);
-  return text;
-}
 
 uint64_t hooks_of(const Tensor& tensor) {
   return tensor.node && tensor.node->hooks && hook_table_hooks.signature
@@ -35,6 +30,15 @@ uint32_t next_epoch() {
 }
 
 }  // namespace
+
+std::string place_of_call() {
+  if (!location_hooks.here) return {};
+  const Location at = location_hooks.here();
+  if (!at.code) return {};
+  std::string text = location_hooks.describe(at);
+  location_hooks.release(at.code);
+  return text;
+}
 
 Array geometry_of(const Array& array) {
   Array same;
@@ -101,6 +105,7 @@ Window Recorder::window(const Array& array, bool reads) {
   Window window;
   window.buffer = entry.buffer;
   window.array = geometry_of(array);
+  window.bytes = static_cast<int64_t>(array.storage->bytes);
   return window;
 }
 
@@ -124,6 +129,7 @@ void Recorder::own(const Array& array) {
   source.array.contiguous = true;
   source.array.sizes = Dims{bytes};
   source.array.strides = Dims{1};
+  source.bytes = bytes;
   Window target = source;
   target.buffer = found->second.buffer = static_cast<int>(trace_.buffers.size());
   trace_.buffers.emplace_back().written = true;
@@ -137,6 +143,8 @@ Step& Recorder::add(Step::Kind kind, const char* name) {
   step.kind = kind;
   step.name = name;
   step.where = place_of_call();
+  step.back = through_.has_value();
+  step.of = through_.value_or("");
   step.stand = default_generator().offset - trace_.streams[0].first.offset;
   return step;
 }
@@ -345,6 +353,11 @@ void Recorder::wrote_nothing(const Array& array) {
 
 void Recorder::forgets(Storage* storage) { known_.erase(storage); }
 
+void Recorder::goes_through(const Node& node) {
+  const bool known = node.where.code && location_hooks.describe && !node.is_leaf();
+  through_ = known ? location_hooks.describe(node.where) : "";
+}
+
 void Recorder::check_node(const Node& node) const {
   if (!node.is_leaf() && node.number < first_node_)
     refuse("backward()",
@@ -467,7 +480,6 @@ Trace Recorder::finish() {
     settle_gradients();
     settle_flags();
     read_early();
-    trace_.forward_steps = trace_.steps.size();
   }
   for (const Draw& draw : draws_)
     if (!draw.used) fail(ErrorKind::Runtime, "[compile] a random operation cannot be replayed yet");
@@ -484,7 +496,16 @@ Trace Recorder::finish() {
   const auto forward = trace_.steps.begin() + static_cast<std::ptrdiff_t>(trace_.forward_steps);
   if (std::any_of(trace_.steps.begin(), forward, [](const Step& step) { return step.reads(); }))
     trace_.plain.assign(trace_.steps.begin(), forward);
+  if (verifying) verify(trace_, "recording");
+  simplify(trace_);
+  if (verifying) verify(trace_, "simplifying");
   fuse(trace_);
+  if (verifying) verify(trace_, "fusing");
+  spare_memory(trace_);
+  if (verifying) verify(trace_, "sparing memory");
+  line_up_rows(trace_);
+  plan_lifetimes(trace_);
+  if (verifying) verify(trace_, "lining up rows", true);
   return std::exchange(trace_, {});
 }
 

@@ -13,6 +13,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -26,8 +27,9 @@
 namespace versant::trace {
 
 struct Window {
-  int buffer = -1;  // -1: a number stands here
-  Array array;      // geometry only: no storage, and `data` counts bytes from the start of the buffer
+  int buffer = -1;    // -1: a number stands here
+  Array array;        // geometry only: no storage, and `data` counts bytes from the start of the buffer
+  int64_t bytes = 0;  // of the whole buffer
   Scalar number;
 };
 
@@ -62,8 +64,17 @@ struct Step {
     RequireGrad,  // of tensor `index`: `truth`
   };
 
+  // One of the steps that a fused step was.
+  struct Part {
+    std::string name, where, of;
+    bool back;
+  };
+
   Kind kind = Kind::Program;
   std::string name, where;
+  bool back = false;        // on a way back through the tape ...
+  std::string of;           // ... from the op of this line
+  std::vector<Part> parts;  // of fused steps
   std::vector<Window> in, out;
   std::vector<int> last;  // fresh buffers that nobody needs after this step
 
@@ -155,6 +166,8 @@ struct Trace {
 
 // The geometry of an array, without its memory.
 Array geometry_of(const Array& array);
+// The user's line that runs; empty where none does.
+std::string place_of_call();
 // Ends a trace with an error that names the user's line.
 [[noreturn]] void refuse(const std::string& what, const char* why);
 
@@ -210,6 +223,8 @@ class Recorder {
   void backward(bool continued = false);
   // Steps for gradients that changed since the last one.
   void settle_gradients();
+  // Steps belong to the way back from this node's op until the pass is over: see WayBack.
+  void goes_through(const Node& node);
   // Raises for a node that was recorded before the trace: replays would go back through it for ever.
   void check_node(const Node& node) const;
   uint32_t number() const { return epoch_; }
@@ -244,7 +259,15 @@ class Recorder {
   int argument_of(const Tensor& tensor) const;
   int stream_of(Generator& generator, const Generator& before);
   void settle_flags();
-  void settle_gradient(int index);
+  struct Pending {
+    int tensor;
+    std::string where;
+    std::optional<std::string> through;
+  };
+  void settle_gradient(const Pending& pending);
+
+  friend class WayBack;
+  std::optional<std::string> through_;  // a way back is being gone, now from the op of this line
 
   const uint32_t epoch_before_;  // of the trace in which this one is made
   uint32_t epoch_;
@@ -255,7 +278,7 @@ class Recorder {
   std::unordered_map<Storage*, int> reached_;      // storage -> captured tensor
   std::unordered_map<Tensor*, int> tensors_;       // captured tensor -> its index
   std::vector<Tensor*> gradients_;                 // the last settled gradients of captured tensors
-  std::vector<int> pending_;                       // tensors whose gradients may have changed
+  std::vector<Pending> pending_;                   // tensors whose gradients may have changed, and where
   std::vector<Ref<Node>> nodes_, argument_nodes_;  // of captured tensors and arguments, as they were
   std::vector<TensorRef> held_;
   std::vector<Ref<Storage>> held_memory_;  // older storages, so that no other comes to stand in their place
@@ -288,6 +311,23 @@ class Quiet {
 
  private:
   bool before_;
+};
+
+// Lives as long as a backward pass runs.
+class WayBack {
+ public:
+  WayBack() {
+    if (!modes.tracing) return;
+    before_ = recorder->through_;
+    recorder->through_ = "";
+  }
+  ~WayBack() {
+    if (modes.tracing) recorder->through_ = std::move(before_);
+  }
+  WayBack(const WayBack&) = delete;
+
+ private:
+  std::optional<std::string> before_;
 };
 
 // What replays ask of the host.

@@ -9,7 +9,7 @@ namespace versant::trace {
 void Recorder::touches_gradient(Tensor& tensor, bool reads) {
   if (is_new(tensor)) return;
   const int index = tensor_index(tensor);
-  pending_.push_back(index);
+  pending_.push_back({index, place_of_call(), through_});
   Captured& captured = trace_.captured[static_cast<size_t>(index)];
   if (captured.touches_gradient) return;
   captured.touches_gradient = true;
@@ -31,22 +31,22 @@ void Recorder::touches_gradient(Tensor& tensor, bool reads) {
 }
 
 void Recorder::settle_gradients() {
-  std::vector<int> pending = std::move(pending_);
+  std::vector<Pending> pending = std::move(pending_);
   pending_.clear();
-  for (const int index : pending) {
-    const Tensor& tensor = *trace_.captured[static_cast<size_t>(index)].tensor;
+  for (Pending& entry : pending) {
+    const Tensor& tensor = *trace_.captured[static_cast<size_t>(entry.tensor)].tensor;
     const auto found = tensor.grad ? known_.find(tensor.grad->storage.get()) : known_.end();
     const bool filled = !tensor.grad || tensor.grad->storage->epoch != epoch_ ||
                         (found != known_.end() && found->second.filled);
     if (filled)
-      settle_gradient(index);
+      settle_gradient(entry);
     else
-      pending_.push_back(index);  // the step that fills it comes next
+      pending_.push_back(std::move(entry));  // the step that fills it comes next
   }
 }
 
-void Recorder::settle_gradient(int index) {
-  const auto i = static_cast<size_t>(index);
+void Recorder::settle_gradient(const Pending& pending) {
+  const auto i = static_cast<size_t>(pending.tensor);
   Tensor& tensor = *trace_.captured[i].tensor;
   if (tensor.grad.get() == gradients_[i]) return;
   gradients_[i] = tensor.grad.get();
@@ -57,8 +57,11 @@ void Recorder::settle_gradient(int index) {
     in.push_back(window(*tensor.grad, true));
   }
   Step& step = add(Step::Kind::SetGradient, "gradient");
+  step.where = pending.where;
+  step.back = pending.through.has_value();
+  step.of = pending.through.value_or("");
   step.in = std::move(in);
-  step.index = index;
+  step.index = pending.tensor;
 }
 
 void Recorder::settle_flags() {
@@ -84,7 +87,6 @@ void Recorder::backward(bool continued) {
   settle_gradients();
   settle_flags();
   read_early();
-  trace_.forward_steps = trace_.steps.size();
   goes_back_ = true;
   for (Stream& stream : trace_.streams) {
     stream.last = *stream.generator;

@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "machine/trace.h"
+#include "machine/verify.h"
 
 namespace versant::trace {
 
@@ -38,6 +39,8 @@ void Recorder::gives_away(const Array& array) {
 // Moves readings to where their values are known, so that as little as possible is done before a replay turns
 // out to go another way; what cannot be undone must not stand before a reading at all.
 void Recorder::read_early() {
+  trace_.forward_steps = trace_.steps.size();
+  const std::vector<Step> before = verifying ? trace_.steps : std::vector<Step>();
   std::vector<Step> steps;
   size_t earliest = 0;  // readings keep their order
   for (Step& step : trace_.steps) {
@@ -62,6 +65,7 @@ void Recorder::read_early() {
                  std::make_move_iterator(moved.end()));
   }
   trace_.steps = std::move(steps);
+  if (verifying) verify_order(before, trace_.steps, "moving readings");
 }
 
 // Where a reading can stand, and what has to come along to there.

@@ -16,6 +16,10 @@
 #include "machine/tensor.h"
 #include "machine/trace.h"
 
+namespace versant::trace {
+class Branches;
+}
+
 namespace versant::face {
 
 // --- owning reference to a Python object
@@ -207,6 +211,9 @@ extern PyMethodDef optimizer_functions[];  // gradient_pattern.cc
 extern PyMethodDef trace_functions[];
 extern PyMethodDef loop_functions[];  // loops.cc
 bool init_traces();
+trace::Branches& branches_of(PyObject* capsule);  // trace_object.cc
+extern PyMethodDef record_functions[];            // trace_record.cc
+extern PyMethodDef verifier_functions[];          // verifier.cc
 extern PyMethodDef compiled_functions[];
 bool init_compiled(PyObject* module);
 extern PyMethodDef update_functions[];  // update_rule.cc

@@ -50,8 +50,10 @@ Object list_of(std::span<const TensorRef> tensors) {
 }
 
 std::vector<TensorRef> call_host(void* object, std::span<const TensorRef> inputs) {
+  auto* const callable = static_cast<PyObject*>(object);
+  if (inputs.empty()) return tensors_in(Object(checked(PyObject_CallNoArgs(callable))).get());
   const Object list = list_of(inputs);
-  const Object result(checked(PyObject_CallOneArg(static_cast<PyObject*>(object), list.get())));
+  const Object result(checked(PyObject_CallOneArg(callable, list.get())));
   return tensors_in(result.get());
 }
 
@@ -76,12 +78,6 @@ void free_branches(PyObject* capsule) {
     for (void* host : branches->plan(static_cast<int>(i)).trace().hosts)
       Py_DECREF(static_cast<PyObject*>(host));
   delete branches;
-}
-
-trace::Branches& branches_of(PyObject* capsule) {
-  auto* branches = static_cast<trace::Branches*>(PyCapsule_GetPointer(capsule, kBranches));
-  if (!branches) throw HostError{};
-  return *branches;
 }
 
 Tensor& tensor_of(PyObject* object) {
@@ -261,13 +257,19 @@ PyObject* body_end(PyObject*, PyObject* arg) {
 
 // None when the first branch fits, else what differs.
 PyObject* plan_difference(PyObject*, PyObject* args) {
-  PyObject *capsule, *list;
-  if (!PyArg_ParseTuple(args, "OO", &capsule, &list)) return nullptr;
+  PyObject *capsule, *list, *names;
+  if (!PyArg_ParseTuple(args, "OOO!", &capsule, &list, &PyList_Type, &names)) return nullptr;
   return guarded([&]() -> PyObject* {
     const std::vector<Tensor*> tensors = tensors_of(list);
+    std::vector<std::string> called;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(names); ++i) {
+      const char* name = PyUnicode_AsUTF8(PyList_GET_ITEM(names, i));
+      if (!name) throw HostError{};
+      called.emplace_back(name);
+    }
     std::string difference;
     const trace::Branches& branches = branches_of(capsule);
-    if (branches.plan(0).fits(tensors, &difference)) Py_RETURN_NONE;
+    if (branches.plan(0).fits(tensors, &difference, called)) Py_RETURN_NONE;
     return PyUnicode_FromString(difference.c_str());
   });
 }
@@ -289,40 +291,13 @@ PyObject* plan_run(PyObject*, PyObject* args) {
   });
 }
 
-void write_window(std::string& out, const trace::Window& window) {
-  if (window.buffer < 0) {
-    out += text(window.number.as_double());
-    return;
-  }
-  out += text("%", window.buffer, ":", describe(window.array));
-}
-
-PyObject* plan_text(PyObject*, PyObject* args) {
-  PyObject* capsule;
-  int branch;
-  if (!PyArg_ParseTuple(args, "Oi", &capsule, &branch)) return nullptr;
-  return guarded([&]() -> PyObject* {
-    std::string out;
-    for (const trace::Step& step : branches_of(capsule).plan(branch).trace().steps) {
-      for (size_t i = 0; i < step.out.size(); ++i) {
-        if (i) out += ", ";
-        write_window(out, step.out[i]);
-      }
-      out += step.out.empty() ? "" : " = ";
-      out += step.name + "(";
-      for (size_t i = 0; i < step.in.size(); ++i) {
-        if (i) out += ", ";
-        write_window(out, step.in[i]);
-      }
-      out += ")";
-      if (!step.where.empty()) out += "  # " + step.where;
-      out += "\n";
-    }
-    return PyUnicode_FromString(out.c_str());
-  });
-}
-
 }  // namespace
+
+trace::Branches& branches_of(PyObject* capsule) {
+  auto* branches = static_cast<trace::Branches*>(PyCapsule_GetPointer(capsule, kBranches));
+  if (!branches) throw HostError{};
+  return *branches;
+}
 
 PyMethodDef trace_functions[] = {
     {"trace_begin", trace_begin, METH_NOARGS, "Begins a trace, which is paused."},
@@ -332,7 +307,7 @@ PyMethodDef trace_functions[] = {
     {"trace_result", trace_result, METH_O, "Says that a tensor is the next result."},
     {"trace_backward", trace_backward, METH_NOARGS, "Traces the way back from results that have a history."},
     {"trace_host", trace_host, METH_VARARGS,
-     "trace_host(callable, name, tensors, pure): replays call callable(tensors), of then."},
+     "trace_host(callable, name, tensors, pure): replays call callable(tensors), of then, or callable()."},
     {"trace_is_new", trace_is_new, METH_O,
      "Whether a tensor is an argument or was made by what is being traced."},
     {"trace_apply", trace_apply, METH_VARARGS,
@@ -351,9 +326,8 @@ PyMethodDef trace_functions[] = {
     {"body_end", body_end, METH_O,
      "body_end(name): the body, and the tensors that it reaches beside its operands."},
     {"plan_difference", plan_difference, METH_VARARGS,
-     "plan_difference(branches, tensors): None if they fit."},
+     "plan_difference(branches, tensors, names): None if they fit, else in words what does not."},
     {"plan_run", plan_run, METH_VARARGS, "plan_run(branches, tensors): (branch, results), or None."},
-    {"plan_text", plan_text, METH_VARARGS, "plan_text(branches, branch): the steps, a line each."},
     {},
 };
 

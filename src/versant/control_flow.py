@@ -14,7 +14,7 @@ from typing import Any
 
 import versant
 from versant import DTypeError, ShapeError, Tensor, _core
-from versant.compiler.structure import Structure, difference, put_together, take_apart
+from versant.compiler.structure import Structure, difference_of, put_together, take_apart
 
 __all__ = ["cond", "scan", "while_loop"]
 
@@ -202,7 +202,7 @@ class Turn:
             carried = self._carried(result[0])
             beside, structure = tensors_of(result[1])
             if self.y_structure not in ((), structure):
-                where = difference(self.y_structure, structure, "y")
+                where = difference_of("y", self.y_structure, structure)
                 raise TypeError(f"[scan] y of f has another structure than before: {where}")
             self.y_structure = structure
             return settled(carried + beside)
@@ -213,7 +213,7 @@ class Turn:
         if structure != self.structure:
             raise TypeError(
                 f"[{self.name}] {what} gives another structure than it is given: "
-                f"{difference(self.structure, structure, 'the carry')}"
+                f"{difference_of('carry', self.structure, structure)}"
             )
         for i, (x, (shape, dtype)) in enumerate(zip(found, self.first, strict=True)):
             if tuple(x.shape) != shape:

@@ -496,3 +496,42 @@ def test_debug_calls_are_repeated_with_the_values_of_then(capsys):
     assert len(seen) == 4
     with pytest.raises(TypeError, match="expected tensors"):
         vs.debug.callback(print, 3)
+
+
+def test_too_many_outcomes_of_truths_are_refused():
+    @vs.compile
+    def f(x):
+        while x > 0:
+            x = x - 1
+        return x
+
+    for n in range(16):
+        f(vs.tensor(float(n)))
+    with pytest.raises(vs.compiler.CompileError, match=r"test_function\.py:\d+: f reads a value there"):
+        f(vs.tensor(16.0))
+
+
+def test_memory_of_which_a_part_is_written_first_is_there_whole():
+    @vs.compile
+    def f(x):
+        y = vs.empty(4000)
+        y[:3] = x[:3]
+        y[3:] = x[3:] if x[0] > 0 else -x[3:]
+        return y
+
+    for sign in (1, -1, 1, -1):  # where branches part, replays go step by step
+        found = f(vs.ones(4000) * sign)
+        assert found.as_strided((4000,), (1,), 0).sum().item() == (4000 if sign > 0 else 3994)
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_views_beyond_an_argument_need_its_memory(factor):
+    @vs.compile
+    def f(x):
+        y = x.as_strided((4000,), (1,), 0)
+        return y if factor == 1 else y * factor
+
+    assert f(vs.ones(4000)[:2]).sum().item() == 4000 * factor
+    with pytest.raises(vs.ShapeError, match="outside the tensor's memory"):
+        f(vs.ones(2))
+    assert "reaches 16000 bytes into the memory" in f.explain()

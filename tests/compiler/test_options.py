@@ -33,9 +33,9 @@ def test_what_is_expected_are_sizes_only():
     g = vs.compile(doubled, dynamic=True, recompiles="error")
     g(vs.ones(2))
     for x in (vs.ones(2, dtype=vs.float64), vs.ones(2, 2)):
-        with pytest.raises(CompileError, match="compiled again: argument 0 was float32"):
+        with pytest.raises(CompileError, match="compiled again: `x` was float32"):
             g(x)
-    with pytest.raises(CompileError, match="compiled again: argument"):
+    with pytest.raises(CompileError, match="compiled again: `scale`"):
         g(vs.ones(2), scale=3.0)
 
 

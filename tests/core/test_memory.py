@@ -97,11 +97,24 @@ def test_a_freed_block_serves_the_next_tensor_of_its_size(count: int) -> None:
 
 
 @pytest.mark.usefixtures("keeps_blocks")
-def test_a_much_bigger_block_is_not_wasted_on_a_small_tensor() -> None:
+def test_what_a_smaller_tensor_leaves_of_a_block_serves_others() -> None:
     big = vs.ones(16 * MIB)
-    address = big.data_ptr()
     del big
-    assert vs.ones(MIB).data_ptr() != address
+    before = memory.stats()["system_bytes"]
+    parts = [vs.full((n * MIB,), float(n)) for n in (1, 10, 5)]
+    assert memory.stats()["system_bytes"] == before
+    assert [part.sum().item() for part in parts] == [MIB, 100 * MIB, 25 * MIB]
+
+
+@pytest.mark.usefixtures("keeps_blocks")
+def test_blocks_that_lie_side_by_side_become_one_when_they_are_free() -> None:
+    parts = [vs.ones(n * MIB) for n in (1, 2, 3, 4)]
+    before = memory.stats()["system_bytes"]
+    for i in (1, 3, 0, 2):
+        parts[i] = vs.ones(1)
+    whole = vs.ones(10 * MIB)
+    assert memory.stats()["system_bytes"] == before
+    assert whole.sum().item() == 10 * MIB
 
 
 @pytest.mark.usefixtures("keeps_blocks")

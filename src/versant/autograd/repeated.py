@@ -54,10 +54,11 @@ def call_again(function: Callable[..., Any], name: str, *args: Any, pure: bool =
     tensors: list[Tensor] = []
     places = lifted((args, kwargs), tensors)
 
-    def again(now: list[Tensor]) -> Any:
+    def with_tensors(now: list[Tensor]) -> Any:
         args, kwargs = filled(places, now)
         return function(*args, **kwargs)
 
+    again = with_tensors if tensors else functools.partial(function, *args, **kwargs)
     _core.trace_host(again, name, tensors, pure)
     _core.trace_pause(True)
     try:

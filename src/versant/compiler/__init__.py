@@ -8,5 +8,6 @@ in-place updates, random numbers and the optimizer.
 
 from versant.compiler.errors import CompileError
 from versant.compiler.function import Compiled, compile, compile_disabled
+from versant.compiler.plan import Plan
 
-__all__ = ["CompileError", "Compiled", "compile", "compile_disabled"]
+__all__ = ["CompileError", "Compiled", "Plan", "compile", "compile_disabled"]

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import logging
+import os
+import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import versant
@@ -15,7 +20,20 @@ from versant import Tensor, _core
 from versant.compiler import written
 from versant.compiler.errors import CompileError
 from versant.compiler.facts import AnyFact, Fact
-from versant.compiler.structure import PLAIN, Structure, difference, put_together, take_apart
+from versant.compiler.picture import svg_of
+from versant.compiler.plan import Plan, plan_of
+from versant.compiler.record import Branch, read_record, short_place
+from versant.compiler.structure import (
+    PLAIN,
+    Structure,
+    as_python,
+    difference,
+    named_arguments,
+    put_together,
+    take_apart,
+    tensor_names,
+)
+from versant.compiler.text import branch_text
 from versant.compiler.watch import Watch
 
 logger = logging.getLogger("versant.compile")
@@ -23,7 +41,9 @@ logger = logging.getLogger("versant.compile")
 MOST_ENTRIES = (
     64  # traces that a function keeps for one structure of arguments; the least used one goes first
 )
+MODES = ("gradient mode", "inference mode", "autocast", "the default dtype")  # as `modes` gives them
 MOST_READINGS = 16  # outcomes of the values that Python reads, for one entry
+MUCH = 16 << 20  # bytes
 
 _tracing = threading.Lock()  # one trace is made at a time
 _state = threading.local()
@@ -38,6 +58,19 @@ class Result:
         self.structure = structure
         # None: the next result of the trace; ~n: result n again; n: that argument; a tensor: itself.
         self.places = places
+
+    def written(self, arguments: list[str], names: dict[int, str]) -> list[str | int]:
+        """The result as Python would write it, in pieces: of new tensors their numbers."""
+        numbers = itertools.count()
+
+        def piece(place: Any) -> str | int:
+            if place is None:
+                return next(numbers)
+            if isinstance(place, int):
+                return arguments[place] if place >= 0 else ~place
+            return names.get(id(place), "a tensor")
+
+        return as_python(self.structure, iter([piece(place) for place in self.places]))
 
 
 class Entry:
@@ -103,11 +136,11 @@ class Compiled(_core.CompiledBase):
         trace = functools.partial(self._trace, args, kwargs, tensors, key, seen)
         entries = self._entries.get(key)
         if entries is None:
-            return trace(None, self._other_structure(key))
-        reason = ""
+            return trace(None, self._other_structure(key, tensors))
+        reasons = []
         for entry in entries:
-            reason = self._mismatch(entry, tensors)
-            if reason:
+            reasons.append(self._mismatch(entry, tensors, key[0]))
+            if reasons[-1]:
                 continue
             found = _core.plan_run(entry.branches, tensors)
             if found is None:
@@ -121,19 +154,21 @@ class Compiled(_core.CompiledBase):
         if self._dynamic is not None and (known := self._other_sizes(entries, tensors)):
             if not self._dynamic:
                 self._refuse_sizes(known, args, kwargs, tensors)
-            reason = ""
-        return trace(None, reason)
+            reasons[0] = ""
+        return trace(None, reasons[0])
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
         return functools.partial(self, instance)
 
-    def _mismatch(self, entry: Entry, tensors: list[Tensor]) -> str:
+    def _mismatch(self, entry: Entry, tensors: list[Tensor], call: Structure) -> str:
         for fact in entry.facts:
             if not fact.holds():
                 return str(fact)
-        return _core.plan_difference(entry.branches, tensors) or ""
+        if _core.plan_difference(entry.branches, tensors, []) is None:
+            return ""
+        return _core.plan_difference(entry.branches, tensors, self._argument_names(call)) or ""
 
     def _other_sizes(self, entries: list[Entry], tensors: list[Tensor]) -> Entry | None:
         """An entry that is for such arguments, of other sizes."""
@@ -185,11 +220,13 @@ class Compiled(_core.CompiledBase):
         if reason:
             self._report(reason)
         # A branch of an entry has its facts already, and they hold.
-        watch = Watch(self._function, (args, kwargs))
+        watch = Watch(self._function, args, kwargs)
         if watch.stops:
             self._stops = True
             return self._function(*args, **kwargs)
         shapes = shapes_of(tensors)  # the function may change them
+        if not self._entries:
+            release_cached_memory()
         reached = {id(tensor) for tensor in watch.tensors}
         # What was cast before is no part of the trace, nor the other way round.
         _core.clear_autocast_cache()
@@ -216,8 +253,11 @@ class Compiled(_core.CompiledBase):
             written.left()
             _core.trace_abandon()
             _core.clear_autocast_cache()
+        if not self._entries:
+            release_cached_memory()
         if entry is not None:
             entry.results.append(result)
+            entry.watch.names.update(watch.names)
         else:
             entries = self._entries.setdefault(key, [])
             facts = [] if self._guards == "shapes" else list(watch.facts)
@@ -278,10 +318,10 @@ class Compiled(_core.CompiledBase):
             )
 
     def _refuse_readings(self, entry: Entry) -> None:
-        lines = _core.plan_text(entry.branches, 0).splitlines()
-        reading = next(line for line in lines if "value(" in line or "nonzero(" in line or "unique(" in line)
+        readings = [step for step in read_record(entry.branches, 0).steps if step.reads]
+        reading = next((step for step in readings if not step.truth), readings[-1])
         raise CompileError(
-            f"[compile] {reading.rpartition('# ')[2]}: {self.__name__} reads a value there that differed in "
+            f"[compile] {reading.where}: {self.__name__} reads a value there that differed in "
             f"{len(entry.results)} calls; return the tensor instead of the number"
         )
 
@@ -294,18 +334,30 @@ class Compiled(_core.CompiledBase):
         )
 
     def _report(self, reason: str) -> None:
+        reason = f"{reason}; {place_of_call()}"
         text = f"{self.__name__} is compiled again: {reason}"
         self._reasons.append(reason)
         if self._recompiles == "error":
             raise CompileError(f"[compile] {text}")
         logger.info("%s", text)
 
-    def _other_structure(self, key: Any) -> str:
-        for structure, mode in self._entries:
-            if structure != key[0]:
-                return difference(structure, key[0])
-            return f"modes were {mode}, now {key[1]}"
+    def _other_structure(self, key: Any, tensors: list[Tensor]) -> str:
+        """How a call parts from the last one that was traced."""
+        for (structure, mode), entries in reversed(self._entries.items()):
+            if structure == key[0]:
+                then, now = zip(MODES, mode, strict=True), zip(MODES, key[1], strict=True)
+                return ", ".join(
+                    f"{a[0]} was {a[1]}, now {b[1]}" for a, b in zip(then, now, strict=True) if a != b
+                )
+            shapes = [str(argument.array) for argument in read_record(entries[0].branches, 0).arguments]
+            found = [f"{str(t.dtype).rpartition('.')[2]}{list(t.shape)}" for t in tensors]
+            return difference(self._function, (structure, shapes), (key[0], found))
         return ""
+
+    def _argument_names(self, call: Structure) -> list[str]:
+        """How each tensor among the arguments is called."""
+        named = named_arguments(self._function, call)
+        return [name for argument, part in named for name in tensor_names(part, argument)]
 
     # Looking inside -----------------------------------------------------------------------------------------
 
@@ -319,8 +371,16 @@ class Compiled(_core.CompiledBase):
         }
 
     def explain(self) -> str:
-        """In words: what was assumed, and why anything was compiled again."""
-        lines = [f"{self.__name__}: {self.stats()['traces']} traces, {self.stats()['replays']} replays"]
+        """In words: what was assumed, and why anything was compiled again.
+
+        >>> import versant as vs
+        >>> double = vs.compile(lambda x, mask=None: x * 2, name="double")
+        >>> y = double(vs.ones(3)), double(vs.ones(3), vs.zeros(3))
+        >>> print(double.explain().splitlines()[1])
+        compiled again: `mask` was None, now float32[3]; ...
+        """
+        stats = self.stats()
+        lines = [f"{self.__name__}: {count(stats['traces'], 'trace')}, {count(stats['replays'], 'replay')}"]
         if self._stops:
             lines.append("a breakpoint() stands in it, so it runs as it is written")
         if self._written:
@@ -330,17 +390,101 @@ class Compiled(_core.CompiledBase):
         lines += [f"compiled again: {reason}" for reason in self._reasons]
         for some in self._entries.values():
             for entry in some:
-                lines.append(f"a trace with {len(entry.results)} branches assumes {len(entry.facts)} facts")
+                branches, facts = len(entry.results), len(entry.facts)
+                lines.append(f"a trace with {count(branches, 'branch')} assumes {count(facts, 'fact')}")
                 lines += [f"    {fact.owner}" for fact in entry.facts if isinstance(fact, Fact)][:50]
         return "\n".join(lines)
 
     def ir(self) -> str:
-        """The steps of every branch, a line each."""
-        texts = []
-        for some in self._entries.values():
-            for entry in some:
-                texts += [_core.plan_text(entry.branches, i) for i in range(len(entry.results))]
-        return "\n".join(texts)
+        """Every branch of every trace as text: what comes in, the steps, and what goes out.
+
+        The grammar stands in compiler/text.py. An elementwise step shows the expression that it computes.
+
+        >>> import versant as vs
+        >>> double = vs.compile(lambda x: (x * 2).tanh(), name="double")
+        >>> y = double(vs.ones(3))
+        >>> print(double.ir().rstrip())
+        double, trace 0, branch 0
+        argument %0: float32[3]  x
+        [0] %1: float32[3] = tanh(%0 * 2)  # mul+tanh, ...
+        return %1
+        """
+        return "\n".join(branch_text(branch) for branch in self._branches())
+
+    def plan(self) -> Plan:
+        """How every branch runs: where each result lies, what is given back when, and what memory that takes.
+
+        Prints as text; `arena_bytes`, `peak_bytes` and `branches` are for programs.
+
+        >>> import versant as vs
+        >>> double = vs.compile(lambda x: (x * 2).tanh())
+        >>> y = double(vs.ones(3))
+        >>> double.plan().branches[0].steps[0].outputs[0].place
+        'allocated'
+        """
+        return Plan(tuple(plan_of(branch) for branch in self._branches()))
+
+    def graph_svg(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Every branch as a picture, one below the other: an SVG that needs nothing else.
+
+        path: a file to write it to as well. Boxes are steps, with the micro-ops of fused ones; lines are
+        buffers. The user's line and the text of a step show where the pointer rests on it.
+
+        >>> import versant as vs
+        >>> double = vs.compile(lambda x: (x * 2).tanh())
+        >>> y = double(vs.ones(3))
+        >>> double.graph_svg().startswith("<svg")
+        True
+        """
+        text = svg_of(self._branches())
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def _branches(self) -> list[Branch]:
+        """What is known of every branch, the oldest trace first."""
+        entries = [(key, entry) for key, some in self._entries.items() for entry in reversed(some)]
+        found = []
+        for t, ((structure, mode), entry) in enumerate(entries):
+            arguments = self._argument_names(structure)
+            for b, result in enumerate(entry.results):
+                record = read_record(entry.branches, b)
+                names = entry.watch.names
+                captured = [
+                    arguments[c.argument] if c.argument >= 0 else names.get(id(c.tensor), f"tensor {i}")
+                    for i, c in enumerate(record.captured)
+                ]
+                title = f"{self.__name__}, trace {t}, branch {b}{mode_text(mode)}"
+                found.append(Branch(title, record, arguments, captured, result.written(arguments, names)))
+        return found
+
+
+def count(number: int, what: str) -> str:
+    plural = "es" if what.endswith("ch") else "s"
+    return f"{number} {what}{plural * (number != 1)}"
+
+
+def place_of_call() -> str:
+    """The line of the user's program that runs."""
+    package = os.path.dirname(versant.__file__) + os.sep
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame and frame.f_back and frame.f_code.co_filename.startswith(package):
+        frame = frame.f_back
+    return short_place(f"{frame.f_code.co_filename}:{frame.f_lineno}") if frame else ""
+
+
+def mode_text(mode: tuple[Any, ...]) -> str:
+    """What is unusual about the modes of a trace."""
+    grad, inference, autocast, floats = mode
+    parts = ["inference mode" if inference else "" if grad else "gradients off"]
+    parts += ["autocast" if autocast[0] else "", "" if floats is versant.float32 else f"default {floats}"]
+    return "".join(f", {part}" for part in parts if part)
+
+
+def release_cached_memory() -> None:
+    """Gives much that is kept for reuse back: a plan needs other memory than what ran before it."""
+    if _core.memory_stats()["cached_bytes"] >= MUCH:
+        _core.release_cached_memory()
 
 
 def shapes_of(tensors: list[Tensor]) -> list[Any]:

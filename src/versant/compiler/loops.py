@@ -13,7 +13,7 @@ from typing import Any
 import versant
 from versant import DTypeError, ShapeError, Tensor, _core
 from versant.compiler.function import excused
-from versant.compiler.structure import Structure, difference
+from versant.compiler.structure import Structure, difference_of
 from versant.control_flow import Branch, Condition, Turn, item_of, put, seams
 
 COND, WHILE, SCAN = range(3)  # trace::Loop::Kind
@@ -163,7 +163,7 @@ def compare(branches: list[Branch], bodies: list[Body]) -> None:
     true, false = branches
     of_true, of_false = bodies
     if true.result != false.result:
-        where = difference(true.result, false.result, "the result")
+        where = difference_of("result", true.result, false.result)
         raise TypeError(f"[cond] true_fn and false_fn give other structures: {where}")
     for i, (a, b) in enumerate(zip(of_true.shapes, of_false.shapes, strict=True)):
         if a[0] != b[0]:

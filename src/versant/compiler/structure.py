@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Any
 
 from versant import Tensor
@@ -96,20 +98,130 @@ def put_together(structure: Structure, next_tensor: Callable[[], Any]) -> Any:
     return made
 
 
-def difference(before: Structure, now: Structure, where: str = "argument") -> str:
+def children(structure: Structure, where: str) -> list[tuple[str, Structure]]:
+    """The parts of a container with their names, beginning with its own."""
+    kind = structure[0]
+    if kind in ("tensor", "value", "object") or kind is slice or kind is range:
+        return []
+    if kind is tuple or kind is list:
+        return [(f"{where}[{i}]", item) for i, item in enumerate(structure[1:])]
+    if issubclass(kind, tuple):
+        fields = getattr(kind, "_fields", None) or [None] * len(structure[1:])
+        return [
+            (f"{where}.{field}" if field else f"{where}[{i}]", item)
+            for i, (field, item) in enumerate(zip(fields, structure[1:], strict=True))
+        ]
+    named = zip(structure[1], structure[2:], strict=True)
+    if issubclass(kind, dict):
+        return [(f"{where}[{key!r}]", item) for key, item in named]
+    return [(f"{where}.{field}", item) for field, item in named]
+
+
+def tensor_names(structure: Structure, where: str) -> list[str]:
+    """How each tensor of a structure is reached from what is called `where`."""
+    if structure[0] == "tensor":
+        return [where]
+    return [name for part, child in children(structure, where) for name in tensor_names(child, part)]
+
+
+def parameters_of(function: Any) -> list[inspect.Parameter]:
+    """Those of the signature; of a module that of its `forward`. None where there is no signature."""
+    try:
+        return list(inspect.signature(getattr(function, "forward", function)).parameters.values())
+    except (TypeError, ValueError):
+        return []
+
+
+def positional_names(function: Any, count: int) -> list[str]:
+    """How the signature calls the first arguments of a call."""
+    parameters = parameters_of(function)
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    rest = next((p.name for p in parameters if p.kind == p.VAR_POSITIONAL), "args")
+    return [*names, *(f"{rest}[{i}]" for i in range(count - len(names)))][:count]
+
+
+def named_arguments(function: Any, call: Structure) -> list[tuple[str, Structure]]:
+    """The arguments of a call, taken apart as `(args, kwargs)`, by the names of the function's signature.
+
+    Defaults that stand for missing ones follow, but for those with tensors in them.
+    """
+    positional, keywords = call[1][1:], call[2]
+    given = [
+        *zip(positional_names(function, len(positional)), positional, strict=True),
+        *zip(keywords[1], keywords[2:], strict=True),
+    ]
+    for parameter in parameters_of(function):
+        tensors: list[Tensor] = []
+        if parameter.default is not parameter.empty and parameter.name not in dict(given):
+            default = take_apart(parameter.default, tensors)
+            given += [] if tensors else [(parameter.name, default)]
+    return given
+
+
+def as_python(structure: Structure, tensors: Iterator[str | int]) -> list[str | int]:
+    """A structure as Python would write it, in pieces; what stands for its tensors is taken in order."""
+    kind = structure[0]
+    if kind == "tensor":
+        return [next(tensors)]
+    parts = children(structure, "")
+    if not parts:
+        if kind is tuple or kind is list or (isinstance(kind, type) and issubclass(kind, dict)):
+            return [repr(kind())]
+        return [shown(structure)]
+    pieces: list[str | int] = []
+    for name, child in parts:
+        label = name[1:-1] + ": " if isinstance(kind, type) and issubclass(kind, dict) else ""
+        label = name[1:] + "=" if name.startswith(".") else label
+        pieces += [", " * bool(pieces), label, *as_python(child, tensors)]
+    if kind is list:
+        return ["[", *pieces, "]"]
+    if kind is tuple:
+        return ["(", *pieces, ",)" if len(parts) == 1 else ")"]
+    if issubclass(kind, dict):
+        return ["{", *pieces, "}"]
+    return [f"{kind.__name__}(", *pieces, ")"]
+
+
+def difference(function: Any, before: tuple[Structure, list[str]], now: tuple[Structure, list[str]]) -> str:
+    """In words where two calls of a function part: each taken apart, with its tensors described in order."""
+    old, new = (
+        {
+            name: leaf
+            for argument, part in named_arguments(function, call)
+            for name, leaf in leaves(part, argument, described)
+        }
+        for call, described in ((before[0], iter(before[1])), (now[0], iter(now[1])))
+    )
+    return parting(old, new) or "the arguments stand in another order"
+
+
+def difference_of(where: str, before: Structure, now: Structure) -> str:
     """In words where two structures part."""
-    if before[0] != now[0]:
-        return f"{where} was {shown(before)}, now {shown(now)}"
-    if before[0] in ("tensor", "value", "object"):
-        return f"{where} was {shown(before)}, now {shown(now)}"
-    if len(before) != len(now):
-        return f"{where} had {len(before) - 1} items, now {len(now) - 1}"
-    for i, (a, b) in enumerate(zip(before[1:], now[1:], strict=True)):
-        if a != b:
-            if isinstance(a, tuple) and a and isinstance(b, tuple) and b and a[0] is not None:
-                return difference(a, b, f"{where}[{i}]")
-            return f"{where} had the keys {a}, now {b}"
-    return "nothing"
+    old, new = (dict(leaves(structure, where, repeat("a tensor"))) for structure in (before, now))
+    return parting(old, new)
+
+
+def parting(old: dict[str, tuple[Structure, str]], new: dict[str, tuple[Structure, str]]) -> str:
+    nothing = ((), "not there")
+    for name in dict.fromkeys([*old, *new]):
+        (was, was_text), (is_now, text) = old.get(name, nothing), new.get(name, nothing)
+        if was != is_now:
+            return f"`{name}` was {was_text}, now {text if text != was_text else 'another one'}"
+    return ""
+
+
+def leaves(
+    structure: Structure, where: str, tensors: Iterator[str]
+) -> Iterator[tuple[str, tuple[Structure, str]]]:
+    """The names of a structure's parts, containers first, with what each is and how that reads."""
+    kind = structure[0]
+    if kind == "tensor":
+        yield where, (structure, next(tensors))
+        return
+    parts = children(structure, where)
+    yield where, ((kind,) if parts else structure, shown(structure))
+    for name, child in parts:
+        yield from leaves(child, name, tensors)
 
 
 def shown(structure: Structure) -> str:

@@ -23,7 +23,7 @@ from typing import Any
 from versant import Tensor, _core
 from versant.compiler.errors import CompileError
 from versant.compiler.facts import MISSING, AnyFact, Contents, Fact, Size
-from versant.compiler.structure import PLAIN
+from versant.compiler.structure import PLAIN, positional_names
 
 MOST = 20000  # facts; beyond them objects are watched by identity alone
 MOST_BYTES = 1 << 20  # of an array of numpy that is watched by its contents
@@ -38,12 +38,13 @@ GLOBALS = {"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME"}
 
 
 class Watch:
-    """The facts about what `function` and the arguments reach."""
+    """The facts about what a function and the arguments of a call reach."""
 
-    def __init__(self, function: Any, arguments: Any) -> None:
+    def __init__(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.facts: list[AnyFact] = []
         self.own: list[AnyFact] = []  # of containers among the arguments, which every call brings along
         self.tensors: list[Tensor] = []
+        self.names: dict[int, str] = {}  # of those tensors, by their id: how they are reached
         self._seen: set[int] = set()
         self._kept: list[Any] = []  # what was seen, so that identities stay theirs
         self._names: set[str] = set()  # attributes that some code can read
@@ -52,10 +53,12 @@ class Watch:
         self._modules: list[types.ModuleType] = []
         self._objects: list[tuple[Any, str]] = []
         self._drawn = drawn()
-        self._visit(function, getattr(function, "__qualname__", "the function"))
+        self._visit(function, getattr(function, "__qualname__", type(function).__name__))
         found, self.facts = self.facts, self.own
         inner: list[tuple[Any, str]] = []
-        self._visit_argument(arguments, inner)
+        names = positional_names(function, len(args))
+        for name, value in [*zip(names, args, strict=True), *kwargs.items()]:
+            self._visit_argument(value, name, inner)
         self.own, self.facts = self.facts, found
         for value, owner in inner:
             self._visit(value, owner)
@@ -75,19 +78,21 @@ class Watch:
 
     # Values -------------------------------------------------------------------------------------------------
 
-    def _visit_argument(self, value: Any, inner: list[tuple[Any, str]]) -> None:
-        owner = f"argument of {type(value).__name__}"
+    def _visit_argument(self, value: Any, owner: str, inner: list[tuple[Any, str]]) -> None:
+        def visit(item: Any, name: str) -> None:
+            self._visit_argument(item, name, inner)
+
         if isinstance(value, Tensor):
-            inner += [(hook, "a hook of an argument") for hook in _core.hooks_of(value)]
+            inner += [(hook, f"a hook of {owner}") for hook in _core.hooks_of(value)]
         elif isinstance(value, (list, tuple)):
-            self._visit_items(value, owner, lambda item, _: self._visit_argument(item, inner))
+            self._visit_items(value, owner, visit)
         elif isinstance(value, dict):
-            self._visit_dict(value, owner, lambda item, _: self._visit_argument(item, inner))
+            self._visit_dict(value, owner, visit)
         elif dataclasses.is_dataclass(value) and not isinstance(value, type):
             for field in dataclasses.fields(value):
                 item = getattr(value, field.name)
                 self.facts.append(Fact(value, field.name, item, f"{owner}.{field.name}"))
-                self._visit_argument(item, inner)
+                visit(item, f"{owner}.{field.name}")
         else:
             inner.append((value, owner))
 
@@ -136,6 +141,7 @@ class Watch:
 
     def _visit_tensor(self, tensor: Tensor, owner: str) -> None:
         self.tensors.append(tensor)
+        self.names[id(tensor)] = owner
         for hook in _core.hooks_of(tensor):
             self._visit(hook, f"a hook of {owner}")
         if getattr(tensor, "__dict__", None):
