@@ -509,7 +509,8 @@ TensorRef moments_tensor(Tensor* running, int64_t channels, const char* what) {
   return ops::contiguous(*tensor);
 }
 
-// batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
+// batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, batches=None)
+// batches: running statistics are averages over so many batches before this one, instead of by momentum.
 Result batch_norm(Args& args) {
   Tensor& input = args.tensor(0);
   const DType dtype = working_dtype(input, "batch_norm");
@@ -548,9 +549,13 @@ Result batch_norm(Args& args) {
       trace::reach({running});
       written.push_back(running);
     }
-    const Array* const read[] = {out.tensor[1].get(), out.tensor[2].get()};
+    Tensor* const batches = args.optional_tensor(8);
+    trace::reach({batches});
+    std::vector<const Array*> read = {out.tensor[1].get(), out.tensor[2].get()};
+    if (batches) read.push_back(batches);
     trace::perform(batch_norm_statistics,
-                   {Dims{values, running_mean != nullptr}, {args.number(6), a.floats[0]}}, read, written);
+                   {Dims{values, running_mean != nullptr, batches != nullptr}, {args.number(6), a.floats[0]}},
+                   read, written);
     for (Tensor* running : {running_mean, running_var})
       if (running) bump_version(*running);
   }

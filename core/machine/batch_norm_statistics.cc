@@ -38,17 +38,19 @@ void update_statistics(const Array& means, const Array& inverses, const Array* m
 const trace::Action batch_norm_statistics(
     "batch_norm_statistics",
     [](std::span<const Array> arrays, const Attributes& a) {
-      const Array* const first = arrays.size() > 2 ? &arrays[2] : nullptr;
-      const Array* const second = arrays.size() > 3 ? &arrays[3] : nullptr;
-      const bool has_mean = a.ints[1] != 0;
-      update_statistics(arrays[0], arrays[1], has_mean ? first : nullptr, has_mean ? second : first,
-                        static_cast<double>(a.ints[0]), a.floats[0], a.floats[1]);
+      const bool has_mean = a.ints[1] != 0, averages = a.ints[2] != 0;
+      const double momentum = averages ? 1.0 / (1.0 + item(arrays[2]).as_double()) : a.floats[0];
+      const auto running = arrays.subspan(averages ? 3 : 2);
+      const Array* const second = running.size() > 1 ? &running[1] : nullptr;
+      update_statistics(arrays[0], arrays[1], has_mean ? &running[0] : nullptr,
+                        has_mean ? second : &running[0], static_cast<double>(a.ints[0]), momentum,
+                        a.floats[1]);
     },
     [](const Claim& claim) {
-      if (claim.in.size() != 2 || claim.out.empty() || claim.out.size() > 2 ||
-          claim.attributes.ints.size() != 2)
-        return false;
-      for (const Array* moments : claim.in)
+      if (claim.attributes.ints.size() != 3 || claim.out.empty() || claim.out.size() > 2) return false;
+      const bool averages = claim.attributes.ints[2] != 0;
+      if (claim.in.size() != (averages ? 3u : 2u) || (averages && claim.in[2]->numel != 1)) return false;
+      for (const Array* moments : claim.in.subspan(0, 2))
         if (moments->dtype != DType::Float64 || moments->rank() != 1 || !moments->contiguous ||
             moments->sizes != claim.in[0]->sizes)
           return false;

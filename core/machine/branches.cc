@@ -254,7 +254,7 @@ void keep(Found& found, const Trace& trace, const std::vector<int>& buffers, con
 // Leaves the default generator where a step that raises would leave it in eager mode.
 void stop_at(const Step& step, const Stands& stands) {
   default_generator() = stands.first[0];
-  default_generator().offset += step.stand;
+  default_generator().offset += step.stand + stands.shifted(0, step.stand);
 }
 
 // Moves the generators on and makes the results; array(window) as it is now.
@@ -263,7 +263,8 @@ void finish(const Trace& trace, const Stands& stands, std::vector<TensorRef>& re
   for (size_t i = 0; i < trace.streams.size(); ++i) {
     const Stream& stream = trace.streams[i];
     *stream.generator = stream.seeded ? stream.last : stands.first[i];
-    if (!stream.seeded) stream.generator->offset += stream.blocks;
+    if (!stream.seeded)
+      stream.generator->offset += stream.blocks + stands.shifted(static_cast<int>(i), stream.blocks);
   }
   results.clear();
   for (size_t k = 0; k < trace.results.size(); ++k) {
@@ -414,7 +415,9 @@ int Branches::run_slowly(std::span<Tensor* const> arguments, std::vector<TensorR
       plan = plans_[static_cast<size_t>(next)];
       at = next;
       bind(next, reading.buffers);
+      std::vector<Shift> shifts = std::move(stands.shifts);
       stands = Stands(plan->trace_);
+      stands.shifts = std::move(shifts);
     }
     ++readings;
     return true;

@@ -106,6 +106,9 @@ class Task {
       if (root.node) visit(root.node.get());
     for (size_t i = 0; i < found.size(); ++i) {
       Node* node = entries_[found[i]].node.get();
+      if (options_.stop && std::any_of(targets.begin(), targets.end(),
+                                       [&](const Edge& target) { return target.node.get() == node; }))
+        continue;
       for (int k = 0; k < node->n_edges; ++k)
         if (Node* next = node->edges()[k].node.get()) visit(next);
     }
@@ -232,7 +235,7 @@ class Task {
     if (entry.captured) {
       for (size_t i = 0; i < targets_.size(); ++i)
         if (targets_[i].node.get() == &node) captured_[i] = grads[targets_[i].nr];
-      if (node.is_leaf()) return;
+      if (node.is_leaf() || options_.stop) return;
       bool onward = false;
       for (int k = 0; k < node.n_edges && !onward; ++k)
         if (Node* next = node.edges()[k].node.get()) onward = entries_[slot_of(next)].needed;
@@ -253,6 +256,9 @@ class Task {
         if (next && !entries_[slot_of(next)].needed) wanted &= ~(uint64_t{1} << k);
       }
     }
+    if (node.continues_sums && !modes.grad && !node.hooks)
+      for (int k = 0; k < node.n_edges; ++k)
+        if (node.continues(k) && node.wants(k, wanted)) inputs[k] = take_sum(node.edges()[k]);
     // Along a chain no sums wait anywhere.
     const bool waiting = !heap_.empty() || !leaves_.empty();
     if (waiting && node.adds() && !modes.grad && !node.hooks && node.n_edges <= kFew) {
@@ -278,6 +284,15 @@ class Task {
       for (int k = 0; k < node.n_edges; ++k)
         if (edges[k].node) arrived(edges[k].node.get());
     }
+  }
+
+  // The sum that waits at an edge's end, which waits no more.
+  TensorRef take_sum(const Edge& edge) {
+    if (edge.node->task != id_) return {};
+    Entry& entry = entries_[edge.node->task_slot];
+    if (pruned_ && !entry.needed) return {};
+    if (edge.nr == 0) entry.owned = false;
+    return std::exchange(entry.grad(edge.nr), {});
   }
 
   // The sums that wait where the edges of `node` lead and that nobody else holds, each once.

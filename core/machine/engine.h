@@ -11,6 +11,7 @@ namespace versant::engine {
 struct Options {
   bool keep_graph = false;    // leave saved values for another pass
   bool create_graph = false;  // record the pass itself
+  bool stop = false;          // targets count as independent of each other: no way leads through one
 };
 
 // Gradients of `roots`, weighted by `weights` (an empty one means 1 for a one-element root), accumulated into

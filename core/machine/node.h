@@ -62,6 +62,7 @@ struct Node {
   uint16_t n_edges = 0;
   uint16_t n_outputs = 1;
   bool released = false;  // its saved values are gone
+  bool continues_sums = false;
   Location where;
   HookTable* hooks = nullptr;
   void* host_object = nullptr;  // the host's face of this node (not owned by the node)
@@ -85,6 +86,9 @@ struct Node {
   virtual void backward_adding(Grads outputs, Grads inputs, uint64_t wanted, std::span<Tensor* const>) {
     backward(outputs, inputs, wanted);
   }
+  // Of nodes that continue sums: whether backward finds, in the place of the gradient of input i, the sum
+  // that waits there, if one does. What it leaves there is then the whole sum.
+  virtual bool continues(int) const { return false; }
   bool wants(int input, uint64_t wanted) {
     return edges()[input].node && (input >= 64 || (wanted >> input & 1));
   }

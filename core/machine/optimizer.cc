@@ -24,12 +24,13 @@ Result sgd_step(Args& a) {
       a.optional_tensors(0), a.none(1) ? gradients.tensors : a.optional_tensors(1), a.optional_tensors(2)};
   if (step.momentum != 0 && lists[2].size() != lists[0].size())
     fail(ErrorKind::Value, "[sgd_step] momentum needs a buffer for each parameter");
-  Update update("sgd_step", lists);
-  update.run([&] {
-    return [&](const Item& item, int64_t from, int64_t count) {
-      const SgdKernel kernel = item.wide ? kernels->sgd_f64 : kernels->sgd_f32;
-      kernel(step, item.at(0, from), item.at(1, from), item.at(2, from), count);
-    };
+  perform_update("sgd_step", lists, [step](Lists lists) {
+    Update("sgd_step", lists).run([&] {
+      return [&](const Item& item, int64_t from, int64_t count) {
+        const SgdKernel kernel = item.wide ? kernels->sgd_f64 : kernels->sgd_f32;
+        kernel(step, item.at(0, from), item.at(1, from), item.at(2, from), count);
+      };
+    });
   });
   return Result::none();
 }
@@ -57,13 +58,14 @@ Result adam_step(Args& a) {
       a.optional_tensors(3), a.optional_tensors(4)};
   if (lists[2].size() != lists[0].size() || lists[3].size() != lists[0].size())
     fail(ErrorKind::Value, "[adam_step] expected exp_avg and exp_avg_sq for each parameter");
-  Update update("adam_step", lists);
-  update.run([&] {
-    return [&](const Item& item, int64_t from, int64_t count) {
-      const AdamKernel kernel = item.wide ? kernels->adam_f64 : kernels->adam_f32;
-      kernel(step, item.at(0, from), item.at(1, from), item.at(2, from), item.at(3, from), item.at(4, from),
-             count);
-    };
+  perform_update("adam_step", lists, [step](Lists lists) {
+    Update("adam_step", lists).run([&] {
+      return [&](const Item& item, int64_t from, int64_t count) {
+        const AdamKernel kernel = item.wide ? kernels->adam_f64 : kernels->adam_f32;
+        kernel(step, item.at(0, from), item.at(1, from), item.at(2, from), item.at(3, from), item.at(4, from),
+               count);
+      };
+    });
   });
   return Result::none();
 }

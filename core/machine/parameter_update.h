@@ -8,6 +8,7 @@
 #include "machine/lock.h"
 #include "machine/parallel.h"
 #include "machine/tensor.h"
+#include "machine/trace.h"
 #include "machine/visit_dtype.h"
 
 namespace versant {
@@ -114,6 +115,8 @@ class Update {
 struct Gradients {
   explicit Gradients(std::span<Tensor* const> params) {
     for (Tensor* param : params) {
+      if (param && modes.tracing) [[unlikely]]
+        trace::recorder->touches_gradient(*param, true);
       held.push_back(param ? param->grad : TensorRef());
       own.push_back(held.back().get());
     }
@@ -126,5 +129,37 @@ struct Gradients {
   std::vector<TensorRef> held;
   std::vector<Tensor*> own;
 };
+
+using Lists = std::span<const std::span<Tensor* const>>;
+
+// Calls update(lists), which changes all lists but the gradients; a trace takes it as one step.
+template <typename Action>
+void perform_update(const char* op, Lists lists, Action update) {
+  if (!modes.tracing) [[likely]]
+    return update(lists);
+  std::vector<const Array*> read, written;
+  std::vector<size_t> counts;
+  for (size_t k = 0; k < lists.size(); ++k) {
+    counts.push_back(lists[k].size());
+    for (Tensor* tensor : lists[k]) {
+      if (!tensor) fail(ErrorKind::Value, "[", op, "] a tensor of list ", k, " is missing");
+      trace::reach({tensor});
+      (k == 1 ? read : written).push_back(tensor);
+    }
+  }
+  const auto again = [counts, update](std::span<const Array> arrays) {
+    std::vector<TensorRef> held;
+    for (const Array& array : arrays) held.push_back(Tensor::make(array));
+    std::vector<std::vector<Tensor*>> tensors(counts.size());
+    size_t next = 0, changed = counts[1];  // the gradients come first
+    for (size_t k = 0; k < counts.size(); ++k)
+      for (size_t i = 0; i < counts[k]; ++i) tensors[k].push_back(held[k == 1 ? next++ : changed++].get());
+    const std::vector<std::span<Tensor* const>> all(tensors.begin(), tensors.end());
+    update(Lists(all));
+  };
+  trace::recorder->call(again, op, read, written);  // first: it changes versions
+  const trace::Quiet quiet;
+  update(lists);
+}
 
 }  // namespace versant

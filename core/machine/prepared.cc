@@ -461,6 +461,7 @@ void Prepared::run_one(size_t s, const Stands& stands) {
       for (const Window& window : step.in) inputs.push_back(Tensor::make(at(window)));
       if (step.stream >= 0) *trace_.streams[static_cast<size_t>(step.stream)].generator = stands.of(step);
       const std::vector<TensorRef> made = step.body(inputs);
+      if (step.stream >= 0) stands.drew(step, *trace_.streams[static_cast<size_t>(step.stream)].generator);
       for (size_t k = 0; k < step.out.size(); ++k) {
         if (k >= made.size()) fail(ErrorKind::Runtime, "[compile] ", step.name, " gave fewer results");
         check_geometry(step, k, *made[k]);

@@ -103,6 +103,7 @@ void run_step(const Trace& trace, const Step& step, Slots& slots, const Stands& 
       for (const Window& window : step.in) inputs.push_back(Tensor::make(slots.at(window)));
       if (step.stream >= 0) *trace.streams[static_cast<size_t>(step.stream)].generator = stands.of(step);
       take_over(step, step.body(inputs), slots);
+      if (step.stream >= 0) stands.drew(step, *trace.streams[static_cast<size_t>(step.stream)].generator);
       return;
     }
     case Step::Kind::Call: {
@@ -132,6 +133,7 @@ class ReplayNode final : public Node {
     const Ref<Node> held(node);
     node->plan_ = plan;
     node->stands_ = stands.first;
+    node->shifts_ = stands.shifts;
     node->edges_.resize(n);
     for (size_t i = 0; i < n; ++i) {
       const Outgoing& out = trace.outgoing[i];
@@ -196,13 +198,16 @@ class ReplayNode final : public Node {
     }
     Stands stands(trace);
     stands.first = stands_;
+    stands.shifts = shifts_;
     for (size_t s = trace.forward_steps; s < trace.steps.size(); ++s) {
       run_step(trace, trace.steps[s], slots, stands);
       for (const int b : trace.steps[s].last) slots[b].reset();
     }
     for (size_t i = 0; i < trace.streams.size(); ++i) {
       *trace.streams[i].generator = stands.back[i];
-      trace.streams[i].generator->offset += trace.streams[i].back_blocks;
+      trace.streams[i].generator->offset +=
+          trace.streams[i].back_blocks +
+          stands.shifted(static_cast<int>(i), trace.streams[i].back_blocks, true);
     }
     for (size_t i = 0; i < trace.outgoing.size(); ++i)
       if (trace.outgoing[i].window.buffer >= 0 && edges_[i].node)
@@ -213,6 +218,7 @@ class ReplayNode final : public Node {
   std::shared_ptr<const Plan> plan_;
   std::unique_ptr<Slots> slots_;
   std::vector<Generator> stands_;  // of the forward pass
+  std::vector<Shift> shifts_;
   std::vector<Edge> edges_;
   std::vector<OutputInfo> infos_;
   std::vector<std::pair<int, uint32_t>> versions_;

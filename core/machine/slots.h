@@ -51,6 +51,14 @@ inline Tensor& tensor_of(const Captured& captured, std::span<Tensor* const> argu
   return captured.argument >= 0 ? *arguments[static_cast<size_t>(captured.argument)] : *captured.tensor;
 }
 
+// A loop drew another number of blocks than in the trace; steps that drew from `block` on come later.
+struct Shift {
+  int stream;
+  bool going_back;
+  uint64_t block;
+  int64_t by;
+};
+
 // Where the generators of a plan stand: when the call began, and when its way back did.
 struct Stands {
   explicit Stands(const Trace& trace) {
@@ -61,10 +69,25 @@ struct Stands {
   Generator of(const Step& step) const {
     if (step.seeded) return {step.seed, step.block};
     Generator at = (step.drawn_going_back ? back : first)[static_cast<size_t>(step.stream)];
-    at.offset += step.block;
+    at.offset += step.block + shifted(step.stream, step.block, step.drawn_going_back);
     return at;
   }
+  // What to add to an offset that counts `block` blocks.
+  uint64_t shifted(int stream, uint64_t block, bool going_back = false) const {
+    int64_t by = 0;
+    for (const Shift& shift : shifts)
+      if (shift.stream == stream && shift.going_back == going_back && shift.block <= block) by += shift.by;
+    return static_cast<uint64_t>(by);
+  }
+  // Takes down what a step with a number of draws of its own has drawn.
+  void drew(const Step& step, const Generator& now) const {
+    if (step.drawn < 0) return;
+    const auto drawn = static_cast<uint64_t>(step.drawn);
+    const auto by = static_cast<int64_t>(now.offset - of(step).offset - drawn);
+    if (by != 0) shifts.push_back({step.stream, step.drawn_going_back, step.block + drawn, by});
+  }
   std::vector<Generator> first, back;
+  mutable std::vector<Shift> shifts;
 };
 
 // Gives a tensor other memory.

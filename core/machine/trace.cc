@@ -57,11 +57,12 @@ void refuse(const std::string& what, const char* why) {
   fail(ErrorKind::Runtime, "[compile] ", where.empty() ? "" : where + ": ", what, why);
 }
 
-Recorder::Recorder() : epoch_(next_epoch()), first_node_(Node::next()) {
+Recorder::Recorder()
+    : epoch_before_(Storage::current_epoch), epoch_(next_epoch()), first_node_(Node::next()) {
   Storage::current_epoch = epoch_;
   stream_of(default_generator(), default_generator());
 }
-Recorder::~Recorder() { Storage::current_epoch = 0; }
+Recorder::~Recorder() { Storage::current_epoch = epoch_before_; }
 
 Recorder::Known& Recorder::known(const Array& array) {
   Storage* const storage = array.storage.get();
@@ -273,6 +274,8 @@ void Recorder::touches(Tensor& tensor) {
 void Recorder::reaches(Tensor& tensor) {
   Storage* const storage = tensor.storage.get();
   if (storage->epoch == epoch_ || is_new(tensor) || argument_of(tensor) >= 0) return;
+  if (storage->epoch > epoch_)
+    refuse(describe(tensor), " was made in a body of cond, while_loop or scan and is no result of it");
   const int index = tensor_index(tensor);
   Captured& captured = trace_.captured[static_cast<size_t>(index)];
   if (captured.bound) return;
@@ -428,9 +431,9 @@ void Recorder::host_outputs(std::span<Tensor* const> outputs) {
   }
 }
 
-void Recorder::apply(std::function<std::vector<TensorRef>(std::span<const TensorRef>)> body, const char* name,
-                     std::span<Tensor* const> inputs, std::span<Tensor* const> outputs, Generator& generator,
-                     const Generator& before) {
+Step& Recorder::apply(std::function<std::vector<TensorRef>(std::span<const TensorRef>)> body,
+                      const char* name, std::span<Tensor* const> inputs, std::span<Tensor* const> outputs,
+                      Generator& generator, const Generator& before) {
   settle_gradients();
   std::vector<Window> in, out;
   for (Tensor* tensor : inputs) {
@@ -452,8 +455,8 @@ void Recorder::apply(std::function<std::vector<TensorRef>(std::span<const Tensor
   step.seeded = stream.seeded;
   step.seed = before.seed;
   step.block = before.offset;
-  if (stream.seeded) return;
-  step.block -= step.drawn_going_back ? stream.back_first : stream.first.offset;
+  if (!stream.seeded) step.block -= step.drawn_going_back ? stream.back_first : stream.first.offset;
+  return step;
 }
 
 void Recorder::call(std::function<void(std::span<const Array>)> action, const char* name,

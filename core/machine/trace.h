@@ -95,6 +95,7 @@ struct Step {
   bool seeded = false;  // `seed` and `block` are where the stream stands, for it was seeded before
   uint64_t seed = 0;
   uint64_t stand = 0;  // blocks that were drawn from the default generator until the step was done
+  int64_t drawn = -1;  // Apply: blocks drawn in the trace, where replays may draw another number
 
   Scalar number;       // Fill, Read
   bool truth = false;  // Read: whether it is 0 is all that counts
@@ -196,9 +197,9 @@ class Recorder {
   // `.data` of a tensor was set.
   void sets_data(Tensor& tensor);
   // `generator`: which the step may draw from, and `offset`, where it stood.
-  void apply(std::function<std::vector<TensorRef>(std::span<const TensorRef>)> body, const char* name,
-             std::span<Tensor* const> inputs, std::span<Tensor* const> outputs, Generator& generator,
-             const Generator& before);
+  Step& apply(std::function<std::vector<TensorRef>(std::span<const TensorRef>)> body, const char* name,
+              std::span<Tensor* const> inputs, std::span<Tensor* const> outputs, Generator& generator,
+              const Generator& before);
   void call(std::function<void(std::span<const Array>)> action, const char* name,
             std::span<const Array* const> reads, std::span<const Array* const> writes);
   void constant(const Array& array);  // made from data of the host
@@ -218,14 +219,16 @@ class Recorder {
   // What the last call gave back.
   void host_outputs(std::span<Tensor* const> outputs);
   void result(Tensor& tensor);
-  // Traces the way back from the results that have a history, to arguments and captured tensors.
-  void backward();
+  // Traces the way back from the results that have a history, to arguments and captured tensors. `continued`:
+  // gradients of captured tensors are added to sums that come in, in their order, behind those of results.
+  void backward(bool continued = false);
   // Steps for gradients that changed since the last one.
   void settle_gradients();
   // Steps belong to the way back from this node's op until the pass is over: see WayBack.
   void goes_through(const Node& node);
   // Raises for a node that was recorded before the trace: replays would go back through it for ever.
   void check_node(const Node& node) const;
+  uint32_t number() const { return epoch_; }
   // Whether the tensor was made during the trace, perhaps over older memory.
   bool is_new(const Tensor& tensor) const { return tensor.epoch == static_cast<uint16_t>(epoch_); }
   // Whether it is an argument or was made during the trace, so that replays have another one.
@@ -267,6 +270,7 @@ class Recorder {
   friend class WayBack;
   std::optional<std::string> through_;  // a way back is being gone, now from the op of this line
 
+  const uint32_t epoch_before_;  // of the trace in which this one is made
   uint32_t epoch_;
   uint64_t first_node_;
   bool goes_back_ = false;
@@ -333,6 +337,8 @@ struct ReplayHooks {
   std::vector<TensorRef> (*call)(void* object, std::span<const TensorRef> inputs) = nullptr;
   // A new reference to the host's object of a generator.
   void* (*hold)(Generator& generator) = nullptr;
+  // Lets other threads run and whoever waits interrupt what is running; throws HostError.
+  void (*breathe)() = nullptr;
 };
 extern ReplayHooks replay_hooks;
 

@@ -82,7 +82,7 @@ void Recorder::settle_flags() {
   }
 }
 
-void Recorder::backward() {
+void Recorder::backward(bool continued) {
   if (differentiable_.empty()) return;
   settle_gradients();
   settle_flags();
@@ -95,24 +95,25 @@ void Recorder::backward() {
   }
   std::vector<Tensor*> roots, targets;
   std::vector<TensorRef> weights;
-  for (size_t i = 0; i < differentiable_.size(); ++i) {
-    roots.push_back(differentiable_[i].get());
+  const auto add_root = [&](Tensor& root) {
+    roots.push_back(&root);
     Array ones;
     {
       const Quiet quiet;
-      ones = Array::empty_like_layout(*roots.back(), roots.back()->dtype);
+      ones = Array::empty_like_layout(root, root.dtype);
       versant::fill(ones, Scalar::of(1.0));
     }
     Buffer buffer;
     buffer.origin = Buffer::Origin::Incoming;
-    buffer.index = static_cast<int>(i);
+    buffer.index = static_cast<int>(trace_.incoming.size());
     known_.emplace(ones.storage.get(),
                    Known{static_cast<int>(trace_.buffers.size()), ones.storage->version, true, true});
     trace_.buffers.push_back(std::move(buffer));
     trace_.incoming.push_back(window(ones, true));
     weights.push_back(Tensor::make(std::move(ones)));
     held_.push_back(weights.back());
-  }
+  };
+  for (const TensorRef& result : differentiable_) add_root(*result);
   const size_t n_captured = trace_.captured.size();
   const auto add_target = [&](Tensor& tensor, int argument, int captured) {
     if (!needs_grad(tensor) || std::find(targets.begin(), targets.end(), &tensor) != targets.end()) return;
@@ -123,15 +124,18 @@ void Recorder::backward() {
   };
   for (size_t i = 0; i < arguments_.size(); ++i) add_target(*arguments_[i], static_cast<int>(i), -1);
   for (size_t i = 0; i < n_captured; ++i) add_target(*trace_.captured[i].tensor, -1, static_cast<int>(i));
+  for (size_t i = 0; continued && i < targets.size(); ++i)
+    if (trace_.outgoing[i].captured >= 0) add_root(*targets[i]);
   engine::Options options;
   options.keep_graph = true;
+  options.stop = true;
   modes.tracing = true;
   std::vector<TensorRef> found;
   try {
     found = engine::gradients(roots, weights, targets, options);
   } catch (const Error& error) {
     modes.tracing = false;
-    if (error.kind() != ErrorKind::Runtime) throw;
+    if (error.kind() != ErrorKind::Runtime || continued) throw;
     // The function went that way itself, and what was saved is gone. Results say so if they are asked.
     trace_.steps.resize(trace_.forward_steps);
     trace_.incoming.clear();

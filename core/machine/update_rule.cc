@@ -118,8 +118,10 @@ void UpdateRule::run(std::span<const std::span<Tensor* const>> lists, std::span<
   const Gradients gradients(lists[0]);
   std::vector<std::span<Tensor* const>> all = {lists[0], gradients.tensors};
   all.insert(all.end(), lists.begin() + 1, lists.end());
-  Update update(name.c_str(), all);
-  update.run([&] { return Part(*this, numbers); });
+  perform_update(name.c_str(), all,
+                 [this, own = std::vector<double>(numbers.begin(), numbers.end())](Lists lists) {
+                   Update(name.c_str(), lists).run([&] { return Part(*this, own); });
+                 });
 }
 
 }  // namespace versant

@@ -84,7 +84,8 @@ class Verifier {
                         : buffer.origin == Origin::Gradient ? is_captured(buffer.index)
                         : buffer.origin == Origin::Fixed    ? static_cast<bool>(buffer.storage)
                         : buffer.origin == Origin::Incoming
-                            ? static_cast<size_t>(buffer.index) < trace_.differentiable.size()
+                            ? static_cast<size_t>(buffer.index) <
+                                  std::max(trace_.incoming.size(), trace_.differentiable.size())
                             : true;
       expect(fits, "has a buffer of a tensor that it does not have, ", buffer.index);
     }
@@ -105,7 +106,8 @@ class Verifier {
              ", which is not there");
       before = k;
     }
-    expect(trace_.incoming.empty() || trace_.incoming.size() == trace_.differentiable.size(),
+    // Behind those of results come sums, of tensors that a body of a loop reaches.
+    expect(trace_.incoming.empty() || trace_.incoming.size() >= trace_.differentiable.size(),
            "has not one incoming gradient for each differentiable result");
     for (size_t k = 0; k < trace_.incoming.size(); ++k) {
       const int b = trace_.incoming[k].buffer;

@@ -83,9 +83,10 @@ PyObject* backward(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
-// grad(outputs, inputs, grad_outputs, keep_graph, create_graph, allow_unused, materialize_grads) -> tuple
+// grad(outputs, inputs, grad_outputs, keep_graph, create_graph, allow_unused, materialize_grads, stop=False)
+// -> tuple
 PyObject* grad(PyObject*, PyObject* const* args, Py_ssize_t n) {
-  if (n != 7) return PyErr_Format(PyExc_TypeError, "grad takes 7 arguments, got %zd", n);
+  if (n != 7 && n != 8) return PyErr_Format(PyExc_TypeError, "grad takes 7 or 8 arguments, got %zd", n);
   return guarded([&]() -> PyObject* {
     TensorList roots(args[0], "grad", "outputs", false), inputs(args[1], "grad", "inputs", false);
     if (inputs.tensors.empty()) fail(ErrorKind::Runtime, "[grad] inputs cannot be empty");
@@ -93,6 +94,7 @@ PyObject* grad(PyObject*, PyObject* const* args, Py_ssize_t n) {
     engine::Options options;
     options.create_graph = truth(args[4]);
     options.keep_graph = args[3] == Py_None ? options.create_graph : truth(args[3]);
+    options.stop = n == 8 && truth(args[7]);
     const bool materialize = truth(args[6]);
     const bool allow_unused = truth(args[5]) || materialize;
     for (size_t i = 0; i < inputs.tensors.size(); ++i)
@@ -318,8 +320,8 @@ PyMethodDef autograd_functions[] = {
     {"backward", reinterpret_cast<PyCFunction>(backward), METH_FASTCALL,
      "backward(tensors, gradient, keep_graph, create_graph, inputs)"},
     {"grad", reinterpret_cast<PyCFunction>(grad), METH_FASTCALL,
-     "grad(outputs, inputs, grad_outputs, keep_graph, create_graph, allow_unused, materialize_grads) -> "
-     "tuple"},
+     "grad(outputs, inputs, grad_outputs, keep_graph, create_graph, allow_unused, materialize_grads, "
+     "stop=False) -> tuple"},
     {"is_grad_enabled", is_grad_enabled, METH_NOARGS, "Whether ops are recorded."},
     {"set_grad_mode", set_grad_enabled, METH_O, "Sets whether ops are recorded; returns what was."},
     {"is_inference_mode_enabled", is_inference_enabled, METH_NOARGS, "Whether inference mode is on."},

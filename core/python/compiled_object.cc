@@ -13,12 +13,13 @@ namespace versant::face {
 
 namespace {
 
-// An entry of a dict, a list, or a cell, or the size of a container, as it was.
+// An entry of a dict, a list, or a cell, the size of a container, or all that is in one, as it was.
 struct Fact {
-  enum class Kind : uint8_t { Dict, List, Cell, Size, Attribute };
+  enum class Kind : uint8_t { Dict, List, Cell, Size, Attribute, Items, Array };
   Kind kind;
-  Object holder, key, value;  // no value: the key is missing
-  Py_ssize_t index = 0;       // List: the place; Size: the number of items
+  // No value: the key is missing. Items: a tuple of them; Array: the bytes, with (format, shape) as key.
+  Object holder, key, value;
+  Py_ssize_t index = 0;  // List: the place; Size: the number of items
 
   bool holds() const {
     PyObject* now = nullptr;
@@ -46,13 +47,56 @@ struct Fact {
             PyList_Check(holder.get()) ? PyList_GET_SIZE(holder.get()) : PyDict_GET_SIZE(holder.get());
         return size == index;
       }
+      case Kind::Items:
+        return same_items();
+      case Kind::Array:
+        return same_array();
     }
     return is_same(now);
   }
 
-  bool is_same(PyObject* now) const {
-    if (now == value.get()) return true;
-    return now && value.get() && same_number(now, value.get());
+  bool same_items() const {
+    const Object iterator(PyObject_GetIter(holder.get()));
+    const Py_ssize_t n = PyTuple_GET_SIZE(value.get());
+    bool same = static_cast<bool>(iterator);
+    for (Py_ssize_t i = 0; same && i <= n; ++i) {
+      const Object item(PyIter_Next(iterator.get()));
+      same = i == n ? !item : item && is_same(item.get(), PyTuple_GET_ITEM(value.get(), i));
+    }
+    if (PyErr_Occurred()) {
+      PyErr_Clear();
+      return false;
+    }
+    return same;
+  }
+
+  bool same_array() const {
+    Py_buffer view;
+    if (PyObject_GetBuffer(holder.get(), &view, PyBUF_FULL_RO) < 0) {
+      PyErr_Clear();
+      return false;
+    }
+    PyObject* const shape = PyTuple_GET_ITEM(key.get(), 1);
+    bool same = view.ndim == PyTuple_GET_SIZE(shape) && view.len == PyBytes_GET_SIZE(value.get()) &&
+                PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(key.get(), 0),
+                                                 view.format ? view.format : "B") == 0;
+    for (int d = 0; same && d < view.ndim; ++d)
+      same = view.shape[d] == PyLong_AsSsize_t(PyTuple_GET_ITEM(shape, d));
+    if (same && PyBuffer_IsContiguous(&view, 'C')) {
+      same = std::memcmp(view.buf, PyBytes_AS_STRING(value.get()), static_cast<size_t>(view.len)) == 0;
+    } else if (same) {
+      std::vector<char> bytes(static_cast<size_t>(view.len));
+      same = PyBuffer_ToContiguous(bytes.data(), &view, view.len, 'C') == 0 &&
+             std::memcmp(bytes.data(), PyBytes_AS_STRING(value.get()), bytes.size()) == 0;
+      PyErr_Clear();
+    }
+    PyBuffer_Release(&view);
+    return same;
+  }
+
+  bool is_same(PyObject* now) const { return is_same(now, value.get()); }
+  static bool is_same(PyObject* now, PyObject* then) {
+    return now == then || (now && then && same_number(now, then));
   }
 
   // Numbers and strings are equal in type and value; 0.0 and -0.0 are not.
@@ -190,8 +234,8 @@ void compiled_dealloc(PyObject* self) {
 }
 
 // _add_entry(constants, facts, branches, answer, single): facts are (kind, holder, key, value) with kind 0
-// for dicts, 1 for lists, 2 for cells, 3 for sizes, 4 for attributes; in the place of constants and values
-// NotImplemented stands for none.
+// for dicts, 1 for lists, 2 for cells, 3 for sizes, 4 for attributes, 5 for the items of sets and deques, 6
+// for arrays; in the place of constants and values NotImplemented stands for none.
 PyObject* add_entry(PyObject* self, PyObject* args) {
   PyObject *constants, *facts, *capsule, *answer;
   int single;
@@ -223,6 +267,8 @@ PyObject* add_entry(PyObject* self, PyObject* args) {
                         : fact.kind == Fact::Kind::List      ? PyList_Check(holder)
                         : fact.kind == Fact::Kind::Cell      ? PyCell_Check(holder)
                         : fact.kind == Fact::Kind::Attribute ? PyUnicode_Check(key)
+                        : fact.kind == Fact::Kind::Items     ? PyTuple_Check(value)
+                        : fact.kind == Fact::Kind::Array     ? PyTuple_Check(key) && PyBytes_Check(value)
                                                              : PyDict_Check(holder) || PyList_Check(holder);
       if (!fits) fail(ErrorKind::Type, "[compile] a fact about a ", Py_TYPE(holder)->tp_name);
       if (fact.kind == Fact::Kind::List || fact.kind == Fact::Kind::Size) {

@@ -1,5 +1,6 @@
 // Composite: a record of the op table that is a Python function over other ops, as a callable. It adds to the
 // function what all ops have: out=, and numpy's names of arguments. Other calls pass straight through.
+#include <algorithm>
 #include <climits>
 #include <cstddef>
 
@@ -78,6 +79,24 @@ PyObject* call_renamed(CompositeObject* self, PyObject* const* args, Py_ssize_t 
   return out == Py_None ? result.release() : write_out(op, std::move(result), out);
 }
 
+// Where the function asked an argument for what only tensors have, says so: a TypeError in the place of an
+// AttributeError.
+void explain_failure(CompositeObject* self, PyObject* const* args, Py_ssize_t count) {
+  if (!PyErr_ExceptionMatches(PyExc_AttributeError)) return;
+  PyObject *type, *value, *traceback;
+  PyErr_Fetch(&type, &value, &traceback);
+  PyErr_NormalizeException(&type, &value, &traceback);
+  const Object asked(PyObject_GetAttrString(value, "obj"));
+  PyErr_Clear();
+  const bool is_argument =
+      asked && !is_tensor(asked.get()) && std::find(args, args + count, asked.get()) != args + count;
+  if (!is_argument) return PyErr_Restore(type, value, traceback);
+  Py_XDECREF(type);
+  Py_XDECREF(value);
+  Py_XDECREF(traceback);
+  PyErr_Format(PyExc_TypeError, "[%U] expected a tensor, got %s", self->name, Py_TYPE(asked.get())->tp_name);
+}
+
 PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   CompositeObject* self = as_composite(callable);
   if (modes.autocast && self->casts != CastPolicy::None) [[unlikely]]
@@ -85,7 +104,10 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
   for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k)
     if (PyObject* name = PyTuple_GET_ITEM(kwnames, k); own_name(*self, name) != name)
       return guarded([&] { return call_renamed(self, args, PyVectorcall_NARGS(nargsf), kwnames); });
-  return PyObject_Vectorcall(self->function, args, nargsf, kwnames);
+  PyObject* result = PyObject_Vectorcall(self->function, args, nargsf, kwnames);
+  if (!result) [[unlikely]]
+    explain_failure(self, args, PyVectorcall_NARGS(nargsf) + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0));
+  return result;
 }
 
 void composite_dealloc(PyObject* object) {

@@ -3,6 +3,7 @@
 
 #include "face.h"
 #include "hooks.h"
+#include "loops.h"
 #include "machine/replay.h"
 
 namespace versant::face {
@@ -11,15 +12,21 @@ namespace {
 
 constexpr const char* kBranches = "versant.branches";
 
-std::unique_ptr<trace::Recorder> recorder;
+// The trace that is being made, and behind it those of bodies of loops, each made inside the one before.
+std::vector<std::unique_ptr<trace::Recorder>> recorders;
 
 trace::Recorder& current() {
-  if (!recorder) fail(ErrorKind::Runtime, "[compile] there is no trace");
-  return *recorder;
+  if (recorders.empty()) fail(ErrorKind::Runtime, "[compile] there is no trace");
+  return *recorders.back();
 }
 
 void forgotten(Storage* storage) {
-  if (trace::recorder) trace::recorder->forgets(storage);
+  for (const auto& recorder : recorders) recorder->forgets(storage);
+}
+
+void begin() {
+  recorders.push_back(std::make_unique<trace::Recorder>());
+  trace::recorder = recorders.back().get();
 }
 
 // A tensor, or a sequence of them; anything else counts as none.
@@ -50,12 +57,19 @@ std::vector<TensorRef> call_host(void* object, std::span<const TensorRef> inputs
   return tensors_in(result.get());
 }
 
-void end() {
+void breathe() {
+  { Unlocked yield; }
+  if (PyErr_CheckSignals() < 0) throw HostError{};
+}
+
+// Ends all traces but the first `left`.
+void end(size_t left = 0) {
   modes.tracing = false;
-  trace::recorder = nullptr;
-  if (recorder)
-    for (void* host : recorder->hosts()) Py_DECREF(static_cast<PyObject*>(host));
-  recorder.reset();
+  while (recorders.size() > left) {
+    for (void* host : recorders.back()->hosts()) Py_DECREF(static_cast<PyObject*>(host));
+    recorders.pop_back();
+    trace::recorder = recorders.empty() ? nullptr : recorders.back().get();
+  }
 }
 
 void free_branches(PyObject* capsule) {
@@ -100,16 +114,15 @@ namespace {
 
 PyObject* trace_begin(PyObject*, PyObject*) {
   return guarded([]() -> PyObject* {
-    if (recorder) fail(ErrorKind::Runtime, "[compile] a function is being traced already");
-    recorder = std::make_unique<trace::Recorder>();
-    trace::recorder = recorder.get();
+    if (!recorders.empty()) fail(ErrorKind::Runtime, "[compile] a function is being traced already");
+    begin();
     Py_RETURN_NONE;
   });
 }
 
 PyObject* trace_pause(PyObject*, PyObject* paused) {
-  const bool before = recorder && !modes.tracing;
-  modes.tracing = recorder && paused != Py_True;
+  const bool before = !recorders.empty() && !modes.tracing;
+  modes.tracing = !recorders.empty() && paused != Py_True;
   return PyBool_FromLong(before);
 }
 
@@ -189,6 +202,10 @@ PyObject* hooks_of(PyObject*, PyObject* tensor) {
   return guarded([&] { return hooks::callables(tensor_of(tensor).node.get()); });
 }
 
+PyObject* trace_number(PyObject*, PyObject*) {
+  return PyLong_FromUnsignedLong(recorders.empty() ? 0 : recorders.front()->number());
+}
+
 PyObject* is_tracing(PyObject*, PyObject*) { return PyBool_FromLong(modes.tracing); }
 
 PyObject* trace_abandon(PyObject*, PyObject*) {
@@ -203,7 +220,7 @@ PyObject* trace_end(PyObject*, PyObject* capsule) {
     } at_last;
     current();
     modes.tracing = false;
-    trace::Trace trace = recorder->finish();
+    trace::Trace trace = current().finish();
     if (capsule != Py_None) {
       branches_of(capsule).add(std::move(trace));
       return Py_NewRef(capsule);
@@ -213,6 +230,46 @@ PyObject* trace_end(PyObject*, PyObject* capsule) {
     PyObject* made = PyCapsule_New(branches.get(), kBranches, free_branches);
     if (made) branches.release();
     return made;
+  });
+}
+
+// Bodies of loops (core/machine/loop.h): traces that are made while another one is paused.
+
+PyObject* body_begin(PyObject*, PyObject*) {
+  return guarded([]() -> PyObject* {
+    current();
+    begin();
+    return PyLong_FromSize_t(recorders.size() - 1);
+  });
+}
+
+PyObject* in_body(PyObject*, PyObject*) { return PyBool_FromLong(recorders.size() > 1); }
+
+PyObject* body_abandon(PyObject*, PyObject* left) {
+  const size_t n = PyLong_AsSize_t(left);
+  if (PyErr_Occurred()) return nullptr;
+  end(n);
+  Py_RETURN_NONE;
+}
+
+PyObject* body_backward(PyObject*, PyObject*) {
+  return guarded([]() -> PyObject* {
+    current().backward(true);
+    Py_RETURN_NONE;
+  });
+}
+
+PyObject* body_end(PyObject*, PyObject* arg) {
+  return guarded([&]() -> PyObject* {
+    const char* name = PyUnicode_AsUTF8(arg);
+    if (!name) throw HostError{};
+    const size_t left = recorders.size() - 1;
+    current();
+    modes.tracing = false;
+    std::shared_ptr<trace::Body> body = trace::make_body(current().finish(), name);
+    end(left);
+    const Object reached = list_of(std::exchange(body->reached, {}));
+    return Py_BuildValue("NO", body_capsule(std::move(body)), reached.get());
   });
 }
 
@@ -264,10 +321,18 @@ PyMethodDef trace_functions[] = {
     {"trace_apply", trace_apply, METH_VARARGS,
      "trace_apply(callable, name, inputs, outputs): outputs are what callable makes of the list of inputs."},
     {"hooks_of", hooks_of, METH_O, "The hooks on a tensor's gradient."},
+    {"trace_number", trace_number, METH_NOARGS, "Of the trace that is being made, or 0."},
     {"is_tracing", is_tracing, METH_NOARGS, "Whether what runs now is being recorded."},
     {"trace_host_outputs", trace_host_outputs, METH_O, "Says what the last call of trace_host gave back."},
     {"trace_abandon", trace_abandon, METH_NOARGS, "Ends the trace; nothing comes of it."},
     {"trace_end", trace_end, METH_O, "trace_end(branches or None): adds the trace to the branches."},
+    {"body_begin", body_begin, METH_NOARGS,
+     "Begins the trace of a body inside of another one, which is paused: how many there were."},
+    {"in_body", in_body, METH_NOARGS, "Whether a body is being traced, whose values lead nowhere."},
+    {"body_abandon", body_abandon, METH_O, "body_abandon(left): ends all traces but the first so many."},
+    {"body_backward", body_backward, METH_NOARGS, "Traces the way back through a body."},
+    {"body_end", body_end, METH_O,
+     "body_end(name): the body, and the tensors that it reaches beside its operands."},
     {"plan_difference", plan_difference, METH_VARARGS,
      "plan_difference(branches, tensors, names): None if they fit, else in words what does not."},
     {"plan_run", plan_run, METH_VARARGS, "plan_run(branches, tensors): (branch, results), or None."},
@@ -277,6 +342,7 @@ PyMethodDef trace_functions[] = {
 bool init_traces() {
   Storage::forgotten = forgotten;
   trace::replay_hooks.call = call_host;
+  trace::replay_hooks.breathe = breathe;
   return true;
 }
 

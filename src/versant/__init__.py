@@ -83,6 +83,9 @@ _BORROWED = {
     "compile": "versant.compiler",
     "compile_disabled": "versant.compiler",
     "load_program": "versant.compiler",
+    "cond": "versant.control_flow",
+    "while_loop": "versant.control_flow",
+    "scan": "versant.control_flow",
     "save": "versant.io",
     "load": "versant.io",
     "set_printoptions": "versant.tensors.printing",
@@ -120,6 +123,8 @@ def is_floating_point(input: Tensor) -> bool:
 
 def numel(input: Tensor) -> int:
     """How many elements the tensor has."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"[numel] expected a tensor, got {type(input).__name__}")
     return input.numel()
 
 

@@ -28,7 +28,8 @@ def callback(function: Callable[..., Any], *tensors: Tensor) -> None:
         return
 
     def again(now: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        function(*now)
+        if not _core.in_body():
+            function(*now)
         return ()
 
     plain = [tensor.detach() for tensor in tensors]
@@ -37,7 +38,7 @@ def callback(function: Callable[..., Any], *tensors: Tensor) -> None:
     _core.trace_pause(True)
     try:
         with excused():
-            function(*plain)
+            again(plain)
     finally:
         _core.trace_pause(False)
     _core.trace_apply(again, "debug.callback", plain, [])

@@ -127,3 +127,16 @@ def test_threads_reach_no_bit(name):
         assert runs(vs.compile(step_of(twin)), name) == expected
     finally:
         vs.set_num_threads(before)
+
+
+def test_batch_norm_of_plain_averages_computes_its_statistics_once():
+    layer, twin = nn.BatchNorm1d(3, momentum=None), nn.BatchNorm1d(3, momentum=None)
+    g = vs.compile(lambda x: layer(x))
+    for i in range(4):
+        x = vs.linspace(-1, 2, 12).reshape(4, 3) * (i + 1)
+        assert bits(g(x)) == bits(twin(x))
+        assert state_of(layer) == state_of(twin)
+    once(g)
+    steps = [line.split(" = ")[-1].partition("(")[0] for line in g.ir().splitlines()]
+    assert steps.count("normalize_channels") == 1
+    assert not any("statistics" in step and "." in step for step in steps)

@@ -553,3 +553,33 @@ def test_rates_that_code_reads():
         lambda x: x * optimizer.param_groups[0]["lr"],
         lambda: optimizer.param_groups[0].update(lr=0.5),
     )
+
+
+def test_sets_deques_and_arrays_are_compared_without_python():
+    chosen, last = {"a", "b"}, collections.deque([1.0, 2.0], maxlen=2)
+    array, turned = np.arange(6.0).reshape(2, 3), np.arange(6.0).reshape(2, 3).T
+    nothing = np.zeros((0, 3))
+
+    def f(x):
+        factor = ("a" in chosen) + 2 * ("c" in chosen) + sum(last)
+        return x * factor + float(array[0, 1]) + float(turned.sum()) + len(nothing)
+
+    def empties():
+        nonlocal nothing
+        nothing = np.zeros((3, 3))
+
+    def changes():
+        array[0, 1] = 9.0
+
+    def turns():
+        turned[2, 1] = -1.0
+
+    g = vs.compile(f)
+    for change in (None, lambda: chosen.add("c"), lambda: last.append(5.0), changes, turns, empties):
+        if change:
+            change()
+        assert bits(g(X)) == bits(f(X))
+        before = g._quick_replays
+        assert bits(g(X)) == bits(f(X))
+        assert g._quick_replays == before + 1
+    once(g, 6)

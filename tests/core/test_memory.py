@@ -108,8 +108,10 @@ def test_what_a_smaller_tensor_leaves_of_a_block_serves_others() -> None:
 
 @pytest.mark.usefixtures("keeps_blocks")
 def test_blocks_that_lie_side_by_side_become_one_when_they_are_free() -> None:
-    parts = [vs.ones(n * MIB) for n in (1, 2, 3, 4)]
+    whole = vs.ones(10 * MIB)
+    del whole
     before = memory.stats()["system_bytes"]
+    parts = [vs.ones(n * MIB) for n in (1, 2, 3, 4)]
     for i in (1, 3, 0, 2):
         parts[i] = vs.ones(1)
     whole = vs.ones(10 * MIB)

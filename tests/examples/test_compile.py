@@ -16,6 +16,7 @@ TINY = {
     "gan": ["--steps", "6", "--batch", "16", "--width", "8"],
     "accumulation": ["--steps", "6", "--width", "16"],
     "averages": ["--steps", "10", "--width", "16"],
+    "equilibrium": ["--steps", "6", "--width", "8"],
     "balance": ["--trials", "6", "--width", "8"],
 }
 

@@ -291,6 +291,17 @@ def test_exponentials_are_rounded_once(dtype) -> None:
 def test_vector_products_take_as_many_axes_on_both_sides() -> None:
     with pytest.raises(vs.ShapeError, match=r"\[cross\] expected as many dimensions on both sides"):
         linalg.cross(drawn(2, 3), drawn(3))
+    with pytest.raises(vs.ShapeError, match="expected size 3 along -1"):
+        linalg.cross(drawn(3, 2), drawn(3, 2))
+
+
+def test_cross_takes_the_first_axis_of_size_3() -> None:
+    a, b = drawn(2, 3, 3), drawn(2, 3, 3)
+    assert bool((vs.cross(a, b) == vs.cross(a, b, dim=1)).all())
+    assert bool((a.cross(b) == linalg.cross(a, b, dim=1)).all())
+    assert not bool((vs.cross(a, b) == linalg.cross(a, b)).all())
+    with pytest.raises(vs.ShapeError, match=r"an axis of size 3, got shape \(2, 4\)"):
+        vs.cross(drawn(2, 4), drawn(2, 4))
 
 
 def test_distances_of_close_rows_from_products() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import types
 from collections.abc import Callable
 from typing import Any
@@ -87,8 +88,14 @@ class Contents:
     def holds(self) -> bool:
         return bool(self.of(self.holder) == self.value)
 
-    def as_row(self) -> None:
-        return None
+    def as_row(self) -> Row | None:
+        if isinstance(self.holder, (set, frozenset, collections.deque)):
+            return 5, self.holder, None, tuple(self.holder)
+        try:
+            view = memoryview(self.holder)
+        except (TypeError, ValueError):  # no array, or one of a dtype that has no buffer
+            return None
+        return 6, self.holder, (view.format, view.shape), view.tobytes()
 
     def __str__(self) -> str:
         return f"{self.owner}, an object of {type(self.holder).__name__}, has other contents"

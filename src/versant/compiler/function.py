@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import logging
 import os
@@ -16,6 +17,7 @@ from typing import Any
 
 import versant
 from versant import Tensor, _core
+from versant.compiler import written
 from versant.compiler.errors import CompileError
 from versant.compiler.facts import AnyFact, Fact
 from versant.compiler.picture import svg_of
@@ -74,10 +76,13 @@ class Result:
 class Entry:
     """The traces for arguments of one structure under one set of facts."""
 
-    __slots__ = ("arguments", "branches", "calls", "facts", "results", "watch")
+    __slots__ = ("branches", "calls", "facts", "results", "shapes", "watch")
 
-    def __init__(self, watch: Watch, facts: list[AnyFact], branches: Any, result: Result) -> None:
+    def __init__(
+        self, watch: Watch, facts: list[AnyFact], branches: Any, result: Result, shapes: list[Any]
+    ) -> None:
         self.watch = watch
+        self.shapes = shapes  # of the arguments
         self.facts = facts
         self.branches = branches
         self.results = [result]
@@ -88,13 +93,22 @@ class Compiled(_core.CompiledBase):
     """A compiled function; made by `compile`."""
 
     def __init__(
-        self, function: Callable[..., Any], *, guards: str, recompiles: str, name: str | None
+        self,
+        function: Callable[..., Any],
+        *,
+        guards: str,
+        recompiles: str,
+        dynamic: bool | None,
+        name: str | None,
     ) -> None:
         if guards not in ("full", "shapes"):
             raise ValueError(f"[compile] guards is 'full' or 'shapes', got {guards!r}")
         if recompiles not in ("log", "error"):
             raise ValueError(f"[compile] recompiles is 'log' or 'error', got {recompiles!r}")
+        if dynamic is not None and not isinstance(dynamic, bool):
+            raise ValueError(f"[compile] dynamic is None, True or False, got {dynamic!r}")
         self._function = function
+        self._dynamic = dynamic
         self._guards = guards
         self._recompiles = recompiles
         self._entries: dict[Any, list[Entry]] = {}
@@ -102,6 +116,8 @@ class Compiled(_core.CompiledBase):
         self._replays = 0
         self._traces = 0  # that were made or tried
         self._stops = False  # a breakpoint stands in it: it runs as it is written
+        self._written = ""  # why it runs as it is written, but for closures of optimizers
+        self._closures: dict[Any, Any] = {}
         functools.update_wrapper(self, function, updated=())
         self.__name__ = name or getattr(function, "__name__", type(function).__name__)
 
@@ -111,6 +127,9 @@ class Compiled(_core.CompiledBase):
         """A call that the quick way of the base has no answer for."""
         if _core.disable_compiled(0) or getattr(_state, "traces", False):
             return self._function(*args, **kwargs)
+        if self._written:
+            with written.as_written(self._closures):
+                return self._function(*args, **kwargs)
         seen = self._traces
         tensors: list[Tensor] = []
         key = (take_apart((args, kwargs), tensors), modes())
@@ -132,6 +151,10 @@ class Compiled(_core.CompiledBase):
             entry.calls += 1
             branch, made = found
             return self._answer(entry.results[branch], tensors, made)
+        if self._dynamic is not None and (known := self._other_sizes(entries, tensors)):
+            if not self._dynamic:
+                self._refuse_sizes(known, args, kwargs, tensors)
+            reasons[0] = ""
         return trace(None, reasons[0])
 
     # Saving -------------------------------------------------------------------------------------------------
@@ -198,6 +221,15 @@ class Compiled(_core.CompiledBase):
             return ""
         return _core.plan_difference(entry.branches, tensors, self._argument_names(call)) or ""
 
+    def _other_sizes(self, entries: list[Entry], tensors: list[Tensor]) -> Entry | None:
+        """An entry that is for such arguments, of other sizes."""
+        kinds = [(x.dtype, x.dim()) for x in tensors]
+        for entry in entries:
+            alike = [(dtype, len(shape)) for shape, dtype in entry.shapes] == kinds
+            if alike and entry.shapes != shapes_of(tensors) and all(fact.holds() for fact in entry.facts):
+                return entry
+        return None
+
     def _answer(self, result: Result, tensors: list[Tensor], made: list[Tensor]) -> Any:
         if result.structure == ("tensor",) and result.places == [None]:
             return made[0]
@@ -243,6 +275,7 @@ class Compiled(_core.CompiledBase):
         if watch.stops:
             self._stops = True
             return self._function(*args, **kwargs)
+        shapes = shapes_of(tensors)  # the function may change them
         if not self._entries:
             release_cached_memory()
         reached = {id(tensor) for tensor in watch.tensors}
@@ -257,6 +290,10 @@ class Compiled(_core.CompiledBase):
             _core.trace_pause(False)
             value = self._function(*args, **kwargs)
             _core.trace_pause(True)
+            if reason := written.left():
+                self._written = reason
+                logger.info("%s runs as it is written: %s", self.__name__, reason)
+                return value
             result = self._describe(value, tensors, watch)
             _core.trace_backward()
             self._check_side_effects(watch)
@@ -264,6 +301,7 @@ class Compiled(_core.CompiledBase):
         finally:
             _state.traces = False
             _state.watch = None
+            written.left()
             _core.trace_abandon()
             _core.clear_autocast_cache()
         if not self._entries:
@@ -274,7 +312,7 @@ class Compiled(_core.CompiledBase):
         else:
             entries = self._entries.setdefault(key, [])
             facts = [] if self._guards == "shapes" else list(watch.facts)
-            entries.insert(0, Entry(watch, facts, branches, result))
+            entries.insert(0, Entry(watch, facts, branches, result, shapes))
             if len(entries) > MOST_ENTRIES:
                 entries.remove(min(entries[1:], key=lambda e: e.calls))
             if not kwargs:
@@ -338,6 +376,14 @@ class Compiled(_core.CompiledBase):
             f"{len(entry.results)} calls; return the tensor instead of the number"
         )
 
+    def _refuse_sizes(self, entry: Entry, args: Any, kwargs: Any, tensors: list[Tensor]) -> None:
+        now = shapes_of(tensors)
+        index = next(i for i, (a, b) in enumerate(zip(entry.shapes, now, strict=True)) if a != b)
+        raise CompileError(
+            f"[compile] {self.__name__}: {argument_of(self._function, args, kwargs, index)} had shape "
+            f"{entry.shapes[index][0]}, now {now[index][0]}, and dynamic=False keeps sizes as they were first"
+        )
+
     def _report(self, reason: str) -> None:
         reason = f"{reason}; {place_of_call()}"
         text = f"{self.__name__} is compiled again: {reason}"
@@ -388,6 +434,10 @@ class Compiled(_core.CompiledBase):
         lines = [f"{self.__name__}: {count(stats['traces'], 'trace')}, {count(stats['replays'], 'replay')}"]
         if self._stops:
             lines.append("a breakpoint() stands in it, so it runs as it is written")
+        if self._written:
+            lines.append(f"it runs as it is written: {self._written}")
+            for _, closure in self._closures.values():
+                lines += [f"    {line}" for line in closure.explain().splitlines()]
         lines += [f"compiled again: {reason}" for reason in self._reasons]
         for some in self._entries.values():
             for entry in some:
@@ -488,6 +538,27 @@ def release_cached_memory() -> None:
         _core.release_cached_memory()
 
 
+def shapes_of(tensors: list[Tensor]) -> list[Any]:
+    return [(tuple(x.shape), x.dtype) for x in tensors]
+
+
+def argument_of(function: Callable[..., Any], args: Any, kwargs: Any, index: int) -> str:
+    """The name of the argument that holds the tensor of that number."""
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        names = []
+    for i, value in enumerate((*args, *kwargs.values())):
+        inside: list[Tensor] = []
+        take_apart(value, inside)
+        if index < len(inside):
+            name = names[i] if i < min(len(args), len(names)) else f"argument {i}"
+            name = name if i < len(args) else list(kwargs)[i - len(args)]
+            return name if len(inside) == 1 else f"tensor {index} in {name}"
+        index -= len(inside)
+    return "an argument"
+
+
 def modes() -> tuple[Any, ...]:
     """The modes under which a function runs."""
     return (
@@ -503,19 +574,24 @@ def compile(
     *,
     guards: str = "full",
     recompiles: str = "log",
+    dynamic: bool | None = None,
     name: str | None = None,
 ) -> Any:
     """The function, compiled: the first call runs and records it, later calls replay.
 
     guards: "full" watches arguments and what else the function reaches; "shapes" the tensors only.
     recompiles: "log" says on the logger `versant.compile` why a function is traced again, "error" raises.
+    dynamic: what a call means whose tensors have other sizes than before. None: it is traced for them and
+    counts as a recompilation; True: it is traced, and does not count; False: it is an error that names the
+    argument. Sizes that were met before are replayed in any case.
+    name: of the function in messages.
     Works as a decorator, with and without options. Raises CompileError for what cannot be replayed.
     """
     if function is None:
-        return functools.partial(compile, guards=guards, recompiles=recompiles, name=name)
+        return functools.partial(compile, guards=guards, recompiles=recompiles, dynamic=dynamic, name=name)
     if not callable(function):
         raise TypeError(f"[compile] expected a function, got {type(function).__name__}")
-    return Compiled(function, guards=guards, recompiles=recompiles, name=name)
+    return Compiled(function, guards=guards, recompiles=recompiles, dynamic=dynamic, name=name)
 
 
 @contextmanager

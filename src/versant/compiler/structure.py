@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Any
 
 from versant import Tensor
@@ -191,12 +192,22 @@ def difference(function: Any, before: tuple[Structure, list[str]], now: tuple[St
         }
         for call, described in ((before[0], iter(before[1])), (now[0], iter(now[1])))
     )
+    return parting(old, new) or "the arguments stand in another order"
+
+
+def difference_of(where: str, before: Structure, now: Structure) -> str:
+    """In words where two structures part."""
+    old, new = (dict(leaves(structure, where, repeat("a tensor"))) for structure in (before, now))
+    return parting(old, new)
+
+
+def parting(old: dict[str, tuple[Structure, str]], new: dict[str, tuple[Structure, str]]) -> str:
     nothing = ((), "not there")
     for name in dict.fromkeys([*old, *new]):
         (was, was_text), (is_now, text) = old.get(name, nothing), new.get(name, nothing)
         if was != is_now:
             return f"`{name}` was {was_text}, now {text if text != was_text else 'another one'}"
-    return "the arguments stand in another order"
+    return ""
 
 
 def leaves(

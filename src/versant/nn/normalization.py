@@ -3,8 +3,7 @@
 from typing import Any
 
 import versant
-from versant import ShapeError, Tensor, _core
-from versant.autograd.repeated import call_again
+from versant import ShapeError, Tensor
 from versant.nn import functional as F
 from versant.nn import init
 from versant.nn.checks import positive
@@ -113,19 +112,32 @@ class _BatchNorm(_ChannelNorm):
     def forward(self, x: Tensor) -> Tensor:
         self._expect(x)
         batch_statistics = self.training or self.running_mean is None
-        if self.momentum is None and self.training and _core.is_tracing():
-            return self._averaging(x)
         try:
-            y = F.batch_norm(
-                x,
-                self.running_mean,
-                self.running_var,
-                self.weight,
-                self.bias,
-                batch_statistics,
-                self._share(),
-                self.eps,
-            )
+            if self.momentum is None and self.training and self.num_batches_tracked is not None:
+                from versant.ops.normalization import batch_norm_whole
+
+                y: Tensor = batch_norm_whole(
+                    x,
+                    self.weight,
+                    self.bias,
+                    self.running_mean,
+                    self.running_var,
+                    batch_statistics,
+                    0.0,
+                    self.eps,
+                    self.num_batches_tracked,
+                )
+            else:
+                y = F.batch_norm(
+                    x,
+                    self.running_mean,
+                    self.running_var,
+                    self.weight,
+                    self.bias,
+                    batch_statistics,
+                    self._share(),
+                    self.eps,
+                )
         except ShapeError:
             if x.shape[1] != self.num_features:
                 raise ShapeError(
@@ -135,21 +147,6 @@ class _BatchNorm(_ChannelNorm):
             raise
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
-        return y
-
-    def _averaging(self, x: Tensor) -> Tensor:
-        """In a compiled function, whose replays have another share each: statistics are taken apart."""
-        y: Tensor = F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.eps)
-
-        def take(x: Tensor) -> None:
-            with versant.no_grad():
-                F.batch_norm(
-                    x, self.running_mean, self.running_var, None, None, True, self._share(), self.eps
-                )
-            if self.num_batches_tracked is not None:
-                self.num_batches_tracked.add_(1)
-
-        call_again(take, f"{type(self).__name__}.statistics", x.detach())
         return y
 
 

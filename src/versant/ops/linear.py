@@ -322,12 +322,35 @@ def trace(input: Tensor) -> Tensor:
     return sum(input.diagonal())
 
 
+def cross_reference(a: Any, b: Any, dim: int | None = None) -> Any:
+    return np.cross(a, b, axis=a.shape.index(3) if dim is None else dim)
+
+
 @composite(
+    ref=cross_reference,
+    samples=[
+        call(array(4, 3), array(4, 3)),
+        call(array(3, 2), array(3, 2)),
+        call(array(3, 3), array(3, 3), dim=-1),
+    ],
+)
+def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
+    """The cross product along an axis of size 3, by default the first such one."""
+    if dim is None:
+        if 3 not in input.shape:
+            raise ShapeError(f"[cross] expected an axis of size 3, got shape {tuple(input.shape)}")
+        dim = list(input.shape).index(3)
+    result: Tensor = linalg_cross(input, other, dim=dim)
+    return result
+
+
+@composite(
+    name="linalg.cross",
     ref=lambda a, b, dim=-1: np.cross(a, b, axis=dim),
     samples=[call(array(4, 3), array(4, 3)), call(array(3, 2), array(3, 2), dim=0)],
-    also="linalg.cross",
+    places="linalg",
 )
-def cross(input: Tensor, other: Tensor, dim: int = -1) -> Tensor:
+def linalg_cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """The cross product along an axis of size 3."""
     if input.ndim != other.ndim:
         raise ShapeError(

@@ -177,6 +177,7 @@ def batch_norm_composite(
     training: bool,
     momentum: float,
     eps: float,
+    batches: Tensor | None = None,
 ) -> Tensor:
     axes = [d for d in range(input.ndim) if d != 1]
     along = (1, -1) + (1,) * (input.ndim - 2)
@@ -184,9 +185,10 @@ def batch_norm_composite(
         centre = mean(input, axes, True)
         variance = mean(square(input - centre), axes, True)
         if running_mean is not None:
+            share = momentum if batches is None else 1 / (1 + float(batches))
             n = input.numel() // input.shape[1]
-            running_mean.lerp_(centre.detach().reshape(-1), momentum)
-            running_var.lerp_(variance.detach().reshape(-1) * (n / max(n - 1, 1)), momentum)
+            running_mean.lerp_(centre.detach().reshape(-1), share)
+            running_var.lerp_(variance.detach().reshape(-1) * (n / max(n - 1, 1)), share)
     else:
         centre, variance = running_mean.view(along), running_var.view(along)
     result = (input - centre) * rsqrt(variance + eps)
@@ -208,8 +210,8 @@ def batch_norm_reference(
 batch_norm_whole = primitive(
     "batch_norm.whole",
     "input, weight: tensor?, bias: tensor?, running_mean: tensor?, running_var: tensor?, training: bool, "
-    "momentum: number, eps: number",
-    "batch_norm, with all arguments.",
+    "momentum: number, eps: number, batches: tensor? = None",
+    "batch_norm, with all arguments; given the batches before, running statistics are averages over all.",
     target="batch_norm",
     definition=batch_norm_composite,
     ref=batch_norm_reference,

@@ -51,7 +51,8 @@ class Hooks:
 
     def step(self, *args: Any, **kwargs: Any) -> Any:
         """The step of the optimizer's class with the hooks around it."""
-        if _core.is_tracing() and not args and not kwargs:
+        own = self._optimizer._is_of_the_trace()
+        if _core.is_tracing() and not own and not args and not kwargs:
             return call_again(self.step, f"{type(self._optimizer).__name__}.step")
         optimizer = self._optimizer
         for hook in self.at("before step"):

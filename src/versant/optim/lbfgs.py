@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import versant
 from versant import Tensor
-from versant.optim.optimizer import Optimizer, Params, at_least_zero, refuse_closure
+from versant.optim.optimizer import Optimizer, Params, at_least_zero, closure_for
 
 
 class LBFGS(Optimizer):
@@ -96,7 +96,7 @@ class LBFGS(Optimizer):
         """Several iterations; the closure computes loss and gradients anew. Returns the first loss."""
         if closure is None:
             raise TypeError("[LBFGS] step needs a closure that computes the loss and its gradients")
-        refuse_closure("LBFGS")
+        closure = closure_for("LBFGS", closure)
         with versant.no_grad():
             return self._step(closure)
 

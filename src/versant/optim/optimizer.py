@@ -1,5 +1,6 @@
 """What all optimizers share: groups of parameters, their state, and one call that updates a whole group."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
@@ -35,6 +36,7 @@ class Optimizer:
     _watched: Mapping[str, str] = {"param_groups": "param_groups"}
     # The numbers kept in each parameter's state beside the buffers, with their initial values.
     _counters: Mapping[str, float] = {"step": 0.0}
+    _trace = 0  # of the compiled function that made it and is being traced: its steps are ops like others
     # All names of state that the optimizer may keep; None leaves the question open.
     _state_names: frozenset[str] | None = None
 
@@ -47,6 +49,7 @@ class Optimizer:
             raise ValueError(f"[{name}] got an empty list of parameters")
         if not isinstance(groups[0], dict):
             groups = [{"params": groups}]
+        self._trace = _core.trace_number()
         self.defaults = defaults
         self.param_groups: list[Group] = []
         self._state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
@@ -64,10 +67,14 @@ class Optimizer:
 
         @wraps(step)
         def repeated(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+            if self._is_of_the_trace():
+                return step(self, *args, **kwargs)
+            if args and callable(args[0]):
+                args = (closure_for(cls.__name__, args[0]), *args[1:])
+            if callable(kwargs.get("closure")):
+                kwargs["closure"] = closure_for(cls.__name__, kwargs["closure"])
             if not _core.is_tracing():
                 return step(self, *args, **kwargs)
-            if any(argument is not None for argument in (*args, *kwargs.values())):
-                refuse_closure(cls.__name__)
             return call_again(step, f"{cls.__name__}.step", self, *args, **kwargs)
 
         cls.step = repeated  # type: ignore[method-assign]
@@ -120,16 +127,20 @@ class Optimizer:
         if closure is not None:
             with versant.enable_grad():
                 loss = closure()
-        if _core.is_tracing():
+        if _core.is_tracing() and not self._is_of_the_trace():
             if any(group.get("differentiable") for group in self.param_groups):
                 raise RuntimeError(
-                    f"[compile] {type(self).__name__}(differentiable=True) records its step, which cannot be "
-                    "replayed: compile the function that gives the gradients, and take the step outside of it"
+                    f"[compile] {type(self).__name__}(differentiable=True) was made before the compiled "
+                    "function, whose replays do not know how far it has come: make it inside of the function"
                 )
             call_again(self._step_groups, f"{type(self).__name__}.step")
         else:
             self._step_groups()
         return loss
+
+    def _is_of_the_trace(self) -> bool:
+        """Whether the function that is being traced made it, so that it has come as far in every call."""
+        return self._trace != 0 and self._trace == _core.trace_number()
 
     def _step_groups(self) -> None:
         for group in self.param_groups:
@@ -346,7 +357,7 @@ class Optimizer:
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the hooks, which belong to this object."""
         kept = {key: value for key, value in self.__dict__.items() if key != "step"}
-        return {**kept, "_state": self.state, "_plans": {}, "_hooks": None}
+        return {**kept, "_state": self.state, "_plans": {}, "_hooks": None, "_trace": _core.trace_number()}
 
     def __repr__(self) -> str:
         lines = []
@@ -375,13 +386,18 @@ def _check_ways(name: str, group: Group) -> None:
         raise RuntimeError(f"[{name}] fused and foreach cannot both be True")
 
 
-def refuse_closure(name: str) -> None:
-    """Raises while a trace is made: a closure may reach what belongs to one call alone."""
+def closure_for(name: str, closure: Callable[[], Any]) -> Callable[[], Any]:
+    """The closure of a step that calls it as values tell, or looks at what it gives: compiled, where a
+    compiled function around it cannot be recorded for that reason."""
+    if _core.in_body():
+        raise RuntimeError(f"[{name}] step with a closure must stand outside of cond, while_loop and scan")
     if _core.is_tracing():
-        raise RuntimeError(
-            f"[compile] {name}.step calls its closure as values tell, which cannot be replayed: compile the "
-            "closure, and take the step outside of compiled functions"
-        )
+        from versant.compiler import written
+
+        written.leave(f"{name}.step calls its closure as values tell; the closure is compiled instead")
+        return closure
+    module = sys.modules.get("versant.compiler.written")
+    return closure if module is None else module.compiled(closure)
 
 
 def at_least_zero(optimizer: str, group: Group, *names: str) -> None:

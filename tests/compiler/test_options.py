@@ -1,0 +1,63 @@
+"""Options of compile: what sizes may do, and what bad values raise."""
+
+import logging
+
+import pytest
+from compiler.comparison import bits
+
+import versant as vs
+from versant.compiler import CompileError
+
+
+def doubled(x, others=(), *, scale=1.0):
+    for other in others:
+        x = x + other.sum()
+    return x * 2 * scale
+
+
+def test_new_sizes_count_unless_they_are_expected(caplog):
+    for dynamic, counted in ((None, 3), (True, 0)):
+        g = vs.compile(doubled, dynamic=dynamic)
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "versant.compile"):
+            for n in (1, 2, 3, 4, 3, 1):
+                assert bits(g(vs.ones(n))) == bits(doubled(vs.ones(n)))
+        assert g.stats() == {"traces": 4, "recompilations": counted, "replays": 2}
+        assert len(caplog.records) == counted
+    g = vs.compile(doubled, dynamic=True, recompiles="error")
+    g(vs.ones(2))
+    g(vs.ones(3))
+
+
+def test_what_is_expected_are_sizes_only():
+    g = vs.compile(doubled, dynamic=True, recompiles="error")
+    g(vs.ones(2))
+    for x in (vs.ones(2, dtype=vs.float64), vs.ones(2, 2)):
+        with pytest.raises(CompileError, match="compiled again: `x` was float32"):
+            g(x)
+    with pytest.raises(CompileError, match="compiled again: `scale`"):
+        g(vs.ones(2), scale=3.0)
+
+
+def test_sizes_may_be_kept_as_they_are():
+    g = vs.compile(doubled, dynamic=False, name="doubling")
+    g(vs.ones(2))
+    with pytest.raises(CompileError, match=r"doubling: x had shape \(2,\), now \(3,\), and dynamic=False"):
+        g(vs.ones(3))
+    assert bits(g(vs.ones(2) * 2)) == bits(doubled(vs.ones(2) * 2))
+    g(vs.ones(2), [vs.ones(1), vs.ones(2)])
+    with pytest.raises(CompileError, match=r"tensor 1 in others had shape \(2,\), now \(5,\)"):
+        g(vs.ones(2), [vs.ones(1), vs.ones(5)])
+    g(vs.ones(2), others=(vs.ones(1),))
+    with pytest.raises(CompileError, match=r"others had shape \(1,\), now \(4,\)"):
+        g(vs.ones(2), others=(vs.ones(4),))
+    g(vs.ones(2, dtype=vs.float64))  # not a matter of sizes
+    assert g.stats()["traces"] == 4
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("dynamic", "yes"), ("dynamic", 1), ("guards", "none"), ("recompiles", "never")]
+)
+def test_bad_values(option, value):
+    with pytest.raises(ValueError, match=f"{option} is"):
+        vs.compile(doubled, **{option: value})
