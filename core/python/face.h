@@ -214,7 +214,7 @@ trace::Branches& branches_of(PyObject* capsule);                    // trace_obj
 std::vector<Tensor*> tensors_of(PyObject* list);                    // throws unless they are tensors
 PyObject* run_result(int branch, std::vector<TensorRef>& results);  // (branch, list of results)
 extern PyMethodDef program_functions[];                             // program_object.cc
-extern PyMethodDef loop_functions[];  // loops.cc
+extern PyMethodDef loop_functions[];                                // loops.cc
 bool init_traces();
 extern PyMethodDef record_functions[];    // trace_record.cc
 extern PyMethodDef verifier_functions[];  // verifier.cc
