@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <iterator>
 #include <map>
+#include <set>
+#include <utility>
 
 namespace versant {
 
@@ -13,37 +15,47 @@ class Room {
 
   // The free stretches: where each begins, and its bytes. No two of them touch.
   const std::map<int64_t, int64_t>& free() const { return free_; }
-  void clear() { free_.clear(); }
+  void clear() {
+    free_.clear();
+    by_size_.clear();
+  }
 
   // The smallest free stretch that is large enough, of equal ones the first; kNone where there is none.
   int64_t take(int64_t bytes) {
-    auto best = free_.end();
-    for (auto it = free_.begin(); it != free_.end(); ++it)
-      if (it->second >= bytes && (best == free_.end() || it->second < best->second)) best = it;
-    if (best == free_.end()) return kNone;
-    const auto [at, size] = *best;
-    free_.erase(best);
-    if (size > bytes) free_.emplace(at + bytes, size - bytes);
+    const auto best = by_size_.lower_bound({bytes, 0});
+    if (best == by_size_.end()) return kNone;
+    const auto [size, at] = *best;
+    drop(free_.find(at));
+    if (size > bytes) add(at + bytes, size - bytes);
     return at;
   }
   void give_back(int64_t at, int64_t bytes) {
-    auto next = free_.lower_bound(at);
+    const auto next = free_.lower_bound(at);
+    const auto before = next == free_.begin() ? free_.end() : std::prev(next);
     if (next != free_.end() && at + bytes == next->first) {
       bytes += next->second;
-      next = free_.erase(next);
+      drop(next);
     }
-    if (next != free_.begin()) {
-      const auto before = std::prev(next);
-      if (before->first + before->second == at) {
-        before->second += bytes;
-        return;
-      }
+    if (before != free_.end() && before->first + before->second == at) {
+      at = before->first;
+      bytes += before->second;
+      drop(before);
     }
-    free_.emplace(at, bytes);
+    add(at, bytes);
   }
 
  private:
+  void add(int64_t at, int64_t bytes) {
+    free_.emplace(at, bytes);
+    by_size_.emplace(bytes, at);
+  }
+  void drop(std::map<int64_t, int64_t>::iterator stretch) {
+    by_size_.erase({stretch->second, stretch->first});
+    free_.erase(stretch);
+  }
+
   std::map<int64_t, int64_t> free_;
+  std::set<std::pair<int64_t, int64_t>> by_size_;
 };
 
 // Room that grows at its end when nothing in it is large enough.

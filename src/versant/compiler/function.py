@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import itertools
 import logging
 import os
-import sys
 import threading
-import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import versant
 from versant import Tensor, _core
 from versant.compiler import written
+from versant.compiler.calls import (
+    MODES,
+    argument_of,
+    count,
+    mode_text,
+    modes,
+    place_of_call,
+    release_cached_memory,
+    shapes_of,
+)
 from versant.compiler.errors import CompileError
 from versant.compiler.facts import AnyFact, Fact
 from versant.compiler.picture import svg_of
 from versant.compiler.plan import Plan, plan_of
-from versant.compiler.record import Branch, read_record, short_place
+from versant.compiler.record import Branch, read_record
 from versant.compiler.structure import (
     PLAIN,
     Structure,
@@ -41,9 +47,7 @@ logger = logging.getLogger("versant.compile")
 MOST_ENTRIES = (
     64  # traces that a function keeps for one structure of arguments; the least used one goes first
 )
-MODES = ("gradient mode", "inference mode", "autocast", "the default dtype")  # as `modes` gives them
 MOST_READINGS = 16  # outcomes of the values that Python reads, for one entry
-MUCH = 16 << 20  # bytes
 
 _tracing = threading.Lock()  # one trace is made at a time
 _state = threading.local()
@@ -508,65 +512,6 @@ class Compiled(_core.CompiledBase):
                 title = f"{self.__name__}, trace {t}, branch {b}{mode_text(mode)}"
                 found.append(Branch(title, record, arguments, captured, result.written(arguments, names)))
         return found
-
-
-def count(number: int, what: str) -> str:
-    plural = "es" if what.endswith("ch") else "s"
-    return f"{number} {what}{plural * (number != 1)}"
-
-
-def place_of_call() -> str:
-    """The line of the user's program that runs."""
-    package = os.path.dirname(versant.__file__) + os.sep
-    frame: types.FrameType | None = sys._getframe(1)
-    while frame and frame.f_back and frame.f_code.co_filename.startswith(package):
-        frame = frame.f_back
-    return short_place(f"{frame.f_code.co_filename}:{frame.f_lineno}") if frame else ""
-
-
-def mode_text(mode: tuple[Any, ...]) -> str:
-    """What is unusual about the modes of a trace."""
-    grad, inference, autocast, floats = mode
-    parts = ["inference mode" if inference else "" if grad else "gradients off"]
-    parts += ["autocast" if autocast[0] else "", "" if floats is versant.float32 else f"default {floats}"]
-    return "".join(f", {part}" for part in parts if part)
-
-
-def release_cached_memory() -> None:
-    """Gives much that is kept for reuse back: a plan needs other memory than what ran before it."""
-    if _core.memory_stats()["cached_bytes"] >= MUCH:
-        _core.release_cached_memory()
-
-
-def shapes_of(tensors: list[Tensor]) -> list[Any]:
-    return [(tuple(x.shape), x.dtype) for x in tensors]
-
-
-def argument_of(function: Callable[..., Any], args: Any, kwargs: Any, index: int) -> str:
-    """The name of the argument that holds the tensor of that number."""
-    try:
-        names = list(inspect.signature(function).parameters)
-    except (TypeError, ValueError):
-        names = []
-    for i, value in enumerate((*args, *kwargs.values())):
-        inside: list[Tensor] = []
-        take_apart(value, inside)
-        if index < len(inside):
-            name = names[i] if i < min(len(args), len(names)) else f"argument {i}"
-            name = name if i < len(args) else list(kwargs)[i - len(args)]
-            return name if len(inside) == 1 else f"tensor {index} in {name}"
-        index -= len(inside)
-    return "an argument"
-
-
-def modes() -> tuple[Any, ...]:
-    """The modes under which a function runs."""
-    return (
-        versant.is_grad_enabled(),
-        versant.is_inference_mode_enabled(),
-        _core.get_autocast(),
-        versant.get_default_dtype(),
-    )
 
 
 def compile(
