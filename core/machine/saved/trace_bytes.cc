@@ -63,7 +63,9 @@ void array_geometry(Archive& a, Array& array) {
   array.numel = 1;
   for (int d = 0; d < rank; ++d) {
     const int64_t size = array.sizes[d], stride = array.strides[d];
-    if (size < 0 || size > room || stride < 0) damaged("an array of shape ", array.sizes);
+    // Kernels multiply strides of single elements too.
+    if (size < 0 || size > room || stride < 0 || stride > kMostBytes / item)
+      damaged("an array of shape ", array.sizes, " with strides ", array.strides);
     if (size > 0) room /= size;  // also where another axis is empty
     array.numel *= size;
     int64_t step = 0;
