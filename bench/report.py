@@ -67,8 +67,8 @@ PEAK = """\
 
     {command}
 
-The largest resident size of a fresh process that takes ten steps, in MB. The first call of a compiled function
-runs it as it is written, so its own peak counts here.
+The largest resident size of a fresh process that takes ten steps, in MB. The first call of a compiled
+function runs it as it is written, so its own peak counts here.
 """
 
 INSTRUCTIONS = """\
