@@ -19,7 +19,8 @@
 
 namespace versant::trace {
 class Branches;
-}
+class Plan;
+}  // namespace versant::trace
 
 namespace versant::face {
 
@@ -211,6 +212,7 @@ extern PyMethodDef memory_functions[];
 extern PyMethodDef optimizer_functions[];  // gradient_pattern.cc
 extern PyMethodDef trace_functions[];
 trace::Branches& branches_of(PyObject* capsule);                    // trace_object.cc
+const trace::Plan& plan_of(PyObject* args);                         // of the arguments (branches, branch)
 std::vector<Tensor*> tensors_of(PyObject* list);                    // throws unless they are tensors
 PyObject* run_result(int branch, std::vector<TensorRef>& results);  // (branch, list of results)
 extern PyMethodDef program_functions[];                             // program_object.cc

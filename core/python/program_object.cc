@@ -123,15 +123,10 @@ PyObject* program_bytes(PyObject*, PyObject* args) {
 
 // The objects that a branch keeps for its steps, by number.
 PyObject* trace_hosts(PyObject*, PyObject* args) {
-  PyObject* capsule;
-  int branch;
-  if (!PyArg_ParseTuple(args, "Oi", &capsule, &branch)) return nullptr;
   return guarded([&]() -> PyObject* {
-    const trace::Branches& branches = branches_of(capsule);
-    if (branch < 0 || static_cast<size_t>(branch) >= branches.size())
-      fail(ErrorKind::Index, "[save] there is no branch ", branch);
+    const trace::Plan& plan = plan_of(args);
     Object list(checked(PyList_New(0)));
-    for (void* host : branches.plan(branch).trace().hosts)
+    for (void* host : plan.trace().hosts)
       if (PyList_Append(list.get(), static_cast<PyObject*>(host)) < 0) throw HostError{};
     return list.release();
   });

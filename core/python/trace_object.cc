@@ -94,6 +94,16 @@ trace::Branches& branches_of(PyObject* capsule) {
   return *branches;
 }
 
+const trace::Plan& plan_of(PyObject* args) {
+  PyObject* capsule;
+  int branch;
+  if (!PyArg_ParseTuple(args, "Oi", &capsule, &branch)) throw HostError{};
+  const trace::Branches& branches = branches_of(capsule);
+  if (branch < 0 || static_cast<size_t>(branch) >= branches.size())
+    fail(ErrorKind::Index, "[compile] branch ", branch, " of ", branches.size());
+  return branches.plan(branch);
+}
+
 std::vector<Tensor*> tensors_of(PyObject* list) {
   if (!PyList_Check(list)) fail(ErrorKind::Type, "[compile] expected a list of tensors");
   std::vector<Tensor*> tensors;

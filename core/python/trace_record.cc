@@ -223,14 +223,8 @@ Object of_layout(const trace::Layout& layout) {
 }
 
 PyObject* trace_record(PyObject*, PyObject* args) {
-  PyObject* capsule;
-  int branch;
-  if (!PyArg_ParseTuple(args, "Oi", &capsule, &branch)) return nullptr;
   return guarded([&]() -> PyObject* {
-    const trace::Branches& branches = branches_of(capsule);
-    if (branch < 0 || static_cast<size_t>(branch) >= branches.size())
-      fail(ErrorKind::Index, "[compile] branch ", branch, " of ", branches.size());
-    const trace::Plan& plan = branches.plan(branch);
+    const trace::Plan& plan = plan_of(args);
     const Trace& trace = plan.trace();
     const auto argument = [&](size_t i) {
       return dict_of({{"array", of_array(trace.argument_buffers[i], trace.arguments[i])},
