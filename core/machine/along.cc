@@ -5,6 +5,7 @@
 #include "machine/ops.h"
 #include "machine/parallel.h"
 #include "machine/reduce.h"
+#include "machine/transforms/batching.h"
 #include "machine/visit_dtype.h"
 #include "machine/walk.h"
 
@@ -58,6 +59,8 @@ bool admits_index(const Claim& c, bool whole) {
 // ints: axis.
 struct TakeAlong final : Primitive {
   const char* name() const override { return "take_along"; }
+  bool batch(Batch& b) const override { return b.shifted({0}); }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool admits(const Claim& c) const override { return c.counts(2, 1, 1) && admits_index(c, false); }
   bool trusts_values() const override { return true; }
   void check_values(std::span<const Array> in, const Attributes& a) const override {
@@ -83,6 +86,8 @@ struct TakeAlong final : Primitive {
 struct PutAlong final : Primitive {
   bool by_parts() const override { return true; }
   const char* name() const override { return "put_along"; }
+  bool batch(Batch& b) const override { return b.shifted({0}); }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool admits(const Claim& c) const override {
     return c.counts(2, 1, 2) && admits_index(c, true) && c.attributes.ints[1] >= (c.in[0]->rank() ? 0 : 1);
   }

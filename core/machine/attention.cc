@@ -11,6 +11,7 @@
 #include "machine/parallel.h"
 #include "machine/scratch.h"
 #include "machine/tiles.h"
+#include "machine/transforms/batching.h"
 
 namespace versant::ops {
 
@@ -117,6 +118,7 @@ bool admits_heads(const Claim& c, size_t at, size_t mask) {
 // by.
 struct Attention final : Primitive {
   const char* name() const override { return kName; }
+  bool batch(Batch& b) const override;
   int draws_at(const Attributes& a) const override { return a.floats[1] > 0 ? 2 : -1; }
   bool admits(const Claim& c) const override {
     return c.out.size() == 2 && c.in.size() >= 3 && admits_heads(c, 0, 3);
@@ -186,6 +188,34 @@ struct AttentionBackward final : Primitive {
   bool differentiable() const override { return false; }
   void vjp(Vjp&) const override {}
 };
+
+bool Attention::batch(Batch& b) const {
+  if (b.size() == 0) return false;
+  std::vector<TensorRef> held;
+  for (int i = 0; i < 3; ++i) held.push_back(b.folded(i));
+  if (b.count() > 3) {
+    // A mask that is the same for all images of all samples stays as it is.
+    Tensor& mask = b.held(3);
+    Dims sizes = b.sizes(3);
+    if (!b.has(3) && (sizes.size() < 4 || sizes[0] == 1)) {
+      held.push_back(TensorRef(&mask));
+    } else {
+      while (sizes.size() < 4) sizes.insert(0, 1);
+      sizes[0] = b.sizes(0)[0];
+      Dims whole = sizes;
+      whole.insert(0, b.size());
+      const TensorRef all = ops::expand(*b.aligned(3, 4), whole);
+      sizes[0] *= b.size();
+      held.push_back(ops::reshape(*all, sizes));
+    }
+  }
+  std::vector<Tensor*> inputs;
+  for (const TensorRef& tensor : held) inputs.push_back(tensor.get());
+  Outputs out = apply(*this, inputs, b.attributes());
+  for (int k = 0; k < 2; ++k) out.tensor[k] = b.unfolded(*out.tensor[k]);
+  b.set_all(std::move(out));
+  return true;
+}
 
 const Attention kAttention;
 const AttentionBackward kAttentionBackward;
@@ -272,7 +302,7 @@ void composed_vjp(Vjp& vjp, const Form& form) {
 void Attention::vjp(Vjp& vjp) const {
   if (!vjp.grad()) return;
   const Form form(vjp.attributes());
-  if (modes.grad) return composed_vjp(vjp, form);
+  if (modes.composes()) return composed_vjp(vjp, form);
   TensorRef q = vjp.input(0), k = vjp.input(1), v = vjp.input(2), y = vjp.output(0), lse = vjp.output(1);
   TensorRef mask = form.masked ? vjp.input(3) : TensorRef();
   std::vector<Tensor*> inputs = {vjp.grad().get(), q.get(), k.get(), v.get(), y.get(), lse.get()};

@@ -20,6 +20,7 @@
 #include "machine/parallel.h"
 #include "machine/tiles.h"
 #include "machine/trace.h"
+#include "machine/transforms/batching.h"
 
 namespace versant {
 
@@ -291,6 +292,7 @@ struct Form {
 // Inputs: x, scale and shift?, mean and variance? (float64). Outputs: y, mean and 1 / sqrt(var + eps).
 struct NormalizeChannels final : Primitive {
   const char* name() const override { return "normalize_channels"; }
+  bool batch(Batch& b) const override;
   bool admits(const Claim& c) const override {
     if (c.in.empty() || c.out.size() != 3 || c.attributes.ints.size() != 2) return false;
     const Form form(c.attributes);
@@ -408,6 +410,24 @@ struct NormalizeChannelsBackward final : Primitive {
 const NormalizeChannels kNormalizeChannels;
 const NormalizeChannelsBackward kNormalizeChannelsBackward;
 
+// The channels of all samples side by side.
+bool NormalizeChannels::batch(Batch& b) const {
+  if (b.size() == 0) return false;
+  const TensorRef moved = ops::move_axis(b.whole(0), 0, 1);  // (N, samples, C, ...)
+  Dims sizes = moved->sizes;
+  sizes.erase(1);
+  sizes[1] *= b.size();
+  std::vector<TensorRef> held = {ops::reshape(*moved, sizes)};
+  std::vector<Tensor*> inputs = {held[0].get()};
+  for (int i = 1; i < b.count(); ++i) held.push_back(ops::reshape(b.whole(i), Dims{-1}));
+  for (int i = 1; i < b.count(); ++i) inputs.push_back(held[static_cast<size_t>(i)].get());
+  Outputs out = apply(*this, inputs, b.attributes());
+  out.tensor[0] = ops::move_axis(*ops::reshape(*out.tensor[0], moved->sizes), 1, 0);
+  for (int k = 1; k < 3; ++k) out.tensor[k] = ops::reshape(*out.tensor[k], Dims{b.size(), -1});
+  b.set_all(std::move(out));
+  return true;
+}
+
 Input number(double value) { return Input(Scalar::of(value)); }
 
 // The gradient as ops, for passes that are recorded themselves.
@@ -458,7 +478,7 @@ void composed_vjp(Vjp& vjp, const Form& form) {
 void NormalizeChannels::vjp(Vjp& vjp) const {
   if (!vjp.grad()) return;
   const Form form(vjp.attributes());
-  if (modes.grad) return composed_vjp(vjp, form);
+  if (modes.composes()) return composed_vjp(vjp, form);
   TensorRef grad = vjp.grad(), x = vjp.input(0), mean = vjp.output(1), inverse = vjp.output(2);
   TensorRef scale = form.scaled ? vjp.input(1) : TensorRef();
   std::vector<Tensor*> inputs = {grad.get(), x.get(), mean.get(), inverse.get()};
@@ -509,6 +529,24 @@ TensorRef moments_tensor(Tensor* running, int64_t channels, const char* what) {
   return ops::contiguous(*tensor);
 }
 
+// The same as the action batch_norm_statistics, as ops: for moments that stand for those of many samples.
+void update_running(Tensor& mean, Tensor& inverse, Tensor* running_mean, Tensor* running_var, Tensor* batches,
+                    int64_t count, double momentum, double eps) {
+  const GradMode quiet(false);
+  if (batches) momentum = 1.0 / (1.0 + item(*batches).as_double());
+  const auto blend = [&](Tensor& running, const TensorRef& fresh) {
+    const TensorRef kept = ops::mul(running, number(1.0 - momentum)), more = ops::mul(fresh, number(momentum));
+    const TensorRef sum = ops::cast(*ops::add(kept, ops::cast(*more, running.dtype)), running.dtype);
+    ops::copy_(running, sum);
+  };
+  const auto n = static_cast<double>(count);
+  if (running_mean) blend(*running_mean, ops::detach(mean));
+  if (!running_var) return;
+  const TensorRef rstd = ops::detach(inverse);
+  const TensorRef var = ops::sub(ops::div(number(1.0), ops::mul(rstd, rstd)), number(eps));
+  blend(*running_var, ops::mul(var, number(n / (n - 1.0))));
+}
+
 // batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, batches=None)
 // batches: running statistics are averages over so many batches before this one, instead of by momentum.
 Result batch_norm(Args& args) {
@@ -541,7 +579,10 @@ Result batch_norm(Args& args) {
   if (affine.scale) inputs.insert(inputs.end(), {affine.scale.get(), affine.shift.get()});
   if (mean) inputs.insert(inputs.end(), {mean.get(), var.get()});
   Outputs out = apply(kNormalizeChannels, inputs, a);
-  if (training && values > 0 && (running_mean || running_var)) {
+  if (training && values > 0 && out.tensor[1]->wrapped && (running_mean || running_var)) {
+    update_running(*out.tensor[1], *out.tensor[2], running_mean, running_var, args.optional_tensor(8), values,
+                   args.number(6), a.floats[0]);
+  } else if (training && values > 0 && (running_mean || running_var)) {
     std::vector<const Array*> written;
     for (Tensor* running : {running_mean, running_var}) {
       if (!running) continue;

@@ -4,7 +4,9 @@
 #include <map>
 #include <memory>
 
+#include "machine/ops.h"
 #include "machine/trace.h"
+#include "machine/transforms/levels.h"
 
 namespace versant {
 
@@ -52,7 +54,78 @@ size_t CallAgain::places() const {
   return count;
 }
 
+namespace {
+
+// An opaque function under a transform: sample by sample, and of derivatives, of which it has none, only the
+// values.
+Result call_wrapped(const Function& function, std::vector<Value> values, int at) {
+  const transforms::Level& level = transforms::level(at);
+  const transforms::Lowered lowered(at - 1);
+  const bool batch = level.kind == Wrapped::Kind::Batch;
+  if (batch && level.size == 0)
+    fail(ErrorKind::Runtime, "[", function.name, "] vmap over no samples is not supported for this op");
+  if (batch && function.draws && level.randomness == transforms::Randomness::Error)
+    fail(ErrorKind::Runtime, "[", function.name,
+         "] vmap: random numbers need randomness='different' or 'same'");
+  Generator* generator = &default_generator();
+  for (const Value& value : values)
+    if (value.generator) generator = value.generator;
+  const Generator before = *generator;
+  std::vector<std::vector<TensorRef>> parts;
+  for (int64_t s = 0; s < (batch ? level.size : 1); ++s) {
+    if (level.randomness == transforms::Randomness::Same) *generator = before;
+    std::vector<TensorRef> held;
+    const auto one = [&](Tensor* tensor) {
+      if (transforms::level_of(*tensor) == at)
+        held.push_back(batch ? ops::select(*tensor->wrapped->value, 0, s) : tensor->wrapped->value);
+      else
+        held.push_back(TensorRef(tensor));
+      return held.back().get();
+    };
+    std::vector<Value> now = values;
+    for (Value& value : now) {
+      if (value.tensor) value.tensor = one(value.tensor);
+      for (Tensor*& tensor : value.tensors)
+        if (tensor) tensor = one(tensor);
+    }
+    Args args(function.name, now);
+    Result result = function.call(args);
+    if (!batch) return result;
+    if (result.tensor) result.tensors.push_back(std::move(result.tensor));
+    parts.resize(result.tensors.size());
+    for (size_t k = 0; k < parts.size(); ++k) parts[k].push_back(std::move(result.tensors[k]));
+  }
+  std::vector<TensorRef> stacked;
+  for (const auto& list : parts) {
+    std::vector<Tensor*> pointers;
+    for (const TensorRef& tensor : list) pointers.push_back(tensor.get());
+    stacked.push_back(transforms::make_batch(ops::stack(pointers, 0), at));
+  }
+  if (stacked.size() == 1) return Result(std::move(stacked[0]));
+  return Result(std::move(stacked));
+}
+
+// The innermost level of a call's tensors, or of a batch in which each sample draws its own numbers.
+int level_of_call(const Function& function, std::span<const Value> values) {
+  int most = 0;
+  for (const Value& value : values) {
+    if (value.tensor) most = std::max(most, transforms::level_of(*value.tensor));
+    for (const Tensor* tensor : value.tensors)
+      if (tensor) most = std::max(most, transforms::level_of(*tensor));
+  }
+  for (int at = transforms::depth(); function.draws && at > most; --at)
+    if (transforms::level(at).kind == Wrapped::Kind::Batch &&
+        transforms::level(at).randomness != transforms::Randomness::Same)
+      return at;
+  return most;
+}
+
+}  // namespace
+
 Result Function::call(Args& args) const {
+  if (modes.transforming && opaque) [[unlikely]]
+    if (const int at = level_of_call(*this, args.values_))
+      return call_wrapped(*this, {args.values_.begin(), args.values_.end()}, at);
   if (!modes.tracing || !opaque) return body(args);
   const CallAgain again(this, {args.values_.begin(), args.values_.end()});
   std::vector<Tensor*> inputs;

@@ -82,20 +82,25 @@ struct Result {
 };
 
 // A function whose body computes outside of primitives and programs: a trace takes its call as one step.
-struct Opaque {};
+struct Opaque {
+  bool draws = false;  // random numbers
+};
 
 struct Function {
   using Body = Result (*)(Args&);
   // The same for calls in which plain tensors stand in at least `least` places and all others are left out.
   using Quick = TensorRef (*)(std::span<Tensor* const>);
   Function(const char* name, Body body, Quick quick = nullptr, int least = 0);
-  Function(const char* name, Body body, Opaque) : Function(name, body) { opaque = true; }
+  Function(const char* name, Body body, Opaque how) : Function(name, body) {
+    opaque = true;
+    draws = how.draws;
+  }
   Result call(Args& args) const;
   const char* name;
   Body body;
   Quick quick;
   int least;
-  bool opaque = false;
+  bool opaque = false, draws = false;
 };
 
 // A call of a function that is opaque, to be made again with other tensors.

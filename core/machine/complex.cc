@@ -4,6 +4,7 @@
 #include "machine/elementwise.h"
 #include "machine/ops.h"
 #include "machine/program.h"
+#include "machine/transforms/batching.h"
 
 namespace versant {
 
@@ -119,6 +120,8 @@ const NamedOp kComplex("complex"), kConj("conj_physical");
 
 struct AsReal final : Primitive {
   const char* name() const override { return "view_as_real"; }
+  bool batch(Batch& b) const override { return b.leading(); }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool is_view() const override { return true; }
   void run(Run& run) const override { run.out[0] = versant::as_real(*run.in[0]); }
   void vjp(Vjp& vjp) const override;
@@ -126,6 +129,8 @@ struct AsReal final : Primitive {
 
 struct AsComplex final : Primitive {
   const char* name() const override { return "view_as_complex"; }
+  bool batch(Batch& b) const override { return b.leading(); }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool is_view() const override { return true; }
   void run(Run& run) const override { run.out[0] = versant::as_complex(*run.in[0]); }
   void vjp(Vjp& vjp) const override;

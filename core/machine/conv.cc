@@ -6,6 +6,7 @@
 #include "machine/conv_complex.h"
 #include "machine/memory_format.h"
 #include "machine/ops.h"
+#include "machine/transforms/batching.h"
 #include "machine/visit_dtype.h"
 
 namespace versant::ops {
@@ -129,6 +130,8 @@ Dims with_spatial(int64_t first, int64_t second, const Dims& spatial) {
 
 struct Convolution final : Primitive {
   const char* name() const override { return "convolution"; }
+  Linearity linearity(const Attributes&) const override { return Linearity::Each; }
+  bool batch(Batch& b) const override;
   bool admits(const Claim& c) const override {
     if (c.in.size() > 3 || !admits_arrays(c, false)) return false;
     const Array &x = *c.in[0], &weight = *c.in[1];
@@ -156,6 +159,8 @@ struct Convolution final : Primitive {
 // The gradient of the input from those of the output and the weight.
 struct ConvolutionInput final : Primitive {
   const char* name() const override { return "convolution_input"; }
+  Linearity linearity(const Attributes&) const override { return Linearity::Each; }
+  bool batch(Batch& b) const override;
   bool admits(const Claim& c) const override {
     if (c.in.size() != 2 || !admits_arrays(c, true)) return false;
     const Form form = Form::unpack(c.attributes);
@@ -180,6 +185,8 @@ struct ConvolutionInput final : Primitive {
 // The gradient of the weight from those of the output and the input.
 struct ConvolutionWeight final : Primitive {
   const char* name() const override { return "convolution_weight"; }
+  Linearity linearity(const Attributes&) const override { return Linearity::Each; }
+  bool batch(Batch& b) const override;
   bool admits(const Claim& c) const override {
     if (c.in.size() != 2 || !admits_arrays(c, true)) return false;
     const Form form = Form::unpack(c.attributes);
@@ -200,6 +207,83 @@ struct ConvolutionWeight final : Primitive {
   Saves saves(const Attributes&, uint32_t needing) const override { return factors(needing); }
   void vjp(Vjp& vjp) const override;
 };
+
+// Samples that share what lies along the batch axis of images are more images: (S, N, C ...) as (S N, C ...).
+// Samples with filters of their own are groups of channels: (S, N, C ...) as (N, S C ...).
+Dims joined(const Dims& sizes, int axis) {
+  Dims result;
+  for (int d = 0; d < sizes.size(); ++d) {
+    if (d != axis + 1)
+      result.push_back(sizes[d]);
+    else
+      result[axis] *= sizes[d];
+  }
+  return result;
+}
+Dims split(const Dims& sizes, int axis, int64_t samples) {
+  Dims result;
+  for (int d = 0; d < sizes.size(); ++d) {
+    if (d == axis) result.push_back(samples);
+    result.push_back(d == axis ? sizes[d] / samples : sizes[d]);
+  }
+  return result;
+}
+TensorRef as_images(Tensor& x) { return reshape(x, joined(x.sizes, 0)); }
+TensorRef from_images(Tensor& x, int64_t samples) { return reshape(x, split(x.sizes, 0, samples)); }
+TensorRef as_channels(Tensor& x) {
+  const TensorRef moved = move_axis(x, 0, 1);
+  return reshape(*moved, joined(moved->sizes, 1));
+}
+TensorRef from_channels(Tensor& x, int64_t samples) {
+  return move_axis(*reshape(x, split(x.sizes, 1, samples)), 1, 0);
+}
+
+Attributes in_groups(const Attributes& attributes, int64_t samples) {
+  Form form = Form::unpack(attributes);
+  form.groups *= samples;
+  form.weight_last = false;
+  return form.pack();
+}
+
+bool Convolution::batch(Batch& b) const {
+  const bool biased = b.count() > 2;
+  if (b.size() == 0) return false;
+  if (!b.any_of({1, 2})) {
+    const TensorRef x = as_images(b.held(0));
+    std::vector<Tensor*> inputs = {x.get(), &b.held(1)};
+    if (biased) inputs.push_back(&b.held(2));
+    b.set(0, from_images(*apply(*this, inputs, b.attributes()).tensor[0], b.size()));
+    return true;
+  }
+  const TensorRef x = as_channels(b.whole(0)), weight = as_images(b.whole(1));
+  TensorRef bias;
+  std::vector<Tensor*> inputs = {x.get(), weight.get()};
+  if (biased) inputs.push_back((bias = reshape(b.whole(2), Dims{-1})).get());
+  const Outputs y = apply(*this, inputs, in_groups(b.attributes(), b.size()));
+  b.set(0, from_channels(*y.tensor[0], b.size()));
+  return true;
+}
+
+bool ConvolutionInput::batch(Batch& b) const {
+  if (b.size() == 0) return false;
+  if (!b.has(1)) {
+    const TensorRef grad = as_images(b.held(0));
+    b.set(0, from_images(*apply(*this, {grad.get(), &b.held(1)}, b.attributes()).tensor[0], b.size()));
+    return true;
+  }
+  const TensorRef grad = as_channels(b.whole(0)), weight = as_images(b.whole(1));
+  const Outputs x = apply(*this, {grad.get(), weight.get()}, in_groups(b.attributes(), b.size()));
+  b.set(0, from_channels(*x.tensor[0], b.size()));
+  return true;
+}
+
+bool ConvolutionWeight::batch(Batch& b) const {
+  if (b.size() == 0) return false;
+  const TensorRef grad = as_channels(b.whole(0)), x = as_channels(b.whole(1));
+  const Outputs weight = apply(*this, {grad.get(), x.get()}, in_groups(b.attributes(), b.size()));
+  b.set(0, from_images(*weight.tensor[0], b.size()));
+  return true;
+}
 
 const Convolution kConvolution;
 const ConvolutionInput kConvolutionInput;

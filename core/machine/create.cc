@@ -7,6 +7,7 @@
 #include "machine/nest.h"
 #include "machine/ops.h"
 #include "machine/parallel.h"
+#include "machine/transforms/batching.h"
 #include "machine/visit_dtype.h"
 
 namespace versant {
@@ -96,6 +97,7 @@ struct Eye final : Source {
 // ints: classes, or -1.
 struct OneHot final : Source {
   const char* name() const override { return "one_hot"; }
+  bool batch(Batch& b) const override { return b.attributes().ints[0] >= 0 && b.leading(); }
   bool admits(const Claim& c) const override { return c.counts(1, 1, 1) && is_integral(c.in[0]->dtype); }
   void run(Run& run) const override {
     const Array positions = as_positions(name(), *run.in[0]).to_contiguous();

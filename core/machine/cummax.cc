@@ -5,6 +5,7 @@
 #include "machine/ops.h"
 #include "machine/parallel.h"
 #include "machine/reduce.h"
+#include "machine/transforms/batching.h"
 #include "machine/visit_dtype.h"
 #include "machine/walk.h"
 
@@ -45,6 +46,7 @@ class RunningExtreme final : public Primitive {
  public:
   explicit RunningExtreme(bool largest) : largest_(largest) {}
   const char* name() const override { return largest_ ? "cummax" : "cummin"; }
+  bool batch(Batch& b) const override { return b.shifted({0}); }
   bool admits(const Claim& c) const override { return c.counts(1, 2, 1) && c.is_axis(0, *c.in[0]); }
   void run(Run& run) const override {
     const DType dtype = run.in[0]->dtype;

@@ -13,6 +13,7 @@
 #include "machine/parallel.h"
 #include "machine/random.h"
 #include "machine/trace.h"
+#include "machine/transforms/levels.h"
 
 namespace versant {
 
@@ -29,7 +30,10 @@ struct Draws {
   static Draws take(Generator& generator, int64_t n, bool two_words) {
     const int per_group = two_words ? kGroupWords / 2 : kGroupWords;
     const auto groups = static_cast<uint64_t>((n + per_group - 1) / per_group);
-    const uint64_t first = generator.take(groups * kGroupBlocks);
+    const uint64_t copies = modes.transforming ? transforms::copies_to_draw() : 1;
+    const uint64_t first = generator.take(groups * copies * kGroupBlocks);
+    if (modes.transforming) [[unlikely]]
+      transforms::note_draw(generator.seed, first);
     if (modes.tracing) [[unlikely]]
       trace::recorder->draws(generator, generator.seed, first);
     return {generator.seed, first, n, per_group};

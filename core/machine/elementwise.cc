@@ -11,6 +11,8 @@
 #include "machine/ops.h"
 #include "machine/promote.h"
 #include "machine/trace.h"
+#include "machine/transforms/forward.h"
+#include "machine/transforms/levels.h"
 
 namespace versant {
 
@@ -98,7 +100,7 @@ struct ElementwiseNode final : Node {
       if (d.kind == Derivative::Kind::Program) wanted |= 1u << i;
     }
     if (!wanted) return;
-    if (modes.grad)
+    if (modes.grad || outputs[0]->wrapped)
       differentiable_backward(wanted, outputs, inputs);
     else
       fused_backward(wanted, outputs[0], inputs, sums);
@@ -426,6 +428,11 @@ TensorRef apply_general(const ElementwiseOp& op, std::span<const Input> inputs, 
 
 }  // namespace
 
+const Derivative& derivative_of(ElementwiseOp& op, int input) {
+  if (!op.ready) elementwise_hooks.build_forward(op);
+  return derivative(op, input);
+}
+
 DType result_dtype(const ElementwiseOp& op, std::span<const Input> inputs, DType* common) {
   DType dtype = DType::Float32;
   bool same = true, any = false;
@@ -491,6 +498,8 @@ DType result_dtype(const ElementwiseOp& op, std::span<const Input> inputs, DType
 
 TensorRef apply(ElementwiseOp& op, std::span<const Input> inputs) {
   prepare(op, inputs);
+  if (modes.transforming && transforms::concerns(inputs)) [[unlikely]]
+    return transforms::apply(op, inputs);
   if (!op.specials.empty() && !inputs[1].tensor) {
     for (const auto& [value, special] : op.specials) {
       if (inputs[1].scalar.is_complex() || inputs[1].scalar.as_double() != value) continue;
@@ -522,6 +531,8 @@ TensorRef apply(ElementwiseOp& op, std::span<const Input> inputs) {
 
 void apply_in_place(ElementwiseOp& op, std::span<const Input> inputs, Tensor& out, bool fresh) {
   prepare(op, inputs);
+  if (modes.transforming && (out.wrapped || transforms::concerns(inputs))) [[unlikely]]
+    return transforms::apply_in_place(op, inputs, out, fresh);
   DType common;
   const DType dtype = result_dtype(op, inputs, &common);
   if (common == DType::Bool && op.on_bool) return apply_in_place(*op.on_bool, inputs, out, fresh);

@@ -107,6 +107,9 @@ struct Input {
   Input(Scalar scalar) : scalar(scalar) {}
 };
 
+// The derivative of `op` by an input.
+const Derivative& derivative_of(ElementwiseOp& op, int input);
+
 // Applies `op`; inputs are followed by the parameters.
 TensorRef apply(ElementwiseOp& op, std::span<const Input> inputs);
 // Writes the result into `out`, which is input 0 itself (x.add_(y)) unless `fresh` (add(x, y, out=out)).

@@ -6,6 +6,7 @@
 #include "machine/index_checks.h"
 #include "machine/index_rows.h"
 #include "machine/ops.h"
+#include "machine/transforms/batching.h"
 #include "machine/visit_dtype.h"
 
 namespace versant {
@@ -17,6 +18,7 @@ constexpr IndexPlace kRows[] = {{0, 1}};
 // Inputs: weight [rows, width], positions. ints: padding (-1: none), whether its rows come out as zeros.
 struct Embedding final : Primitive {
   const char* name() const override { return "embedding"; }
+  bool batch(Batch& b) const override;
   bool admits(const Claim& c) const override { return c.counts(2, 1, 2) && c.in[0]->rank() == 2; }
   void run(Run& run) const override {
     const Array& weight = *run.in[0];
@@ -38,6 +40,8 @@ struct Embedding final : Primitive {
 // Inputs: gradient of the result, positions. ints: padding, rows of the table.
 struct EmbeddingBackward final : Primitive {
   const char* name() const override { return "embedding_backward"; }
+  bool batch(Batch& b) const override;
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool admits(const Claim& c) const override {
     if (!c.counts(2, 1, 2) || c.in[0]->rank() < 1 || is_complex(c.in[0]->dtype)) return false;
     Dims sizes = c.in[1]->sizes;
@@ -65,6 +69,38 @@ struct EmbeddingBackward final : Primitive {
 
 const Embedding kEmbedding;
 const EmbeddingBackward kEmbeddingBackward;
+
+// Positions in the tables of all samples, one below the other.
+TensorRef in_all_tables(Batch& b, int64_t rows) {
+  const TensorRef first = ops::arange(Scalar::of_int(0), Scalar::of_int(b.size()), Scalar::of_int(1), DType::Int64);
+  Dims sizes(b.rank(1) + 1, 1);
+  sizes[0] = b.size();
+  return ops::add(b.held(1), ops::mul(ops::view(*first, sizes), Scalar::of_int(rows)));
+}
+
+bool Embedding::batch(Batch& b) const {
+  if (!b.has(0)) {
+    b.set_all(apply(*this, {&b.held(0), &b.held(1)}, b.attributes()));
+    return true;
+  }
+  if (b.attributes().ints[0] >= 0) return false;
+  const TensorRef weight = b.folded(0), positions = in_all_tables(b, b.sizes(0)[0]);
+  b.set_all(apply(*this, {weight.get(), positions.get()}, b.attributes()));
+  return true;
+}
+
+bool EmbeddingBackward::batch(Batch& b) const {
+  if (b.attributes().ints[0] >= 0) return false;
+  Attributes a = b.attributes();
+  const TensorRef positions = in_all_tables(b, a.ints[1]);
+  Dims sizes = positions->sizes;
+  sizes[0] = b.size();
+  const TensorRef everywhere = ops::expand(*positions, sizes);
+  a.ints[1] *= b.size();
+  const Outputs weight = apply(*this, {&b.whole(0), everywhere.get()}, a);
+  b.set(0, b.unfolded(*weight.tensor[0]));
+  return true;
+}
 
 void Embedding::vjp(Vjp& vjp) const {
   TensorRef positions = vjp.input(1);

@@ -68,7 +68,7 @@ class Task {
     TensorRef& sum = entry.grad(nr);
     if (!sum) {
       sum = std::move(grad);
-    } else if (modes.grad) {
+    } else if (modes.composes()) {
       sum = ops::add(*sum, *grad);
     } else if ((nr == 0 && entry.owned) || (sum->refs == 1 && sum->storage->refs == 1 && sum->is_dense())) {
       ops::add_(*sum, *grad);
@@ -256,12 +256,12 @@ class Task {
         if (next && !entries_[slot_of(next)].needed) wanted &= ~(uint64_t{1} << k);
       }
     }
-    if (node.continues_sums && !modes.grad && !node.hooks)
+    if (node.continues_sums && !modes.composes() && !node.hooks)
       for (int k = 0; k < node.n_edges; ++k)
         if (node.continues(k) && node.wants(k, wanted)) inputs[k] = take_sum(node.edges()[k]);
     // Along a chain no sums wait anywhere.
     const bool waiting = !heap_.empty() || !leaves_.empty();
-    if (waiting && node.adds() && !modes.grad && !node.hooks && node.n_edges <= kFew) {
+    if (waiting && node.adds() && !modes.composes() && !node.hooks && node.n_edges <= kFew) {
       Tensor* sums[kFew] = {};
       find_sums(node, sums);
       node.backward_adding(grads, inputs, wanted, {sums, node.n_edges});

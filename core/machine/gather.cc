@@ -4,6 +4,7 @@
 #include "machine/ops.h"
 #include "machine/promote.h"
 #include "machine/scatter.h"
+#include "machine/transforms/batching.h"
 #include "machine/visit_dtype.h"
 
 namespace versant {
@@ -21,6 +22,8 @@ bool fits_beside(const Dims& index, const Dims& sizes, int axis) {
 // Inputs: x, index. ints: axis.
 struct Gather final : Primitive {
   const char* name() const override { return "gather"; }
+  bool batch(Batch& b) const override { return b.shifted({0}); }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool admits(const Claim& c) const override {
     return c.counts(2, 1, 1) && c.is_axis(0, *c.in[0]) &&
            fits_beside(c.in[1]->sizes, c.in[0]->sizes, static_cast<int>(c.attributes.ints[0]));
@@ -42,6 +45,10 @@ struct Gather final : Primitive {
 struct ScatterInto final : Primitive {
   ScatterInto(const char* name, Scatter how) : name_(name), how_(how) {}
   const char* name() const override { return name_; }
+  bool batch(Batch& b) const override {
+    if (b.rank(2) == 0 && b.rank(0) > 0) return false;
+    return b.shifted({0});
+  }
   bool by_parts() const override { return how_ == Scatter::Add; }
   bool admits(const Claim& c) const override {
     return c.counts(3, 1, 1) && c.is_axis(0, *c.in[0]) && c.in[2]->dtype == c.in[0]->dtype &&

@@ -8,6 +8,7 @@
 #include "machine/index_rows.h"
 #include "machine/ops.h"
 #include "machine/promote.h"
+#include "machine/transforms/batching.h"
 #include "machine/visit_dtype.h"
 
 namespace versant {
@@ -69,6 +70,8 @@ bool admits_places(const Claim& c, size_t first) {
 struct Take final : Primitive {
   Take(const char* name, bool wrap) : name_(name), wrap_(wrap) {}
   const char* name() const override { return name_; }
+  bool batch(Batch& b) const override;
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool admits(const Claim& c) const override { return c.out.size() == 1 && admits_places(c, 1); }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
@@ -89,6 +92,8 @@ struct Take final : Primitive {
 struct PutValues final : Primitive {
   PutValues(const char* name, bool wrap, Put put) : name_(name), wrap_(wrap), put_(put) {}
   const char* name() const override { return name_; }
+  bool batch(Batch& b) const override;
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool by_parts() const override { return put_ == Put::Add; }
   const char* saved_name() const override {
     return put_ == Put::Add && std::string_view(name_) == "index_put" ? "index_put_add" : name_;
@@ -128,6 +133,104 @@ const NamedOp kMaskedFill("masked_fill");
 const Take kTake("take", true), kIndexSelect("index_select", false);
 const PutValues kIndexAdd("index_add", false, Put::Add), kIndexCopy("index_copy", false, Put::Write),
     kIndexFill("index_fill", false, Put::Write), kMaskedScatter("masked_scatter", false, Put::Write);
+
+// Index tensors over all samples.
+//
+// Note [Where the axes of indices stand]
+// The axes of the index tensors stand in the result where the first indexed axis was, or in front when the indexed
+// axes do not lie side by side. That decides where a batch comes to lie: where only x has one, it is one more
+// axis of x; where an index has one, the sample is one more index.
+class IndexedBatch {
+ public:
+  // `first`: the first of the index tensors among the inputs.
+  IndexedBatch(Batch& b, int first) : b_(b), places_(b.attributes()) {
+    int next = -1, covered = 0;
+    for (int k = 0; k < places_.count; ++k) {
+      const IndexPlace& place = places_.list[k];
+      adjacent_ = adjacent_ && (next < 0 || place.axis == next);
+      next = place.axis + place.span;
+      covered += place.span;
+      rank_ = std::max(rank_, b.rank(first + k));
+      by_sample_ = by_sample_ || b.has(first + k);
+    }
+    result_ = rank_ + b.rank(0) - covered;
+    before_ = adjacent_ && places_.count ? places_.list[0].axis : 0;
+    const bool with_x = !by_sample_ || b.has(0) || first == 2;
+    for (int k = 0; k < places_.count; ++k) {
+      attributes.ints.push_back(places_.list[k].axis + with_x);
+      attributes.ints.push_back(places_.list[k].span);
+      indices.push_back(by_sample_ ? b.aligned(first + k, rank_) : TensorRef(&b.held(first + k)));
+    }
+    samples_indexed_ = by_sample_ && with_x;
+    if (!samples_indexed_) return;
+    attributes.ints.insert(0, 1);
+    attributes.ints.insert(0, 0);
+    const TensorRef all =
+        ops::arange(Scalar::of_int(0), Scalar::of_int(b.size()), Scalar::of_int(1), DType::Int64);
+    Dims sizes(rank_ + 1, 1);
+    sizes[0] = b.size();
+    indices.insert(indices.begin(), ops::view(*all, sizes));
+  }
+
+  // From the axes that the op gives to the batch and one sample's axes, or back.
+  TensorRef ordered(Tensor& x, bool back) const {
+    Dims axes;  // of what the op gives, in the order of samples
+    const bool in_front = samples_indexed_ ? !(adjacent_ && before_ == 0) : !adjacent_;
+    if (samples_indexed_) {
+      axes.push_back(0);
+      const int at = in_front ? before_ : 0;  // the axes of indices go behind so many others
+      for (int d = 0; d < at; ++d) axes.push_back(1 + rank_ + d);
+      for (int d = 0; d < rank_; ++d) axes.push_back(1 + d);
+      for (int d = rank_ + at; d < result_; ++d) axes.push_back(1 + d);
+    } else {
+      const int batch = by_sample_ ? (adjacent_ ? before_ : 0) : (in_front ? rank_ : 0);
+      axes.push_back(batch);
+      for (int d = 0; d <= result_; ++d)
+        if (d != batch) axes.push_back(d);
+    }
+    if (!back) return ops::permute(x, axes);
+    Dims inverse(axes.size());
+    for (int d = 0; d < axes.size(); ++d) inverse[static_cast<int>(axes[d])] = d;
+    return ops::permute(x, inverse);
+  }
+  // The values of all samples, or one for all, with all axes of the result.
+  TensorRef values(int i) const {
+    Dims sizes = b_.held(i).sizes;
+    const int batch = b_.has(i) ? 1 : 0;
+    for (int d = b_.rank(i); d < result_; ++d) sizes.insert(batch, 1);
+    if (!batch) sizes.insert(0, 1);
+    return ops::view(b_.held(i), sizes);
+  }
+
+  Attributes attributes;
+  std::vector<TensorRef> indices;
+
+ private:
+  Batch& b_;
+  Places places_;
+  bool adjacent_ = true, by_sample_ = false, samples_indexed_ = false;
+  int rank_ = 0, result_ = 0, before_ = 0;
+};
+
+bool Take::batch(Batch& b) const {
+  if (b.count() + 1 > kMaxIndices) return false;
+  const IndexedBatch all(b, 1);
+  std::vector<Tensor*> inputs = {&b.held(0)};
+  for (const TensorRef& index : all.indices) inputs.push_back(index.get());
+  const Outputs y = apply(*this, inputs, all.attributes);
+  b.set(0, all.ordered(*y.tensor[0], false));
+  return true;
+}
+
+bool PutValues::batch(Batch& b) const {
+  if (b.count() + 1 > kMaxIndices) return false;
+  const IndexedBatch all(b, 2);
+  const TensorRef given = all.values(1), values = all.ordered(*given, true);
+  std::vector<Tensor*> inputs = {&b.whole(0), values.get()};
+  for (const TensorRef& index : all.indices) inputs.push_back(index.get());
+  b.set_all(apply(*this, inputs, all.attributes));
+  return true;
+}
 
 void Take::vjp(Vjp& vjp) const {
   if (!vjp.needs(0)) return;

@@ -8,6 +8,7 @@
 #include "machine/ops.h"
 #include "machine/parallel.h"
 #include "machine/promote.h"
+#include "machine/transforms/batching.h"
 
 namespace versant {
 
@@ -20,6 +21,12 @@ constexpr size_t kMaxTensors = 65535;  // edges that a node can have
 struct Join final : Primitive {
   Join(const char* name, bool stack) : name_(name), stack_(stack) {}
   const char* name() const override { return name_; }
+  bool batch(Batch& b) const override {
+    Attributes a = b.attributes();
+    ++a.ints[0];
+    return b.leading(a);
+  }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
 
   bool admits(const Claim& c) const override {
     const Dims& a = c.attributes.ints;

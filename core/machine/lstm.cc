@@ -15,6 +15,7 @@
 #include "machine/parallel.h"
 #include "machine/scratch.h"
 #include "machine/trace.h"
+#include "machine/transforms/batching.h"
 #include "machine/visit_dtype.h"
 
 namespace versant {
@@ -75,6 +76,22 @@ struct Sharing {
 
 struct LstmCell final : Primitive {
   const char* name() const override { return "lstm_cell"; }
+  bool batch(Batch& b) const override {
+    for (int i = 3; i < b.count(); ++i)
+      if (b.has(i)) return false;
+    if (b.size() == 0) return false;
+    std::vector<TensorRef> held;
+    std::vector<Tensor*> inputs;
+    for (int i = 0; i < 3; ++i) held.push_back(contiguous(*b.folded(i)));
+    for (const TensorRef& tensor : held) inputs.push_back(tensor.get());
+    for (int i = 3; i < b.count(); ++i) inputs.push_back(&b.held(i));
+    Outputs out = apply(*this, inputs, b.attributes());
+    for (int k = 0; k < 2; ++k) out.tensor[k] = b.unfolded(*out.tensor[k]);
+    // The gates have their rows along axis 1.
+    out.tensor[2] = move_axis(*b.unfolded(*move_axis(*out.tensor[2], 1, 0)), 1, 2);
+    b.set_all(std::move(out));
+    return true;
+  }
   bool adds() const override { return true; }
 
   bool admits(const Claim& c) const override {
@@ -349,7 +366,7 @@ void backward_step(const Form& form, const BackwardArrays& a) {
 void LstmCell::vjp(Vjp& vjp) const {
   if (!vjp.grad(0) && !vjp.grad(1)) return;
   const Form form(vjp.attributes());
-  if (modes.grad) return composed_vjp(vjp, form);
+  if (modes.composes()) return composed_vjp(vjp, form);
   TensorRef x = vjp.input(0), h = vjp.input(1), c = contiguous(*vjp.input(2)), weight_hh = vjp.input(3);
   TensorRef gates = vjp.output(2);
   TensorRef grads[2];

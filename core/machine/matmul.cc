@@ -9,6 +9,7 @@
 #include "machine/ops.h"
 #include "machine/parallel.h"
 #include "machine/trace.h"
+#include "machine/transforms/batching.h"
 
 namespace versant {
 
@@ -19,6 +20,13 @@ namespace {
 // last two axes exchanged.
 struct MatMul final : Primitive {
   const char* name() const override { return "matmul"; }
+  Linearity linearity(const Attributes&) const override { return Linearity::Each; }
+  bool batch(Batch& b) const override {
+    const int rank = std::max(b.rank(0), b.rank(1));
+    const TensorRef x = b.aligned(0, rank), y = b.aligned(1, rank);
+    b.set_all(apply(*this, {x.get(), y.get()}, b.attributes()));
+    return true;
+  }
   bool admits(const Claim& c) const override {
     return c.counts(2, 1, 2) && c.in[0]->rank() >= 2 && c.in[1]->rank() >= 2 &&
            c.in[0]->dtype == c.in[1]->dtype && c.in[0]->dtype != DType::Bool;
@@ -54,7 +62,7 @@ const MatMul kMatMul;
 TensorRef product(Tensor& a, bool ta, Tensor& b, bool tb) {
   // Two matrices, the common case, go the short way.
   trace::reach({&a, &b});
-  if (a.rank() == 2 && b.rank() == 2 && a.sizes[ta ? 0 : 1] == b.sizes[tb ? 1 : 0]) {
+  if (a.rank() == 2 && b.rank() == 2 && !a.wrapped && !b.wrapped && a.sizes[ta ? 0 : 1] == b.sizes[tb ? 1 : 0]) {
     Array result = Array::empty(Dims{a.sizes[ta ? 1 : 0], b.sizes[tb ? 0 : 1]}, a.dtype);
     multiply(a, ta, b, tb, result);
     Tensor* const inputs[] = {&a, &b};
@@ -99,6 +107,8 @@ void MatMul::vjp(Vjp& vjp) const {
 // x @ weight^T + bias over the last axis of x; weight (out, in), bias (out,) or absent.
 struct Linear final : Primitive {
   const char* name() const override { return "linear"; }
+  Linearity linearity(const Attributes&) const override { return Linearity::Each; }
+  bool batch(Batch& b) const override;
   bool adds() const override { return true; }
   bool admits(const Claim& c) const override {
     if (c.in.size() < 2 || c.in.size() > 3 || c.out.size() != 1) return false;
@@ -146,6 +156,32 @@ struct Linear final : Primitive {
 
 const Linear kLinear;
 
+bool Linear::batch(Batch& b) const {
+  const bool biased = b.count() > 2;
+  if (!b.any_of({1, 2})) {
+    std::vector<Tensor*> inputs = {&b.held(0), &b.held(1)};
+    if (biased) inputs.push_back(&b.held(2));
+    b.set_all(apply(*this, inputs, {}));
+    return true;
+  }
+  // A weight for each sample: its rows are a matrix.
+  Dims rows{b.has(0) ? b.size() : 1, -1, b.sizes(0).back()};
+  if (b.sizes(0).back() == 0) return false;
+  const TensorRef x = reshape(b.held(0), rows);
+  TensorRef y = product(*x, false, b.held(1), true);
+  if (biased) y = add(y, b.has(2) ? unsqueeze(b.held(2), 1) : TensorRef(&b.held(2)));
+  Dims sizes = b.sizes(0);
+  sizes[sizes.size() - 1] = y->sizes.back();
+  sizes.insert(0, y->sizes[0]);
+  y = view(*y, sizes);
+  if (y->sizes[0] != b.size()) {
+    sizes[0] = b.size();
+    y = expand(*y, sizes);
+  }
+  b.set(0, y);
+  return true;
+}
+
 }  // namespace
 
 TensorRef linear(Tensor& x, Tensor& weight, Tensor* bias) {
@@ -157,6 +193,7 @@ TensorRef linear(Tensor& x, Tensor& weight, Tensor* bias) {
     if (!bias || (bias->dtype == x.dtype && bias->rank() == 1 && bias->sizes[0] == weight.sizes[0])) {
       Tensor* const inputs[] = {&x, &weight, bias};
       const std::span<Tensor* const> given(inputs, bias ? 3 : 2);
+      if (transforms::level_of(given) > 0) return apply(kLinear, given, {});
       return record_result(kLinear, given, {}, Linear::value(x, weight, bias));
     }
   }

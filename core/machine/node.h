@@ -130,6 +130,9 @@ struct Modes {
   bool autocast = false;  // autocast.h
   bool packs = false;     // saved values go through the host: see SavingHooks
   bool tracing = false;   // what the machine does is recorded: trace.h
+  bool transforming = false;  // some tensors may stand for more than they show: transforms/levels.h
+  // Whether ways back are made of recorded ops, instead of kernels over arrays.
+  bool composes() const { return grad || transforming; }
 };
 // Initial-exec: a fixed offset from the thread pointer instead of a call at every op.
 extern thread_local Modes modes __attribute__((tls_model("initial-exec")));

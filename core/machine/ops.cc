@@ -1,6 +1,8 @@
 #include "machine/ops.h"
 
 #include "machine/trace.h"
+#include "machine/transforms/batching.h"
+#include "machine/transforms/forward.h"
 
 namespace versant::ops {
 
@@ -50,6 +52,8 @@ namespace {
 // Same values, new memory; `floats[0]` is 1 when the result shall be row-major.
 struct Clone final : Primitive {
   const char* name() const override { return "clone"; }
+  bool batch(Batch& b) const override { return b.leading(); }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool admits(const Claim& c) const override { return c.counts(1, 1, 1); }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
@@ -62,6 +66,8 @@ struct Clone final : Primitive {
 
 struct Cast final : Primitive {
   const char* name() const override { return "to"; }
+  bool batch(Batch& b) const override { return b.leading(); }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool admits(const Claim& c) const override { return c.counts(1, 1, 1) && c.is_dtype(0); }
   void run(Run& run) const override {
     const auto dtype = static_cast<DType>(run.attributes.ints[0]);
@@ -90,6 +96,8 @@ TensorRef cast(Tensor& x, DType dtype) {
 }
 
 TensorRef detach(Tensor& x) {
+  if (x.wrapped) [[unlikely]]
+    return transforms::detached(x);
   trace::reach({&x});
   TensorRef tensor = Tensor::make(x);
   tensor->inference = x.inference;

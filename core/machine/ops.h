@@ -42,6 +42,7 @@ TensorRef alias(Tensor& x);  // x.view_as(x)
 TensorRef expand(Tensor& x, const Dims& sizes);
 TensorRef permute(Tensor& x, const Dims& axes);
 TensorRef transpose(Tensor& x, int64_t axis0, int64_t axis1);
+TensorRef move_axis(Tensor& x, int64_t from, int64_t to);
 TensorRef unsqueeze(Tensor& x, int64_t axis);
 TensorRef squeeze(Tensor& x, const Dims& axes);  // axes of size 1 among these
 TensorRef select(Tensor& x, int64_t axis, int64_t index);

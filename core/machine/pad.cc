@@ -8,6 +8,7 @@
 #include "machine/ops.h"
 #include "machine/parallel.h"
 #include "machine/promote.h"
+#include "machine/transforms/batching.h"
 #include "machine/visit_dtype.h"
 
 namespace versant {
@@ -60,6 +61,11 @@ void pad_rows(const Array& out, const Array& x, const Amounts& pads, T value) {
 // bits of its imaginary part.
 struct PadConstant final : Primitive {
   const char* name() const override { return "pad_constant"; }
+  bool batch(Batch& b) const override {
+    Attributes a = b.attributes();
+    for (int i = 0; i < 2; ++i) a.ints.insert(0, 0);
+    return b.leading(a);
+  }
   bool admits(const Claim& c) const override {
     const int rank = c.in.empty() ? 0 : c.in[0]->rank();
     constexpr int64_t kMost = int64_t{1} << 46;

@@ -9,6 +9,7 @@
 #include "machine/memory_format.h"
 #include "machine/ops.h"
 #include "machine/parallel.h"
+#include "machine/transforms/batching.h"
 #include "machine/visit_dtype.h"
 
 namespace versant::pooling {
@@ -201,6 +202,7 @@ void largest(const Plan& plan, const Array& x, const Array& out, const Array& wh
 // Outputs: the largest of each window (NaN counts as larger than all), and its place in its image.
 struct MaxPool final : Primitive {
   const char* name() const override { return "max_pool"; }
+  bool batch(Batch& b) const override { return b.folds(); }
   bool admits(const Claim& c) const override {
     return c.counts(1, 2, Form::kInts) && Form::unpack(c.attributes).admits(c.in[0]->sizes);
   }
@@ -248,6 +250,7 @@ Dims with_spatial(const Dims& sizes, const Dims& spatial) {
 // gradient, places. Further ints: whether the images are channels-last, and their sizes.
 struct SpreadPlaces final : Primitive {
   const char* name() const override { return "max_pool_spread"; }
+  bool batch(Batch& b) const override { return b.folds(); }
   bool admits(const Claim& c) const override {
     if (c.in.size() != 2 || c.out.size() != 1) return false;
     const Array &grad = *c.in[0], &places = *c.in[1];
@@ -287,6 +290,8 @@ struct SpreadPlaces final : Primitive {
 // Reads images at the places that were chosen. Inputs: images, places.
 struct PickPlaces final : Primitive {
   const char* name() const override { return "max_pool_pick"; }
+  bool batch(Batch& b) const override { return b.folds(); }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool admits(const Claim& c) const override {
     if (!c.counts(2, 1, 0) || c.in[1]->dtype != DType::Int64) return false;
     const Dims &images = c.in[0]->sizes, &places = c.in[1]->sizes;
@@ -398,6 +403,8 @@ bool is_averaged(DType dtype) {
 
 struct AvgPool final : Primitive {
   const char* name() const override { return "avg_pool"; }
+  bool batch(Batch& b) const override { return b.folds(); }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool admits(const Claim& c) const override {
     if (!c.counts(1, 1, Form::kInts) || !is_averaged(c.in[0]->dtype)) return false;
     return Form::unpack(c.attributes).admits(c.in[0]->sizes);
@@ -416,6 +423,8 @@ struct AvgPool final : Primitive {
 // ints: as AvgPool, then the sizes of the images.
 struct AvgPoolBackward final : Primitive {
   const char* name() const override { return "avg_pool_backward"; }
+  bool batch(Batch& b) const override { return b.folds(); }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool admits(const Claim& c) const override {
     const int rank = c.in.empty() ? 0 : c.in[0]->rank();
     if (rank < 3 || rank > 5 || !c.counts(1, 1, Form::kInts + rank - 2) || !is_averaged(c.in[0]->dtype))

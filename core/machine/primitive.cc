@@ -7,6 +7,7 @@
 #include "machine/complex.h"
 #include "machine/inplace.h"
 #include "machine/trace.h"
+#include "machine/transforms/batching.h"
 
 namespace versant {
 
@@ -218,6 +219,8 @@ void run_primitive(const Primitive& primitive, Run& run) {
 }
 
 Outputs apply(const Primitive& primitive, std::span<Tensor* const> inputs, const Attributes& attributes) {
+  if (modes.transforming && transforms::concerns(primitive, inputs, attributes)) [[unlikely]]
+    return transforms::apply(primitive, inputs, attributes);
   if (modes.tracing) [[unlikely]]
     reach(inputs);
   ArrayList arrays(inputs);
@@ -259,6 +262,8 @@ TensorRef record_result(const Primitive& primitive, std::span<Tensor* const> inp
 
 void apply_in_place(const Primitive& primitive, std::span<Tensor* const> inputs,
                     const Attributes& attributes) {
+  if (modes.transforming && transforms::concerns(primitive, inputs, attributes)) [[unlikely]]
+    return transforms::apply_in_place(primitive, inputs, attributes);
   Tensor& self = *inputs[0];
   check_in_place(self, primitive.name());
   if (modes.tracing) [[unlikely]]

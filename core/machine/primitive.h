@@ -102,6 +102,12 @@ struct Claim {
   bool is_dtype(int i) const { return within(i, 0, static_cast<int64_t>(kDTypeCount) - 1); }
 };
 
+class Batch;  // transforms/batching.h
+
+// In what a primitive is linear, for derivatives along a direction: in all inputs that have derivatives together;
+// or in each of the first two by itself, with a third one added to the result.
+enum class Linearity : uint8_t { None, Joint, Each };
+
 class Primitive {
  public:
   Primitive();
@@ -117,6 +123,9 @@ class Primitive {
   virtual void vjp(Vjp& vjp) const = 0;
   virtual bool adds() const { return false; }  // its vjp reads Vjp::sum
   virtual bool differentiable() const { return true; }
+  virtual Linearity linearity(const Attributes&) const { return Linearity::None; }
+  // Runs over all samples of a batch; false when it can only be run sample by sample.
+  virtual bool batch(Batch&) const { return false; }
   // The output shares memory with input 0.
   virtual bool is_view() const { return false; }
   // Values decide how many rows the output has.

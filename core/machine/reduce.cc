@@ -5,6 +5,7 @@
 #include "machine/complex.h"
 #include "machine/ops.h"
 #include "machine/scan.h"
+#include "machine/transforms/batching.h"
 
 namespace versant::ops {
 
@@ -17,6 +18,7 @@ class Reduce : public Primitive {
  public:
   Reduce(const char* name, Reduction reduction) : name_(name), reduction_(reduction) {}
   const char* name() const final { return name_; }
+  bool batch(Batch& b) const override { return b.reduced(); }
   bool admits(const Claim& c) const override {
     if (!c.counts(1, 1, 3) || !c.is_dtype(2)) return false;
     const bool chooses = reduction_ == Reduction::Max || reduction_ == Reduction::Min;
@@ -42,6 +44,14 @@ class Reduce : public Primitive {
 // The value of every result at all the elements that it came from; a view. ints: mask, keep, the sizes.
 struct Spread final : Primitive {
   const char* name() const override { return "expand"; }
+  bool batch(Batch& b) const override {
+    Attributes a = b.attributes();
+    for (const int place : {0, 1})
+      a.ints[place] = static_cast<int64_t>(static_cast<uint64_t>(a.ints[place]) << 1);
+    a.ints.insert(2, b.size());
+    return b.leading(a);
+  }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool is_view() const override { return true; }
   void run(Run& run) const override {
     const Array& g = *run.in[0];
@@ -60,7 +70,7 @@ const Spread kSpread;
 
 // `g / divisor` at all elements of a sum or mean.
 TensorRef spread_gradient(const TensorRef& g, Axes axes, const Dims& sizes, double divisor) {
-  if (!modes.grad && !modes.tracing && g->numel == 1 && !g->inference) {
+  if (!modes.composes() && !modes.tracing && g->numel == 1 && !g->inference) {
     int64_t numel = 1;
     for (const int64_t size : sizes) numel *= size;
     if (numel <= kSmall) {
@@ -85,6 +95,7 @@ TensorRef spread_gradient(const TensorRef& g, Axes axes, const Dims& sizes, doub
 
 struct Sum final : Reduce {
   Sum() : Reduce("sum", Reduction::Sum) {}
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool by_parts() const override { return true; }
   void vjp(Vjp& vjp) const override {
     vjp.set(0, spread_gradient(vjp.grad(), Axes::unpack(vjp.attributes().ints), vjp.input_sizes(0), 1));
@@ -93,6 +104,7 @@ struct Sum final : Reduce {
 
 struct Mean final : Reduce {
   Mean() : Reduce("mean", Reduction::Sum) {}
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool by_parts() const override { return true; }
   bool admits(const Claim& c) const override {
     return Reduce::admits(c) && is_differentiable(static_cast<DType>(c.attributes.ints[2]));

@@ -11,6 +11,7 @@
 #include "machine/ops.h"
 #include "machine/parallel.h"
 #include "machine/tiles.h"
+#include "machine/transforms/batching.h"
 
 namespace versant {
 
@@ -108,6 +109,7 @@ class Room {
 // 1 / sqrt(var + eps) of each row.
 struct NormalizeRows final : Primitive {
   const char* name() const override { return "normalize_rows"; }
+  bool batch(Batch& b) const override;
   bool admits(const Claim& c) const override { return !c.in.empty() && admits_rows(c, *c.in[0], 1, true); }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
@@ -298,6 +300,39 @@ struct NormalizeRowsBackward final : Primitive {
 const NormalizeRows kNormalizeRows;
 const NormalizeRowsBackward kNormalizeRowsBackward;
 
+bool NormalizeRows::batch(Batch& b) const {
+  const Form form(b.attributes());
+  const int vectors = form.scaled + form.shifted;
+  Attributes a = b.attributes();
+  const TensorRef x = ops::contiguous(b.whole(0));
+  auto split = [&](Outputs out) {
+    for (int k = 1; k < 3; ++k)
+      if (out.tensor[k]) out.tensor[k] = ops::reshape(*out.tensor[k], Dims{b.size(), -1});
+    b.set_all(std::move(out));
+  };
+  if (b.size() == 0 || !x->numel) return false;
+  if (!b.any_of({1, 2})) {
+    std::vector<Tensor*> inputs = {x.get()};
+    for (int i = 1; i <= vectors; ++i) inputs.push_back(&b.held(i));
+    split(apply(*this, inputs, a));
+    return true;
+  }
+  // Scales of each sample are applied apart.
+  a.ints[4] = a.ints[5] = 0;
+  Outputs out = apply(*this, {x.get()}, a);
+  const Dims sizes = out.tensor[0]->sizes;
+  TensorRef y = form.segment ? ops::reshape(*out.tensor[0], Dims{b.size(), -1, form.groups * form.scales(),
+                                                                 form.segment})
+                             : ops::reshape(*out.tensor[0], Dims{b.size(), -1, form.width, 1});
+  for (int i = 1; i <= vectors; ++i) {
+    const TensorRef of_rows = ops::reshape(b.held(i), Dims{b.has(i) ? b.size() : 1, 1, -1, 1});
+    y = form.scaled && i == 1 ? ops::mul(y, of_rows) : ops::add(y, of_rows);
+  }
+  out.tensor[0] = ops::cast(*ops::reshape(*y, sizes), b.whole(0).dtype);
+  split(std::move(out));
+  return true;
+}
+
 const NamedOp kSquare("square"), kRsqrt("rsqrt");
 TensorRef unary(const NamedOp& op, Tensor& x) {
   const Input inputs[] = {Input(x)};
@@ -342,7 +377,7 @@ void composed_vjp(Vjp& vjp, const Form& form) {
 void NormalizeRows::vjp(Vjp& vjp) const {
   if (!vjp.grad()) return;
   const Form form(vjp.attributes());
-  if (modes.grad) return composed_vjp(vjp, form);
+  if (modes.composes()) return composed_vjp(vjp, form);
   TensorRef grad = ops::contiguous(*vjp.grad()), x = vjp.input(0), mean = vjp.output(1), rstd = vjp.output(2);
   TensorRef scale = form.scaled ? vjp.input(1) : TensorRef();
   std::vector<Tensor*> inputs = {grad.get(), x.get(), mean.get(), rstd.get()};

@@ -8,6 +8,7 @@
 #include "machine/draws.h"
 #include "machine/ops.h"
 #include "machine/tiles.h"
+#include "machine/transforms/batching.h"
 
 namespace versant::ops {
 
@@ -177,6 +178,8 @@ TensorRef multinomial(Tensor& x, int64_t samples, bool replacement, Generator& g
 // gradient is the same dropout of the gradient. ints: seed, first block; floats: p.
 struct Dropout final : Primitive {
   const char* name() const override { return "dropout"; }
+  bool batch(Batch& b) const override { return b.leading(); }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   int draws_at(const Attributes&) const override { return 0; }
   bool admits(const Claim& c) const override {
     return c.counts(1, 1, 2) && is_floating(c.in[0]->dtype) && c.attributes.floats[0] >= 0 &&
@@ -216,15 +219,15 @@ const Dropout kDropout;
 void Dropout::vjp(Vjp& vjp) const { vjp.set(0, apply(kDropout, {vjp.grad().get()}, vjp.attributes())); }
 
 const Function kBernoulliFunction(
-    "bernoulli", [](Args& a) { return Result(bernoulli(a.tensor(0), a.generator(1))); }, Opaque{});
+    "bernoulli", [](Args& a) { return Result(bernoulli(a.tensor(0), a.generator(1))); }, Opaque{true});
 const Function kPoissonFunction(
-    "poisson", [](Args& a) { return Result(poisson(a.tensor(0), a.generator(1))); }, Opaque{});
+    "poisson", [](Args& a) { return Result(poisson(a.tensor(0), a.generator(1))); }, Opaque{true});
 const Function kRandpermFunction(
-    "randperm", [](Args& a) { return Result(randperm(a.integer(0), a.generator(1))); }, Opaque{});
+    "randperm", [](Args& a) { return Result(randperm(a.integer(0), a.generator(1))); }, Opaque{true});
 const Function kMultinomialFunction(
     "multinomial",
     [](Args& a) { return Result(multinomial(a.tensor(0), a.integer(1), a.flag(2), a.generator(3))); },
-    Opaque{});
+    Opaque{true});
 const Function kDropoutFunction("dropout", [](Args& a) {
   return Result(dropout(a.tensor(0), a.number(1), a.flag(2), a.generator(3)));
 });

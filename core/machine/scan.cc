@@ -6,6 +6,7 @@
 #include "machine/ops.h"
 #include "machine/parallel.h"
 #include "machine/reduce.h"
+#include "machine/transforms/batching.h"
 #include "machine/walk.h"
 
 namespace versant::ops {
@@ -114,6 +115,7 @@ class Cumulate : public Primitive {
  public:
   explicit Cumulate(bool product) : product_(product) {}
   const char* name() const final { return product_ ? "cumprod" : "cumsum"; }
+  bool batch(Batch& b) const final { return b.shifted({0}); }
   bool admits(const Claim& c) const final { return c.counts(1, 1, 2) && c.is_axis(0, *c.in[0]); }
   void run(Run& run) const final {
     const DType dtype = run.in[0]->dtype;
@@ -138,6 +140,7 @@ class Cumulate : public Primitive {
 
 struct Cumsum final : Cumulate {
   Cumsum() : Cumulate(false) {}
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool by_parts() const override { return true; }
   void vjp(Vjp& vjp) const override {
     const Attributes& a = vjp.attributes();
@@ -169,6 +172,7 @@ Array part(const Array& array, int axis, int64_t begin, int64_t count) {
 // ints: axis, reverse; floats: fill.
 struct Shift final : Primitive {
   const char* name() const override { return "shift"; }
+  bool batch(Batch& b) const override { return b.shifted({0}); }
   bool admits(const Claim& c) const override { return c.counts(1, 1, 2) && c.is_axis(0, *c.in[0]); }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
@@ -215,6 +219,7 @@ void recur(const Array& a, const Array& b, const Array& s, int axis, bool lagged
 // ints: axis, lagged, reverse.
 struct Recurrence final : Primitive {
   const char* name() const override { return "recurrence"; }
+  bool batch(Batch& b) const override { return b.shifted({0}); }
   void run(Run& run) const override {
     const DType dtype = run.in[1]->dtype;
     const DType wide = stored_dtype(compute_of(dtype));
@@ -272,7 +277,7 @@ TensorRef cumulate(Args& a, Tensor& x, TensorRef (*op)(Tensor&, int, bool)) {
 Result cumulate_in_place(Args& a, TensorRef (*op)(Tensor&, int, bool)) {
   Tensor& x = a.tensor(0);
   // A gradient may read what the tensor held before.
-  const TensorRef before = modes.grad && needs_grad(x) ? clone(x) : TensorRef(&x);
+  const TensorRef before = (modes.grad && needs_grad(x)) || x.wrapped ? clone(x) : TensorRef(&x);
   const TensorRef result = cumulate(a, *before, op);
   copy_(x, *result);
   return Result(TensorRef(&x));

@@ -8,6 +8,7 @@
 #include "machine/nest.h"
 #include "machine/ops.h"
 #include "machine/scatter.h"
+#include "machine/transforms/batching.h"
 #include "machine/visit_dtype.h"
 
 namespace versant {
@@ -70,6 +71,7 @@ void divide(const Array& sums, const Array& counts) {
 // Inputs: x, index, src. ints: axis, reduction, whether x itself takes part.
 struct ScatterReduce final : Primitive {
   const char* name() const override { return "scatter_reduce"; }
+  bool batch(Batch& b) const override { return b.shifted({0}); }
   void run(Run& run) const override {
     const int axis = static_cast<int>(run.attributes.ints[0]);
     const auto reduction = static_cast<Reduction>(run.attributes.ints[1]);
@@ -217,7 +219,7 @@ void scatter_reduce_(Tensor& x, int64_t axis, Tensor& index, Tensor& src, std::s
                      bool include_self) {
   const Reduction reduction = reduction_of(reduce);
   const bool reads_x = reduction != Reduction::Sum && reduction != Reduction::Mean;
-  if (modes.grad && reads_x && (needs_grad(x) || needs_grad(src))) {
+  if (modes.grad && reads_x && (needs_grad(x) || needs_grad(src) || x.wrapped)) {
     // The gradient reads the old values, which are about to be overwritten.
     TensorRef old = clone(x);
     copy_(x, scatter_reduce(*old, axis, index, src, reduce, include_self));

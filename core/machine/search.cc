@@ -7,6 +7,7 @@
 #include "machine/ops.h"
 #include "machine/parallel.h"
 #include "machine/promote.h"
+#include "machine/transforms/batching.h"
 #include "machine/visit_dtype.h"
 
 namespace versant {
@@ -26,6 +27,12 @@ bool comes_before(T a, T b) {
 // equal ones.
 struct Searchsorted final : Primitive {
   const char* name() const override { return "searchsorted"; }
+  bool batch(Batch& b) const override {
+    if (b.has(0) && b.rank(0) != b.rank(1)) return false;
+    if (b.has(0)) return b.leading();
+    b.set_all(apply(*this, {&b.held(0), &b.whole(1)}, b.attributes()));
+    return b.rank(0) == 1;
+  }
   bool differentiable() const override { return false; }
   void vjp(Vjp&) const override {}
   bool admits(const Claim& c) const override {

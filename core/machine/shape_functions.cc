@@ -6,6 +6,7 @@
 #include "machine/nest.h"
 #include "machine/ops.h"
 #include "machine/parallel.h"
+#include "machine/transforms/batching.h"
 
 namespace versant {
 
@@ -14,6 +15,12 @@ namespace {
 // ints: axes to reverse.
 struct Flip final : Primitive {
   const char* name() const override { return "flip"; }
+  bool batch(Batch& b) const override {
+    Attributes a = b.attributes();
+    for (int64_t& axis : a.ints) ++axis;
+    return b.leading(a);
+  }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool admits(const Claim& c) const override {
     if (c.in.size() != 1 || c.out.size() != 1) return false;
     uint64_t seen = 0;  // an axis that is turned twice would leave the array
@@ -43,6 +50,12 @@ constexpr int kAxesAtOnce = 4;
 // ints: axis and shift (in [0, size)) for each axis that moves.
 struct Roll final : Primitive {
   const char* name() const override { return "roll"; }
+  bool batch(Batch& b) const override {
+    Attributes a = b.attributes();
+    for (int i = 0; i < a.ints.size(); i += 2) ++a.ints[i];
+    return b.leading(a);
+  }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool admits(const Claim& c) const override {
     const Dims& a = c.attributes.ints;
     if (c.in.size() != 1 || c.out.size() != 1 || a.size() % 2 || a.size() > 2 * kAxesAtOnce) return false;
@@ -88,6 +101,8 @@ struct Roll final : Primitive {
 struct Triangle final : Primitive {
   Triangle(const char* name, bool lower) : name_(name), lower_(lower) {}
   const char* name() const override { return name_; }
+  bool batch(Batch& b) const override { return b.leading(); }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool admits(const Claim& c) const override { return c.counts(1, 1, 1) && c.in[0]->rank() >= 2; }
   void run(Run& run) const override {
     const Array x = run.in[0]->to_contiguous();

@@ -8,6 +8,7 @@
 #include "machine/promote.h"
 #include "machine/reduce.h"
 #include "machine/reduce_tree.h"
+#include "machine/transforms/batching.h"
 
 namespace versant::ops {
 
@@ -377,6 +378,7 @@ class Softmax final : public Primitive {
  public:
   explicit Softmax(bool logarithmic) : logarithmic_(logarithmic) {}
   const char* name() const override { return logarithmic_ ? "log_softmax" : "softmax"; }
+  bool batch(Batch& b) const override { return b.shifted({0}); }
   bool admits(const Claim& c) const override {
     return c.counts(1, 1, 1) && is_floating(c.in[0]->dtype) && c.is_axis(0, *c.in[0]);
   }
@@ -404,6 +406,7 @@ class SoftmaxBackward final : public Primitive {
  public:
   explicit SoftmaxBackward(bool logarithmic) : logarithmic_(logarithmic) {}
   const char* name() const override { return logarithmic_ ? "log_softmax_backward" : "softmax_backward"; }
+  bool batch(Batch& b) const override { return b.shifted({0}); }
   bool admits(const Claim& c) const override {
     return c.counts(2, 1, 1) && is_floating(c.in[0]->dtype) && c.alike(0, 1) && c.is_axis(0, *c.in[0]);
   }
@@ -439,6 +442,7 @@ class SoftmaxBackward final : public Primitive {
 // ints: mask, keep.
 struct Logsumexp final : Primitive {
   const char* name() const override { return "logsumexp"; }
+  bool batch(Batch& b) const override { return b.reduced(); }
   bool admits(const Claim& c) const override { return c.counts(1, 1, 2) && is_floating(c.in[0]->dtype); }
   void run(Run& run) const override {
     const Array& x = *run.in[0];

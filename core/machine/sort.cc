@@ -13,6 +13,7 @@
 #include "machine/lock.h"
 #include "machine/ops.h"
 #include "machine/parallel.h"
+#include "machine/transforms/batching.h"
 #include "machine/visit_dtype.h"
 #include "machine/walk.h"
 
@@ -154,6 +155,7 @@ class Sort final : public Primitive {
  public:
   explicit Sort(const char* name) : name_(name) {}
   const char* name() const override { return name_; }
+  bool batch(Batch& b) const override { return b.shifted({0}); }
   bool admits(const Claim& c) const override {
     if (!c.counts(1, 2, 3) || !c.is_axis(0, *c.in[0])) return false;
     const Array& x = *c.in[0];

@@ -6,6 +6,7 @@
 
 #include "machine/ops.h"
 #include "machine/primitive.h"
+#include "machine/transforms/batching.h"
 
 namespace versant {
 
@@ -56,21 +57,27 @@ std::optional<Window> claimed_window(const Claim& c) {
   return w;
 }
 
+// The first and the last element of both geometries.
+std::pair<int64_t, int64_t> extent(const Window& w) {
+  int64_t low = 0, high = 0;
+  auto extend = [&](const Dims& sizes, const Dims& strides, int64_t shift) {
+    int64_t lo = shift, hi = shift;
+    for (int d = 0; d < sizes.size(); ++d) {
+      if (sizes[d] == 0) return;
+      (strides[d] < 0 ? lo : hi) += (sizes[d] - 1) * strides[d];
+    }
+    low = std::min(low, lo);
+    high = std::max(high, hi);
+  };
+  extend(w.base_sizes, w.base_strides, 0);
+  extend(w.view_sizes, w.view_strides, w.shift);
+  return {low, high};
+}
+
 // A zeroed block that spans both geometries, and the two views of it.
 struct Canvas {
   Canvas(const Window& w, DType dtype) {
-    int64_t low = 0, high = 0;
-    auto extend = [&](const Dims& sizes, const Dims& strides, int64_t shift) {
-      int64_t lo = shift, hi = shift;
-      for (int d = 0; d < sizes.size(); ++d) {
-        if (sizes[d] == 0) return;
-        (strides[d] < 0 ? lo : hi) += (sizes[d] - 1) * strides[d];
-      }
-      low = std::min(low, lo);
-      high = std::max(high, hi);
-    };
-    extend(w.base_sizes, w.base_strides, 0);
-    extend(w.view_sizes, w.view_strides, w.shift);
+    const auto [low, high] = extent(w);
     const Array block = Array::full(Dims{high - low + 1}, dtype, Scalar::of_int(0));
     base = block.view(w.base_sizes, w.base_strides, -low);
     view = block.view(w.view_sizes, w.view_strides, w.shift - low);
@@ -84,8 +91,22 @@ Array packed(const Array& array) {
   return copy;
 }
 
+// The window in every sample, one behind the other.
+bool over_all(const Primitive& primitive, Batch& b) {
+  Window w = unpack(b.attributes());
+  const auto [low, high] = extent(w);
+  for (Dims* sizes : {&w.base_sizes, &w.view_sizes}) sizes->insert(0, b.size());
+  for (Dims* strides : {&w.base_strides, &w.view_strides}) strides->insert(0, high - low + 1);
+  std::vector<Tensor*> inputs;
+  for (int i = 0; i < b.count(); ++i) inputs.push_back(&b.whole(i));
+  b.set_all(apply(primitive, inputs, pack(w)));
+  return true;
+}
+
 struct WindowRead final : Primitive {
   const char* name() const override { return "window_read"; }
+  bool batch(Batch& b) const override { return over_all(*this, b); }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool admits(const Claim& c) const override {
     const std::optional<Window> w = claimed_window(c);
     return w && c.in.size() == 1 && c.in[0]->sizes == w->base_sizes;
@@ -101,6 +122,8 @@ struct WindowRead final : Primitive {
 struct WindowAdd final : Primitive {
   bool by_parts() const override { return true; }
   const char* name() const override { return "window_add"; }
+  bool batch(Batch& b) const override { return over_all(*this, b); }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool admits(const Claim& c) const override {
     const std::optional<Window> w = claimed_window(c);
     return w && c.in.size() == 1 && c.in[0]->sizes == w->view_sizes;
@@ -137,6 +160,8 @@ struct WindowAdd final : Primitive {
 
 struct WindowWrite final : Primitive {
   const char* name() const override { return "window_write"; }
+  bool batch(Batch& b) const override { return over_all(*this, b); }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool admits(const Claim& c) const override {
     const std::optional<Window> w = claimed_window(c);
     return w && c.in.size() == 2 && c.in[0]->sizes == w->base_sizes && c.in[1]->sizes == w->view_sizes &&

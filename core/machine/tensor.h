@@ -36,10 +36,30 @@ struct ViewInfo {
   static void operator delete(void* block, size_t bytes) { pool::deallocate(block, bytes); }
 };
 
+// What a tensor stands for inside of a transform (transforms/levels.h), or nothing.
+struct Wrapped;
+class WrappedPart {
+ public:
+  WrappedPart() = default;
+  WrappedPart(const WrappedPart&) = delete;
+  ~WrappedPart() {
+    if (wrapped_) [[unlikely]]
+      reset(nullptr);
+  }
+  Wrapped* operator->() const { return wrapped_; }
+  Wrapped& operator*() const { return *wrapped_; }
+  explicit operator bool() const { return wrapped_ != nullptr; }
+  void reset(Wrapped* wrapped);
+
+ private:
+  Wrapped* wrapped_ = nullptr;
+};
+
 struct Tensor : Object, Array {
   Ref<Node> node;    // where its gradient goes: the op that made it, or its leaf node
   Ref<Tensor> grad;  // accumulated gradient
   ViewInfo* view = nullptr;
+  WrappedPart wrapped;
   uint32_t output_nr = 0;  // which output of `node` it is
   uint32_t history = 0;    // grows when an in-place op gives it a new node
   bool retains_grad = false;
@@ -60,7 +80,7 @@ struct Tensor : Object, Array {
   // Whether one reference is all that leads to its memory, without gaps: who holds that may write over it.
   bool unshared() const {
     return refs == 1 && storage->refs == 1 && !storage->release && !storage->read_only && !node && !view &&
-           !host_dict && !host_weakrefs && is_dense();
+           !wrapped && !host_dict && !host_weakrefs && is_dense();
   }
   bool is_leaf() const;
   bool is_floating() const { return versant::is_floating(dtype); }

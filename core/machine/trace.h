@@ -24,6 +24,7 @@
 #include "machine/primitive.h"
 #include "machine/program.h"
 #include "machine/random.h"
+#include "machine/transforms/levels.h"
 
 namespace versant::trace {
 
@@ -367,6 +368,8 @@ namespace versant {
 
 // The value of a tensor of one element; a trace sees where it comes from.
 inline Scalar item(Tensor& tensor, bool truth = false) {
+  if (tensor.wrapped) [[unlikely]]
+    transforms::check_readable(tensor, "item");
   trace::reach({&tensor});
   return item(static_cast<const Array&>(tensor), truth);
 }

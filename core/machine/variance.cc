@@ -3,6 +3,7 @@
 #include "machine/complex.h"
 #include "machine/ops.h"
 #include "machine/reduce.h"
+#include "machine/transforms/batching.h"
 
 namespace versant::ops {
 
@@ -16,6 +17,7 @@ double degrees_of_freedom(const Dims& sizes, Axes axes, double correction) {
 // ints: mask, keep; floats: correction.
 struct Var final : Primitive {
   const char* name() const override { return "var"; }
+  bool batch(Batch& b) const override { return b.reduced(); }
   bool admits(const Claim& c) const override { return c.counts(1, 1, 2) && is_floating(c.in[0]->dtype); }
   void run(Run& run) const override {
     const Array& x = *run.in[0];

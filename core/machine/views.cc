@@ -3,6 +3,7 @@
 
 #include "machine/ops.h"
 #include "machine/strided.h"
+#include "machine/transforms/batching.h"
 
 namespace versant::ops {
 
@@ -10,11 +11,17 @@ namespace {
 
 struct View : Primitive {
   bool is_view() const override { return true; }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
 };
 
 // ints: the new sizes; the strides follow.
 struct Reshape final : View {
   const char* name() const override { return "view"; }
+  bool batch(Batch& b) const override {
+    Attributes a = b.attributes();
+    a.ints.insert(0, b.size());
+    return b.leading(a);
+  }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     Dims strides;
@@ -29,6 +36,13 @@ struct Reshape final : View {
 
 struct Expand final : View {
   const char* name() const override { return "expand"; }
+  bool batch(Batch& b) const override {
+    Attributes a = b.attributes();
+    const TensorRef x = b.aligned(0, a.ints.size());
+    a.ints.insert(0, b.size());
+    b.set_all(apply(*this, {x.get()}, a));
+    return true;
+  }
   void run(Run& run) const override { run.out[0] = run.in[0]->expand(run.attributes.ints); }
   // The engine sums over what was expanded.
   void vjp(Vjp& vjp) const override { vjp.set(0, vjp.grad()); }
@@ -36,6 +50,12 @@ struct Expand final : View {
 
 struct Permute final : View {
   const char* name() const override { return "permute"; }
+  bool batch(Batch& b) const override {
+    Attributes a = b.attributes();
+    for (int64_t& axis : a.ints) ++axis;
+    a.ints.insert(0, 0);
+    return b.leading(a);
+  }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     Dims sizes(x.rank()), strides(x.rank());
@@ -56,6 +76,11 @@ struct Permute final : View {
 // ints: axis, begin, step, count.
 struct Slice final : View {
   const char* name() const override { return "slice"; }
+  bool batch(Batch& b) const override {
+    Attributes a = b.attributes();
+    ++a.ints[0];
+    return b.leading(a);
+  }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     const Dims& a = run.attributes.ints;
@@ -72,6 +97,12 @@ struct Slice final : View {
 // Zeros of a wider shape with the input at a slice. ints: as Slice, then the size of the axis.
 struct SliceSpread final : Primitive {
   const char* name() const override { return "slice_backward"; }
+  bool batch(Batch& b) const override {
+    Attributes a = b.attributes();
+    ++a.ints[0];
+    return b.leading(a);
+  }
+  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
   bool admits(const Claim& c) const override {
     if (!c.counts(1, 1, 5) || c.in[0]->rank() == 0 || !c.is_axis(0, *c.in[0])) return false;
     const Dims& a = c.attributes.ints;
@@ -99,6 +130,11 @@ struct SliceSpread final : Primitive {
 // ints: axis, index.
 struct Select final : View {
   const char* name() const override { return "select"; }
+  bool batch(Batch& b) const override {
+    Attributes a = b.attributes();
+    ++a.ints[0];
+    return b.leading(a);
+  }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     const int axis = static_cast<int>(run.attributes.ints[0]);
@@ -115,6 +151,11 @@ struct Select final : View {
 // ints: axes of size 1 to drop, ascending.
 struct Squeeze final : View {
   const char* name() const override { return "squeeze"; }
+  bool batch(Batch& b) const override {
+    Attributes a = b.attributes();
+    for (int64_t& axis : a.ints) ++axis;
+    return b.leading(a);
+  }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     Dims sizes = x.sizes, strides = x.strides;
@@ -129,6 +170,11 @@ struct Squeeze final : View {
 
 struct Unsqueeze final : View {
   const char* name() const override { return "unsqueeze"; }
+  bool batch(Batch& b) const override {
+    Attributes a = b.attributes();
+    ++a.ints[0];
+    return b.leading(a);
+  }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     const int axis = static_cast<int>(run.attributes.ints[0]);
@@ -145,6 +191,21 @@ struct Unsqueeze final : View {
 // strides).
 struct AsStrided final : View {
   const char* name() const override { return "as_strided"; }
+  bool batch(Batch& b) const override {
+    Tensor& x = b.whole(0);
+    Window w = unpack(b.attributes().ints, b.rank(0));
+    for (Dims* sizes : {&w.view_sizes, &w.base_sizes}) sizes->insert(0, b.size());
+    for (Dims* strides : {&w.view_strides, &w.base_strides}) strides->insert(0, x.strides[0]);
+    b.set_all(apply(*this, {&x}, packed(w)));
+    return true;
+  }
+  static Attributes packed(const Window& w) {
+    Attributes a;
+    a.ints = Dims{w.shift, w.view_sizes.size()};
+    for (const Dims* dims : {&w.view_sizes, &w.view_strides, &w.base_sizes, &w.base_strides})
+      for (const int64_t v : *dims) a.ints.push_back(v);
+    return a;
+  }
   void run(Run& run) const override {
     const Window window = unpack(run.attributes.ints, run.in[0]->rank());
     run.out[0] = run.in[0]->view(window.view_sizes, window.view_strides, window.shift);
@@ -181,6 +242,23 @@ struct AsStrided final : View {
 struct Pattern final : View {
   explicit Pattern(const char* name) : name_(name) {}
   const char* name() const override { return name_; }
+  bool batch(Batch& b) const override {
+    Tensor& x = b.whole(0);
+    const Dims& ints = b.attributes().ints;
+    const int n = static_cast<int>(ints[1]);
+    Attributes a;
+    a.ints = Dims{ints[0], n + 1, b.size()};
+    for (int i = 0; i < n; ++i) a.ints.push_back(ints[2 + i]);
+    a.ints.push_back(x.strides[0]);
+    for (int i = 0; i < n; ++i) a.ints.push_back(ints[2 + n + i]);
+    a.ints.push_back(ints[2 + 2 * n]);
+    int64_t sample = 1;
+    for (const int64_t size : b.sizes(0)) sample *= size;
+    a.ints.push_back(sample);
+    for (int i = 0; i < n; ++i) a.ints.push_back(ints[3 + 2 * n + i]);
+    b.set_all(apply(*this, {&x}, a));
+    return true;
+  }
   void run(Run& run) const override {
     const Dims& a = run.attributes.ints;
     const int n = static_cast<int>(a[1]);
@@ -257,11 +335,7 @@ void Select::vjp(Vjp& vjp) const {
 
 // The attributes of AsStrided.
 Attributes pack_window(const Tensor& x, int64_t shift, const Dims& sizes, const Dims& strides) {
-  Attributes a;
-  a.ints = Dims{shift, sizes.size()};
-  for (const Dims& dims : {sizes, strides, x.sizes, x.strides})
-    for (const int64_t v : dims) a.ints.push_back(v);
-  return a;
+  return AsStrided::packed({x.sizes, x.strides, sizes, strides, shift});
 }
 
 // Fills in a -1 and checks the number of elements.
@@ -326,6 +400,14 @@ TensorRef transpose(Tensor& x, int64_t axis0, int64_t axis1) {
   Dims axes(x.rank());
   for (int d = 0; d < x.rank(); ++d) axes[d] = d;
   if (x.rank() > 0) std::swap(axes[a], axes[b]);
+  return apply(kPermute, {&x}, {axes, {}});
+}
+
+TensorRef move_axis(Tensor& x, int64_t from, int64_t to) {
+  Dims axes;
+  for (int d = 0; d < x.rank(); ++d)
+    if (d != from) axes.push_back(d);
+  axes.insert(static_cast<int>(to), from);
   return apply(kPermute, {&x}, {axes, {}});
 }
 

@@ -6,6 +6,7 @@
 #include "face.h"
 #include "machine/inplace.h"
 #include "machine/node.h"
+#include "machine/transforms/levels.h"
 #include "structmember.h"
 
 namespace versant::face {
@@ -326,8 +327,20 @@ void keep_saved(FunctionNode& node, ContextObject* context, const std::vector<Py
   }
 }
 
+// Under vmap and jvp, by the rules of the class: versant.autograd.custom_rules.
+PyObject* apply_wrapped(PyObject* cls, PyObject* const* args, Py_ssize_t n) {
+  Object module = checked(PyImport_ImportModule("versant.autograd.custom_rules"));
+  Object apply = checked(PyObject_GetAttrString(module.get(), "apply"));
+  Object list = checked(PyTuple_New(n));
+  for (Py_ssize_t i = 0; i < n; ++i) PyTuple_SET_ITEM(list.get(), i, Py_NewRef(args[i]));
+  return checked(PyObject_CallFunctionObjArgs(apply.get(), cls, list.get(), nullptr)).release();
+}
+
 PyObject* apply_function(PyObject* cls, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
+    if (modes.transforming) [[unlikely]]
+      for (Py_ssize_t i = 0; i < n; ++i)
+        if (is_tensor(args[i]) && as_tensor(args[i])->wrapped) return apply_wrapped(cls, args, n);
     Object context = checked(PyObject_CallNoArgs(cls));
     if (!PyType_IsSubtype(Py_TYPE(context.get()), context_type))
       fail(ErrorKind::Type, "[Function] apply is a class method");

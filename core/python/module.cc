@@ -90,7 +90,7 @@ int fill(PyObject* module) {
        {general_functions, convert_functions, dlpack_functions, op_functions, function_functions,
         composite_functions, autograd_functions, optimizer_functions, trace_functions, loop_functions,
         record_functions, program_functions, verifier_functions, compiled_functions, update_functions,
-        autocast_functions, saving_functions})
+        autocast_functions, saving_functions, transform_functions})
     if (PyModule_AddFunctions(module, list) < 0) return -1;
   lock_hooks = {release_lock, acquire_lock};
   const bool ready = init_errors(module) && init_dtypes(module) && init_tensor_type(module) &&

@@ -14,7 +14,7 @@ from typing import Any
 
 import versant
 from versant import DTypeError, ShapeError, Tensor, _core
-from versant.compiler.structure import Structure, difference_of, put_together, take_apart
+from versant.structure import Structure, difference_of, put_together, take_apart
 
 __all__ = ["cond", "scan", "while_loop"]
 

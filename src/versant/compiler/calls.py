@@ -12,7 +12,7 @@ from typing import Any
 import versant
 from versant import Tensor, _core
 from versant.compiler.record import short_place
-from versant.compiler.structure import take_apart
+from versant.structure import take_apart
 
 MODES = ("gradient mode", "inference mode", "autocast", "the default dtype")  # as `modes` gives them
 MUCH = 16 << 20  # bytes

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from versant import Tensor
-from versant.compiler.structure import PLAIN
+from versant.structure import PLAIN
 
 MISSING: Any = object()
 

@@ -29,7 +29,7 @@ from versant.compiler.facts import AnyFact, Fact
 from versant.compiler.picture import svg_of
 from versant.compiler.plan import Plan, plan_of
 from versant.compiler.record import Branch, read_record
-from versant.compiler.structure import (
+from versant.structure import (
     PLAIN,
     Structure,
     as_python,

@@ -13,7 +13,7 @@ from typing import Any
 import versant
 from versant import DTypeError, ShapeError, Tensor, _core
 from versant.compiler.function import excused
-from versant.compiler.structure import Structure, difference_of
+from versant.structure import Structure, difference_of
 from versant.control_flow import Branch, Condition, Turn, item_of, put, seams
 
 COND, WHILE, SCAN = range(3)  # trace::Loop::Kind

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import versant
 from versant import ProgramError, Tensor, _core
 from versant.compiler.errors import CompileError
-from versant.compiler.structure import Structure, take_apart
+from versant.structure import Structure, take_apart
 from versant.io import replacing
 
 if TYPE_CHECKING:

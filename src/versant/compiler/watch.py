@@ -23,7 +23,7 @@ from typing import Any
 from versant import Tensor, _core
 from versant.compiler.errors import CompileError
 from versant.compiler.facts import MISSING, AnyFact, Contents, Fact, Size
-from versant.compiler.structure import PLAIN, positional_names
+from versant.structure import PLAIN, positional_names
 
 MOST = 20000  # facts; beyond them objects are watched by identity alone
 MOST_BYTES = 1 << 20  # of an array of numpy that is watched by its contents
