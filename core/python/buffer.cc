@@ -5,6 +5,7 @@
 #include "dlpack.h"
 #include "face.h"
 #include "machine/trace.h"
+#include "machine/transforms/levels.h"
 
 namespace versant::face {
 
@@ -53,6 +54,7 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   Tensor* tensor = as_tensor(self);
   view->obj = nullptr;
   const auto check = [&] {
+    transforms::check_readable(*tensor, "buffer");
     if (modes.tracing) [[unlikely]]
       trace::recorder->gives_away(*tensor);
     return 0;
@@ -298,6 +300,7 @@ PyObject* to_dlpack(PyObject*, PyObject* args) {
     if (!is_tensor(object))
       fail(ErrorKind::Type, "[to_dlpack] expected a tensor, got ", Py_TYPE(object)->tp_name);
     const Tensor& tensor = *as_tensor(object);
+    transforms::check_readable(tensor, "to_dlpack");
     if (modes.tracing) [[unlikely]]
       trace::recorder->gives_away(tensor);
     if (tensor.node)

@@ -209,6 +209,12 @@ PyObject* saved_tensors(PyObject* self, void*) {
   });
 }
 
+bool contains(PyObject* tuple, PyObject* object) {
+  for (Py_ssize_t i = 0; tuple && i < PyTuple_GET_SIZE(tuple); ++i)
+    if (PyTuple_GET_ITEM(tuple, i) == object) return true;
+  return false;
+}
+
 // Whether all are tensors; otherwise a TypeError is set.
 bool expect_tensors(PyObject* tuple, const char* call) {
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); ++i) {
@@ -234,15 +240,17 @@ PyObject* set_materialize_grads(PyObject* self, PyObject* on) {
   as_context(self)->materialize = PyObject_IsTrue(on) != 0;
   Py_RETURN_NONE;
 }
+PyObject* is_non_differentiable(PyObject* self, PyObject* tensor) {
+  return PyBool_FromLong(contains(as_context(self)->non_differentiable, tensor));
+}
+PyObject* set_needs(PyObject* self, PyObject* needs) {
+  Py_XSETREF(as_context(self)->needs, Py_NewRef(needs));
+  Py_RETURN_NONE;
+}
+PyObject* materializes_grads(PyObject* self, void*) { return PyBool_FromLong(as_context(self)->materialize); }
 PyObject* needs_input_grad(PyObject* self, void*) {
   ContextObject* context = as_context(self);
   return Py_NewRef(context->needs ? context->needs : Py_None);
-}
-
-bool contains(PyObject* tuple, PyObject* object) {
-  for (Py_ssize_t i = 0; tuple && i < PyTuple_GET_SIZE(tuple); ++i)
-    if (PyTuple_GET_ITEM(tuple, i) == object) return true;
-  return false;
 }
 
 // Calls forward without recording: forward(ctx, *args), or forward(*args) and setup_context(ctx, args,
@@ -410,6 +418,8 @@ PyMethodDef methods[] = {
     {"save_for_backward", save_for_backward, METH_VARARGS,
      "Keeps tensors for backward; read them from saved_tensors."},
     {"mark_non_differentiable", mark_non_differentiable, METH_VARARGS, "Outputs that carry no gradient."},
+    {"is_non_differentiable", is_non_differentiable, METH_O, "Whether an output was marked so."},
+    {"set_needs", set_needs, METH_O, "Sets needs_input_grad."},
     {"mark_dirty", mark_dirty, METH_VARARGS, "Inputs that forward changed in place."},
     {"set_materialize_grads", set_materialize_grads, METH_O,
      "Whether missing gradients arrive as zeros (default) or None."},
@@ -417,6 +427,7 @@ PyMethodDef methods[] = {
 };
 PyGetSetDef getset[] = {
     {"saved_tensors", saved_tensors, nullptr, "The tensors given to save_for_backward.", nullptr},
+    {"materializes_grads", materializes_grads, nullptr, "What set_materialize_grads said.", nullptr},
     {"needs_input_grad", needs_input_grad, nullptr,
      "For each argument of forward, whether its gradient is wanted.", nullptr},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},

@@ -3,6 +3,7 @@
 #include "machine/inplace.h"
 #include "machine/promote.h"
 #include "machine/trace.h"
+#include "machine/transforms/levels.h"
 
 namespace versant::face {
 
@@ -13,6 +14,7 @@ PyObject* method_item(PyObject* self, PyObject*) {
 }
 PyObject* method_tolist(PyObject* self, PyObject*) {
   return guarded([&] {
+    transforms::check_readable(*as_tensor(self), "tolist");
     trace::reach({as_tensor(self)});
     return to_list(*as_tensor(self));
   });

@@ -4,6 +4,7 @@
 #include "machine/engine.h"
 #include "machine/inplace.h"
 #include "machine/trace.h"
+#include "machine/transforms/levels.h"
 
 namespace versant::face {
 
@@ -20,7 +21,10 @@ PyObject* get_version(PyObject* self, void*) {
 }
 PyObject* get_is_leaf(PyObject* self, void*) {
   return guarded(
-      [&] { return PyBool_FromLong(!needs_grad(*as_tensor(self)) || as_tensor(self)->is_leaf()); });
+      [&] {
+        Tensor& tensor = transforms::innermost(*as_tensor(self));
+        return PyBool_FromLong(!needs_grad(tensor) || tensor.is_leaf());
+      });
 }
 PyObject* get_retains(PyObject* self, void*) { return PyBool_FromLong(as_tensor(self)->retains_grad); }
 PyObject* get_is_view(PyObject* self, void*) {
@@ -29,7 +33,7 @@ PyObject* get_is_view(PyObject* self, void*) {
 }
 
 PyObject* get_requires_grad(PyObject* self, void*) {
-  return guarded([&] { return PyBool_FromLong(needs_grad(*as_tensor(self))); });
+  return guarded([&] { return PyBool_FromLong(needs_grad(transforms::innermost(*as_tensor(self)))); });
 }
 int put_requires_grad(PyObject* self, PyObject* value, void*) {
   if (!value || !PyBool_Check(value)) {
@@ -38,7 +42,7 @@ int put_requires_grad(PyObject* self, PyObject* value, void*) {
   }
   return guarded(
       [&] {
-        set_requires_grad(*as_tensor(self), value == Py_True);
+        set_requires_grad(transforms::innermost(*as_tensor(self)), value == Py_True);
         return 0;
       },
       -1);
@@ -84,7 +88,7 @@ int put_grad(PyObject* self, PyObject* value, void*) {
 
 PyObject* get_grad_fn(PyObject* self, void*) {
   return guarded([&]() -> PyObject* {
-    Tensor* tensor = as_tensor(self);
+    Tensor* tensor = &transforms::innermost(*as_tensor(self));
     if (!needs_grad(*tensor) || tensor->is_leaf()) Py_RETURN_NONE;
     return node_object(tensor->node.get());
   });

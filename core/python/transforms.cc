@@ -30,6 +30,17 @@ PyObject* level_leave(PyObject*, PyObject*) {
   });
 }
 PyObject* level_depth(PyObject*, PyObject*) { return PyLong_FromLong(transforms::depth()); }
+PyObject* level_kind(PyObject*, PyObject* number) {
+  const long at = PyLong_AsLong(number);
+  if (at == -1 && PyErr_Occurred()) return nullptr;
+  return guarded([&]() -> PyObject* {
+    if (at < 1 || at > transforms::depth()) fail(ErrorKind::Value, "[transforms] no level ", at, " is open");
+    const transforms::Level& level = transforms::level(static_cast<int>(at));
+    static const char* const kNames[] = {"error", "same", "different"};
+    return Py_BuildValue("NLs", PyBool_FromLong(level.kind == Wrapped::Kind::Batch),
+                         static_cast<long long>(level.size), kNames[static_cast<int>(level.randomness)]);
+  });
+}
 PyObject* level_show(PyObject*, PyObject* number) {
   const long to = PyLong_AsLong(number);
   if (to == -1 && PyErr_Occurred()) return nullptr;
@@ -61,6 +72,15 @@ PyObject* has_level(PyObject*, PyObject* args) {
 PyObject* level_of(PyObject*, PyObject* tensor) {
   return guarded([&]() -> PyObject* { return PyLong_FromLong(transforms::level_of(tensor_of(tensor, "level_of"))); });
 }
+PyObject* wrapped(PyObject*, PyObject* object) {
+  return guarded([&]() -> PyObject* {
+    const Tensor& tensor = tensor_of(object, "wrapped");
+    if (!tensor.wrapped) Py_RETURN_NONE;
+    const Wrapped& held = *tensor.wrapped;
+    return Py_BuildValue("NiNN", PyBool_FromLong(held.kind == Wrapped::Kind::Batch), held.level,
+                         wrap(held.value), wrap_or_none(held.tangent));
+  });
+}
 PyObject* make_dual(PyObject*, PyObject* args) {
   PyObject *value, *tangent;
   int level;
@@ -74,6 +94,21 @@ PyObject* variable(PyObject*, PyObject* tensor) {
 }
 PyObject* off_tape(PyObject*, PyObject* tensor) {
   return guarded([&]() -> PyObject* { return wrap(transforms::off_tape(tensor_of(tensor, "off_tape"))); });
+}
+PyObject* spread_as(PyObject*, PyObject* args) {
+  PyObject *object, *like;
+  if (!PyArg_ParseTuple(args, "O!O!", tensor_type, &object, tensor_type, &like)) return nullptr;
+  return guarded([&]() -> PyObject* {
+    TensorRef result(as_tensor(object));
+    for (int at = 1; at <= transforms::depth(); ++at) {
+      if (transforms::level(at).kind != Wrapped::Kind::Batch || !transforms::has_level(*as_tensor(like), at) ||
+          transforms::has_level(*result, at))
+        continue;
+      const TensorRef samples = transforms::samples_at(*result, at);
+      result = transforms::batch_at(*ops::clone(*samples), at);
+    }
+    return wrap(std::move(result));
+  });
 }
 PyObject* innermost(PyObject*, PyObject* tensor) {
   return guarded([&]() -> PyObject* {
@@ -179,8 +214,10 @@ PyMethodDef transform_functions[] = {
     {"level_enter", level_enter, METH_VARARGS, "(batch, size, randomness) -> the number of a new level"},
     {"level_leave", level_leave, METH_NOARGS, "Closes the innermost level."},
     {"level_depth", level_depth, METH_NOARGS, "How many levels are open."},
+    {"level_kind", level_kind, METH_O, "(is a batch, samples, randomness) of a level."},
     {"level_show", level_show, METH_O, "Hides the levels above a number; returns the number before."},
     {"level_of", level_of, METH_O, "The innermost level that wraps a tensor; 0 for none."},
+    {"wrapped", wrapped, METH_O, "(is a batch, level, value, tangent) of a wrapped tensor, or None."},
     {"has_level", has_level, METH_VARARGS, "(tensor, level) -> bool"},
     {"make_batch", make_batch, METH_VARARGS, "(samples, level) -> a tensor that stands for all of them"},
     {"samples_at", samples_at, METH_VARARGS, "(tensor, level) -> all samples, along axis 0"},
@@ -189,6 +226,7 @@ PyMethodDef transform_functions[] = {
     {"tangent_at", tangent_at, METH_VARARGS, "(tensor, level) -> its derivative or None"},
     {"variable", variable, METH_O, "A copy to differentiate by."},
     {"off_tape", off_tape, METH_O, "The same value off the tape."},
+    {"spread_as", spread_as, METH_VARARGS, "(tensor, like) -> a copy with a batch wherever `like` has one"},
     {"innermost", innermost, METH_O, "The plain tensor inside of a wrapped one."},
     {"pull", pull, METH_VARARGS, "(outputs, weights, variables, keep_graph, create_graph) -> gradients"},
     {"push_through", push_through, METH_VARARGS, "(function, values, tangents) -> (values, tangents)"},

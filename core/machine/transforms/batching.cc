@@ -276,9 +276,37 @@ Outputs apply(const Primitive& primitive, std::span<Tensor* const> inputs, const
   return out;
 }
 
+// Random numbers in the place of what a tensor held.
+void fill_randomly(const Primitive& primitive, Tensor& self, const Attributes& attributes, int at) {
+  Level& outer = level(at);
+  if (outer.kind == Wrapped::Kind::Batch && !has_level(self, at)) {
+    // A tensor that was made for them, and that nobody has written to, takes those of all samples.
+    if (self.wrapped || self.view || self.storage->refs != 1 || self.storage->version != 0)
+      fail(ErrorKind::Runtime, "[", primitive.name(),
+           "] vmap: a tensor without a batch cannot take random numbers that differ between samples in place");
+    Dims sizes = self.sizes;
+    sizes.insert(0, outer.size);
+    become_batch(self, ops::empty(sizes, self.dtype), at);
+  }
+  const bool same = outer.kind == Wrapped::Kind::Batch && !drawn_under(primitive, attributes, outer);
+  const Lowered lowered(at - 1);
+  Wrapped& into = *self.wrapped;
+  if (same) {
+    const TensorRef one = ops::empty(self.sizes, self.dtype);
+    Tensor* const inputs[] = {one.get()};
+    versant::apply_in_place(primitive, inputs, attributes);
+    return ops::copy_(*into.value, Input(*one));
+  }
+  Tensor* const inputs[] = {into.value.get()};
+  versant::apply_in_place(primitive, inputs, attributes);
+  if (into.tangent) ops::copy_(*into.tangent, Input(Scalar::of_int(0)));
+}
+
 void apply_in_place(const Primitive& primitive, std::span<Tensor* const> inputs, const Attributes& attributes) {
   const int at = level_for(primitive, inputs, attributes);
   Tensor& self = *inputs[0];
+  if (primitive.draws_at(attributes) >= 0 && inputs.size() == 1)
+    return fill_randomly(primitive, self, attributes, at);
   const Outputs out = transforms::apply(primitive, inputs, attributes);
   write_in_place(self, *out.tensor[0], primitive.name(), at);
 }

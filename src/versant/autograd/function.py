@@ -34,9 +34,20 @@ class Function(_core.FunctionBase):
     >>> Square.apply(x).backward()
     >>> x.grad
     tensor([6.])
+
+    Under `vs.func.vmap` and forward derivatives forward and backward are mapped and differentiated themselves. A
+    class may state better rules: static methods `vmap(info, in_dims, *args)`, which returns (outputs, out_dims), and
+    `jvp(ctx, *tangents)`, which returns the derivatives of the outputs.
     """
 
     setup_context: Any = None
+    generate_vmap_rule = False
+    vmap: Any = None
+    jvp: Any = None
+
+    def save_for_forward(self, *tensors: Tensor | None) -> None:
+        """Keeps tensors for `jvp`, where `saved_tensors` gives them."""
+        self.for_forward = tensors
 
     @staticmethod
     def forward(ctx: Any, *args: Any, **kwargs: Any) -> Any:

@@ -8,6 +8,7 @@ from versant.ops.axes import Size, sizes_given, sizes_of
 from versant.ops.lazy import np
 from versant.ops.record import composite
 from versant.ops.samples import array, call
+from versant.ops.values import with_samples_of
 from versant.tensors import formats
 
 TYPE_CHECKING = False
@@ -177,7 +178,8 @@ def new_like(
     """The same, of the shape of input and, unless memory_format says otherwise, its order in memory."""
     dtype = dtype or input.dtype
     shape = input.shape
-    return new(who, shape, value, dtype, device, requires_grad, input, layout, pin_memory, memory_format)
+    made = new(who, shape, value, dtype, device, requires_grad, input, layout, pin_memory, memory_format)
+    return with_samples_of(made, input)
 
 
 @composite(differentiable=False, ref=np.zeros_like, samples=[call(array(2, 3))], places="versant")
@@ -271,7 +273,7 @@ def new_zeros(
 ) -> Tensor:
     """Zeros of this size in the dtype of the tensor."""
     size = sizes_given(sizes, size, "new_zeros")
-    return new("new_zeros", size, 0, dtype or input.dtype, device, requires_grad, None, layout, pin_memory)
+    return with_samples_of(new("new_zeros", size, 0, dtype or input.dtype, device, requires_grad, None, layout, pin_memory), input)
 
 
 @composite(
@@ -292,7 +294,7 @@ def new_ones(
 ) -> Tensor:
     """Ones of this size in the dtype of the tensor."""
     size = sizes_given(sizes, size, "new_ones")
-    return new("new_ones", size, 1, dtype or input.dtype, device, requires_grad, None, layout, pin_memory)
+    return with_samples_of(new("new_ones", size, 1, dtype or input.dtype, device, requires_grad, None, layout, pin_memory), input)
 
 
 @composite(differentiable=False, places="Tensor", without={"ref": "its values are whatever is in memory"})
@@ -308,7 +310,7 @@ def new_empty(
 ) -> Tensor:
     """Whatever is in memory, of this size in the dtype of the tensor."""
     size = sizes_given(sizes, size, "new_empty")
-    return new("new_empty", size, None, dtype or input.dtype, device, requires_grad, None, layout, pin_memory)
+    return with_samples_of(new("new_empty", size, None, dtype or input.dtype, device, requires_grad, None, layout, pin_memory), input)
 
 
 @composite(
@@ -330,7 +332,7 @@ def new_full(
 ) -> Tensor:
     """One value, of this size in the dtype of the tensor."""
     value, dtype = number(fill_value, "new_full"), dtype or input.dtype
-    return new("new_full", sizes_of((size,)), value, dtype, device, requires_grad, None, layout, pin_memory)
+    return with_samples_of(new("new_full", sizes_of((size,)), value, dtype, device, requires_grad, None, layout, pin_memory), input)
 
 
 @composite(

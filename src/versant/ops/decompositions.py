@@ -13,6 +13,7 @@ from versant.ops.samples import array, call
 from versant.ops.sequences import eye
 from versant.ops.solvers import check_info, first_zero, matrices, square
 from versant.ops.tuples import named
+from versant.ops.values import every
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -273,7 +274,7 @@ def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
 
 
 def finite(name: str, A: Tensor) -> None:
-    if not bool(A.detach().isfinite().all()):
+    if not every(A.detach().isfinite().all()):
         raise RuntimeError(f"[{name}] expected finite numbers, got infinity or NaN")
 
 

@@ -115,6 +115,9 @@ def call_numpy(
     op: HostOp, inputs: Sequence[Tensor], parameters: Mapping[str, Any], stated: Sequence[Result]
 ) -> tuple[Tensor, ...]:
     """The results as tensors of the stated shapes and dtypes, over the memory that numpy returned."""
+    level = max(map(_core.level_of, inputs), default=0)
+    if level:
+        return over_samples(op, inputs, parameters, stated, level)
     if all(0 in shape for shape, _ in stated):
         return tuple(empty(tuple(shape), dtype=dtype) for shape, dtype in stated)
     if not _core.is_tracing():
@@ -128,6 +131,26 @@ def call_numpy(
         lambda again: from_numpy(op, again, parameters, stated), op.__name__, list(inputs), list(found)
     )
     return found
+
+
+def over_samples(
+    op: HostOp, inputs: Sequence[Tensor], parameters: Mapping[str, Any], stated: Sequence[Result], level: int
+) -> tuple[Tensor, ...]:
+    """The same where inputs stand for many samples, one sample after the other."""
+    from versant.ops.joining import stack  # a room that uses this one
+
+    batch, size, _ = _core.level_kind(level)
+    before = _core.level_show(level - 1)
+    try:
+        if not batch:
+            return call_numpy(op, [_core.value_at(x, level) for x in inputs], parameters, stated)
+        held = [_core.samples_at(x, level) for x in inputs]
+        parts = [call_numpy(op, [x[s] for x in held], parameters, stated) for s in range(size)]
+        if not parts:
+            return tuple(_core.make_batch(empty((0, *shape), dtype=dtype), level) for shape, dtype in stated)
+        return tuple(_core.make_batch(stack(list(group)), level) for group in zip(*parts, strict=True))
+    finally:
+        _core.level_show(before)
 
 
 def from_numpy(

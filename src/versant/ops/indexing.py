@@ -235,7 +235,7 @@ index_fill_number = primitive(
 
 def index_fill_in_place(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """Writes value to the slices of an axis at index."""
-    if isinstance(value, Tensor) and value.requires_grad:
+    if isinstance(value, Tensor) and (value.requires_grad or _core.level_of(value)):
         return input.index_copy_(dim, index, spread_value(input, dim, index, value))
     return in_place_form("index_fill.number")(input, dim, index, value)
 
@@ -260,7 +260,7 @@ def spread_value(input: Tensor, dim: int, index: Tensor, value: Tensor) -> Tenso
 )
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """A copy of input with value, a number or a tensor without axes, in the slices of an axis at index."""
-    if isinstance(value, Tensor) and value.requires_grad:
+    if isinstance(value, Tensor) and (value.requires_grad or _core.level_of(value)):
         return index_copy(input, dim, index, spread_value(input, dim, index, value))
     return index_fill_number(input, dim, index, value)
 

@@ -16,6 +16,7 @@ from versant.ops.record import composite, elementwise
 from versant.ops.reductions import aminmax, mean, sum
 from versant.ops.rounding import clamp_min
 from versant.ops.samples import array, call, probability
+from versant.ops.values import all_samples, every
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -243,10 +244,10 @@ def binary_cross_entropy(
     for name, given in (("input", input), ("target", target)):
         if given.numel():
             low, high = aminmax(given.detach())
-            if not (low >= 0 and high <= 1):
+            if not (every(low >= 0) and every(high <= 1)):
                 raise RuntimeError(
-                    f"[binary_cross_entropy] {name} must lie between 0 and 1, got {low.item()} to "
-                    f"{high.item()}; of logits, use binary_cross_entropy_with_logits"
+                    f"[binary_cross_entropy] {name} must lie between 0 and 1, got {all_samples(low).min().item()} "
+                    f"to {all_samples(high).max().item()}; of logits, use binary_cross_entropy_with_logits"
                 )
     reduction = reduction_of(size_average, reduce, reduction)
     return reduced(weighted(binary(input, target), weight), reduction, "binary_cross_entropy")
@@ -381,7 +382,7 @@ def gaussian_nll_loss(
     """
     if not isinstance(var, Tensor):
         var = input.new_full(input.shape, var)
-    if (var < 0).any():
+    if not every(~(var < 0).any()):
         raise ValueError("[gaussian_nll_loss] expected var of 0 or more, got a negative entry")
     shape = tuple(input.shape)
     if tuple(var.shape) == shape[:-1] and shape:

@@ -12,6 +12,7 @@ from versant.ops.powers import exp, log1p
 from versant.ops.record import composite, primitive
 from versant.ops.rounding import ceil, clamp_min
 from versant.ops.trigonometric import tan
+from versant.ops.values import every
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -276,7 +277,7 @@ def normal(
 ) -> Tensor:
     """Normally distributed numbers; mean and std are numbers, with a size, or tensors."""
     check_place("normal", device, layout, pin_memory)
-    if bool((std < 0).any()) if isinstance(std, Tensor) else std < 0:
+    if not every(~(std < 0).any()) if isinstance(std, Tensor) else std < 0:
         raise ValueError(f"[normal] expected a standard deviation of at least 0, got {std}")
     if size is None:
         like = mean if isinstance(mean, Tensor) else std

@@ -10,6 +10,7 @@ from versant.ops.joining import pad
 from versant.ops.record import composite
 from versant.ops.samples import array, call
 from versant.ops.sequences import arange
+from versant.ops.values import every
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def istft(
     start = n_fft // 2 if center else 0
     end = total - start if length is None else min(start + length, total)
     cover = cover[start:end]
-    if not bool((cover.abs() > 1e-11).all()):
+    if not every((cover.abs() > 1e-11).all()):
         raise RuntimeError("[istft] the windows leave samples uncovered, or are zero there")
     signal = signal[:, start:end] / cover
     if length is not None and end - start < length:

@@ -18,6 +18,7 @@ from versant.ops.samples import array, call
 from versant.ops.sequences import eye
 from versant.ops.shape import broadcast_shapes
 from versant.ops.tuples import named
+from versant.ops.values import all_samples, every
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def first_zero(factors: Tensor) -> Tensor:
 
 def check_info(name: str, info: Tensor, what: str) -> None:
     """Raises for the first matrix of a batch whose info is not 0."""
-    for place, value in enumerate(info.reshape(-1).tolist()):
+    for place, value in enumerate(all_samples(info).reshape(-1).tolist()):
         if value:
             which = f"matrix {place} of the batch is" if info.ndim else "the matrix is"
             raise LinAlgError(f"[{name}] {which} {what} {value}")
@@ -431,7 +432,7 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     cut = precision(a) * max(m, n) if rcond is None else float(rcond)
     x, rank = lapack.lstsq(a, b, cut)
     residuals = lapack.real(x.reshape(-1)[:0])
-    if m > n and driver in ("gels", "gelsd", "gelss") and bool((rank == n).all()):
+    if m > n and driver in ("gels", "gelsd", "gelss") and every((rank == n).all()):
         residuals = (a @ x - b).abs().square().sum(-2)
     return named(
         "linalg_lstsq",

@@ -7,13 +7,15 @@ from math import isfinite, nan
 from versant import _core
 from versant._core import AxisError, DTypeError, ShapeError, Tensor
 from versant.ops.axes import axis_of
-from versant.ops.comparison import choose, isnan
+from versant.ops.comparison import choose, isnan, where
+from versant.ops.joining import cat
 from versant.ops.lazy import np
 from versant.ops.record import composite
 from versant.ops.reductions import amax, amin, any, argmax, cummax, sort, sum, topk
 from versant.ops.samples import array, call, fixed, integers
 from versant.ops.sequences import arange
 from versant.ops.tuples import named
+from versant.ops.values import every
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,8 +140,7 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> tuple[Tensor, T
     size = input.shape[axis]
     places = arange(size).reshape([-1 if d == axis else 1 for d in range(input.ndim)]).expand(input.shape)
     rises = ordered.narrow(axis, 1, size - 1) != ordered.narrow(axis, 0, size - 1)
-    firsts = places.clone()
-    firsts.narrow(axis, 1, size - 1).mul_(rises)
+    firsts = cat([places.narrow(axis, 0, 1), places.narrow(axis, 1, size - 1) * rises], axis)
     length = places - cummax(firsts, axis)[0]
     return chosen("mode", input, order.gather(axis, argmax(length, axis, True)), axis, keepdim)
 
@@ -163,7 +164,7 @@ def ranked(
         raise DTypeError(f"[{who}] expected q of dtype {input.dtype}, got {shares.dtype}")
     if shares.ndim > 1:
         raise ShapeError(f"[{who}] expected a number or a vector as q, got shape {tuple(shares.shape)}")
-    if not bool(((shares >= 0) & (shares <= 1)).all()):
+    if not every(((shares >= 0) & (shares <= 1)).all()):
         raise ValueError(f"[{who}] expected q between 0 and 1, got {q}")
     rank = input.ndim
     axis = axis_of(rank, dim, who) if dim is not None else 0
@@ -286,10 +287,10 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
         low, high = low - 1, high + 1
     if not (isfinite(low) and isfinite(high) and low < high):
         raise ValueError(f"[histc] expected finite limits with min < max, got {low} and {high}")
-    inside = x[(x >= low) & (x <= high)]
-    place = ((inside - low) * bins / (high - low)).to(_core.int64).clamp(max=bins - 1)
+    inside = (x >= low) & (x <= high)
+    place = ((where(inside, x, low) - low) * bins / (high - low)).to(_core.int64).clamp(max=bins - 1)
     counts = x.new_zeros(bins, dtype=_core.int64)
-    return counts.index_add_(0, place, place.new_ones(place.shape)).to(input.dtype)
+    return counts.index_add(0, place, inside.to(_core.int64)).to(input.dtype)
 
 
 # --- covariance -------------------------------------------------------------------------------------------
@@ -304,7 +305,7 @@ def weights_of(name: str, weights: Tensor | None, observations: int, integral: b
     if weights.dtype.is_floating_point is integral or weights.dtype.is_complex:
         kind = "integers" if integral else "floating-point numbers"
         raise DTypeError(f"[cov] expected {kind} as {name}, got {weights.dtype}")
-    if bool((weights < 0).any()):
+    if not every(~(weights < 0).any()):
         raise ValueError(f"[cov] expected {name} of at least 0")
 
 

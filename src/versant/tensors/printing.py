@@ -162,6 +162,9 @@ def represent(tensor: Tensor, kind: str | None = None) -> str:
 def _represent(tensor: Tensor, kind: str | None) -> str:
     from versant.autograd.modes import no_grad
 
+    held = _core.wrapped(tensor)
+    if held is not None:
+        return _wrapped(*held)
     prefix = (kind or ("tensor" if type(tensor) is Tensor else type(tensor).__name__)) + "("
     plain = tensor.detach()
     with no_grad():
@@ -188,6 +191,16 @@ def _represent(tensor: Tensor, kind: str | None) -> str:
     elif tensor.requires_grad:
         suffixes.append("requires_grad=True")
     return _with_suffixes(prefix + body, suffixes, len(prefix))
+
+
+def _wrapped(batch: bool, level: int, value: Tensor, tangent: Tensor | None) -> str:
+    """A tensor inside of vmap or jvp, with all that it stands for."""
+    inner = represent(value).replace("\n", "\n    ")
+    if batch:
+        return f"Batch(level={level}, samples=\n    {inner}\n)"
+    assert tangent is not None
+    slope = represent(tangent).replace("\n", "\n    ")
+    return f"Dual(level={level}, value=\n    {inner},\n  tangent=\n    {slope}\n)"
 
 
 def _with_suffixes(text: str, suffixes: list[str], indent: int) -> str:
