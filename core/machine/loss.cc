@@ -195,7 +195,8 @@ bool batched_loss(const Primitive& primitive, Batch& b) {
   const Attributes& a = b.attributes();
   const bool soft = b.held(1).dtype != DType::Int64;
   if (b.size() == 0 || b.has(2) || (a.ints[0] == kMean && a.ints[2] && !soft)) return false;
-  const TensorRef x = ops::contiguous(*b.folded(0)), target = ops::contiguous(*b.folded(1));
+  const TensorRef x = ops::contiguous(*b.folded(0));
+  const TensorRef target = ops::contiguous(soft ? *b.folded(1) : *ops::reshape(b.whole(1), Dims{-1}));
   std::vector<Tensor*> inputs = {x.get(), target.get()};
   if (a.ints[2]) inputs.push_back(&b.held(2));
   Attributes rows = a;
@@ -207,7 +208,8 @@ bool batched_loss(const Primitive& primitive, Batch& b) {
       loss = ops::div(loss, Input(Scalar::of(static_cast<double>(b.sizes(0)[0]))));
     } else {
       const Input counted[] = {Input(b.whole(1)), Input(Scalar::of_int(a.ints[1]))};
-      const TensorRef counts = ops::sum(*apply(*kNe, counted), Dims{1}, false);
+      const TensorRef counts =
+          ops::sum(*ops::reshape(*apply(*kNe, counted), Dims{b.size(), -1}), Dims{1}, false);
       loss = ops::div(loss, ops::cast(*counts, loss->dtype));
     }
   }
@@ -442,7 +444,8 @@ struct Wanted final : Primitive {
   const char* name() const override { return "cross_entropy_wanted"; }
   bool batch(Batch& b) const override {
     if (b.has(2)) return false;
-    const TensorRef x = b.folded(0), target = b.folded(1);
+    const bool soft = b.held(1).dtype != DType::Int64;
+    const TensorRef x = b.folded(0), target = soft ? b.folded(1) : ops::reshape(b.whole(1), Dims{-1});
     std::vector<Tensor*> inputs = {x.get(), target.get()};
     if (b.count() > 2) inputs.push_back(&b.held(2));
     b.set(0, b.unfolded(*apply(*this, inputs, b.attributes()).tensor[0]));

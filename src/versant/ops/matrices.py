@@ -21,6 +21,7 @@ from versant.ops.samples import array, call
 from versant.ops.sequences import eye
 from versant.ops.shape import diagonal as diagonal_of
 from versant.ops.solvers import inv, matrices, square, tolerances
+from versant.ops.values import all_samples
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -270,7 +271,7 @@ def matrix_exp(input: Tensor) -> Tensor:
     high = matmul(a6, b[12] * a6 + b[10] * a4 + b[8] * a2)
     even = high + b[6] * a6 + b[4] * a4 + b[2] * a2 + b[0] * unit
     result = lapack.solve(even - odd, even + odd)
-    for i in range(int(amax(halvings))):
+    for i in range(int(all_samples(amax(halvings)).max())):
         again = (halvings > i).unsqueeze(-1).unsqueeze(-1)
         result = where(again, matmul(result, result), result)
     return result

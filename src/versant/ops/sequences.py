@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import math
 
 from versant import _core
@@ -137,6 +138,8 @@ def linspace(
     Among integers start, end and each number are cut to whole ones.
     """
     check_place("linspace", device, layout, pin_memory)
+    if stands_for_samples(start, end):
+        return between(start, end, steps, dtype or _core.get_default_dtype())
     first, last = ends(start, end, dtype, "linspace")
     if dtype is None:
         dtype = _core.get_default_dtype()
@@ -147,6 +150,17 @@ def linspace(
     else:
         result = linspace_steps(first, last, steps, dtype)
     return result.requires_grad_() if requires_grad else result
+
+
+def stands_for_samples(*values: Any) -> bool:
+    return builtins.any(isinstance(value, Tensor) and _core.level_of(value) > 0 for value in values)
+
+
+def between(start: Any, end: Any, steps: int, dtype: Any) -> Tensor:
+    """linspace between tensors whose values cannot be read, under vmap."""
+    share = linspace_steps(0.0, 1.0, steps, dtype)
+    result: Tensor = start * (1 - share) + end * share
+    return result.to(dtype)
 
 
 def complex_steps(start: complex, end: complex, steps: int, dtype: Any) -> Tensor:
@@ -181,7 +195,10 @@ def logspace(
     """`steps` numbers from base**start to base**end, with evenly spaced exponents."""
     check_place("logspace", device, layout, pin_memory)
     dtype = dtype or _core.get_default_dtype()
-    exponents = linspace_steps(*ends(start, end, dtype, "logspace"), steps, _core.float64)
+    if stands_for_samples(start, end):
+        exponents = between(start, end, steps, _core.float64)
+    else:
+        exponents = linspace_steps(*ends(start, end, dtype, "logspace"), steps, _core.float64)
     result: Tensor = (exponents.new_full((), float(base)) ** exponents).to(dtype)
     return result.requires_grad_() if requires_grad else result
 

@@ -340,7 +340,7 @@ def cov(
     else:
         weights = aweights if fweights is None else fweights
     total: Any = observations if weights is None else sum(weights)
-    if weights is not None and observations and float(total) == 0:
+    if weights is not None and observations and not every(total != 0):
         raise ValueError("[cov] expected weights with a sum that is not 0")
     mean = sum(x if weights is None else x * weights, 1, True) / total
     if weights is not None and aweights is not None and correction:
