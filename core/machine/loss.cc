@@ -592,7 +592,7 @@ Result classification_loss(Args& args, bool fused) {
     row_weight = ops::contiguous(*row_weight);
   }
   TensorRef loss;
-  if (soft && modes.grad && needs_grad(target)) {
+  if (soft && ((modes.grad && needs_grad(target)) || target.wrapped)) {
     TensorRef probabilities = ops::cast(target, dtype);
     loss = composed_soft_loss(*x, *as_rows(*probabilities), row_weight.get(), reduction, smoothing);
   } else {

@@ -111,7 +111,7 @@ const Array& Saved::get(const Node& node) const {
 
 TensorRef Saved::unpack(const Node& node, const Edge* edge) const {
   TensorRef tensor = Tensor::make(packed ? unpacked(node) : Array(get(node)));
-  if (modes.grad && edge && edge->node) {
+  if (modes.grad && edge && edge->node && is_differentiable(tensor->dtype)) {
     tensor->node = edge->node;
     tensor->output_nr = edge->nr;
   }

@@ -95,6 +95,13 @@ PyObject* variable(PyObject*, PyObject* tensor) {
 PyObject* off_tape(PyObject*, PyObject* tensor) {
   return guarded([&]() -> PyObject* { return wrap(transforms::off_tape(tensor_of(tensor, "off_tape"))); });
 }
+PyObject* is_dual(PyObject*, PyObject* object) {
+  return guarded([&]() -> PyObject* {
+    for (const Tensor* t = &tensor_of(object, "is_dual"); t->wrapped; t = t->wrapped->value.get())
+      if (t->wrapped->kind == Wrapped::Kind::Dual) Py_RETURN_TRUE;
+    Py_RETURN_FALSE;
+  });
+}
 PyObject* spread_as(PyObject*, PyObject* args) {
   PyObject *object, *like;
   if (!PyArg_ParseTuple(args, "O!O!", tensor_type, &object, tensor_type, &like)) return nullptr;
@@ -226,6 +233,7 @@ PyMethodDef transform_functions[] = {
     {"tangent_at", tangent_at, METH_VARARGS, "(tensor, level) -> its derivative or None"},
     {"variable", variable, METH_O, "A copy to differentiate by."},
     {"off_tape", off_tape, METH_O, "The same value off the tape."},
+    {"is_dual", is_dual, METH_O, "Whether a tensor has a derivative at some level."},
     {"spread_as", spread_as, METH_VARARGS, "(tensor, like) -> a copy with a batch wherever `like` has one"},
     {"innermost", innermost, METH_O, "The plain tensor inside of a wrapped one."},
     {"pull", pull, METH_VARARGS, "(outputs, weights, variables, keep_graph, create_graph) -> gradients"},

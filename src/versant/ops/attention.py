@@ -12,6 +12,7 @@ from versant.ops.dropouts import dropout
 from versant.ops.lazy import np
 from versant.ops.record import composite, primitive
 from versant.ops.samples import array, booleans, call, fixed
+from versant.ops.values import has_derivative
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -159,6 +160,6 @@ def scaled_dot_product_attention(
 
     Memory is linear in L and S, unless attn_mask itself requires a gradient.
     """
-    of_mask = attn_mask is not None and attn_mask.requires_grad
+    of_mask = attn_mask is not None and has_derivative(attn_mask)
     form = attention_composite if of_mask else attention_by_tiles
     return form(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)

@@ -15,7 +15,7 @@ from versant.ops.reductions import amax, amin, any, argmax, cummax, sort, sum, t
 from versant.ops.samples import array, call, fixed, integers
 from versant.ops.sequences import arange
 from versant.ops.tuples import named
-from versant.ops.values import every
+from versant.ops.values import every, has_derivative
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ def middle_of_all(input: Tensor, skips_nan: bool) -> Tensor:
     if flat.numel() == 0:
         return input.new_full((), nan if input.dtype.is_floating_point else 0)
     value = middle("median", flat.detach(), 0, False, skips_nan)[0]
-    if not flat.requires_grad or bool(isnan(value)):
-        return value if not flat.requires_grad else value + 0 * sum(flat)
+    if not has_derivative(flat) or every(isnan(value)):
+        return value if not has_derivative(flat) else value + 0 * sum(flat)
     return amax(choose(flat <= value, flat, -float("inf")))
 
 

@@ -26,3 +26,8 @@ def with_samples_of(result: Tensor, like: Tensor) -> Tensor:
     """The result, which was just made; with a batch wherever `like` has one, so that it can take its values in
     place."""
     return _core.spread_as(result, like) if _core.level_of(like) else result
+
+
+def has_derivative(x: Tensor) -> bool:
+    """Whether somebody differentiates by the tensor, backward or forward."""
+    return x.requires_grad or _core.is_dual(x)
