@@ -106,15 +106,7 @@ PyObject* spread_as(PyObject*, PyObject* args) {
   PyObject *object, *like;
   if (!PyArg_ParseTuple(args, "O!O!", tensor_type, &object, tensor_type, &like)) return nullptr;
   return guarded([&]() -> PyObject* {
-    TensorRef result(as_tensor(object));
-    for (int at = 1; at <= transforms::depth(); ++at) {
-      if (transforms::level(at).kind != Wrapped::Kind::Batch || !transforms::has_level(*as_tensor(like), at) ||
-          transforms::has_level(*result, at))
-        continue;
-      const TensorRef samples = transforms::samples_at(*result, at);
-      result = transforms::batch_at(*ops::clone(*samples), at);
-    }
-    return wrap(std::move(result));
+    return wrap(transforms::spread_as(*as_tensor(object), *as_tensor(like)));
   });
 }
 PyObject* innermost(PyObject*, PyObject* tensor) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "machine/inplace.h"
 #include "machine/ops.h"
 #include "machine/trace.h"
 #include "machine/transforms/forward.h"
@@ -269,10 +270,17 @@ bool concerns(const Primitive& primitive, std::span<Tensor* const> inputs, const
 Outputs apply(const Primitive& primitive, std::span<Tensor* const> inputs, const Attributes& attributes) {
   const int at = level_for(primitive, inputs, attributes);
   const Lowered lowered(at - 1);
-  if (level(at).kind == Wrapped::Kind::Dual) return push(primitive, inputs, attributes, at);
-  Outputs out = over_samples(primitive, inputs, attributes, at);
-  for (TensorRef& tensor : out.tensor)
-    if (tensor) tensor = make_batch(std::move(tensor), at);
+  Outputs out;
+  if (level(at).kind == Wrapped::Kind::Dual) {
+    out = push(primitive, inputs, attributes, at);
+  } else {
+    out = over_samples(primitive, inputs, attributes, at);
+    for (TensorRef& tensor : out.tensor)
+      if (tensor) tensor = make_batch(std::move(tensor), at);
+  }
+  // The tape follows what is held; the view itself is remembered for changes in place that give it a derivative.
+  if (primitive.is_view() && out.tensor[0]->wrapped && !out.tensor[0]->view && inputs[0]->wrapped)
+    mark_view(*out.tensor[0], *inputs[0]);
   return out;
 }
 

@@ -106,7 +106,7 @@ Outputs push(const Primitive& primitive, std::span<Tensor* const> inputs, const 
 
 void give_tangent(Tensor& tensor, int at) {
   if (!tensor.view || tensor.view->base->numel == 0) {
-    const TensorRef zero = Tensor::make(Array::full(tensor.sizes, tensor.dtype, Scalar::of_int(0)));
+    const TensorRef zero = spread_as(*ops::zeros(tensor.sizes, tensor.dtype), tensor);
     return become_dual(tensor, zero, at);
   }
   // The derivative of a view is the same view of the base's.
@@ -119,6 +119,10 @@ void give_tangent(Tensor& tensor, int at) {
     fail(ErrorKind::NotImplemented,
          "[jvp] a view of a tensor that is not row-major cannot be given a derivative in place; clone() it");
   become_dual(tensor, ops::as_strided(whole, tensor.sizes, tensor.strides, whole.offset() + shift), at);
+  // What the view holds is a view of what the base holds.
+  ViewInfo& view = *tensor.wrapped->value->view;
+  view.base = base.wrapped->value;
+  view.history = view.base->history;
 }
 
 // --- elementwise ops

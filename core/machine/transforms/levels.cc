@@ -209,6 +209,16 @@ TensorRef dual_at(Tensor& value, Tensor* tangent, int at) {
   return make_dual(dual_at(*inner, inner_tangent.get(), at), std::move(outer), own);
 }
 
+TensorRef spread_as(Tensor& tensor, const Tensor& like) {
+  TensorRef result(&tensor);
+  for (int at = 1; at <= depth(); ++at) {
+    if (level(at).kind != Wrapped::Kind::Batch || !has_level(like, at) || has_level(*result, at)) continue;
+    const TensorRef samples = samples_at(*result, at);
+    result = batch_at(*ops::clone(*samples), at);
+  }
+  return result;
+}
+
 bool has_level(const Tensor& tensor, int at) {
   for (const Tensor* t = &tensor; t->wrapped; t = t->wrapped->value.get())
     if (t->wrapped->level == at) return true;

@@ -102,6 +102,8 @@ TensorRef batch_at(Tensor& samples, int level);
 TensorRef dual_at(Tensor& value, Tensor* tangent, int level);
 // `tensor` with a batch at every open level of vmap.
 TensorRef spread(Tensor& tensor);
+// A copy with a batch wherever `like` has one, to be written to.
+TensorRef spread_as(Tensor& tensor, const Tensor& like);
 bool has_level(const Tensor& tensor, int level);
 bool has_batch(const Tensor& tensor);
 // The plain tensor inside, of all samples and without derivatives.
