@@ -21,12 +21,7 @@ namespace {
 struct MatMul final : Primitive {
   const char* name() const override { return "matmul"; }
   Linearity linearity(const Attributes&) const override { return Linearity::Each; }
-  bool batch(Batch& b) const override {
-    const int rank = std::max(b.rank(0), b.rank(1));
-    const TensorRef x = b.aligned(0, rank), y = b.aligned(1, rank);
-    b.set_all(apply(*this, {x.get(), y.get()}, b.attributes()));
-    return true;
-  }
+  bool batch(Batch& b) const override;
   bool admits(const Claim& c) const override {
     return c.counts(2, 1, 2) && c.in[0]->rank() >= 2 && c.in[1]->rank() >= 2 &&
            c.in[0]->dtype == c.in[1]->dtype && c.in[0]->dtype != DType::Bool;
@@ -69,6 +64,38 @@ TensorRef product(Tensor& a, bool ta, Tensor& b, bool tb) {
     return record_result(kMatMul, inputs, {Dims{ta, tb}, {}}, std::move(result));
   }
   return apply(kMatMul, {&a, &b}, {Dims{ta, tb}, {}});
+}
+
+// A matrix that is the same for all samples, times the rows or columns of each: one product of matrices.
+bool join_vectors(Batch& b) {
+  if (b.rank(0) != 2 || b.rank(1) != 2 || (b.has(0) && b.has(1))) return false;
+  const bool ta = b.attributes().ints[0] != 0, tb = b.attributes().ints[1] != 0;
+  const bool right = b.has(1);  // whether the vectors stand on the right
+  const Dims& sizes = b.sizes(right ? 1 : 0);
+  const bool turned = right ? tb : ta;
+  const int64_t vectors = sizes[right != turned ? 1 : 0], length = sizes[right != turned ? 0 : 1];
+  Tensor& held = b.held(right ? 1 : 0);
+  TensorRef rows;
+  if (vectors == 1) {
+    rows = reshape(held, Dims{b.size(), length});
+  } else if (right || turned) {
+    return false;  // they do not lie side by side
+  } else {
+    rows = reshape(held, Dims{b.size() * vectors, length});
+  }
+  Tensor& matrix = b.held(right ? 0 : 1);
+  const TensorRef y = product(*rows, false, matrix, right ? !ta : tb);
+  const int64_t width = y->sizes[1];
+  b.set(0, view(*y, right ? Dims{b.size(), width, 1} : Dims{b.size(), vectors, width}));
+  return true;
+}
+
+bool MatMul::batch(Batch& b) const {
+  if (join_vectors(b)) return true;
+  const int rank = std::max(b.rank(0), b.rank(1));
+  const TensorRef x = b.aligned(0, rank), y = b.aligned(1, rank);
+  b.set_all(apply(*this, {x.get(), y.get()}, b.attributes()));
+  return true;
 }
 
 // Adds the product of two matrices to the sum that waits for input `i`, if that can be done.

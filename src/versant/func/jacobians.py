@@ -76,9 +76,12 @@ def jacrev(
         form, outputs = results_apart(value, "jacrev")
         in_form, inputs = apart(chosen)
         directions = unit_directions(outputs)
-        rows = vmap(lambda *rows: back(together(form, rows)), chunk_size=chunk_size)(*directions)
-        # One table for each input, with the rows of all outputs.
-        tables = [pieces_of(table, outputs) for table in apart(rows)[1]]
+        if len(directions) == 1 and len(directions[0]) == 1:  # a gradient
+            tables = [[table] for table in apart(back(together(form, [directions[0][0]])))[1]]
+        else:
+            rows = vmap(lambda *rows: back(together(form, rows)), chunk_size=chunk_size)(*directions)
+            # One table for each input, with the rows of all outputs.
+            tables = [pieces_of(table, outputs) for table in apart(rows)[1]]
         by_output = []
         for k, y in enumerate(outputs):
             blocks = [
@@ -135,11 +138,14 @@ def jacfwd(
 
 
 def hessian(func: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The second derivatives of `func`: forward mode over reverse mode.
+    """The second derivatives of `func`: the Jacobian of its Jacobian, both by reverse mode.
+
+    The function and its gradient run once, whatever the number of inputs; only the way back through them is done
+    for every row.
 
     >>> import versant as vs
     >>> vs.func.hessian(lambda x: (x**3).sum())(vs.tensor([1.0, 2.0]))
     tensor([[ 6.,  0.],
             [ 0., 12.]])
     """
-    return jacfwd(jacrev(func, argnums), argnums)
+    return jacrev(jacrev(func, argnums), argnums)
