@@ -26,7 +26,7 @@ struct Join final : Primitive {
     ++a.ints[0];
     return b.leading(a);
   }
-  Linearity linearity(const Attributes&) const override { return Linearity::Joint; }
+  Linearity linearity(const Attributes&) const override { return Linearity::All; }
 
   bool admits(const Claim& c) const override {
     const Dims& a = c.attributes.ints;

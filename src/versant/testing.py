@@ -18,7 +18,7 @@ from versant import Tensor
 from versant.ops.record import Record
 from versant.ops.samples import CORNERS, Array, Call, Domain
 
-__all__ = ["assert_close", "check_gradients"]
+__all__ = ["assert_close", "check_gradients", "check_op"]
 
 FLOATS = ("float32", "float64")
 HALVES = ("float16", "bfloat16")
@@ -141,6 +141,54 @@ def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
     for x, y in zip(a, b, strict=True):
         total = total + (x * y).sum()
     return total
+
+
+# --- ops of a user's own ------------------------------------------------------------------------------------
+
+
+def check_op(op: Callable[..., Any], *, order: int = 2) -> None:
+    """Raises AssertionError unless an op of `versant.ops.define` is all that an op of the table is.
+
+    Checked on its samples: values against its reference, in other layouts too; gradients of both directions and up to
+    `order` against differences; batches against one sample after the other; compiled results against eager ones.
+    Raises ValueError for an op that has no samples, or is no op of the table.
+
+    >>> square = versant.ops.define("demo.square", lambda x: x * x, ref=np.square)
+    >>> check_op(square)
+    """
+    from versant.ops.define import named
+    from versant.ops.record import table
+
+    record = table[named(op)]
+    if not samples_of(record):
+        raise ValueError(f"[check_op] {record.name} has no samples to be tried on; say samples=")
+    if record.ref is not None:
+        for dtype in FLOATS:
+            check_values(record, dtype)
+    if record.differentiable:
+        check_record_gradients(record, order)
+    rng = np.random.default_rng(seed_of(record))
+    for call in samples_of(record):
+        (args, kwargs), leaves = differentiable_inputs(call, rng)
+        plain = [leaf.detach() for leaf in leaves]
+        if not plain:
+            continue
+
+        def at(*values: Tensor, leaves: Any = leaves, arguments: Any = (args, kwargs)) -> Any:
+            places = {id(leaf): value for leaf, value in zip(leaves, values, strict=True)}
+            args, kwargs = replace(arguments, lambda t: places.get(id(t), t))
+            return op(*args, **kwargs)
+
+        message = f"{record.name}{call.args}{call.kwargs or ''}"
+        expected = at(*plain)
+        compiled = versant.compile(at)
+        for _ in range(2):
+            assert_same(compiled(*plain), expected, f"{message}, compiled")
+        batches = [versant.stack([x, x]) for x in plain]
+        found = versant.func.vmap(at)(*batches)
+        pairs = [(found, expected)] if isinstance(expected, Tensor) else zip(found, expected, strict=True)
+        for batch, one in pairs:
+            assert_close(batch, versant.stack([one, one]), 1e-9, f"{message}, under vmap")
 
 
 # --- drawing samples --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
 #include "machine/inplace.h"
 #include "machine/ops.h"
 #include "machine/promote.h"
+#include "machine/trace.h"
 #include "machine/transforms/levels.h"
 
 namespace versant::transforms {
@@ -38,14 +39,14 @@ TensorRef plus(TensorRef sum, TensorRef term) {
 }
 
 // A primitive that is linear in all its inputs together: itself of their derivatives.
-Outputs jointly(const Primitive& primitive, const Apart& apart, const Attributes& attributes) {
+Outputs jointly(const Primitive& primitive, const Apart& apart, const Attributes& attributes, bool all) {
   std::vector<TensorRef> made;
   std::vector<Tensor*> inputs;
   for (size_t i = 0; i < apart.values.size(); ++i) {
     const Tensor& value = *apart.values[i];
     TensorRef tangent = apart.tangents[i];
     if (!tangent)
-      tangent = is_differentiable(value.dtype) ? ops::zeros(value.sizes, value.dtype) : apart.values[i];
+      tangent = all || is_differentiable(value.dtype) ? ops::zeros(value.sizes, value.dtype) : apart.values[i];
     inputs.push_back(made.emplace_back(std::move(tangent)).get());
   }
   return versant::apply(primitive, inputs, attributes);
@@ -94,10 +95,10 @@ Outputs push(const Primitive& primitive, std::span<Tensor* const> inputs, const 
     return out;
   }
   Outputs out = versant::apply(primitive, apart.pointers(), attributes), slope;
-  if (linearity == Linearity::Joint)
-    slope = jointly(primitive, apart, attributes);
-  else
+  if (linearity == Linearity::Each)
     slope.tensor[0] = by_turns(primitive, apart, attributes);
+  else
+    slope = jointly(primitive, apart, attributes, linearity == Linearity::All);
   for (int k = 0; k < kMaxPrimitiveOutputs; ++k)
     if (out.tensor[k] && is_differentiable(out.tensor[k]->dtype))
       out.tensor[k] = make_dual(std::move(out.tensor[k]), std::move(slope.tensor[k]), at);
@@ -296,6 +297,7 @@ TensorRef variable(Tensor& x) {
   return inside(*all, false, [](Tensor& raw) {
     const GradMode on(true);
     if (needs_grad(raw)) return ops::alias(raw);
+    trace::reach({&raw});
     TensorRef leaf = Tensor::make(raw);
     set_requires_grad(*leaf, true);
     return leaf;

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from versant.ops import losses, multihead, recurrent  # noqa: F401  (the layers name these)
+    from versant.ops.define import define
+    from versant.ops.expression import m
     from versant.ops.record import Record
 
     table: dict[str, Record]
@@ -21,9 +23,18 @@ def families() -> list[Any]:
 
 
 def __getattr__(name: str) -> Any:
-    """`ops.linear`, a family, is opened when it is asked for; `ops.table`, the whole table, opens all."""
+    """`ops.linear`, a family, is opened when it is asked for; `ops.table`, the whole table, opens all; `define` and
+    `m` are for ops of a user's own."""
     if name in FAMILIES:
         return open_family(name)
+    if name == "define":
+        from versant.ops.define import define
+
+        return define
+    if name == "m":
+        from versant.ops.expression import m
+
+        return m
     if name != "table":
         raise AttributeError(f"module 'versant.ops' has no attribute {name!r}")
     from versant.ops.record import table
@@ -44,4 +55,4 @@ def namespace(place: str) -> dict[str, Callable[..., Any]]:
     return {name: find(place, name) for name in INDEX[place]}
 
 
-__all__ = ["FAMILIES", "Namespace", "families", "find", "install", "names", "namespace", "table"]
+__all__ = ["FAMILIES", "Namespace", "define", "families", "find", "install", "m", "names", "namespace", "table"]
