@@ -156,7 +156,7 @@ def check_op(op: Callable[..., Any], *, order: int = 2) -> None:
     >>> square = versant.ops.define("demo.square", lambda x: x * x, ref=np.square)
     >>> check_op(square)
     """
-    from versant.ops.define import named
+    from versant.ops.defining import named
     from versant.ops.record import table
 
     record = table[named(op)]

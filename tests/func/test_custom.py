@@ -195,7 +195,7 @@ def test_ops_from_expressions(new_ops):
     assert_close(swish(x, beta=2.0), x * (2 * x).sigmoid())
     compiled = vs.compile(lambda x: swish(x.exp()) + 1)
     compiled(x)
-    assert "1 step" in compiled.explain() or compiled.plan().count("tile program") <= 1
+    assert str(compiled.plan()).startswith("<lambda>, trace 0, branch 0\n1 step")  # fused with its neighbours
     with pytest.raises(ValueError, match="already"):
         ops.define("mine.swish", lambda x: x)
 

@@ -244,6 +244,7 @@ void write(Tensor& self, Tensor& result, int at) {
     return ops::copy_(*into.value, Input(*samples));
   }
   const TensorRef value = value_at(result, at), tangent = tangent_at(result, at);
+  if (tangent && !self.view) into.tangent = spread_as(*into.tangent, *tangent);
   ops::copy_(*into.value, Input(*value));
   ops::copy_(*into.tangent, tangent ? Input(*tangent) : Input(Scalar::of_int(0)));
 }

@@ -107,8 +107,10 @@ Outputs push(const Primitive& primitive, std::span<Tensor* const> inputs, const 
 
 void give_tangent(Tensor& tensor, int at) {
   if (!tensor.view || tensor.view->base->numel == 0) {
-    const TensorRef zero = spread_as(*ops::zeros(tensor.sizes, tensor.dtype), tensor);
-    return become_dual(tensor, zero, at);
+    // What is written there later may differ between the samples of any batch further out.
+    const Lowered lowered(at - 1);
+    const TensorRef zero = ops::zeros(tensor.sizes, tensor.dtype);
+    return become_dual(tensor, spread_as(*zero, *spread(*zero)), at);
   }
   // The derivative of a view is the same view of the base's.
   Tensor& base = *tensor.view->base;
@@ -332,6 +334,7 @@ std::vector<TensorRef> pull(std::span<const TensorRef> outputs, std::span<const 
     std::vector<TensorRef> with;
     for (size_t k = 0; k < outputs.size(); ++k) {
       if (!needs_grad(*outputs[k]) || !weights[k]) continue;
+      trace::reach({weights[k].get()});
       roots.push_back(outputs[k].get());
       with.push_back(weights[k]);
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ class CustomRule:
         functools.update_wrapper(self, function)
         self.function = function
         self.fixed = tuple(nondiff_argnums)
+        self.here = threading.local()  # whether its rule is running, and calls the function itself
 
     def split(self, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """The arguments that are only passed on, and those that have derivatives."""
@@ -88,7 +90,7 @@ class custom_vjp(CustomRule):
     def __call__(self, *args: Any) -> Any:
         if self.fwd is None or self.bwd is None:
             raise RuntimeError(f"[{self.name}] custom_vjp has no rule yet; call defvjp(fwd, bwd)")
-        if not _core.is_grad_enabled() and not any(_core.level_of(x) for x in apart(args)[1]):
+        if getattr(self.here, "runs", False):
             return self.function(*args)
         fixed, free = self.split(args)
         form, tensors = apart(free)
@@ -151,7 +153,11 @@ class _Vjp(Function):
     def forward(ctx: Any, call: Call, *tensors: Tensor) -> Any:
         rule = call.rule
         args = rule.merged(call.fixed, together(call.form, tensors))
-        answer = rule.fwd(*args)
+        rule.here.runs = True
+        try:
+            answer = rule.fwd(*args)
+        finally:
+            rule.here.runs = False
         if not isinstance(answer, tuple) or len(answer) != 2:
             raise RuntimeError(f"[{rule.name}] {place_of(rule.fwd)} must return a pair (value, residuals)")
         call.results, outputs = results_apart(answer[0], rule.name)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from versant.ops import losses, multihead, recurrent  # noqa: F401  (the layers name these)
-    from versant.ops.define import define
+    from versant.ops.defining import define
     from versant.ops.expression import m
     from versant.ops.record import Record
 
@@ -28,7 +28,7 @@ def __getattr__(name: str) -> Any:
     if name in FAMILIES:
         return open_family(name)
     if name == "define":
-        from versant.ops.define import define
+        from versant.ops.defining import define
 
         return define
     if name == "m":
