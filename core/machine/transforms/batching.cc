@@ -204,6 +204,7 @@ void check_samples(const Primitive& primitive, const Batch& batch, const Attribu
   std::vector<const Array*> read;
   for (int i = 0; i < batch.count(); ++i) {
     held.push_back(TensorRef(&innermost(batch.held(i))));
+    trace::reach({held.back().get()});
     read.push_back(held.back().get());
   }
   trace::perform(primitive.name(), read, {},

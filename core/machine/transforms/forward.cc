@@ -8,6 +8,7 @@
 #include "machine/ops.h"
 #include "machine/promote.h"
 #include "machine/trace.h"
+#include "machine/transforms/hidden.h"
 #include "machine/transforms/levels.h"
 
 namespace versant::transforms {
@@ -350,6 +351,7 @@ std::vector<TensorRef> pull(std::span<const TensorRef> outputs, std::span<const 
       with.push_back(samples_at(*weights[k], at));
     }
     for (const TensorRef& variable : variables) by.push_back(samples_at(*variable, at));
+    const Hidden hidden(at);
     std::vector<TensorRef> grads = pull(outs, with, by, options);
     for (TensorRef& grad : grads)
       if (grad) grad = batch_at(*grad, at);

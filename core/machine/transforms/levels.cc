@@ -5,6 +5,7 @@
 
 #include "machine/node.h"
 #include "machine/ops.h"
+#include "machine/transforms/hidden.h"
 
 namespace versant {
 
@@ -14,6 +15,7 @@ namespace {
 
 struct State {
   std::vector<Level> levels;
+  std::vector<bool> hidden;  // of the levels, by number
   int visible = 0;
 };
 State& state() {
@@ -231,10 +233,26 @@ bool has_batch(const Tensor& tensor) {
   return false;
 }
 
+Hidden::Hidden(int level) : level_(level) {
+  std::vector<bool>& hidden = state().hidden;
+  if (hidden.size() <= static_cast<size_t>(level)) hidden.resize(static_cast<size_t>(level) + 1);
+  before_ = hidden[static_cast<size_t>(level)];
+  hidden[static_cast<size_t>(level)] = true;
+}
+Hidden::~Hidden() { state().hidden[static_cast<size_t>(level_)] = before_; }
+
+namespace {
+bool is_shown_batch(int at) {
+  const std::vector<bool>& hidden = state().hidden;
+  return level(at).kind == Wrapped::Kind::Batch &&
+         !(static_cast<size_t>(at) < hidden.size() && hidden[static_cast<size_t>(at)]);
+}
+}  // namespace
+
 TensorRef spread(Tensor& tensor) {
   TensorRef result(&tensor);
   for (int at = 1; at <= depth(); ++at)
-    if (level(at).kind == Wrapped::Kind::Batch && !has_level(*result, at))
+    if (is_shown_batch(at) && !has_level(*result, at))
       result = batch_at(*samples_at(*result, at), at);
   return result;
 }
@@ -256,7 +274,7 @@ uint64_t copies_to_draw() {
   uint64_t copies = 1;
   for (int at = 1; at <= depth(); ++at) {
     const Level& one = level(at);
-    if (one.kind != Wrapped::Kind::Batch || one.randomness == Randomness::Same) continue;
+    if (!is_shown_batch(at) || one.randomness == Randomness::Same) continue;
     if (one.randomness == Randomness::Error)
       fail(ErrorKind::Runtime,
            "[vmap] a random op was called inside vmap; say randomness='different' for other numbers in each "
