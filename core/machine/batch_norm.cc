@@ -535,7 +535,8 @@ void update_running(Tensor& mean, Tensor& inverse, Tensor* running_mean, Tensor*
   const GradMode quiet(false);
   if (batches) momentum = 1.0 / (1.0 + item(*batches).as_double());
   const auto blend = [&](Tensor& running, const TensorRef& fresh) {
-    const TensorRef kept = ops::mul(running, number(1.0 - momentum)), more = ops::mul(fresh, number(momentum));
+    const TensorRef kept = ops::mul(running, number(1.0 - momentum)),
+                    more = ops::mul(fresh, number(momentum));
     const TensorRef sum = ops::cast(*ops::add(kept, ops::cast(*more, running.dtype)), running.dtype);
     ops::copy_(running, sum);
   };

@@ -72,7 +72,8 @@ const EmbeddingBackward kEmbeddingBackward;
 
 // Positions in the tables of all samples, one below the other.
 TensorRef in_all_tables(Batch& b, int64_t rows) {
-  const TensorRef first = ops::arange(Scalar::of_int(0), Scalar::of_int(b.size()), Scalar::of_int(1), DType::Int64);
+  const TensorRef first =
+      ops::arange(Scalar::of_int(0), Scalar::of_int(b.size()), Scalar::of_int(1), DType::Int64);
   Dims sizes(b.rank(1) + 1, 1);
   sizes[0] = b.size();
   return ops::add(b.held(1), ops::mul(ops::view(*first, sizes), Scalar::of_int(rows)));

@@ -137,9 +137,9 @@ const PutValues kIndexAdd("index_add", false, Put::Add), kIndexCopy("index_copy"
 // Index tensors over all samples.
 //
 // Note [Where the axes of indices stand]
-// The axes of the index tensors stand in the result where the first indexed axis was, or in front when the indexed
-// axes do not lie side by side. That decides where a batch comes to lie: where only x has one, it is one more
-// axis of x; where an index has one, the sample is one more index.
+// The axes of the index tensors stand in the result where the first indexed axis was, or in front when the
+// indexed axes do not lie side by side. That decides where a batch comes to lie: where only x has one, it is
+// one more axis of x; where an index has one, the sample is one more index.
 class IndexedBatch {
  public:
   // `first`: the first of the index tensors among the inputs.

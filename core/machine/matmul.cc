@@ -57,7 +57,8 @@ const MatMul kMatMul;
 TensorRef product(Tensor& a, bool ta, Tensor& b, bool tb) {
   // Two matrices, the common case, go the short way.
   trace::reach({&a, &b});
-  if (a.rank() == 2 && b.rank() == 2 && !a.wrapped && !b.wrapped && a.sizes[ta ? 0 : 1] == b.sizes[tb ? 1 : 0]) {
+  if (a.rank() == 2 && b.rank() == 2 && !a.wrapped && !b.wrapped &&
+      a.sizes[ta ? 0 : 1] == b.sizes[tb ? 1 : 0]) {
     Array result = Array::empty(Dims{a.sizes[ta ? 1 : 0], b.sizes[tb ? 0 : 1]}, a.dtype);
     multiply(a, ta, b, tb, result);
     Tensor* const inputs[] = {&a, &b};

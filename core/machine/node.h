@@ -127,9 +127,9 @@ struct LeafNode final : Node {
 struct Modes {
   bool grad = true;
   bool inference = false;
-  bool autocast = false;  // autocast.h
-  bool packs = false;     // saved values go through the host: see SavingHooks
-  bool tracing = false;   // what the machine does is recorded: trace.h
+  bool autocast = false;      // autocast.h
+  bool packs = false;         // saved values go through the host: see SavingHooks
+  bool tracing = false;       // what the machine does is recorded: trace.h
   bool transforming = false;  // some tensors may stand for more than they show: transforms/levels.h
   // Whether ways back are made of recorded ops, instead of kernels over arrays.
   bool composes() const { return grad || transforming; }

@@ -105,8 +105,8 @@ struct Claim {
 class Batch;  // transforms/batching.h
 
 // In what a primitive is linear, for derivatives along a direction: in all inputs that can have derivatives
-// together, the others (indices) being fixed; in all inputs, whatever their dtype; or in each of the first two by
-// itself, with a third one added to the result.
+// together, the others (indices) being fixed; in all inputs, whatever their dtype; or in each of the first
+// two by itself, with a third one added to the result.
 enum class Linearity : uint8_t { None, Joint, All, Each };
 
 class Primitive {

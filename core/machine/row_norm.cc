@@ -321,8 +321,8 @@ bool NormalizeRows::batch(Batch& b) const {
   a.ints[4] = a.ints[5] = 0;
   Outputs out = apply(*this, {x.get()}, a);
   const Dims sizes = out.tensor[0]->sizes;
-  TensorRef y = form.segment ? ops::reshape(*out.tensor[0], Dims{b.size(), -1, form.groups * form.scales(),
-                                                                 form.segment})
+  TensorRef y = form.segment ? ops::reshape(*out.tensor[0],
+                                            Dims{b.size(), -1, form.groups * form.scales(), form.segment})
                              : ops::reshape(*out.tensor[0], Dims{b.size(), -1, form.width, 1});
   for (int i = 1; i <= vectors; ++i) {
     const TensorRef of_rows = ops::reshape(b.held(i), Dims{b.has(i) ? b.size() : 1, 1, -1, 1});

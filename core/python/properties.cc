@@ -20,11 +20,10 @@ PyObject* get_version(PyObject* self, void*) {
   return PyLong_FromUnsignedLong(as_tensor(self)->storage->version);
 }
 PyObject* get_is_leaf(PyObject* self, void*) {
-  return guarded(
-      [&] {
-        Tensor& tensor = transforms::innermost(*as_tensor(self));
-        return PyBool_FromLong(!needs_grad(tensor) || tensor.is_leaf());
-      });
+  return guarded([&] {
+    Tensor& tensor = transforms::innermost(*as_tensor(self));
+    return PyBool_FromLong(!needs_grad(tensor) || tensor.is_leaf());
+  });
 }
 PyObject* get_retains(PyObject* self, void*) { return PyBool_FromLong(as_tensor(self)->retains_grad); }
 PyObject* get_is_view(PyObject* self, void*) {

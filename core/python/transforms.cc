@@ -1,4 +1,5 @@
-// Transforms for Python: levels, the tensors that stand for more inside of them, and the way back through them.
+// Transforms for Python: levels, the tensors that stand for more inside of them, and the way back through
+// them.
 #include "machine/transforms/levels.h"
 
 #include <unordered_set>
@@ -11,7 +12,8 @@ namespace versant::face {
 namespace {
 
 Tensor& tensor_of(PyObject* object, const char* who) {
-  if (!is_tensor(object)) fail(ErrorKind::Type, "[", who, "] expected a tensor, got ", Py_TYPE(object)->tp_name);
+  if (!is_tensor(object))
+    fail(ErrorKind::Type, "[", who, "] expected a tensor, got ", Py_TYPE(object)->tp_name);
   return *as_tensor(object);
 }
 
@@ -70,7 +72,8 @@ PyObject* has_level(PyObject*, PyObject* args) {
   return PyBool_FromLong(transforms::has_level(*as_tensor(tensor), level));
 }
 PyObject* level_of(PyObject*, PyObject* tensor) {
-  return guarded([&]() -> PyObject* { return PyLong_FromLong(transforms::level_of(tensor_of(tensor, "level_of"))); });
+  return guarded(
+      [&]() -> PyObject* { return PyLong_FromLong(transforms::level_of(tensor_of(tensor, "level_of"))); });
 }
 PyObject* wrapped(PyObject*, PyObject* object) {
   return guarded([&]() -> PyObject* {
@@ -105,9 +108,8 @@ PyObject* is_dual(PyObject*, PyObject* object) {
 PyObject* spread_as(PyObject*, PyObject* args) {
   PyObject *object, *like;
   if (!PyArg_ParseTuple(args, "O!O!", tensor_type, &object, tensor_type, &like)) return nullptr;
-  return guarded([&]() -> PyObject* {
-    return wrap(transforms::spread_as(*as_tensor(object), *as_tensor(like)));
-  });
+  return guarded(
+      [&]() -> PyObject* { return wrap(transforms::spread_as(*as_tensor(object), *as_tensor(like))); });
 }
 PyObject* innermost(PyObject*, PyObject* tensor) {
   return guarded([&]() -> PyObject* {
@@ -137,7 +139,8 @@ PyObject* pull(PyObject*, PyObject* args) {
   int keep, create;
   if (!PyArg_ParseTuple(args, "OOOpp", &outputs, &weights, &variables, &keep, &create)) return nullptr;
   return guarded([&]() -> PyObject* {
-    const auto outs = list_of(outputs, "pull"), with = list_of(weights, "pull"), by = list_of(variables, "pull");
+    const auto outs = list_of(outputs, "pull"), with = list_of(weights, "pull"),
+               by = list_of(variables, "pull");
     if (outs.size() != with.size())
       fail(ErrorKind::Value, "[pull] got ", outs.size(), " outputs and ", with.size(), " weights");
     engine::Options options;
@@ -166,7 +169,8 @@ PyObject* push_through(PyObject*, PyObject* args) {
   });
 }
 
-// Whether gradients from `outputs` reach a leaf that is none of `variables`, or a variable is itself recorded.
+// Whether gradients from `outputs` reach a leaf that is none of `variables`, or a variable is itself
+// recorded.
 PyObject* reaches_others(PyObject*, PyObject* args) {
   PyObject *outputs, *variables;
   if (!PyArg_ParseTuple(args, "OO", &outputs, &variables)) return nullptr;

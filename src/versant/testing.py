@@ -149,9 +149,9 @@ def inner(a: Sequence[Tensor], b: Sequence[Tensor]) -> Tensor:
 def check_op(op: Callable[..., Any], *, order: int = 2) -> None:
     """Raises AssertionError unless an op of `versant.ops.define` is all that an op of the table is.
 
-    Checked on its samples: values against its reference, in other layouts too; gradients of both directions and up to
-    `order` against differences; batches against one sample after the other; compiled results against eager ones.
-    Raises ValueError for an op that has no samples, or is no op of the table.
+    Checked on its samples: values against its reference, in other layouts too; gradients of both directions
+    and up to `order` against differences; batches against one sample after the other; compiled results
+    against eager ones. Raises ValueError for an op that has no samples, or is no op of the table.
 
     >>> square = versant.ops.define("demo.square", lambda x: x * x, ref=np.square)
     >>> check_op(square)

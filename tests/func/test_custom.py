@@ -35,7 +35,9 @@ class CubeWithRules(Cube):
     @staticmethod
     def vmap(info, in_dims, x):
         CubeWithRules.mapped += 1
-        assert info.batch_size == 3 and info.randomness == "error" and in_dims == (0,)
+        assert info.batch_size == 3
+        assert info.randomness == "error"
+        assert in_dims == (0,)
         return CubeWithRules.apply(x), 0
 
     @staticmethod

@@ -1,6 +1,7 @@
 """grad, vjp, jvp and their kin: forms, nestings, bad use."""
 
 import dataclasses
+from typing import NamedTuple
 
 import pytest
 
@@ -24,7 +25,8 @@ def test_grad_of_one_and_several_arguments():
     assert func.value_and_grad(f)(x, y)[0].item() == 12
     grads, (value, aux) = func.grad_and_value(lambda x: (x * x, {"x": x}), has_aux=True)(x)
     assert (grads.item(), value.item(), aux["x"].item()) == (4, 4, 2)
-    assert not value.requires_grad and not aux["x"].requires_grad
+    assert not value.requires_grad
+    assert not aux["x"].requires_grad
 
 
 def test_containers_go_in_and_out():
@@ -33,13 +35,22 @@ def test_containers_go_in_and_out():
         a: vs.Tensor
         b: vs.Tensor
 
+    class Named(NamedTuple):
+        a: vs.Tensor
+        b: int
+
+    named = func.grad(lambda t: (t.a**2).sum() * t.b)(Named(vs.ones(2), 3))
+    assert isinstance(named, Named)
+    assert_close(named.a, [6.0, 6.0])
     tree = {"p": Pair(vs.ones(2), vs.ones(3)), "q": [vs.tensor(2.0), None]}
     grads = func.grad(lambda t: t["p"].a.sum() * t["q"][0] + (t["p"].b ** 2).sum())(tree)
     assert_close(grads["p"].a, [2.0, 2.0])
     assert_close(grads["p"].b, [2.0, 2.0, 2.0])
-    assert grads["q"][0].item() == 2 and grads["q"][1] is None
+    assert grads["q"][0].item() == 2
+    assert grads["q"][1] is None
     value, derivative = func.jvp(lambda t: {"s": t["q"][0] ** 2}, (tree,), (tree,))
-    assert value["s"].item() == 4 and derivative["s"].item() == 8
+    assert value["s"].item() == 4
+    assert derivative["s"].item() == 8
 
 
 def test_perturbations_are_not_confused():
@@ -74,8 +85,10 @@ def test_jacobians_have_the_form_of_output_and_input(weights):
     b = {"c": vs.ones(2, 2).double()}
     for jacobian in (func.jacrev, func.jacfwd):
         both = jacobian(f, argnums=(0, 1))(x, b)
-        assert both["y"][0].shape == (4, 3) and both["y"][1]["c"].shape == (4, 2, 2)
-        assert both["z"][0].shape == (2, 2, 3) and both["z"][1]["c"].shape == (2, 2, 2, 2)
+        assert both["y"][0].shape == (4, 3)
+        assert both["y"][1]["c"].shape == (4, 2, 2)
+        assert both["z"][0].shape == (2, 2, 3)
+        assert both["z"][1]["c"].shape == (2, 2, 2, 2)
         assert_close(both["y"][0], matrix, 1e-12)
         chunked = jacobian(f, argnums=0, chunk_size=3)(x, b)
         assert_close(chunked["y"], both["y"][0], 1e-12)
@@ -113,7 +126,7 @@ def test_changes_in_place_carry_derivatives():
 
 
 def test_detached_values_have_no_derivative():
-    value, derivative = func.jvp(lambda x: x * x.detach(), (vs.tensor(3.0),), (vs.tensor(1.0),))
+    _, derivative = func.jvp(lambda x: x * x.detach(), (vs.tensor(3.0),), (vs.tensor(1.0),))
     assert derivative.item() == 3
 
 
@@ -125,15 +138,35 @@ BAD = {
     "argnums": (lambda: func.grad(lambda x: x, argnums=1)(vs.ones(())), RuntimeError, "argnums=1"),
     "argnums twice": (lambda: func.grad(lambda x: x, argnums=(0, -1))(vs.ones(())), RuntimeError, "twice"),
     "aux": (lambda: func.grad(lambda x: x, has_aux=True)(vs.ones(())), RuntimeError, "a pair"),
-    "tangent shape": (lambda: func.jvp(vs.sin, (vs.ones(2),), (vs.ones(3),)), RuntimeError, r"\(2,\), got \(3,\)"),
-    "tangent dtype": (lambda: func.jvp(vs.sin, (vs.ones(2),), (vs.ones(2).double(),)), RuntimeError, "float64"),
+    "tangent shape": (
+        lambda: func.jvp(vs.sin, (vs.ones(2),), (vs.ones(3),)),
+        RuntimeError,
+        r"\(2,\), got \(3,\)",
+    ),
+    "tangent dtype": (
+        lambda: func.jvp(vs.sin, (vs.ones(2),), (vs.ones(2).double(),)),
+        RuntimeError,
+        "float64",
+    ),
     "no tuples": (lambda: func.jvp(vs.sin, vs.ones(2), vs.ones(2)), RuntimeError, "as tuples"),
     "other forms": (lambda: func.jvp(vs.sin, (vs.ones(2),), ([vs.ones(2)],)), RuntimeError, "one form"),
-    "strict": (lambda: func.jvp(lambda x: vs.ones(2), (vs.ones(2),), (vs.ones(2),), strict=True), RuntimeError, "strict"),
+    "strict": (
+        lambda: func.jvp(lambda x: vs.ones(2), (vs.ones(2),), (vs.ones(2),), strict=True),
+        RuntimeError,
+        "strict",
+    ),
     "cotangents": (lambda: func.vjp(vs.sin, vs.ones(2))[1](vs.ones(3)), RuntimeError, r"\(2,\), got \(3,\)"),
-    "cotangents' form": (lambda: func.vjp(vs.sin, vs.ones(2))[1]((vs.ones(2),)), RuntimeError, "form of the value"),
-    "a number returned": (lambda: func.vjp(lambda x: 3.0, vs.ones(2)), TypeError, "return tensors, got float"),
-}  # fmt: skip
+    "cotangents' form": (
+        lambda: func.vjp(vs.sin, vs.ones(2))[1]((vs.ones(2),)),
+        RuntimeError,
+        "form of the value",
+    ),
+    "a number returned": (
+        lambda: func.vjp(lambda x: 3.0, vs.ones(2)),
+        TypeError,
+        "return tensors, got float",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -142,7 +175,8 @@ def test_bad_use(case):
     with pytest.raises(kind, match=message):
         call()
     # Nothing is left behind: no level is open, and gradient mode is on.
-    assert vs._core.level_depth() == 0 and vs.is_grad_enabled()
+    assert vs._core.level_depth() == 0
+    assert vs.is_grad_enabled()
 
 
 def test_errors_inside_leave_nothing_behind():
@@ -157,7 +191,8 @@ def test_errors_inside_leave_nothing_behind():
     ):
         with pytest.raises(ValueError, match="mine"):
             call()
-        assert vs._core.level_depth() == 0 and vs.is_grad_enabled()
+        assert vs._core.level_depth() == 0
+        assert vs.is_grad_enabled()
 
 
 def test_tensors_that_leak_become_plain():

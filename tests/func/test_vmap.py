@@ -14,7 +14,9 @@ def test_axes_in_and_out():
     assert_close(func.vmap(vs.mul, in_dims=(0, -1), out_dims=1)(x, y), (x * y.T).T)
     assert_close(func.vmap(vs.add, in_dims=(0, None))(x, x[0]), x + x[0])
     out = func.vmap(lambda a: (a, a.sum(), vs.ones(2)), out_dims=(1, 0, None))(x)
-    assert out[0].shape == (3, 4) and out[1].shape == (4,) and out[2].shape == (2,)
+    assert out[0].shape == (3, 4)
+    assert out[1].shape == (4,)
+    assert out[2].shape == (2,)
 
 
 def test_containers():
@@ -50,21 +52,26 @@ def test_randomness():
     different = func.vmap(lambda a: F.dropout(a) + vs.randn(50), randomness="different")(x)
     assert not vs.equal(different[0], different[1])
     drawn = func.vmap(lambda a: vs.randn(4), randomness="different")(x)
-    assert drawn.shape == (6, 4) and len({float(row[0]) for row in drawn}) == 6
+    assert drawn.shape == (6, 4)
+    assert len({float(row[0]) for row in drawn}) == 6
     permuted = func.vmap(lambda a: vs.randperm(20), randomness="different")(x)
-    assert permuted.shape == (6, 20) and not vs.equal(permuted[0], permuted[1])
+    assert permuted.shape == (6, 20)
+    assert not vs.equal(permuted[0], permuted[1])
     for draw in (lambda a: vs.rand(3), F.dropout, vs.bernoulli):
         with pytest.raises(RuntimeError, match="randomness"):
             func.vmap(draw)(vs.full((6, 5), 0.5))
     # Gradients see the same mask as values.
     vs.manual_seed(1)
     grads = func.vmap(func.grad(lambda a: F.dropout(a).sum()), randomness="different")(x)
-    assert set(grads.unique().tolist()) == {0.0, 2.0} and not vs.equal(grads[0], grads[1])
+    assert set(grads.unique().tolist()) == {0.0, 2.0}
+    assert not vs.equal(grads[0], grads[1])
 
 
 def test_gradients_per_sample():
     vs.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.LayerNorm(4 * 36), nn.Linear(4 * 36, 10))
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.LayerNorm(4 * 36), nn.Linear(4 * 36, 10)
+    )
     parameters = {name: p.detach() for name, p in model.named_parameters()}
     images, labels = vs.randn(5, 1, 8, 8), vs.randint(0, 10, (5,))
 
@@ -147,7 +154,8 @@ def test_indices_of_every_sample():
 def test_shows_all_samples():
     shown = []
     func.vmap(lambda a: shown.append(repr(a)) or a)(vs.tensor([1.0, 2.0]))
-    assert "Batch(level=1" in shown[0] and "[1., 2.]" in shown[0]
+    assert "Batch(level=1" in shown[0]
+    assert "[1., 2.]" in shown[0]
 
 
 BAD = {
@@ -155,20 +163,36 @@ BAD = {
     "axis": (lambda: func.vmap(vs.sin, in_dims=2)(vs.ones(3, 2)), ValueError, "in_dim=2"),
     "a number": (lambda: func.vmap(vs.add)(vs.ones(3), 2.0), ValueError, "type float"),
     "no axis": (lambda: func.vmap(vs.sin, in_dims=None), ValueError, "in_dims"),
-    "nothing mapped": (lambda: func.vmap(vs.sin, in_dims=(None,))(vs.ones(3)), ValueError, "all of in_dims is None"),
-    "structure": (lambda: func.vmap(vs.sin, in_dims=(0, 0))(vs.ones(3)), ValueError, "2 entries for a tuple of 1"),
+    "nothing mapped": (
+        lambda: func.vmap(vs.sin, in_dims=(None,))(vs.ones(3)),
+        ValueError,
+        "all of in_dims is None",
+    ),
+    "structure": (
+        lambda: func.vmap(vs.sin, in_dims=(0, 0))(vs.ones(3)),
+        ValueError,
+        "2 entries for a tuple of 1",
+    ),
     "without axes": (lambda: func.vmap(vs.sin)(vs.tensor(1.0)), ValueError, "without dimensions"),
     "branches": (lambda: func.vmap(lambda x: x if x > 0 else -x)(vs.ones(3)), RuntimeError, "where"),
     "item": (lambda: func.vmap(lambda x: x.item())(vs.ones(3)), RuntimeError, "vmap"),
     "numpy": (lambda: func.vmap(lambda x: x.numpy())(vs.ones(3, 2)), RuntimeError, "vmap"),
     "tolist": (lambda: func.vmap(lambda x: x.tolist())(vs.ones(3, 2)), RuntimeError, "vmap"),
-    "sizes that differ": (lambda: func.vmap(lambda x: x[x > 0])(vs.ones(3, 2)), RuntimeError, "size of the result"),
+    "sizes that differ": (
+        lambda: func.vmap(lambda x: x[x > 0])(vs.ones(3, 2)),
+        RuntimeError,
+        "size of the result",
+    ),
     "no tensor": (lambda: func.vmap(lambda x: 3)(vs.ones(3)), ValueError, "return tensors"),
-    "out_dims": (lambda: func.vmap(lambda x: x, out_dims=None)(vs.ones(3)), ValueError, "differs between samples"),
+    "out_dims": (
+        lambda: func.vmap(lambda x: x, out_dims=None)(vs.ones(3)),
+        ValueError,
+        "differs between samples",
+    ),
     "out_dim": (lambda: func.vmap(lambda x: x, out_dims=3)(vs.ones(3)), IndexError, "out_dim=3"),
     "randomness": (lambda: func.vmap(vs.sin, randomness="maybe"), RuntimeError, "'maybe'"),
     "chunk_size": (lambda: func.vmap(vs.sin, chunk_size=0), ValueError, "chunk_size"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD)

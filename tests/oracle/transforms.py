@@ -1,8 +1,8 @@
 """`versant.func` against `torch.func`, on the samples that PyTorch tests itself with.
 
-The function of a sample is the op by all its floating-point tensors; other arguments stay. PyTorch is asked for the
-same transform; where it has no rule for an op, two samples are done one after the other (vmap), or the reverse
-derivative's own derivative is taken (forward mode).
+The function of a sample is the op by all its floating-point tensors; other arguments stay. PyTorch is asked
+for the same transform; where it has no rule for an op, two samples are done one after the other (vmap), or
+the reverse derivative's own derivative is taken (forward mode).
 """
 
 import warnings
@@ -34,13 +34,20 @@ class Case:
             raise NotComparable
 
     def theirs(self, *values: torch.Tensor) -> Any:
-        return self.call(self.op.op, torch.Tensor, {id(a): b for a, b in zip(self.leaves, values, strict=True)}, lambda t: t)
+        return self.call(
+            self.op.op,
+            torch.Tensor,
+            {id(a): b for a, b in zip(self.leaves, values, strict=True)},
+            lambda t: t,
+        )
 
     def ours(self, *values: vs.Tensor) -> Any:
         places = {id(a): b for a, b in zip(self.leaves, values, strict=True)}
         return self.call(ours(self.op), vs.Tensor, places, self.bridge.value)
 
-    def call(self, function: Callable[..., Any], kind: type, places: dict[int, Any], other: Callable[[Any], Any]) -> Any:
+    def call(
+        self, function: Callable[..., Any], kind: type, places: dict[int, Any], other: Callable[[Any], Any]
+    ) -> Any:
         def put(value: Any) -> Any:
             if isinstance(value, torch.Tensor):
                 return places[id(value)] if id(value) in places else other(value)
@@ -151,7 +158,10 @@ def vmap_of_vjp(case: Case) -> Any:
             back = torch.func.vjp(case.theirs, *points)[1]
             rows = one_by_one(lambda *w: back(w), *weights)
             n = len(batches)
-            return (*rows, *one_by_one(lambda *v: torch.func.vjp(case.theirs, *v[:n])[1](v[n:]), *batches, *weights))
+            return (
+                *rows,
+                *one_by_one(lambda *v: torch.func.vjp(case.theirs, *v[:n])[1](v[n:]), *batches, *weights),
+            )
 
     tensor = case.bridge.tensor
     return theirs, lambda: each(
@@ -185,7 +195,7 @@ def jvp_of_vjp(case: Case) -> Any:
     case.differentiable()
     points = case.points()
     weights = directions(reference(case.theirs, *points), 5)
-    start, along = tuple([*points, *weights]), tuple(directions([*points, *weights], 6))
+    start, along = (*points, *weights), tuple(directions([*points, *weights], 6))
     n = len(points)
 
     def each(library: Any, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -83,7 +83,8 @@ bool Batch::shifted(std::initializer_list<int> places) {
 
 bool Batch::reduced() {
   Attributes a = attributes_;
-  for (const int place : {0, 1}) a.ints[place] = static_cast<int64_t>(static_cast<uint64_t>(a.ints[place]) << 1);
+  for (const int place : {0, 1})
+    a.ints[place] = static_cast<int64_t>(static_cast<uint64_t>(a.ints[place]) << 1);
   return leading(a);
 }
 
@@ -214,8 +215,8 @@ void check_samples(const Primitive& primitive, const Batch& batch, const Attribu
 }
 
 // The outputs of all samples, along axis 0.
-Outputs over_samples(const Primitive& primitive, std::span<Tensor* const> inputs, const Attributes& attributes,
-                     int at) {
+Outputs over_samples(const Primitive& primitive, std::span<Tensor* const> inputs,
+                     const Attributes& attributes, int at) {
   check_sized(primitive);
   Batch batch(primitive, inputs, attributes, at);
   if (primitive.trusts_values()) check_samples(primitive, batch, attributes);
@@ -280,7 +281,8 @@ Outputs apply(const Primitive& primitive, std::span<Tensor* const> inputs, const
     for (TensorRef& tensor : out.tensor)
       if (tensor) tensor = make_batch(std::move(tensor), at);
   }
-  // The tape follows what is held; the view itself is remembered for changes in place that give it a derivative.
+  // The tape follows what is held; the view itself is remembered for changes in place that give it a
+  // derivative.
   if (primitive.is_view() && out.tensor[0]->wrapped && !out.tensor[0]->view && inputs[0]->wrapped)
     mark_view(*out.tensor[0], *inputs[0]);
   return out;
@@ -292,8 +294,9 @@ void fill_randomly(const Primitive& primitive, Tensor& self, const Attributes& a
   if (outer.kind == Wrapped::Kind::Batch && !has_level(self, at)) {
     // A tensor that was made for them, and that nobody has written to, takes those of all samples.
     if (self.wrapped || self.view || self.storage->refs != 1 || self.storage->version != 0)
-      fail(ErrorKind::Runtime, "[", primitive.name(),
-           "] vmap: a tensor without a batch cannot take random numbers that differ between samples in place");
+      fail(
+          ErrorKind::Runtime, "[", primitive.name(),
+          "] vmap: a tensor without a batch cannot take random numbers that differ between samples in place");
     Dims sizes = self.sizes;
     sizes.insert(0, outer.size);
     become_batch(self, ops::empty(sizes, self.dtype), at);
@@ -312,7 +315,8 @@ void fill_randomly(const Primitive& primitive, Tensor& self, const Attributes& a
   if (into.tangent) ops::copy_(*into.tangent, Input(Scalar::of_int(0)));
 }
 
-void apply_in_place(const Primitive& primitive, std::span<Tensor* const> inputs, const Attributes& attributes) {
+void apply_in_place(const Primitive& primitive, std::span<Tensor* const> inputs,
+                    const Attributes& attributes) {
   const int at = level_for(primitive, inputs, attributes);
   Tensor& self = *inputs[0];
   if (primitive.draws_at(attributes) >= 0 && inputs.size() == 1)

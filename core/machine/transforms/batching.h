@@ -7,8 +7,8 @@
 
 namespace versant {
 
-// The inputs of a primitive of which some have a batch, which lies along axis 0 of what they hold. A rule sets
-// every output with the batch along its axis 0 and returns true, or returns false to be called sample by
+// The inputs of a primitive of which some have a batch, which lies along axis 0 of what they hold. A rule
+// sets every output with the batch along its axis 0 and returns true, or returns false to be called sample by
 // sample. "Logical" is the shape of one sample.
 class Batch {
  public:
@@ -65,7 +65,8 @@ namespace transforms {
 // Whether a call of the primitive is a transform's.
 bool concerns(const Primitive& primitive, std::span<Tensor* const> inputs, const Attributes& attributes);
 Outputs apply(const Primitive& primitive, std::span<Tensor* const> inputs, const Attributes& attributes);
-void apply_in_place(const Primitive& primitive, std::span<Tensor* const> inputs, const Attributes& attributes);
+void apply_in_place(const Primitive& primitive, std::span<Tensor* const> inputs,
+                    const Attributes& attributes);
 
 }  // namespace transforms
 }  // namespace versant

@@ -47,7 +47,8 @@ Outputs jointly(const Primitive& primitive, const Apart& apart, const Attributes
     const Tensor& value = *apart.values[i];
     TensorRef tangent = apart.tangents[i];
     if (!tangent)
-      tangent = all || is_differentiable(value.dtype) ? ops::zeros(value.sizes, value.dtype) : apart.values[i];
+      tangent =
+          all || is_differentiable(value.dtype) ? ops::zeros(value.sizes, value.dtype) : apart.values[i];
     inputs.push_back(made.emplace_back(std::move(tangent)).get());
   }
   return versant::apply(primitive, inputs, attributes);
@@ -117,8 +118,7 @@ void give_tangent(Tensor& tensor, int at) {
   Tensor& base = *tensor.view->base;
   if (!has_level(base, at)) give_tangent(base, at);
   Tensor& whole = *base.wrapped->tangent;
-  const int64_t shift =
-      (tensor.as<char>() - base.as<char>()) / static_cast<int64_t>(itemsize(tensor.dtype));
+  const int64_t shift = (tensor.as<char>() - base.as<char>()) / static_cast<int64_t>(itemsize(tensor.dtype));
   if (base.strides != whole.strides)
     fail(ErrorKind::NotImplemented,
          "[jvp] a view of a tensor that is not row-major cannot be given a derivative in place; clone() it");
@@ -261,7 +261,8 @@ TensorRef apply(ElementwiseOp& op, std::span<const Input> inputs) {
 
 void apply_in_place(ElementwiseOp& op, std::span<const Input> inputs, Tensor& out, bool fresh) {
   const int at = std::max(level_of(inputs), transforms::level_of(out));
-  if (level(at).kind == Wrapped::Kind::Batch && transforms::level_of(out) == at && rank_of(inputs) <= out.rank()) {
+  if (level(at).kind == Wrapped::Kind::Batch && transforms::level_of(out) == at &&
+      rank_of(inputs) <= out.rank()) {
     const Lowered lowered(at - 1);
     const Samples samples(op, inputs, at, out.rank());
     return versant::apply_in_place(op, samples.inputs, *out.wrapped->value, fresh);
@@ -346,7 +347,8 @@ std::vector<TensorRef> pull(std::span<const TensorRef> outputs, std::span<const 
   if (level(at).kind == Wrapped::Kind::Batch) {
     std::vector<TensorRef> outs, with, by;
     for (size_t k = 0; k < outputs.size(); ++k) {
-      if (!has_level(*outputs[k], at) || !weights[k]) continue;  // variables have the level: no way leads there
+      if (!has_level(*outputs[k], at) || !weights[k])
+        continue;  // variables have the level: no way leads there
       outs.push_back(samples_at(*outputs[k], at));
       with.push_back(samples_at(*weights[k], at));
     }

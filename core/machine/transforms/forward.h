@@ -2,10 +2,10 @@
 //
 // Note [Derivatives of both kinds]
 // There is one derivative of each op, the reverse one. An elementwise op's gradient g -> g * d is the same
-// product forward: t -> t * d. Primitives say if they are linear in their inputs; the derivative along t is then
-// the op itself of t. For all others the way back is a linear function of the gradient that comes in, and its
-// own way back is the forward derivative (Townsend, "A new trick for calculating Jacobian vector products",
-// 2017); the way back is made of recorded ops, so this holds at every order.
+// product forward: t -> t * d. Primitives say if they are linear in their inputs; the derivative along t is
+// then the op itself of t. For all others the way back is a linear function of the gradient that comes in,
+// and its own way back is the forward derivative (Townsend, "A new trick for calculating Jacobian vector
+// products", 2017); the way back is made of recorded ops, so this holds at every order.
 #pragma once
 
 #include <functional>
@@ -18,7 +18,8 @@
 namespace versant::transforms {
 
 // The outputs of a primitive whose inputs have derivatives at level `at`.
-Outputs push(const Primitive& primitive, std::span<Tensor* const> inputs, const Attributes& attributes, int at);
+Outputs push(const Primitive& primitive, std::span<Tensor* const> inputs, const Attributes& attributes,
+             int at);
 // Gives a plain tensor, and the base that it is a view of, a derivative of zero at level `at`.
 void give_tangent(Tensor& tensor, int at);
 
@@ -29,8 +30,8 @@ void apply_in_place(ElementwiseOp& op, std::span<const Input> inputs, Tensor& ou
 // Writes `result` to `self`, both as seen at level `at`.
 void write_in_place(Tensor& self, Tensor& result, const char* op, int at);
 
-// A copy of `x` to differentiate by: its plain tensor is a variable of the tape of its own (tied to what `x` came
-// from), with a batch at every open level of vmap.
+// A copy of `x` to differentiate by: its plain tensor is a variable of the tape of its own (tied to what `x`
+// came from), with a batch at every open level of vmap.
 TensorRef variable(Tensor& x);
 // The gradients of `outputs`, weighted, by variables; null where there is none. All may be wrapped.
 std::vector<TensorRef> pull(std::span<const TensorRef> outputs, std::span<const TensorRef> weights,
@@ -41,7 +42,8 @@ TensorRef detached(Tensor& x);
 bool is_recorded(Tensor& x);
 // The same value off the tape.
 TensorRef off_tape(Tensor& x);
-// `function` with the derivatives of its results along `tangents` (null for none) of `values`, by the way back.
+// `function` with the derivatives of its results along `tangents` (null for none) of `values`, by the way
+// back.
 struct Pushed {
   std::vector<TensorRef> values, tangents;
 };

@@ -159,8 +159,8 @@ TensorRef samples_at(Tensor& tensor, int at) {
   }
   const Lowered lowered(own - 1);
   const Wrapped& outer = *tensor.wrapped;
-  return rebuilt(outer, samples_at(*outer.value, at), outer.tangent ? samples_at(*outer.tangent, at) : nullptr,
-                 1);
+  return rebuilt(outer, samples_at(*outer.value, at),
+                 outer.tangent ? samples_at(*outer.tangent, at) : nullptr, 1);
 }
 
 TensorRef batch_at(Tensor& samples, int at) {
@@ -180,7 +180,8 @@ TensorRef value_at(Tensor& tensor, int at) {
   if (own == at) return tensor.wrapped->value;
   const Lowered lowered(own - 1);
   const Wrapped& outer = *tensor.wrapped;
-  return rebuilt(outer, value_at(*outer.value, at), outer.tangent ? value_at(*outer.tangent, at) : nullptr, 0);
+  return rebuilt(outer, value_at(*outer.value, at), outer.tangent ? value_at(*outer.tangent, at) : nullptr,
+                 0);
 }
 
 TensorRef tangent_at(Tensor& tensor, int at) {
@@ -252,15 +253,15 @@ bool is_shown_batch(int at) {
 TensorRef spread(Tensor& tensor) {
   TensorRef result(&tensor);
   for (int at = 1; at <= depth(); ++at)
-    if (is_shown_batch(at) && !has_level(*result, at))
-      result = batch_at(*samples_at(*result, at), at);
+    if (is_shown_batch(at) && !has_level(*result, at)) result = batch_at(*samples_at(*result, at), at);
   return result;
 }
 
 void check_readable(const Tensor& tensor, const char* what) {
   if (has_batch(tensor))
     fail(ErrorKind::Runtime, "[", what,
-         "] vmap: this tensor stands for the values of many samples, which differ; Python cannot read one of them. "
+         "] vmap: this tensor stands for the values of many samples, which differ; Python cannot read one of "
+         "them. "
          "Use where() in the place of branches on values, and read results outside of vmap");
 }
 

@@ -2,21 +2,21 @@
 //
 // Note [Tensors that stand for more]
 // Inside a transform some tensors stand for more than they show. Under vmap a tensor shows one sample and
-// stands for all of them; under jvp it shows a value and stands for that and its derivative along a direction.
-// Such a tensor is an ordinary one, with the shape, dtype and memory of what it shows (of the first sample),
-// and a `Wrapped` beside it that holds the whole. What it holds may itself be wrapped by a transform further
-// out: transforms nest as levels, numbered from 1, and a tensor is wrapped by the levels it depends on, the
-// innermost outside.
+// stands for all of them; under jvp it shows a value and stands for that and its derivative along a
+// direction. Such a tensor is an ordinary one, with the shape, dtype and memory of what it shows (of the
+// first sample), and a `Wrapped` beside it that holds the whole. What it holds may itself be wrapped by a
+// transform further out: transforms nest as levels, numbered from 1, and a tensor is wrapped by the levels it
+// depends on, the innermost outside.
 //
 // Every op reaches arrays through `apply` or `apply_in_place` (primitive.h, elementwise.h). There one bit of
 // `modes` says whether a transform is under way. If so and an input is wrapped, the op is done by the rule of
 // the innermost level among its inputs, as ops over what the inputs hold. Those meet the level below in the
-// same way, and in the end plain tensors, which the tape and traces record as usual. So neither the tape nor the
-// compiler knows of transforms, and each of the three nests in the others.
+// same way, and in the end plain tensors, which the tape and traces record as usual. So neither the tape nor
+// the compiler knows of transforms, and each of the three nests in the others.
 //
-// A batch keeps its samples along axis 0. Gradients of a function inside vmap are per sample because what they
-// are taken by is spread over all samples first (`spread`): samples do not meet, so the gradient of the sum over
-// them has the gradient of each in its row.
+// A batch keeps its samples along axis 0. Gradients of a function inside vmap are per sample because what
+// they are taken by is spread over all samples first (`spread`): samples do not meet, so the gradient of the
+// sum over them has the gradient of each in its row.
 #pragma once
 
 #include <memory>
@@ -114,8 +114,8 @@ void check_readable(const Tensor& tensor, const char* what);
 // A gradient that came in as a wrapped tensor passes through ops and not through fused kernels.
 inline bool is_wrapped(const TensorRef& tensor) { return tensor && tensor->wrapped; }
 
-// Called where a generator gives out blocks of random numbers: how many times as many to take, for each of the
-// samples of the open batches its own. Raises where a batch refuses random numbers.
+// Called where a generator gives out blocks of random numbers: how many times as many to take, for each of
+// the samples of the open batches its own. Raises where a batch refuses random numbers.
 uint64_t copies_to_draw();
 void note_draw(uint64_t seed, uint64_t first);
 

@@ -1,8 +1,8 @@
 """Custom functions under vmap and jvp.
 
-A class may state rules of its own, static methods as in PyTorch: `vmap(info, in_dims, *args)` returns (outputs,
-out_dims), `jvp(ctx, *tangents)` returns the outputs' derivatives. Without them, forward and backward are mapped over
-samples as any function is, and forward derivatives are made from backward.
+A class may state rules of its own, static methods as in PyTorch: `vmap(info, in_dims, *args)` returns
+(outputs, out_dims), `jvp(ctx, *tangents)` returns the outputs' derivatives. Without them, forward and
+backward are mapped over samples as any function is, and forward derivatives are made from backward.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def over_samples(cls: Any, args: tuple[Any, ...], level: int, size: int, randomn
         in_dims = tuple(0 if has else None for has in batched)
         answer = rule(info, in_dims, *held)
         if not isinstance(answer, tuple) or len(answer) != 2:
-            raise RuntimeError(f"[{cls.__name__}] vmap must return a pair (outputs, out_dims), got {answer!r:.80}")
+            raise RuntimeError(
+                f"[{cls.__name__}] vmap must return a pair (outputs, out_dims), got {answer!r:.80}"
+            )
         outputs, out_dims = answer
         count = len(outputs) if isinstance(outputs, tuple) else 1
         dims = out_dims if isinstance(out_dims, tuple) else (out_dims,) * count
@@ -70,8 +72,8 @@ def over_samples(cls: Any, args: tuple[Any, ...], level: int, size: int, randomn
                 return y
             if y.dim() == 0 or y.shape[dims[k]] != size:
                 raise RuntimeError(
-                    f"[{cls.__name__}] vmap said that output {k} has its {size} samples along axis {dims[k]}, but "
-                    f"its shape is {tuple(y.shape)}"
+                    f"[{cls.__name__}] vmap said that output {k} has its {size} samples along axis "
+                    f"{dims[k]}, but its shape is {tuple(y.shape)}"
                 )
             return _core.make_batch(y.movedim(dims[k], 0), level)
 
@@ -128,7 +130,8 @@ def batched_class(cls: Any, batched: Sequence[bool], size: int, randomness: str)
         saved = ctx.saved_tensors
         with fresh_level(size, randomness) as level:
             inside = [
-                _core.make_batch(x, level) if has else x for x, has in zip(saved, ctx.kept_batched, strict=True)
+                _core.make_batch(x, level) if has else x
+                for x, has in zip(saved, ctx.kept_batched, strict=True)
             ]
             ctx.one.save_for_backward(*inside)
             ctx.one.set_needs(ctx.needs_input_grad)
@@ -140,7 +143,9 @@ def batched_class(cls: Any, batched: Sequence[bool], size: int, randomness: str)
             ]
         return tuple(result)
 
-    return type(cls.__name__, (Function,), {"forward": staticmethod(forward), "backward": staticmethod(backward)})
+    return type(
+        cls.__name__, (Function,), {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+    )
 
 
 # --- forward derivatives
@@ -163,9 +168,7 @@ def push(cls: Any, args: tuple[Any, ...], level: int) -> Any:
         return list(outputs) if isinstance(outputs, tuple) else [outputs]
 
     found, slopes = _core.push_through(call, [values[i] for i in places], [tangents[i] for i in places])
-    made = [
-        y if t is None else _core.make_dual(y, t, level) for y, t in zip(found, slopes, strict=True)
-    ]
+    made = [y if t is None else _core.make_dual(y, t, level) for y, t in zip(found, slopes, strict=True)]
     return tuple(made) if shapes[0] else made[0]
 
 
@@ -186,7 +189,9 @@ def by_rule(cls: Any, values: list[Any], tangents: list[Any], level: int) -> Any
     each = slopes if isinstance(slopes, tuple) else (slopes,)
     own = outputs if isinstance(outputs, tuple) else (outputs,)
     if len(each) != len(own):
-        raise RuntimeError(f"[{cls.__name__}] jvp returned {len(each)} derivatives for {len(own)} outputs of forward")
+        raise RuntimeError(
+            f"[{cls.__name__}] jvp returned {len(each)} derivatives for {len(own)} outputs of forward"
+        )
     for k, (y, t) in enumerate(zip(own, each, strict=True)):
         if t is None:
             continue
@@ -194,7 +199,7 @@ def by_rule(cls: Any, values: list[Any], tangents: list[Any], level: int) -> Any
             raise TypeError(f"[{cls.__name__}] jvp must return tensors or None, got {type(t).__name__}")
         if t.shape != y.shape or t.dtype != y.dtype:
             raise RuntimeError(
-                f"[{cls.__name__}] jvp returned a derivative of shape {tuple(t.shape)} and dtype {t.dtype.name} for "
-                f"output {k} of shape {tuple(y.shape)} and dtype {y.dtype.name}"
+                f"[{cls.__name__}] jvp returned a derivative of shape {tuple(t.shape)} and dtype "
+                f"{t.dtype.name} for output {k} of shape {tuple(y.shape)} and dtype {y.dtype.name}"
             )
     return mapped(outputs, lambda k, y: y if each[k] is None else _core.make_dual(y, each[k], level))

@@ -1,4 +1,5 @@
-"""Forward-mode derivatives by dual numbers, as PyTorch spells them; `versant.func.jvp` is the same as a function.
+"""Forward-mode derivatives by dual numbers, as PyTorch spells them; `versant.func.jvp` is the same as a
+function.
 
 >>> import versant as vs
 >>> from versant.autograd import forward_ad
@@ -71,7 +72,9 @@ def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> T
             f"[make_dual] expected a tangent of shape {tuple(tensor.shape)}, got {tuple(tangent.shape)}"
         )
     if tensor.dtype != tangent.dtype:
-        raise ValueError(f"[make_dual] expected a tangent of dtype {tensor.dtype.name}, got {tangent.dtype.name}")
+        raise ValueError(
+            f"[make_dual] expected a tangent of dtype {tensor.dtype.name}, got {tangent.dtype.name}"
+        )
     return _core.make_dual(tensor, tangent, at)
 
 

@@ -35,9 +35,9 @@ class Function(_core.FunctionBase):
     >>> x.grad
     tensor([6.])
 
-    Under `vs.func.vmap` and forward derivatives forward and backward are mapped and differentiated themselves. A
-    class may state better rules: static methods `vmap(info, in_dims, *args)`, which returns (outputs, out_dims), and
-    `jvp(ctx, *tangents)`, which returns the derivatives of the outputs.
+    Under `vs.func.vmap` and forward derivatives forward and backward are mapped and differentiated
+    themselves. A class may state better rules: static methods `vmap(info, in_dims, *args)`, which returns
+    (outputs, out_dims), and `jvp(ctx, *tangents)`, which returns the derivatives of the outputs.
     """
 
     setup_context: Any = None

@@ -29,6 +29,8 @@ from versant.compiler.facts import AnyFact, Fact
 from versant.compiler.picture import svg_of
 from versant.compiler.plan import Plan, plan_of
 from versant.compiler.record import Branch, read_record
+from versant.compiler.text import branch_text
+from versant.compiler.watch import Watch
 from versant.structure import (
     PLAIN,
     Structure,
@@ -39,8 +41,6 @@ from versant.structure import (
     take_apart,
     tensor_names,
 )
-from versant.compiler.text import branch_text
-from versant.compiler.watch import Watch
 
 logger = logging.getLogger("versant.compile")
 

@@ -13,8 +13,8 @@ from typing import Any
 import versant
 from versant import DTypeError, ShapeError, Tensor, _core
 from versant.compiler.function import excused
-from versant.structure import Structure, difference_of
 from versant.control_flow import Branch, Condition, Turn, item_of, put, seams
+from versant.structure import Structure, difference_of
 
 COND, WHILE, SCAN = range(3)  # trace::Loop::Kind
 

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 import versant
 from versant import ProgramError, Tensor, _core
 from versant.compiler.errors import CompileError
-from versant.structure import Structure, take_apart
 from versant.io import replacing
+from versant.structure import Structure, take_apart
 
 if TYPE_CHECKING:
     from versant.compiler.function import Entry

@@ -1,4 +1,5 @@
-"""Functions with derivatives of the user's own, as JAX spells them; `versant.autograd.Function` is PyTorch's way."""
+"""Functions with derivatives of the user's own, as JAX spells them; `versant.autograd.Function` is
+PyTorch's way."""
 
 from __future__ import annotations
 
@@ -7,9 +8,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from versant import Tensor, _core
+from versant import Tensor
 from versant.autograd.function import Function
-from versant.func.derivatives import vjp, zeros_like
+from versant.func.derivatives import count_tensors, vjp, zeros_like
 from versant.func.levels import apart, described, results_apart, together
 from versant.structure import Structure
 
@@ -25,7 +26,7 @@ class CustomRule:
     """A function whose derivative is given; made by `custom_vjp` and `custom_jvp`."""
 
     def __init__(self, function: Callable[..., Any], nondiff_argnums: Sequence[int]) -> None:
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function)  # type: ignore[arg-type]
         self.function = function
         self.fixed = tuple(nondiff_argnums)
         self.here = threading.local()  # whether its rule is running, and calls the function itself
@@ -64,9 +65,9 @@ class Call:
 class custom_vjp(CustomRule):
     """A function whose reverse derivative is given by `defvjp(fwd, bwd)`.
 
-    fwd(*args) returns (value, residuals), bwd(residuals, cotangents) a tuple with the gradient of each argument, None
-    for none. nondiff_argnums: arguments that have no derivative; they come first in bwd. The function works under
-    grad, vmap and compile; of forward derivatives those of bwd are used.
+    fwd(*args) returns (value, residuals), bwd(residuals, cotangents) a tuple with the gradient of each
+    argument, None for none. nondiff_argnums: arguments that have no derivative; they come first in bwd. The
+    function works under grad, vmap and compile; of forward derivatives those of bwd are used.
     Raises RuntimeError, with the line of the rule, where its gradients do not fit the arguments.
 
     >>> import versant as vs
@@ -100,25 +101,28 @@ class custom_vjp(CustomRule):
         return together(call.results, outputs if isinstance(outputs, tuple) else (outputs,))
 
 
-def gradients_fit(name: str, rule: Callable[..., Any], form: Structure, inputs: Sequence[Any], found: Any) -> list[Any]:
+def gradients_fit(
+    name: str, rule: Callable[..., Any], form: Structure, inputs: Sequence[Any], found: Any
+) -> list[Any]:
     """The gradients that a rule returned, one for each tensor of the arguments."""
     count = len(form) - 1
     if not isinstance(found, (tuple, list)) or len(found) != count:
         got = f"{len(found)}" if isinstance(found, (tuple, list)) else described(found)
         raise RuntimeError(
-            f"[{name}] {place_of(rule)} must return a tuple of {count} gradients, one for each argument, got {got}"
+            f"[{name}] {place_of(rule)} must return a tuple of {count} gradients, one for each argument, "
+            f"got {got}"
         )
     result: list[Any] = []
     for i, (part, gradient) in enumerate(zip(form[1:], found, strict=True)):
-        expected: list[Any] = []
-        together(part, iter_into(expected, inputs[len(result) :]))
+        expected = list(inputs[len(result) : len(result) + count_tensors(part)])
         if gradient is None:
             result += [None] * len(expected)
             continue
         structure, tensors = apart(gradient)
         if structure != part:
             raise RuntimeError(
-                f"[{name}] {place_of(rule)} returned a gradient for argument {i} in another form: {described(gradient)}"
+                f"[{name}] {place_of(rule)} returned a gradient for argument {i} in another form: "
+                f"{described(gradient)}"
             )
         for x, g in zip(expected, tensors, strict=True):
             if tuple(g.shape) != tuple(x.shape) or g.dtype is not x.dtype:
@@ -128,20 +132,6 @@ def gradients_fit(name: str, rule: Callable[..., Any], form: Structure, inputs: 
                 )
         result += tensors
     return result
-
-
-class iter_into:
-    """Tensors in order, noted in a list as they are taken."""
-
-    def __init__(self, noted: list[Any], tensors: Sequence[Any]) -> None:
-        self.noted, self.tensors = noted, iter(tensors)
-
-    def __iter__(self) -> iter_into:
-        return self
-
-    def __next__(self) -> Any:
-        self.noted.append(next(self.tensors))
-        return self.noted[-1]
 
 
 class _Vjp(Function):
@@ -186,9 +176,9 @@ class Like:
 class custom_jvp(CustomRule):
     """A function whose forward derivative is given by `defjvp(rule)`.
 
-    rule(primals, tangents) returns (value, derivative), the derivative linear in the tangents, written in ops. The
-    reverse derivative is its transpose. nondiff_argnums: arguments that have no derivative; they come first in the
-    rule.
+    rule(primals, tangents) returns (value, derivative), the derivative linear in the tangents, written in
+    ops. The reverse derivative is its transpose. nondiff_argnums: arguments that have no derivative; they
+    come first in the rule.
 
     >>> import versant as vs
     >>> @vs.func.custom_jvp
@@ -235,8 +225,8 @@ class custom_jvp(CustomRule):
         ):
             shapes = [tuple(y.shape) for y in values], [tuple(t.shape) for t in slopes]
             raise RuntimeError(
-                f"[{self.name}] {place_of(self.rule)} must return a derivative in the form, shape and dtype of the "
-                f"value, got shapes {shapes[1]} for {shapes[0]}"
+                f"[{self.name}] {place_of(self.rule)} must return a derivative in the form, shape and dtype "
+                f"of the value, got shapes {shapes[1]} for {shapes[0]}"
             )
         return tuple(slopes)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from versant import Tensor, _core
 from versant.func.levels import apart, described, dual_level, results_apart, together
-from versant.structure import Structure
+from versant.structure import Structure, children
 
 Argnums = int | tuple[int, ...]
 
@@ -16,7 +16,9 @@ Argnums = int | tuple[int, ...]
 class Tape:
     """A function's results on a tape of their own, by the tensors of some of its arguments."""
 
-    def __init__(self, who: str, func: Callable[..., Any], picked: list[Any], call: Callable[..., Any]) -> None:
+    def __init__(
+        self, who: str, func: Callable[..., Any], picked: list[Any], call: Callable[..., Any]
+    ) -> None:
         self.who = who
         self.structures: list[Structure] = []
         self.variables: list[Tensor] = []
@@ -47,7 +49,9 @@ class Tape:
         """Whether somebody else differentiates through what follows."""
         return self.outer and _core.reaches_others(outputs, self.variables)
 
-    def gradients(self, outputs: Sequence[Tensor], weights: Sequence[Any], keep: bool, create: bool) -> list[Any]:
+    def gradients(
+        self, outputs: Sequence[Tensor], weights: Sequence[Any], keep: bool, create: bool
+    ) -> list[Any]:
         """The weighted gradients, one in the form of each picked argument; zeros where no way leads."""
         found = _core.pull(outputs, weights, self.variables, keep or create, create)
         whole = [zeros_like(x) if g is None else g for g, x in zip(found, self.variables, strict=True)]
@@ -71,12 +75,9 @@ def zeros_like(x: Tensor) -> Tensor:
 
 
 def count_tensors(structure: Structure) -> int:
-    kind = structure[0]
-    if kind == "tensor":
+    if structure[0] == "tensor":
         return 1
-    if kind in ("value", "object"):
-        return 0
-    return sum(count_tensors(part) for part in structure[1 if kind in (tuple, list) else 2 :])
+    return sum(count_tensors(part) for _, part in children(structure, ""))
 
 
 def places(who: str, argnums: Argnums, count: int) -> list[int]:
@@ -113,7 +114,8 @@ def with_aux(who: str, result: Any, has_aux: bool) -> tuple[Any, Any]:
         return result, None
     if not isinstance(result, tuple) or len(result) != 2:
         raise RuntimeError(
-            f"[{who}] has_aux=True expects the function to return a pair (output, aux), got {described(result)}"
+            f"[{who}] has_aux=True expects the function to return a pair (output, aux), "
+            f"got {described(result)}"
         )
     return result
 
@@ -127,8 +129,8 @@ def gradient_and_value(
         raise RuntimeError(f"[{who}] expected the function to return one tensor, got {described(value)}")
     if value.dim() != 0:
         raise RuntimeError(
-            f"[{who}] expected the function to return a tensor without dimensions, got shape {tuple(value.shape)};"
-            " reduce it, or use vjp or jacrev"
+            f"[{who}] expected the function to return a tensor without dimensions, got shape "
+            f"{tuple(value.shape)}; reduce it, or use vjp or jacrev"
         )
     if not value.is_floating_point():
         raise RuntimeError(
@@ -142,7 +144,8 @@ def gradient_and_value(
 
 
 def grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
-    """The function that gives the gradients of `func`, which returns one number (a tensor without dimensions).
+    """The function that gives the gradients of `func`, which returns one number (a tensor without
+    dimensions).
 
     argnums: which positional arguments to differentiate by; of several, gradients come as a tuple. Arguments
     may be containers of tensors, and gradients take their form. has_aux: func returns (number, aux), and the
@@ -164,7 +167,9 @@ def grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) 
     return gradient
 
 
-def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+def grad_and_value(
+    func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False
+) -> Callable[..., Any]:
     """As `grad`; the new function gives (gradients, value), or (gradients, (value, aux))."""
 
     @functools.wraps(func)
@@ -175,7 +180,9 @@ def grad_and_value(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool
     return both
 
 
-def value_and_grad(func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+def value_and_grad(
+    func: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False
+) -> Callable[..., Any]:
     """As `grad`; the new function gives (value, gradients), or ((value, aux), gradients).
 
     >>> import versant as vs
@@ -195,8 +202,8 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple
     """The value of func(*primals), and the function that pulls cotangents back: (value, vjp_fn), or with
     has_aux (value, vjp_fn, aux).
 
-    vjp_fn(cotangents), in the form of the value, gives the cotangents times the Jacobian: a tuple with one for
-    each primal, in its form. It may be called again.
+    vjp_fn(cotangents), in the form of the value, gives the cotangents times the Jacobian: a tuple with one
+    for each primal, in its form. It may be called again.
 
     >>> import versant as vs
     >>> value, back = vs.func.vjp(lambda x: x.sin(), vs.tensor([0.0, 1.0]))
@@ -214,7 +221,8 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple
         structure, weights = apart(cotangents)
         if structure != form:
             raise RuntimeError(
-                f"[vjp] expected cotangents in the form of the value, {described(value)}, got {described(cotangents)}"
+                f"[vjp] expected cotangents in the form of the value, {described(value)}, got "
+                f"{described(cotangents)}"
             )
         for weight, output in zip(weights, outputs, strict=True):
             if weight.shape != output.shape:

@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from versant import Tensor, _core
-from versant.func.derivatives import Argnums, jvp, places, vjp, with_aux
+from versant import Tensor
+from versant.func.derivatives import Argnums, jvp, places, vjp
 from versant.func.levels import apart, results_apart, together
 from versant.func.vmap import vmap
 
@@ -57,11 +57,12 @@ def jacrev(
     has_aux: bool = False,
     chunk_size: int | None = None,
 ) -> Callable[..., Any]:
-    """The function that gives the Jacobian of `func`, by reverse mode: best where outputs are fewer than inputs.
+    """The function that gives the Jacobian of `func`, by reverse mode: best where outputs are fewer than
+    inputs.
 
     Of one output and one input a tensor of shape output.shape + input.shape. Of containers, the form of the
-    output with the form of the input in each place; of several argnums a tuple of these. has_aux: func returns
-    (output, aux), and the new function (Jacobian, aux). chunk_size: at most so many rows at once.
+    output with the form of the input in each place; of several argnums a tuple of these. has_aux: func
+    returns (output, aux), and the new function (Jacobian, aux). chunk_size: at most so many rows at once.
 
     >>> import versant as vs
     >>> vs.func.jacrev(lambda x: x * x)(vs.tensor([1.0, 2.0]))
@@ -84,9 +85,7 @@ def jacrev(
             tables = [pieces_of(table, outputs) for table in apart(rows)[1]]
         by_output = []
         for k, y in enumerate(outputs):
-            blocks = [
-                table[k].reshape(*y.shape, *x.shape) for table, x in zip(tables, inputs, strict=True)
-            ]
+            blocks = [table[k].reshape(*y.shape, *x.shape) for table, x in zip(tables, inputs, strict=True)]
             of_inputs = together(in_form, blocks)
             by_output.append(of_inputs[0] if isinstance(argnums, int) else of_inputs)
         result = together(form, by_output)
@@ -140,8 +139,8 @@ def jacfwd(
 def hessian(func: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """The second derivatives of `func`: the Jacobian of its Jacobian, both by reverse mode.
 
-    The function and its gradient run once, whatever the number of inputs; only the way back through them is done
-    for every row.
+    The function and its gradient run once, whatever the number of inputs; only the way back through them is
+    done for every row.
 
     >>> import versant as vs
     >>> vs.func.hessian(lambda x: (x**3).sum())(vs.tensor([1.0, 2.0]))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from versant import Tensor, _core
-from versant.structure import Structure, put_together, take_apart
+from versant.structure import Structure, children, put_together, take_apart
 
 RANDOMNESS = {"error": 0, "same": 1, "different": 2}
 
@@ -60,5 +60,5 @@ def refuse_others(structure: Structure, who: str) -> None:
     if kind in ("value", "object"):
         shown = structure[1].__name__ if kind == "value" else type(structure[1].value).__name__
         raise TypeError(f"[{who}] expected the function to return tensors, got {shown}")
-    for part in structure[1 if kind in (tuple, list) else 2 :]:
+    for _, part in children(structure, ""):
         refuse_others(part, who)

@@ -92,8 +92,9 @@ def functional_call(
 
 
 def stack_module_state(models: Sequence[Module]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The parameters and buffers of several models of one architecture, stacked: (parameters, buffers), dicts by
-    dotted name of tensors with a first axis of models. `vmap` over `functional_call` runs them side by side.
+    """The parameters and buffers of several models of one architecture, stacked: (parameters, buffers),
+    dicts by dotted name of tensors with a first axis of models. `vmap` over `functional_call` runs them
+    side by side.
 
     >>> import versant as vs
     >>> models = [vs.nn.Linear(2, 3) for _ in range(4)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from versant import Tensor, _core
 from versant.func.levels import RANDOMNESS, apart, batch_level, described, refuse_others, together
-from versant.structure import Structure
+from versant.structure import Structure, children
 
 Axes = Any  # an int, None, or a container of them that follows that of the values
 
@@ -24,11 +24,13 @@ def axes_of(prefix: Axes, structure: Structure, what: str) -> list[Any]:
         if prefix is not None:
             shown = structure[1].__name__ if kind == "value" else type(structure[1].value).__name__
             raise ValueError(
-                f"[vmap] got {what}={prefix!r} for an input of type {shown}; only tensors can be mapped over, say "
-                "None there"
+                f"[vmap] got {what}={prefix!r} for an input of type {shown}; only tensors can be "
+                "mapped over, say None there"
             )
         return []
-    parts = structure[1 if kind in (tuple, list) else 2 :]
+    parts = [part for _, part in children(structure, "")]
+    if not parts:
+        return []
     if prefix is None or isinstance(prefix, int):
         below = [prefix] * len(parts)
     elif isinstance(kind, type) and issubclass(kind, dict) and isinstance(prefix, dict):
@@ -38,7 +40,9 @@ def axes_of(prefix: Axes, structure: Structure, what: str) -> list[Any]:
     elif isinstance(prefix, tuple | list) and issubclass(kind, tuple | list):
         below = list(prefix)
     else:
-        raise ValueError(f"[vmap] {what} must follow the structure of the value, got {prefix!r} for a {kind.__name__}")
+        raise ValueError(
+            f"[vmap] {what} must follow the structure of the value, got {prefix!r} for a {kind.__name__}"
+        )
     if len(below) != len(parts):
         raise ValueError(f"[vmap] {what} has {len(below)} entries for a {kind.__name__} of {len(parts)}")
     # A number in a container that an int covers is no tensor to map over.
@@ -60,12 +64,15 @@ def samples_of(axes: list[Any], tensors: list[Tensor]) -> int:
     """How many samples the inputs hold."""
     sizes = [x.shape[axis] for axis, x in zip(axes, tensors, strict=True) if axis is not None]
     if not sizes:
-        raise ValueError("[vmap] expected an input to map over: all of in_dims is None, or there is no tensor")
+        raise ValueError(
+            "[vmap] expected an input to map over: all of in_dims is None, or there is no tensor"
+        )
     if len(set(sizes)) > 1:
         raise ValueError(
             f"[vmap] expected all tensors to have the same size in the mapped dimension, got sizes {sizes}"
         )
-    return sizes[0]
+    size: int = sizes[0]
+    return size
 
 
 def vmap(
@@ -83,8 +90,8 @@ def vmap(
     out_dims: where they shall lie in the results.
     randomness: what random ops are inside: "error", "same" numbers in all samples, or "different" ones.
     chunk_size: at most so many samples at once, for less memory.
-    Raises ValueError where in_dims and arguments do not fit, RuntimeError where the function asks for the value of
-    a sample (`if x > 0`, `x.item()`) or returns what is no tensor.
+    Raises ValueError where in_dims and arguments do not fit, RuntimeError where the function asks for the
+    value of a sample (`if x > 0`, `x.item()`) or returns what is no tensor.
 
     >>> import versant as vs
     >>> vs.func.vmap(vs.dot)(vs.ones(3, 2), vs.ones(3, 2))
@@ -108,7 +115,9 @@ def vmap(
         more, named = apart(kwargs)
         axes = axes + [0] * len(named)
         tensors = tensors + named
-        axes = [axis if axis is None else checked_axis(axis, x) for axis, x in zip(axes, tensors, strict=True)]
+        axes = [
+            axis if axis is None else checked_axis(axis, x) for axis, x in zip(axes, tensors, strict=True)
+        ]
         size = samples_of(axes, tensors)
         count = len(tensors) - len(named)
 
@@ -131,7 +140,11 @@ def vmap(
         parts = []
         for begin in range(0, size, chunk_size):
             samples = min(chunk_size, size - begin)
-            parts.append(run([part_of(x, axis, begin, samples) for x, axis in zip(tensors, axes, strict=True)], samples))
+            parts.append(
+                run(
+                    [part_of(x, axis, begin, samples) for x, axis in zip(tensors, axes, strict=True)], samples
+                )
+            )
         structure, _, out_axes = parts[0]
         joined = [
             pieces[0] if axis is None else join(list(pieces), axis)

@@ -23,8 +23,8 @@ def families() -> list[Any]:
 
 
 def __getattr__(name: str) -> Any:
-    """`ops.linear`, a family, is opened when it is asked for; `ops.table`, the whole table, opens all; `define` and
-    `m` are for ops of a user's own."""
+    """`ops.linear`, a family, is opened when it is asked for; `ops.table`, the whole table, opens all;
+    `define` and `m` are for ops of a user's own."""
     if name in FAMILIES:
         return open_family(name)
     if name == "define":
@@ -55,4 +55,15 @@ def namespace(place: str) -> dict[str, Callable[..., Any]]:
     return {name: find(place, name) for name in INDEX[place]}
 
 
-__all__ = ["FAMILIES", "Namespace", "define", "families", "find", "install", "m", "names", "namespace", "table"]
+__all__ = [
+    "FAMILIES",
+    "Namespace",
+    "define",
+    "families",
+    "find",
+    "install",
+    "m",
+    "names",
+    "namespace",
+    "table",
+]

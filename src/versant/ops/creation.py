@@ -273,7 +273,10 @@ def new_zeros(
 ) -> Tensor:
     """Zeros of this size in the dtype of the tensor."""
     size = sizes_given(sizes, size, "new_zeros")
-    return with_samples_of(new("new_zeros", size, 0, dtype or input.dtype, device, requires_grad, None, layout, pin_memory), input)
+    return with_samples_of(
+        new("new_zeros", size, 0, dtype or input.dtype, device, requires_grad, None, layout, pin_memory),
+        input,
+    )
 
 
 @composite(
@@ -294,7 +297,9 @@ def new_ones(
 ) -> Tensor:
     """Ones of this size in the dtype of the tensor."""
     size = sizes_given(sizes, size, "new_ones")
-    return with_samples_of(new("new_ones", size, 1, dtype or input.dtype, device, requires_grad, None, layout, pin_memory), input)
+    return with_samples_of(
+        new("new_ones", size, 1, dtype or input.dtype, device, requires_grad, None, layout, pin_memory), input
+    )
 
 
 @composite(differentiable=False, places="Tensor", without={"ref": "its values are whatever is in memory"})
@@ -310,7 +315,10 @@ def new_empty(
 ) -> Tensor:
     """Whatever is in memory, of this size in the dtype of the tensor."""
     size = sizes_given(sizes, size, "new_empty")
-    return with_samples_of(new("new_empty", size, None, dtype or input.dtype, device, requires_grad, None, layout, pin_memory), input)
+    return with_samples_of(
+        new("new_empty", size, None, dtype or input.dtype, device, requires_grad, None, layout, pin_memory),
+        input,
+    )
 
 
 @composite(
@@ -332,7 +340,10 @@ def new_full(
 ) -> Tensor:
     """One value, of this size in the dtype of the tensor."""
     value, dtype = number(fill_value, "new_full"), dtype or input.dtype
-    return with_samples_of(new("new_full", sizes_of((size,)), value, dtype, device, requires_grad, None, layout, pin_memory), input)
+    return with_samples_of(
+        new("new_full", sizes_of((size,)), value, dtype, device, requires_grad, None, layout, pin_memory),
+        input,
+    )
 
 
 @composite(

@@ -34,15 +34,19 @@ def define(
 
     definition: the value of one element, built from inputs by Python's operators and the micro-ops of
         `versant.ops.m`. It runs as a tile program, fuses, differentiates to any order, in both directions,
-        and compiles. d: its partial derivatives, from the inputs and the output y, where the derived ones are not the
-        best (a tuple for several inputs). rule: the dtype of the result, "promote", "float" or "bool".
-    run: in its place, a function of numpy arrays (which may call C through ctypes). result: of the tensors, the
+        and compiles. d: its partial derivatives, from the inputs and the output y, where the derived ones
+        are not the best (a tuple for several inputs). rule: the dtype of the result, "promote", "float" or
+        "bool".
+    run: in its place, a function of numpy arrays (which may call C through ctypes). result: of the tensors,
+    the
         shape and dtype of the result. vjp: the gradients of the inputs in ops, which names what it needs: the
         gradient `g`, inputs, the result `y`; without it the op has no gradient.
-    signature: the names of the arguments ("x, y"), by default those of the definition or of run; parameters that are
+    signature: the names of the arguments ("x, y"), by default those of the definition or of run; parameters
+    that are
         numbers as "x, alpha: number = 1.0".
     ref: the same in numpy, sample or samples: what it is tried on, for `versant.testing.check_op`.
-    Raises ValueError for a name that is taken, TypeError where neither or both of definition and run are given.
+    Raises ValueError for a name that is taken, TypeError where neither or both of definition and run are
+    given.
 
     >>> import versant as vs
     >>> swish = vs.ops.define("demo.swish", lambda x: x * vs.ops.m.sigmoid(x))
@@ -56,9 +60,10 @@ def define(
     form = definition if definition is not None else run
     assert form is not None
     code = getattr(form, "__code__", None)
-    if not signature and code is None:
-        raise TypeError(f"[define] {name}: the function has no Python signature; say signature=")
-    signature = signature or ", ".join(code.co_varnames[: code.co_argcount])
+    if not signature:
+        if code is None:
+            raise TypeError(f"[define] {name}: the function has no Python signature; say signature=")
+        signature = ", ".join(code.co_varnames[: code.co_argcount])
     doc = doc or (form.__doc__ or "")
     if definition is not None:
         return records.elementwise(

@@ -246,8 +246,9 @@ def binary_cross_entropy(
             low, high = aminmax(given.detach())
             if not (every(low >= 0) and every(high <= 1)):
                 raise RuntimeError(
-                    f"[binary_cross_entropy] {name} must lie between 0 and 1, got {all_samples(low).min().item()} "
-                    f"to {all_samples(high).max().item()}; of logits, use binary_cross_entropy_with_logits"
+                    f"[binary_cross_entropy] {name} must lie between 0 and 1, got "
+                    f"{all_samples(low).min().item()} to {all_samples(high).max().item()}; "
+                    "of logits, use binary_cross_entropy_with_logits"
                 )
     reduction = reduction_of(size_average, reduce, reduction)
     return reduced(weighted(binary(input, target), weight), reduction, "binary_cross_entropy")

@@ -23,8 +23,8 @@ def all_samples(x: Tensor) -> Tensor:
 
 
 def with_samples_of(result: Tensor, like: Tensor) -> Tensor:
-    """The result, which was just made; with a batch wherever `like` has one, so that it can take its values in
-    place."""
+    """The result, which was just made; with a batch wherever `like` has one, so that it can take its values
+    in place."""
     return _core.spread_as(result, like) if _core.level_of(like) else result
 
 
