@@ -82,4 +82,4 @@ def batched(
         return tuple(gradient for gradient in found if gradient is not None)
 
     rest = iter(vmap(one)(*weights))
-    return tuple(next(rest) if has else None for has in used)
+    return tuple(next(rest) if has else None for has in used)  # type: ignore[misc]
