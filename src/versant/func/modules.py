@@ -99,7 +99,7 @@ def stack_module_state(models: Sequence[Module]) -> tuple[dict[str, Tensor], dic
     >>> import versant as vs
     >>> models = [vs.nn.Linear(2, 3) for _ in range(4)]
     >>> parameters, buffers = vs.func.stack_module_state(models)
-    >>> parameters["weight"].shape
+    >>> tuple(parameters["weight"].shape)
     (4, 3, 2)
     """
     from versant import stack  # the op table is above this room
