@@ -5,6 +5,7 @@
 
 #include "machine/lock.h"
 #include "machine/ops.h"
+#include "machine/tape.h"
 #include "machine/trace.h"
 
 namespace versant::engine {
@@ -106,9 +107,7 @@ class Task {
       if (root.node) visit(root.node.get());
     for (size_t i = 0; i < found.size(); ++i) {
       Node* node = entries_[found[i]].node.get();
-      if (options_.stop && std::any_of(targets.begin(), targets.end(),
-                                       [&](const Edge& target) { return target.node.get() == node; }))
-        continue;
+      if (ends_at(*node)) continue;
       for (int k = 0; k < node->n_edges; ++k)
         if (Node* next = node->edges()[k].node.get()) visit(next);
     }
@@ -122,6 +121,7 @@ class Task {
               [&](uint32_t a, uint32_t b) { return entries_[a].node->number < entries_[b].node->number; });
     for (const uint32_t slot : found) {
       Node* node = entries_[slot].node.get();
+      if (ends_at(*node)) continue;
       for (int k = 0; k < node->n_edges && !entries_[slot].needed; ++k)
         if (Node* next = node->edges()[k].node.get()) entries_[slot].needed = entries_[slot_of(next)].needed;
     }
@@ -175,6 +175,13 @@ class Task {
     uint32_t slot;
     bool operator<(const Queued& other) const { return number < other.number; }
   };
+
+  // Whether no way leads on from that node.
+  bool ends_at(const Node& node) const {
+    if (options_.within && !options_.within->holds(node)) return true;
+    return options_.stop && std::any_of(targets_.begin(), targets_.end(),
+                                        [&](const Edge& target) { return target.node.get() == &node; });
+  }
 
   uint32_t new_slot(Node* node) {
     uint32_t slot;
@@ -235,7 +242,7 @@ class Task {
     if (entry.captured) {
       for (size_t i = 0; i < targets_.size(); ++i)
         if (targets_[i].node.get() == &node) captured_[i] = grads[targets_[i].nr];
-      if (node.is_leaf() || options_.stop) return;
+      if (node.is_leaf() || ends_at(node)) return;
       bool onward = false;
       for (int k = 0; k < node.n_edges && !onward; ++k)
         if (Node* next = node.edges()[k].node.get()) onward = entries_[slot_of(next)].needed;
@@ -377,6 +384,18 @@ std::vector<TensorRef> gradients(std::span<Tensor* const> roots, std::span<Tenso
   const std::vector<Edge> ends = edges_of(targets);
   task.aim(edges, ends);
   start(task, roots, weights, edges);
+  task.run();
+  return std::move(task.captured());
+}
+
+std::vector<TensorRef> gradients_along(std::span<const Edge> roots, std::span<TensorRef> weights,
+                                       std::span<const Edge> targets, Options options) {
+  GradMode mode(options.create_graph);
+  const trace::WayBack back;
+  Task task(options);
+  task.aim(roots, targets);
+  for (size_t i = 0; i < roots.size(); ++i)
+    task.deliver(roots[i].node.get(), roots[i].nr, std::move(weights[i]));
   task.run();
   return std::move(task.captured());
 }
