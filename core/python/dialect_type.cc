@@ -71,9 +71,10 @@ PyObject* branded(PyObject* object) {
 void rename_error() {
   PyObject* type = PyErr_Occurred();
   if (!type || !argument_error || type == argument_error) return;
-  const bool meant = PyErr_GivenExceptionMatches(type, PyExc_RuntimeError) &&
-                     (PyErr_GivenExceptionMatches(type, PyExc_ValueError) ||
-                      PyErr_GivenExceptionMatches(type, PyExc_TypeError));
+  const bool meant = PyErr_GivenExceptionMatches(type, PyExc_IndexError) ||
+                     (PyErr_GivenExceptionMatches(type, PyExc_RuntimeError) &&
+                      (PyErr_GivenExceptionMatches(type, PyExc_ValueError) ||
+                       PyErr_GivenExceptionMatches(type, PyExc_TypeError)));
   if (!meant || PyErr_GivenExceptionMatches(type, argument_error)) return;
   PyObject *class_, *value, *traceback;
   PyErr_Fetch(&class_, &value, &traceback);
@@ -85,8 +86,7 @@ void rename_error() {
 }
 
 bool fits(DType dtype, PyObject* number) {
-  if (PyBool_Check(number)) return dtype == DType::Bool;
-  if (dtype == DType::Bool) return false;
+  if (dtype == DType::Bool) return PyBool_Check(number);
   if (PyComplex_Check(number)) return is_complex(dtype);
   if (PyFloat_Check(number)) return is_floating(dtype) || is_complex(dtype);
   return true;
@@ -106,7 +106,7 @@ Object operand_beside(PyObject* value, Tensor& other, const char* op) {
   if (PyFloat_CheckExact(value) || PyLong_CheckExact(value) || PyBool_Check(value) ||
       PyComplex_CheckExact(value)) {
     if (fits(other.dtype, value)) return Object::share(value);
-    PyErr_Format(PyExc_TypeError, "[%s] cannot convert %R to a tensor of dtype %s", op, value,
+    PyErr_Format(argument_error, "[%s] cannot convert %R to a tensor of dtype %s", op, value,
                  std::string(name(other.dtype)).c_str());
     return Object();
   }
@@ -229,7 +229,9 @@ PyObject* subscript(PyObject* self, PyObject* key) {
     }
     return branded(PyObject_CallFunctionObjArgs(reversed, self, key, nullptr));
   }
-  return branded(tensor_subscript(self, key));
+  PyObject* result = tensor_subscript(self, key);
+  if (!result) rename_error();
+  return branded(result);
 }
 
 int refuse_assignment(PyObject*, PyObject*, PyObject*) {
