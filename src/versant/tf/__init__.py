@@ -56,6 +56,7 @@ globals().update({name: elementwise.MATH[name] for name in elementwise.TOP_LEVEL
 globals().update({name: reductions.MATH[name] for name in reductions.TOP_LEVEL})
 globals().update(arrays.NAMES | gathering.NAMES | products.TOP_LEVEL)
 globals().update(_namespaces.TOP_LEVEL)
+dtypes.cast, dtypes.complex = cast, elementwise.complex  # type: ignore[attr-defined]
 
 
 def __getattr__(name: str) -> _Any:

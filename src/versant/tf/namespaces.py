@@ -9,7 +9,6 @@ from typing import Any
 from versant.tf import arrays, elementwise, gathering, products, reductions
 from versant.tf.dtypes import as_dtype
 from versant.tf.elementwise import MATH, SPECIAL
-from versant.tf.tensors import cast
 
 TOP_LEVEL: dict[str, Any] = {
     "as_dtype": as_dtype,
@@ -17,11 +16,8 @@ TOP_LEVEL: dict[str, Any] = {
     "floordiv": MATH["floordiv"],
     "truncatediv": MATH["truncatediv"],
     "truncatemod": MATH["truncatemod"],
-    "math_pow": None,
     "clip_by_value": elementwise.clip_by_value,
-    "bitcast": None,
 }
-TOP_LEVEL = {name: value for name, value in TOP_LEVEL.items() if value is not None}
 
 
 def _module(name: str, names: dict[str, Any]) -> ModuleType:
@@ -39,14 +35,12 @@ def _math() -> ModuleType:
         "confusion_matrix": _lazy("extras", "confusion_matrix"),
         "in_top_k": gathering.in_top_k,
         "top_k": gathering.top_k,
-        "approx_max_k": None,
         "l2_normalize": products.l2_normalize,
         "invert_permutation": _lazy("extras", "invert_permutation"),
-        "betainc": None,
     }
-    nn = import_module("versant.tf.nn")
+    nn = import_module("versant.tf.neural")
     names |= {name: nn.NAMES[name] for name in ("softmax", "log_softmax", "zero_fraction", "softsign")}
-    return _module("math", {name: value for name, value in names.items() if value is not None})
+    return _module("math", names)
 
 
 def _lazy(module: str, name: str) -> Any:
@@ -54,7 +48,7 @@ def _lazy(module: str, name: str) -> Any:
 
 
 def _nn() -> ModuleType:
-    return _module("nn", import_module("versant.tf.nn").NAMES)
+    return _module("nn", import_module("versant.tf.neural").NAMES)
 
 
 def _linalg() -> ModuleType:
@@ -74,12 +68,6 @@ def _random() -> ModuleType:
     return import_module("versant.tf.random")
 
 
-def _dtypes() -> ModuleType:
-    dtypes = import_module("versant.tf.dtypes")
-    return _module("dtypes", {**{name: getattr(dtypes, name) for name in dtypes.__all__}, "cast": cast,
-                              "complex": elementwise.complex})  # fmt: skip
-
-
 def _config() -> ModuleType:
     return import_module("versant.tf.config")
 
@@ -96,7 +84,6 @@ NAMES: dict[str, Callable[[], Any]] = {
     "bitwise": _bitwise,
     "nest": _nest,
     "random": _random,
-    "dtypes": _dtypes,
     "config": _config,
     "keras": _of("keras"),
     "data": _of("data"),
@@ -119,9 +106,6 @@ NAMES: dict[str, Callable[[], Any]] = {
     "print": lambda: import_module("versant.tf.extras").print_,
     "experimental": lambda: SimpleNamespace(),
 }
-for _name in ("broadcast_to",):
-    assert _name in arrays.NAMES
-
 
 def find(name: str) -> Any:
     """tf.<name>, or None."""
