@@ -32,10 +32,9 @@ def find(path: str) -> Function:
     return function
 
 
-def _named(function: Function, name: str, like: Function) -> Function:
+def _named(function: Function, name: str, path: str) -> Function:
     function.__name__ = function.__qualname__ = name
-    text = (like.__doc__ or "").partition("\n")[0]
-    function.__doc__ = f"{text}\n\nVersant's op of these values is {getattr(like, '__name__', name)}."
+    function.__doc__ = f"{name}, element by element: versant.{path} under TensorFlow's rules."
     return function
 
 
@@ -50,37 +49,54 @@ def refuse_integers(op: str, x: Any) -> None:
         raise InvalidArgumentError(f"[{op}] expected a floating-point tensor, got {x.dtype.name}; use tf.cast")
 
 
-def _unary(name: str, op: Function, floats: bool) -> Function:
+# Ops are looked up at the first call, so that importing the dialect opens no family of the table.
+
+
+def _unary(name: str, path: str, floats: bool, gradient: bool) -> Function:
+    op: Any = None
+
     def call(x: Any, name: str | None = None) -> Any:
-        x = x if isinstance(x, Tensor) else convert(x)
+        nonlocal op
+        if type(x) is not Tensor:
+            x = convert(x)
+        if op is None:
+            op = find(path)
         if floats and not x.dtype.is_floating_point:
             refuse_integers(call.__name__, x)
-        found = op(x)
-        return found if isinstance(found, Tensor) else brand(found)
+        found = op(x if gradient else _core.plain(x).detach())
+        return found if type(found) is Tensor else brand(found)
 
-    return _named(call, name, op)
-
-
-def unary(names: str, *, floats: bool = True, source: str = "") -> dict[str, Function]:
-    """Functions of one tensor.  floats: integers are refused.  source: where ours are in versant."""
-    return {theirs: _unary(theirs, find(source + ours), floats) for theirs, ours in _pairs(names)}
+    return _named(call, name, path)
 
 
-def _binary(name: str, op: Function, floats: bool) -> Function:
+def unary(names: str, *, floats: bool = True, source: str = "", gradient: bool = True) -> dict[str, Function]:
+    """Functions of one tensor.
+
+    floats: integers are refused. source: where ours are in versant. gradient: whether there is one.
+    """
+    return {theirs: _unary(theirs, source + ours, floats, gradient) for theirs, ours in _pairs(names)}
+
+
+def _binary(name: str, path: str, floats: bool) -> Function:
+    op: Any = None
+
     def call(x: Any, y: Any, name: str | None = None) -> Any:
-        if not (isinstance(x, Tensor) and isinstance(y, Tensor) and x.dtype is y.dtype):
+        nonlocal op
+        if not (isinstance(x, _core.Tensor) and isinstance(y, _core.Tensor) and x.dtype is y.dtype):
             x, y = same_dtype(call.__name__, x, y)
+        if op is None:
+            op = find(path)
         if floats and not x.dtype.is_floating_point:
             refuse_integers(call.__name__, x)
         found = op(x, y)
-        return found if isinstance(found, Tensor) else brand(found)
+        return found if type(found) is Tensor else brand(found)
 
-    return _named(call, name, op)
+    return _named(call, name, path)
 
 
 def binary(names: str, *, floats: bool = False, source: str = "") -> dict[str, Function]:
     """Functions of two tensors of one dtype."""
-    return {theirs: _binary(theirs, find(source + ours), floats) for theirs, ours in _pairs(names)}
+    return {theirs: _binary(theirs, source + ours, floats) for theirs, ours in _pairs(names)}
 
 
 def plainly(*values: Any) -> Any:

@@ -16,7 +16,8 @@ MATH: dict[str, Function] = {
         bessel_i0e=special.i0e bessel_i1=special.i1 bessel_i1e=special.i1e"""
     ),
     **unary("abs negative=neg sign=sgn square conj", floats=False),
-    **unary("ceil floor rint=round is_finite=isfinite is_inf=isinf is_nan=isnan"),
+    **unary("is_finite=isfinite is_inf=isinf is_nan=isnan"),
+    **unary("ceil floor rint=round", gradient=False),
     **unary("real imag angle", floats=False),
     **binary("maximum minimum multiply=mul subtract=sub floormod=remainder floordiv=floor_divide"),
     **binary("atan2 zeta=special.zeta xlogy xlog1py=special.xlog1py nextafter", floats=True),
@@ -51,7 +52,8 @@ def multiply_no_nan(x: Any, y: Any, name: str | None = None) -> Any:
     """x * y, and 0 where y is 0, whatever x is."""
     x, y = same_dtype("multiply_no_nan", x, y)
     a, b = _core.plain(x), _core.plain(y)
-    return brand(versant.where(b == 0, versant.zeros_like(b), a) * b)
+    finite = versant.where((b == 0) & ~versant.isfinite(a), versant.zeros_like(a), a)
+    return brand(finite * b)
 
 
 def pow(x: Any, y: Any, name: str | None = None) -> Any:
@@ -124,17 +126,6 @@ def erfcinv(x: Any, name: str | None = None) -> Any:
     return brand(versant.erfinv(1 - plainly(x)))
 
 
-def ndtr(x: Any, name: str | None = None) -> Any:
-    """The distribution function of the standard normal distribution."""
-    return brand(versant.special.ndtr(plainly(x)))
-
-
-def approximate_equal(x: Any, y: Any, tolerance: float = 1e-5, name: str | None = None) -> Any:
-    """Whether |x - y| < tolerance."""
-    x, y = same_dtype("approximate_equal", x, y)
-    return MATH["abs"](brand(x) - y) < tolerance
-
-
 def complex(real: Any, imag: Any, name: str | None = None) -> Any:
     """real + imag * i."""
     real, imag = same_dtype("complex", real, imag)
@@ -150,13 +141,13 @@ def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any, name: str | 
     return brand(versant.minimum(versant.maximum(_core.plain(t), _core.plain(low)), _core.plain(high)))
 
 
-def _logical(name: str, op: Function) -> Function:
+def _logical(name: str) -> Function:
     def call(x: Any, y: Any, name: str | None = None) -> Any:
         x, y = convert(x), convert(y)
         for value in (x, y):
             if value.dtype is not dtypes.bool:
                 raise InvalidArgumentError(f"[{call.__name__}] expected bool tensors, got {value.dtype.name}")
-        return brand(op(x, y))
+        return brand(getattr(versant, call.__name__)(x, y))
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"{name} of two bool tensors."
@@ -172,11 +163,11 @@ def logical_not(x: Any, name: str | None = None) -> Any:
 
 
 MATH.update(
-    {name: _logical(name, getattr(versant, name)) for name in ("logical_and", "logical_or", "logical_xor")}
+    {name: _logical(name) for name in ("logical_and", "logical_or", "logical_xor")}
 )
 for function in (
     divide, divide_no_nan, multiply_no_nan, pow, truncatediv, truncatemod, add_n, round, log_sigmoid, lbeta,
-    polygamma, erfcinv, ndtr, approximate_equal, logical_not,
+    polygamma, erfcinv, logical_not,
 ):  # fmt: skip
     MATH[function.__name__] = function
 MATH |= {

@@ -159,8 +159,18 @@ def recompute_grad(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def recomputed(*args: Any, **kwargs: Any) -> Any:
-        found = checkpoint(f, *args, use_reentrant=False, **kwargs)
-        return found
+        if not _core.is_taping():
+            return f(*args, **kwargs)
+
+        wanted = [isinstance(x, _core.Tensor) and x.requires_grad for x in flatten(list(args))]
+
+        def recorded(*inner: Any, **options: Any) -> Any:
+            # The way back runs it again, where no tape records and watches.
+            with GradientTape() as tape:
+                tape.watch([x for x, own in zip(flatten(list(inner)), wanted, strict=True) if own])
+                return f(*inner, **options)
+
+        return checkpoint(recorded, *args, use_reentrant=False, **kwargs)
 
     return recomputed
 

@@ -116,8 +116,10 @@ def resize(images: Any, size: Any, method: str = "bilinear", preserve_aspect_rat
         found = F.interpolate(x, sizes_of(size), mode="bilinear", align_corners=False)
     else:
         h, w = sizes_of(size)
-        rows = (versant.arange(h) * tuple(x.shape)[2]) // h
-        columns = (versant.arange(w) * tuple(x.shape)[3]) // w
+        rows, columns = (
+            ((2 * versant.arange(n) + 1) * size // (2 * n)).clamp(max=size - 1)
+            for n, size in ((h, tuple(x.shape)[2]), (w, tuple(x.shape)[3]))
+        )
         found = x.index_select(2, rows).index_select(3, columns)
     found = versant.movedim(found, 1, -1).contiguous()
     found = found.to(kept) if method == "nearest" else found

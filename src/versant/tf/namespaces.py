@@ -13,7 +13,6 @@ from versant.tf.elementwise import MATH, SPECIAL
 TOP_LEVEL: dict[str, Any] = {
     "as_dtype": as_dtype,
     "realdiv": MATH["divide"],
-    "floordiv": MATH["floordiv"],
     "truncatediv": MATH["truncatediv"],
     "truncatemod": MATH["truncatemod"],
     "clip_by_value": elementwise.clip_by_value,

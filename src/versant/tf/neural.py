@@ -5,7 +5,7 @@ from typing import Any
 import versant
 from versant import _core
 from versant.nn import functional as F
-from versant.tf import dtypes
+from versant.tf import arrays, dtypes
 from versant.tf.calls import Function, axes_of, plainly, refuse_integers, sizes_of, unary
 from versant.tf.elementwise import MATH, log_sigmoid
 from versant.tf.errors import InvalidArgumentError
@@ -19,7 +19,7 @@ ACTIVATIONS: dict[str, Function] = {
     **unary("relu relu6", floats=False, source="nn.functional."),
     **unary("elu selu softplus softsign silu", source="nn.functional."),
     **{name: MATH[name] for name in ("sigmoid", "tanh")},
-    "swish": unary("silu", source="nn.functional.")["silu"],
+    **unary("swish=silu", source="nn.functional."),
     "log_sigmoid": log_sigmoid,
 }
 
@@ -425,5 +425,7 @@ NAMES: dict[str, Function] = {
     },
     "max_pool": _any_pool("max"),
     "avg_pool": _any_pool("avg"),
+    "space_to_depth": arrays.space_to_depth,
+    "depth_to_space": arrays.depth_to_space,
     "lrn": local_response_normalization,
 }  # fmt: skip

@@ -117,14 +117,14 @@ def clip_by_global_norm(t_list: Any, clip_norm: Any, use_norm: Any = None, name:
     return [t if t is None else brand(plainly(t) * scale) for t in t_list], size
 
 
-def _matrices(name: str, op: Function) -> Function:
+def _matrices(name: str, ours: str) -> Function:
     def call(input: Any, name: str | None = None) -> Any:
         x = plainly(input)
         refuse_integers(call.__name__, x)
-        return brand(op(x))
+        return brand(getattr(versant.linalg, ours)(x))
 
     call.__name__ = call.__qualname__ = name
-    call.__doc__ = (op.__doc__ or "").partition("\n")[0]
+    call.__doc__ = f"{name} of matrices in the last two axes."
     return call
 
 
@@ -262,11 +262,11 @@ LINALG: dict[str, Function] = {
     )
 }  # fmt: skip
 LINALG |= {
-    "det": _matrices("det", versant.linalg.det),
-    "cholesky": _matrices("cholesky", versant.linalg.cholesky),
-    "eigvalsh": _matrices("eigvalsh", versant.linalg.eigvalsh),
-    "expm": _matrices("expm", versant.linalg.matrix_exp),
-    "pinv": _matrices("pinv", versant.linalg.pinv),
+    "det": _matrices("det", "det"),
+    "cholesky": _matrices("cholesky", "cholesky"),
+    "eigvalsh": _matrices("eigvalsh", "eigvalsh"),
+    "expm": _matrices("expm", "matrix_exp"),
+    "pinv": _matrices("pinv", "pinv"),
 }
 TOP_LEVEL = {
     name: LINALG[name] for name in ("matmul", "einsum", "tensordot", "norm")

@@ -68,12 +68,15 @@ def _squeezed(x: Any, axes: tuple[int, ...]) -> Any:
     return x.reshape([n for i, n in enumerate(tuple(x.shape)) if i not in gone])
 
 
-def _extremum(name: str, op: Function) -> Function:
+def _extremum(name: str, ours: str) -> Function:
     def call(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Any:
         x = plainly(input_tensor)
         axis = _axes(call.__name__, x, axis)
         if x.dtype is dtypes.bool:
             raise InvalidArgumentError(f"[{call.__name__}] expected numbers, got bool")
+        if axis == ():
+            return brand(x.clone())
+        op = getattr(versant, ours)
         return brand(op(x, tuple(range(x.dim())) if axis is None else axis, keepdims))
 
     call.__name__ = call.__qualname__ = name
@@ -81,7 +84,7 @@ def _extremum(name: str, op: Function) -> Function:
     return call
 
 
-def _truth(name: str, op: Function) -> Function:
+def _truth(name: str, ours: str) -> Function:
     def call(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Any:
         x = plainly(input_tensor)
         if x.dtype is not dtypes.bool:
@@ -89,7 +92,7 @@ def _truth(name: str, op: Function) -> Function:
         axis = _axes(call.__name__, x, axis)
         axes = tuple(range(x.dim())) if axis is None else (axis,) if isinstance(axis, int) else axis
         for a in sorted({a % x.dim() for a in axes}, reverse=True):
-            x = op(x, a, True)
+            x = getattr(versant, ours)(x, a, True)
         return brand(x if keepdims else _squeezed(x, axes) if axes else x)
 
     call.__name__ = call.__qualname__ = name
@@ -97,10 +100,10 @@ def _truth(name: str, op: Function) -> Function:
     return call
 
 
-reduce_max = _extremum("reduce_max", versant.amax)
-reduce_min = _extremum("reduce_min", versant.amin)
-reduce_any = _truth("reduce_any", versant.any)
-reduce_all = _truth("reduce_all", versant.all)
+reduce_max = _extremum("reduce_max", "amax")
+reduce_min = _extremum("reduce_min", "amin")
+reduce_any = _truth("reduce_any", "any")
+reduce_all = _truth("reduce_all", "all")
 
 
 def reduce_logsumexp(
@@ -110,6 +113,8 @@ def reduce_logsumexp(
     x = plainly(input_tensor)
     refuse_integers("reduce_logsumexp", x)
     axis = _axes("reduce_logsumexp", x, axis)
+    if axis == ():
+        return brand(x.clone())
     return brand(versant.logsumexp(x, tuple(range(x.dim())) if axis is None else axis, keepdims))
 
 
@@ -120,7 +125,10 @@ def reduce_variance(
     x = plainly(input_tensor)
     if not is_float(x.dtype):
         raise TypeError(f"[reduce_variance] expected a floating-point tensor, got {x.dtype.name}")
-    return brand(versant.var(x, _axes("reduce_variance", x, axis), unbiased=False, keepdim=keepdims))
+    axis = _axes("reduce_variance", x, axis)
+    if axis == ():
+        return brand(versant.zeros_like(x))
+    return brand(versant.var(x, axis, unbiased=False, keepdim=keepdims))
 
 
 def reduce_std(input_tensor: Any, axis: Any = None, keepdims: bool = False, name: str | None = None) -> Any:
@@ -143,7 +151,7 @@ def count_nonzero(
     return reduce_sum(cast(brand(plainly(input) != 0), dtype), axis, keepdims)
 
 
-def _cumulative(name: str, op: Function, start: float) -> Function:
+def _cumulative(name: str, ours: str, start: float) -> Function:
     def call(
         x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False, name: str | None = None
     ) -> Any:
@@ -152,6 +160,7 @@ def _cumulative(name: str, op: Function, start: float) -> Function:
         kept = x.dtype
         if reverse:
             x = versant.flip(x, [axis])
+        op = getattr(versant, ours)
         found = op(x, axis) if is_float(kept) else op(x, axis, dtype=kept)
         if exclusive:
             first = versant.full_like(found.narrow(axis, 0, 1), start)
@@ -163,9 +172,9 @@ def _cumulative(name: str, op: Function, start: float) -> Function:
     return call
 
 
-cumsum = _cumulative("cumsum", versant.cumsum, 0)
-cumprod = _cumulative("cumprod", versant.cumprod, 1)
-cumulative_logsumexp = _cumulative("cumulative_logsumexp", versant.logcumsumexp, -float("inf"))
+cumsum = _cumulative("cumsum", "cumsum", 0)
+cumprod = _cumulative("cumprod", "cumprod", 1)
+cumulative_logsumexp = _cumulative("cumulative_logsumexp", "logcumsumexp", -float("inf"))
 
 
 def argmax(

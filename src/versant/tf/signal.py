@@ -56,7 +56,7 @@ def ifftshift(x: Any, axes: Any = None, name: str | None = None) -> Any:
 
 def _window(length: Any, periodic: bool, dtype: Any, a: float) -> Any:
     n = int(length)
-    count = n if periodic else n - 1
+    count = n if periodic and n % 2 == 0 else n - 1  # an odd window is symmetric either way, as in TensorFlow
     kind = as_dtype(dtype)
     if n == 1:
         return brand(versant.ones(1, dtype=kind))

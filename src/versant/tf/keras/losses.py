@@ -271,6 +271,8 @@ BinaryFocalCrossentropy = _object(
     from_logits=False, label_smoothing=0.0, axis=-1,
 )  # fmt: skip
 
+logcosh = log_cosh
+kld = KLD = kullback_leibler_divergence = kl_divergence
 mse = MSE = mean_squared_error
 mae = MAE = mean_absolute_error
 mape = MAPE = mean_absolute_percentage_error

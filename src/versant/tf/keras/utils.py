@@ -14,7 +14,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
     labels = numpy.asarray(x, dtype="int64")
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
-    return numpy.eye(num_classes or int(labels.max()) + 1, dtype="float32")[labels]
+    return numpy.eye(num_classes or int(labels.max()) + 1, dtype="float64")[labels]
 
 
 def normalize(x: Any, axis: int = -1, order: int = 2) -> Any:
