@@ -42,8 +42,15 @@ struct Entry {
 // thread) holds those fields, it falls back to a map of its own.
 class Task {
  public:
-  explicit Task(Options options) : options_(options), id_(next_task++) { active_tasks.push_back(id_); }
-  ~Task() { std::erase(active_tasks, id_); }
+  explicit Task(Options options) : options_(options), id_(next_task++) {
+    active_tasks.push_back(id_);
+    std::swap(buffers_, spare_buffers);
+  }
+  ~Task() {
+    std::erase(active_tasks, id_);
+    buffers_.clear();
+    std::swap(buffers_, spare_buffers);
+  }
 
   uint32_t slot_of(Node* node) {
     if (node->task == id_) return node->task_slot;
@@ -95,7 +102,7 @@ class Task {
     captured_.resize(targets.size());
     // Every node behind the roots, then from low numbers up: needed if a target or if an edge leads to a
     // needed one.
-    std::vector<uint32_t> found;
+    std::vector<uint32_t>& found = buffers_.found;
     auto visit = [&](Node* node) {
       const size_t before = entries_.size();
       const uint32_t slot = slot_of(node);
@@ -316,18 +323,39 @@ class Task {
     }
   }
 
+  // The memory of a pass, which the next one takes over.
+  struct Buffers {
+    std::vector<Entry> entries;
+    std::vector<uint32_t> free_slots, leaves, found;
+    std::vector<Queued> heap;
+
+    void clear() {
+      entries.clear();
+      free_slots.clear();
+      leaves.clear();
+      found.clear();
+      heap.clear();
+      if (entries.capacity() > kMostSpare) *this = Buffers();
+    }
+  };
+  static constexpr size_t kMostSpare = 4096;
+  static thread_local Buffers spare_buffers;
+
   Options options_;
   uint64_t id_;
   bool pruned_ = false;
   bool awaits_ = false;
   std::span<const Edge> targets_;
   std::vector<TensorRef> captured_;
-  std::vector<Entry> entries_;
-  std::vector<uint32_t> free_slots_;
-  std::vector<Queued> heap_;
-  std::vector<uint32_t> leaves_;
+  Buffers buffers_;
+  std::vector<Entry>& entries_ = buffers_.entries;
+  std::vector<uint32_t>& free_slots_ = buffers_.free_slots;
+  std::vector<uint32_t>& leaves_ = buffers_.leaves;
+  std::vector<Queued>& heap_ = buffers_.heap;
   std::unordered_map<Node*, uint32_t> own_map_;
 };
+
+thread_local Task::Buffers Task::spare_buffers;
 
 void start(Task& task, std::span<Tensor* const> roots, std::span<TensorRef> weights,
            std::span<const Edge> edges) {

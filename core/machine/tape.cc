@@ -47,7 +47,8 @@ void Tape::start() {
   grad_before_ = modes.grad;
   modes.grad = !modes.inference;
   modes.taping = true;
-  intervals_.push_back({Node::next(), kOpen});
+  if (current_.first < current_.last) earlier_.push_back(current_);
+  current_ = {Node::next(), kOpen};
   recording_ = true;
   if (!listed_) {
     live.push_back(this);
@@ -64,8 +65,7 @@ void Tape::stop() {
     std::erase(recorders, this);
   modes.taping = !recorders.empty();
   modes.grad = grad_before_;
-  intervals_.back().last = Node::next();
-  if (intervals_.back().first == intervals_.back().last) intervals_.pop_back();
+  current_.last = Node::next();
   recording_ = false;
   if (!watched_.empty()) detach();
 }
@@ -77,7 +77,8 @@ void Tape::reset() {
   finish();
   watched_.clear();
   read_.clear();
-  intervals_.clear();
+  current_ = {0, 0};
+  earlier_.clear();
   used_ = false;
   if (!goes_on) return;
   start();
@@ -153,7 +154,8 @@ std::vector<TensorRef> Tape::watched() const {
 }
 
 bool Tape::holds(const Node& node) const {
-  for (const NodeInterval& interval : intervals_)
+  if (node.number >= current_.first && node.number < current_.last) return true;
+  for (const NodeInterval& interval : earlier_)
     if (node.number >= interval.first && node.number < interval.last) return true;
   return false;
 }
@@ -168,11 +170,17 @@ Edge Tape::way_to(Tensor& tensor) const {
   return holds(*edge.node) ? edge : Edge{};
 }
 
+bool Tape::overlaps(NodeInterval interval) const {
+  const auto meets = [&](const NodeInterval& own) {
+    return own.first < interval.last && interval.first < own.last;
+  };
+  return meets(current_) || std::any_of(earlier_.begin(), earlier_.end(), meets);
+}
+
 bool Tape::overlaps(const Tape& other) const {
-  for (const NodeInterval& a : intervals_)
-    for (const NodeInterval& b : other.intervals_)
-      if (a.first < b.last && b.first < a.last) return true;
-  return false;
+  return other.overlaps(current_) ||
+         std::any_of(earlier_.begin(), earlier_.end(),
+                     [&](const NodeInterval& interval) { return other.overlaps(interval); });
 }
 
 std::vector<TensorRef> Tape::gradients(std::span<Tensor* const> targets, std::span<const TensorRef> weights,

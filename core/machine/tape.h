@@ -67,12 +67,14 @@ class Tape {
 
   Edge way_to(Tensor& tensor) const;
   bool overlaps(const Tape& other) const;
+  bool overlaps(NodeInterval interval) const;
   void attach();
   void detach();
   // Frees what only this tape's gradients needed, or leaves it to a tape that may need it too.
   void finish();
 
-  std::vector<NodeInterval> intervals_;
+  NodeInterval current_{0, 0};          // the last one, which is open while the tape records
+  std::vector<NodeInterval> earlier_;
   std::vector<Watched> watched_;
   std::vector<Ref<LeafNode>> read_;
   std::vector<Ref<Node>> roots_;  // of gradients that left saved values in place

@@ -155,8 +155,6 @@ constexpr const char* kName<&PyNumberMethods::nb_floor_divide> = "floordiv";
 template <>
 constexpr const char* kName<&PyNumberMethods::nb_remainder> = "floormod";
 template <>
-constexpr const char* kName<&PyNumberMethods::nb_matrix_multiply> = "matmul";
-template <>
 constexpr const char* kName<&PyNumberMethods::nb_and> = "logical_and";
 template <>
 constexpr const char* kName<&PyNumberMethods::nb_or> = "logical_or";
@@ -182,6 +180,17 @@ PyObject* divide(PyObject* left, PyObject* right) {
       const Object x = cast(a), y = cast(b);
       return numbers().nb_true_divide(x.get(), y.get());
     });
+  });
+}
+
+PyObject* multiply_matrices(PyObject* left, PyObject* right) {
+  return with_operands(left, right, "matmul", [](PyObject* a, PyObject* b) -> PyObject* {
+    const bool both = is_tensor(a) && is_tensor(b);
+    if (both && as_tensor(a)->rank() > 1 && as_tensor(b)->rank() > 1)
+      return numbers().nb_matrix_multiply(a, b);
+    PyErr_SetString(argument_error,
+                    "[matmul] expected matrices, of two axes or more; use tf.tensordot or tf.linalg.matvec");
+    return nullptr;
   });
 }
 
@@ -259,7 +268,7 @@ PyType_Slot base_slots[] = {
     {Py_nb_floor_divide, slot(binary<&N::nb_floor_divide>)},
     {Py_nb_remainder, slot(binary<&N::nb_remainder>)},
     {Py_nb_power, slot(power)},
-    {Py_nb_matrix_multiply, slot(binary<&N::nb_matrix_multiply>)},
+    {Py_nb_matrix_multiply, slot(multiply_matrices)},
     {Py_nb_and, slot(binary<&N::nb_and>)},
     {Py_nb_or, slot(binary<&N::nb_or>)},
     {Py_nb_xor, slot(binary<&N::nb_xor>)},

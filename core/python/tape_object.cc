@@ -1,4 +1,6 @@
 // TapeBase: a gradient tape (machine/tape.h) as a Python object, from which versant.GradientTape derives.
+#include <new>
+
 #include "face.h"
 #include "machine/tape.h"
 
@@ -7,14 +9,16 @@ namespace versant::face {
 namespace {
 
 struct TapeObject {
-  PyObject_HEAD Tape* tape;
+  PyObject_HEAD alignas(Tape) char tape[sizeof(Tape)];
 };
 
-Tape& tape_of(PyObject* self) { return *reinterpret_cast<TapeObject*>(self)->tape; }
+Tape& tape_of(PyObject* self) {
+  return *std::launder(reinterpret_cast<Tape*>(reinterpret_cast<TapeObject*>(self)->tape));
+}
 
 PyObject* tape_new(PyTypeObject* type, PyObject*, PyObject*) {
   PyObject* self = type->tp_alloc(type, 0);
-  if (self) reinterpret_cast<TapeObject*>(self)->tape = std::make_unique<Tape>().release();
+  if (self) new (reinterpret_cast<TapeObject*>(self)->tape) Tape;
   return self;
 }
 
@@ -22,6 +26,7 @@ PyObject* tape_new(PyTypeObject* type, PyObject*, PyObject*) {
 int tape_init(PyObject* self, PyObject* args, PyObject* kwargs) {
   const char* names[] = {"persistent", "watch_accessed_variables", nullptr};
   int persistent = 0, accessed = 1;
+  if (!kwargs && PyTuple_GET_SIZE(args) == 0) return 0;
   if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|pp:GradientTape", const_cast<char**>(names), &persistent,
                                    &accessed))
     return -1;
@@ -31,7 +36,7 @@ int tape_init(PyObject* self, PyObject* args, PyObject* kwargs) {
 }
 
 void tape_dealloc(PyObject* self) {
-  const std::unique_ptr<Tape> gone(std::exchange(reinterpret_cast<TapeObject*>(self)->tape, nullptr));
+  tape_of(self).~Tape();
   PyTypeObject* type = Py_TYPE(self);
   type->tp_free(self);
   Py_DECREF(type);
@@ -141,6 +146,27 @@ PyObject* take(PyObject* self, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
+// gradient(target, sources, ...): the plain call of a tensor by tensors here, others by _gradient in Python.
+PyObject* gradient(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
+  if (!kwnames && n == 2 && is_tensor(args[0])) {
+    PyObject* call[3] = {args[0], args[1], Py_None};
+    const bool listed = PyList_CheckExact(args[1]);
+    if (listed || is_tensor(args[1])) {
+      PyObject* found = take(self, call, 3);
+      if (!found) return nullptr;
+      if (PyList_CheckExact(found)) {
+        if (listed) return found;
+        PyObject* single = Py_NewRef(PyList_GET_ITEM(found, 0));
+        Py_DECREF(found);
+        return single;
+      }
+      Py_DECREF(found);
+    }
+  }
+  const Object method = Object(PyObject_GetAttrString(self, "_gradient"));
+  return method ? PyObject_Vectorcall(method.get(), args, static_cast<size_t>(n), kwnames) : nullptr;
+}
+
 PyObject* get_persistent(PyObject* self, void*) { return PyBool_FromLong(tape_of(self).persistent); }
 PyObject* get_recording(PyObject* self, void*) { return PyBool_FromLong(tape_of(self).recording()); }
 
@@ -168,6 +194,14 @@ PyMethodDef methods[] = {
      "(targets, sources, weights) -> list of gradients, or NotImplemented"},
     {"_set_persistent", set_persistent, METH_O, "Sets whether gradients may be asked more than once."},
     {"_finish", finish, METH_NOARGS, "Uses the tape up."},
+    {"gradient", reinterpret_cast<PyCFunction>(gradient), METH_FASTCALL | METH_KEYWORDS,
+     "gradient(target, sources, output_gradients=None, unconnected_gradients=\"none\")\n\n"
+     "The derivative of the sum of target by each of sources, in the structure of sources.\n\n"
+     "target: a tensor or a nested structure of tensors, of any shapes.\n"
+     "sources: a tensor or a nested structure of tensors that the tape watches.\n"
+     "output_gradients: for each target the weights of its elements, of its shape; None counts as ones.\n"
+     "unconnected_gradients: \"none\" gives None for a source on which no target depends, \"zero\" zeros.\n\n"
+     "Raises RuntimeError when a tape that is not persistent is asked twice, or recorded nothing."},
     {"reset", reset, METH_NOARGS, "Forgets what was recorded and watched."},
     {},
 };

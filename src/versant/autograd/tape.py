@@ -9,7 +9,7 @@ from typing import Any
 
 from versant import _core
 from versant._core import Tensor
-from versant.tensors.nest import assert_same_structure, flatten, is_nested, pack_sequence_as
+from versant.tensors.nest import assert_same_structure, flatten, pack_sequence_as
 
 __all__ = ["GradientTape", "UnconnectedGradients"]
 
@@ -65,28 +65,15 @@ class GradientTape(_core.TapeBase):
         finally:
             self._start()
 
-    def gradient(
+    def _gradient(
         self,
         target: Any,
         sources: Any,
         output_gradients: Any = None,
         unconnected_gradients: str = UnconnectedGradients.NONE,
     ) -> Any:
-        """The derivative of the sum of target by each of sources, in the structure of sources.
-
-        target: a tensor or a nested structure of tensors, of any shapes.
-        sources: a tensor or a nested structure of tensors that the tape watches.
-        output_gradients: for each target the weights of its elements, of its shape; None counts as ones.
-        unconnected_gradients: "none" gives None for a source on which no target depends, "zero" zeros.
-
-        Raises RuntimeError when a tape that is not persistent is asked twice, or when it was never entered.
-        """
-        if unconnected_gradients == "none":
-            if type(sources) is list or not is_nested(sources):
-                found = self._take(target, sources, output_gradients)
-                if found is not NotImplemented:
-                    return found if type(sources) is list else found[0]
-        elif unconnected_gradients != "zero":
+        """What `gradient` gives for nested structures and with options; its contract stands in the machine."""
+        if unconnected_gradients not in ("none", "zero"):
             raise ValueError(
                 f"[gradient] unconnected_gradients must be 'none' or 'zero', got {unconnected_gradients!r}"
             )

@@ -6,12 +6,21 @@ A dict's values come in the order of its sorted keys.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from versant._core import Tensor
+
 __all__ = ["assert_same_structure", "flatten", "is_nested", "map_structure", "pack_sequence_as"]
+
+
+_LEAVES = (Tensor, float, int, str, type(None))
 
 
 def is_nested(value: Any) -> bool:
     """Whether value is a container that is walked into."""
-    return isinstance(value, list | tuple | Mapping) and not hasattr(value, "numel")
+    if isinstance(value, list | dict):
+        return True
+    if isinstance(value, tuple):
+        return not hasattr(value, "numel")  # a shape is a value
+    return not isinstance(value, _LEAVES) and isinstance(value, Mapping)
 
 
 def _keys(value: Mapping[Any, Any]) -> list[Any]:

@@ -46,7 +46,8 @@ class _Call:
 
     def __init__(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.f, self.args, self.kwargs = f, args, kwargs
-        self.leaves = flatten(list(args))
+        self.flat = all(isinstance(a, _core.TensorLike) for a in args)
+        self.leaves = list(args) if self.flat else flatten(list(args))
         self.places = [i for i, leaf in enumerate(self.leaves) if isinstance(leaf, _core.Tensor)]
         self.variables: list[Any] = []
 
@@ -54,10 +55,11 @@ class _Call:
         leaves = list(self.leaves)
         for i, tensor in zip(self.places, tensors, strict=False):
             leaves[i] = tensor if isinstance(tensor, _core.TensorLike) else brand(tensor)
-        given = pack_sequence_as(list(self.args), leaves)
+        given = leaves if self.flat else pack_sequence_as(list(self.args), leaves)
         found, self.grad_fn = self.f(*given, **self.kwargs)
         self.structure = found
-        self.results = [_core.plain(convert(y)).detach() for y in flatten(found)]
+        flat = [found] if isinstance(found, _core.Tensor) else flatten(found)
+        self.results = [_core.plain(convert(y)).detach() for y in flat]
 
     def gradients(self, grads: Any) -> list[Any]:
         dys = [
@@ -68,7 +70,7 @@ class _Call:
             rest = list(of_variables)
         else:
             found, rest = self.grad_fn(*dys), []
-        found = flatten(list(found) if isinstance(found, list | tuple) else [found])
+        found = [found] if isinstance(found, _core.Tensor) else flatten(found)
         if len(found) != len(self.places):
             raise ValueError(
                 f"[custom_gradient] the gradient function gave {len(found)} gradients for {len(self.places)} "
@@ -87,15 +89,18 @@ def custom_gradient(f: Callable[..., Any] | None = None) -> Any:
     if f is None:
         return custom_gradient
 
+    may_read_variables = "variables" in _parameters_of(f) or _reads_variables(f)
+
     @functools.wraps(f)
     def decorated(*args: Any, **kwargs: Any) -> Any:
-        args = tuple(pack_sequence_as(list(args), [_as_argument(leaf) for leaf in flatten(list(args))]))
+        args = args if all(isinstance(a, _core.TensorLike) for a in args) else tuple(pack_sequence_as(list(args), [_as_argument(leaf) for leaf in flatten(list(args))]))
         call = _Call(f, args, kwargs)
         tensors = [call.leaves[i] for i in call.places]
-        takes = "variables" in _parameters_of(f)
-        if takes or _reads_variables(f):
+        if may_read_variables:
             call.variables = _variables_read(f, args, kwargs)
         results = _Custom.apply(call, *tensors, *call.variables)
+        if isinstance(call.structure, _core.Tensor):
+            return brand(results[0])
         return pack_sequence_as(call.structure, [brand(_core.plain(y)) for y in results])
 
     return decorated

@@ -4,11 +4,11 @@ from typing import Any
 
 import versant
 from versant import _core
+from versant._core import TensorLike
 from versant.tf import dtypes
 from versant.tf.calls import Function, axes_of, plainly, refuse_integers, sizes_of
-from versant.tf.errors import InvalidArgumentError
 from versant.tf.reductions import reduce_sum
-from versant.tf.tensors import Tensor, brand, convert, same_dtype
+from versant.tf.tensors import brand, convert, same_dtype
 
 
 def _turned(x: Any, transpose: bool, adjoint: bool) -> Any:
@@ -24,18 +24,14 @@ def matmul(
     grad_a: bool = False, grad_b: bool = False, name: str | None = None,
 ) -> Any:  # fmt: skip
     """The product of matrices in the last two axes, (..., n, k) and (..., k, m)."""
-    if not (isinstance(a, _core.Tensor) and isinstance(b, _core.Tensor) and a.dtype is b.dtype):
+    if not isinstance(a, TensorLike) and not isinstance(b, TensorLike):
         a, b = same_dtype("matmul", a, b)
-    if a.dim() < 2 or b.dim() < 2:
-        raise InvalidArgumentError(
-            f"[matmul] expected matrices, got shapes {tuple(a.shape)} and {tuple(b.shape)}; use tf.tensordot"
-        )
+        a = brand(a)
     if transpose_a or adjoint_a:
-        a = _turned(a, transpose_a, adjoint_a)
+        a = _turned(convert(a), transpose_a, adjoint_a)
     if transpose_b or adjoint_b:
-        b = _turned(b, transpose_b, adjoint_b)
-    found = versant.matmul(a, b)
-    return found if type(found) is Tensor else brand(found)
+        b = _turned(convert(b), transpose_b, adjoint_b)
+    return a @ b
 
 
 def matvec(

@@ -5,6 +5,7 @@ from typing import Any
 import versant
 from versant import _core
 from versant.optim.rule import Terms, m, rule
+from versant.optim.steps import adam_step, sgd_step
 from versant.optim.plan import Batch
 
 __all__ = ["ResourceApplyAdam", "ResourceApplyGradientDescent", "ResourceApplyMomentum"]
@@ -45,7 +46,10 @@ def descent(t: Terms) -> Any:
 
 def ResourceApplyGradientDescent(var: Any, alpha: Any, delta: Any, use_locking: bool = False, name: Any = None) -> None:
     """var -= alpha * delta."""
-    _updated(descent, {"alpha": alpha}, var, delta, {})
+    if _core.is_tracing():
+        _recorded(descent, {"alpha": alpha}, var, delta, {})
+    else:
+        sgd_step([var], [delta], None, float(alpha), 0.0, 0.0, 0.0, False, False, False)
 
 
 @rule
@@ -64,6 +68,9 @@ def ResourceApplyMomentum(
     _updated(globals()["momentum"], {"momentum": momentum, "lr": lr}, var, grad, {"accum": accum})
 
 
+_LATE = 2**40  # a step at which the machine's own corrections of bias are 1
+
+
 @rule
 def adam(t: Terms) -> Any:
     mean = t.m + (t.grad - t.m) * (1.0 - t.beta1)
@@ -79,6 +86,12 @@ def ResourceApplyAdam(
     """A step of Adam, with epsilon added before the bias of v is corrected."""
     if use_nesterov:
         raise ValueError("[ResourceApplyAdam] use_nesterov is not supported; use tf.optimizers.Nadam")
+    if not _core.is_tracing():
+        rate = float(lr) * (1 - float(beta2_power)) ** 0.5 / (1 - float(beta1_power))
+        adam_step(
+            [var], [grad], [m], [v], None, _LATE, rate, float(beta1), float(beta2), float(epsilon), 0.0, True, False
+        )
+        return
     numbers = {
         "beta1_power": beta1_power, "beta2_power": beta2_power, "lr": lr, "beta1": beta1, "beta2": beta2,
         "epsilon": epsilon,

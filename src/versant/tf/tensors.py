@@ -96,8 +96,6 @@ def _array(value: Any, dtype: DType | None) -> _core.Tensor:
 
 def convert(value: Any, dtype: Any = None) -> Any:
     """value as a tensor; a tensor stays as it is.  dtype: what a value that is no tensor becomes."""
-    if isinstance(value, Tensor):
-        return value
     if isinstance(value, _core.Tensor):
         return value
     return brand(_array(value, None if dtype is None else as_dtype(dtype)))
@@ -214,7 +212,7 @@ def _numpy(self: Any) -> Any:
 
 
 def _shape(self: Any) -> TensorShape:
-    return TensorShape(_core.Tensor.shape.__get__(self))  # type: ignore[attr-defined]
+    return tuple.__new__(TensorShape, self.size())
 
 
 def _text(self: Any) -> str:

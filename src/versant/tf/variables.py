@@ -109,7 +109,7 @@ class Variable(_core.TensorLike):
 
     # Changing -----------------------------------------------------------------------------------------------
 
-    def _taken(self, op: str, value: Any, *, broadcasts: bool = False) -> Tensor:
+    def _taken(self, op: str, value: Any) -> Tensor:
         """value as an ordinary tensor that fits."""
         if isinstance(value, Tensor):
             if value.dtype is not self.dtype:
@@ -120,7 +120,7 @@ class Variable(_core.TensorLike):
             found = _core.plain(value).detach()
         else:
             found = _core.plain(convert(value, self.dtype))
-        if tuple(found.shape) != tuple(self.shape) and not (broadcasts and found.dim() == 0):
+        if found.size() != self.size():
             raise ValueError(
                 f"[{op}] the variable {self.name!r} has shape {tuple(self.shape)}, the value "
                 f"{tuple(found.shape)}"
@@ -131,24 +131,36 @@ class Variable(_core.TensorLike):
         self, value: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
     ) -> Self:
         """Set the value, of the same shape and dtype; the change is not differentiated."""
-        with versant.no_grad():
-            self.copy_(self._taken("assign", value))
+        taken = self._taken("assign", value)
+        before = _core.set_grad_mode(False)
+        try:
+            self.copy_(taken)
+        finally:
+            _core.set_grad_mode(before)
         return self
 
     def assign_add(
         self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
     ) -> Self:
         """Add delta to the value."""
-        with versant.no_grad():
-            self.add_(self._taken("assign_add", delta))
+        taken = self._taken("assign_add", delta)
+        before = _core.set_grad_mode(False)
+        try:
+            self.add_(taken)
+        finally:
+            _core.set_grad_mode(before)
         return self
 
     def assign_sub(
         self, delta: Any, use_locking: bool = False, name: str | None = None, read_value: bool = True
     ) -> Self:
         """Subtract delta from the value."""
-        with versant.no_grad():
-            self.sub_(self._taken("assign_sub", delta))
+        taken = self._taken("assign_sub", delta)
+        before = _core.set_grad_mode(False)
+        try:
+            self.sub_(taken)
+        finally:
+            _core.set_grad_mode(before)
         return self
 
     def scatter_nd_update(self, indices: Any, updates: Any, name: str | None = None) -> Self:

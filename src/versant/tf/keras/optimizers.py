@@ -8,6 +8,7 @@ from versant import _core
 from versant.optim.optimizer import Group, Optimizer as Base
 from versant.optim.plan import Batch
 from versant.optim.rule import Terms, m, rule
+from versant.optim.steps import adam_step, sgd_step
 from versant.tf.keras import schedules
 from versant.tf.products import clip_by_global_norm, clip_by_norm
 from versant.tf.elementwise import clip_by_value
@@ -50,11 +51,7 @@ class _Steps(Base):
         rate = group["learning_rate"]
         if callable(rate):
             rate = float(rate(step - 1))
-        decay = group["weight_decay"] or 0.0
-        program, numbers, *flags = self._outer._step(group, rate, step)
-        if decay:
-            numbers["decay"] = rate * decay
-        program(batch, numbers, bool(decay), *flags)
+        self._outer._update(group, batch, rate, step)
 
 
 class Optimizer:
@@ -97,7 +94,15 @@ class Optimizer:
         return 0.0
 
     def _step(self, group: Group, rate: float, step: int) -> Any:
+        """The rule of a step, its numbers, and its flags after the first, which says whether variables shrink."""
         raise NotImplementedError
+
+    def _update(self, group: Group, batch: Batch, rate: float, step: int) -> None:
+        decay = group["weight_decay"] or 0.0
+        program, numbers, *flags = self._step(group, rate, step)
+        if decay:
+            numbers["decay"] = rate * decay
+        program(batch, numbers, bool(decay), *flags)
 
     # Steps --------------------------------------------------------------------------------------------------
 
@@ -259,21 +264,15 @@ class SGD(Optimizer):
     def _buffers(self, group: Group) -> tuple[str, ...]:
         return ("velocity",) if group["momentum"] else ()
 
+    def _update(self, group: Group, batch: Batch, rate: float, step: int) -> None:
+        if group["momentum"] or group["weight_decay"]:
+            super()._update(group, batch, rate, step)
+        else:
+            sgd_step(batch.params, None, None, rate, 0.0, 0.0, 0.0, False, False, False)
+
     def _step(self, group: Group, rate: float, step: int) -> Any:
         numbers = {"rate": rate} | ({"momentum": group["momentum"]} if group["momentum"] else {})
         return sgd, numbers, bool(group["momentum"]), bool(group["nesterov"])
-
-
-@rule
-def adam(t: Terms, decays: bool, amsgrad: bool) -> Any:
-    p, g = _shrunk(t, decays), t.grad
-    mean = t.m + (g - t.m) * t.share1
-    square = t.v + (g * g - t.v) * t.share2
-    new = {"m": mean, "v": square}
-    largest = square
-    if amsgrad:
-        largest = new["vhat"] = m.max(t.vhat, square)
-    return new | {"param": p - mean * t.rate / (m.sqrt(largest) + t.eps)}
 
 
 class Adam(Optimizer):
@@ -293,11 +292,13 @@ class Adam(Optimizer):
     def _buffers(self, group: Group) -> tuple[str, ...]:
         return ("m", "v", "vhat") if group["amsgrad"] else ("m", "v")
 
-    def _step(self, group: Group, rate: float, step: int) -> Any:
-        b1, b2 = group["beta_1"], group["beta_2"]
-        alpha = rate * (1 - b2**step) ** 0.5 / (1 - b1**step)
-        numbers = {"rate": alpha, "share1": 1 - b1, "share2": 1 - b2, "eps": group["epsilon"]}
-        return adam, numbers, bool(group["amsgrad"])
+    def _update(self, group: Group, batch: Batch, rate: float, step: int) -> None:
+        own = batch.buffers
+        adam_step(
+            batch.params, None, own["m"], own["v"], own.get("vhat"), step, rate, group["beta_1"], group["beta_2"],
+            # The machine adds eps behind the bias correction of v.
+            group["epsilon"] / (1 - group["beta_2"] ** step) ** 0.5, group["weight_decay"] or 0.0, True, False,
+        )  # fmt: skip
 
 
 class AdamW(Adam):
@@ -305,6 +306,16 @@ class AdamW(Adam):
 
     def __init__(self, learning_rate: Any = 0.001, weight_decay: Any = 0.004, **kwargs: Any) -> None:
         super().__init__(learning_rate, weight_decay=weight_decay, **kwargs)
+
+
+class _WithMoments(Optimizer):
+    """What Nadam and Adamax share with Adam: its arguments."""
+
+    def __init__(
+        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
+        weight_decay: Any = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(learning_rate, weight_decay, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, **kwargs)
 
 
 @rule
@@ -316,7 +327,7 @@ def nadam(t: Terms, decays: bool) -> Any:
     return {"m": mean, "v": square, "param": p - ahead * t.rate / (m.sqrt(square * t.unbias) + t.eps)}
 
 
-class Nadam(Adam):
+class Nadam(_WithMoments):
     """Adam with Nesterov's momentum. (Dozat, 2016)"""
 
     def __init__(self, learning_rate: Any = 0.001, **kwargs: Any) -> None:
@@ -348,7 +359,7 @@ def adamax(t: Terms, decays: bool) -> Any:
     return {"m": mean, "u": largest, "param": p - t.rate * mean / (largest + t.eps)}
 
 
-class Adamax(Adam):
+class Adamax(_WithMoments):
     """Adam with the largest gradient so far in the place of their mean square. (Kingma and Ba, 2015)"""
 
     def _buffers(self, group: Group) -> tuple[str, ...]:
