@@ -1,12 +1,13 @@
-"""What a gradient tape costs: TensorFlow's programs on versant.tf, with the tape, with backward(), and on TensorFlow.
+"""What a gradient tape costs: programs on versant.tf, with the tape, with backward(), and on TensorFlow.
 
     python bench/tape.py                                 W1 to W9
     python bench/tape.py --only W1,W5 --rounds 5
     python bench/tape.py --python tf=../tf/bin/python    TensorFlow that lives in another environment
 
-The columns take turns, each in a process of its own. Goals: the tape takes at most 1.1 of the time of backward()
-in the same program, and at most a fifth of TensorFlow's. W7 has second derivatives, which backward() does not give;
-there the tape is compared with the same network by autograd.grad (`bench/run.py --only W7 --against versant-tf`).
+The columns take turns, each in a process of its own. Goals: the tape takes at most 1.1 of the time of
+backward() in the same program, and at most a fifth of TensorFlow's. W7 has second derivatives, which backward()
+does not give; there the tape is compared with the same network by autograd.grad
+(`bench/run.py --only W7 --against versant-tf`).
 """
 
 import argparse
@@ -31,7 +32,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", default=",".join(f"W{i}" for i in range(1, 10)), metavar="W1,W2")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--seconds", type=float, default=0.05, help="length of a slice (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=0.05, help="length of a slice (default: %(default)s)"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--patience", type=float, default=30)
     parser.add_argument("--python", metavar="NAME=PATH", action="append", default=[])

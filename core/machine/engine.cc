@@ -65,8 +65,16 @@ class Task {
     return node->task_slot = new_slot(node);
   }
 
+  // The targets are all leaves behind the roots: a pass as that of backward(), which keeps what arrives there.
+  void keep_leaves(std::span<const Edge> targets) {
+    keeps_leaves_ = true;
+    targets_ = targets;
+    captured_.resize(targets.size());
+  }
+
   // Hands `grad` to output `nr` of `node`.
   void deliver(Node* node, uint32_t nr, TensorRef grad) {
+    if (keeps_leaves_ && !node->is_leaf() && !options_.within->holds(*node)) return;
     const uint32_t slot = slot_of(node);
     if (!entries_[slot].needed) {
       if (pruned_) return;
@@ -103,12 +111,16 @@ class Task {
     // Every node behind the roots, then from low numbers up: needed if a target or if an edge leads to a
     // needed one.
     std::vector<uint32_t>& found = buffers_.found;
+    bool falling = true;  // the nodes were found by falling number, as along a chain
+    uint64_t last = ~uint64_t{0};
     auto visit = [&](Node* node) {
       const size_t before = entries_.size();
       const uint32_t slot = slot_of(node);
       if (entries_.size() == before) return;
       entries_[slot].needed = false;
       found.push_back(slot);
+      falling &= node->number <= last;
+      last = node->number;
     };
     for (const Edge& root : roots)
       if (root.node) visit(root.node.get());
@@ -124,8 +136,12 @@ class Task {
       const uint32_t slot = slot_of(target.node.get());
       if (slot < reachable) entries_[slot].needed = entries_[slot].captured = true;
     }
-    std::sort(found.begin(), found.end(),
-              [&](uint32_t a, uint32_t b) { return entries_[a].node->number < entries_[b].node->number; });
+    if (falling)
+      std::reverse(found.begin(), found.end());
+    else
+      std::sort(found.begin(), found.end(), [&](uint32_t a, uint32_t b) {
+        return entries_[a].node->number < entries_[b].node->number;
+      });
     for (const uint32_t slot : found) {
       Node* node = entries_[slot].node.get();
       if (ends_at(*node)) continue;
@@ -246,6 +262,11 @@ class Task {
     // Where a trace of the way back ends, hooks are run by the passes that replay it.
     const bool ends = modes.tracing && entry.captured && trace::recorder->goes_back();
     if (node.hooks && hook_table_hooks.run_pre && !ends) hook_table_hooks.run_pre(node.hooks, grads);
+    if (keeps_leaves_ && node.is_leaf()) {
+      for (size_t i = 0; i < targets_.size(); ++i)
+        if (targets_[i].node.get() == &node) captured_[i] = grads[0];
+      return;
+    }
     if (entry.captured) {
       for (size_t i = 0; i < targets_.size(); ++i)
         if (targets_[i].node.get() == &node) captured_[i] = grads[targets_[i].nr];
@@ -345,6 +366,7 @@ class Task {
   uint64_t id_;
   bool pruned_ = false;
   bool awaits_ = false;
+  bool keeps_leaves_ = false;
   std::span<const Edge> targets_;
   std::vector<TensorRef> captured_;
   Buffers buffers_;
@@ -421,7 +443,10 @@ std::vector<TensorRef> gradients_along(std::span<const Edge> roots, std::span<Te
   GradMode mode(options.create_graph);
   const trace::WayBack back;
   Task task(options);
-  task.aim(roots, targets);
+  if (options.whole)
+    task.keep_leaves(targets);
+  else
+    task.aim(roots, targets);
   for (size_t i = 0; i < roots.size(); ++i)
     task.deliver(roots[i].node.get(), roots[i].nr, std::move(weights[i]));
   task.run();

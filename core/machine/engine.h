@@ -17,6 +17,7 @@ struct Options {
   bool create_graph = false;  // record the pass itself
   bool stop = false;          // targets count as independent of each other: no way leads through one
   const Tape* within = nullptr;  // nodes that this tape does not hold end the pass
+  bool whole = false;            // every leaf behind the roots is a target: nothing needs to be left out
 };
 
 // Gradients of `roots`, weighted by `weights` (an empty one means 1 for a one-element root), accumulated into

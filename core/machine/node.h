@@ -117,6 +117,7 @@ struct LeafNode final : Node {
   uint32_t watchers = 0;   // tapes that record and watch its tensor
   uint64_t watched_at = 0; // of a leaf that exists for tapes: the number of the next node then
   uint64_t noted = 0;      // when tapes were last told that it is read
+  uint64_t asked = 0;      // the last question of a tape that it is a source of
 
   LeafNode(uint32_t bytes, Tensor* leaf);
   std::string name() const override { return "AccumulateGrad"; }

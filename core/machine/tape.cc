@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_set>
+#include <utility>
 
 #include "machine/engine.h"
 #include "machine/ops.h"
@@ -30,8 +31,8 @@ void tape::note(Node& node) {
     if (!next || next->number != 0) continue;  // only leaves have the number 0
     auto& leaf = static_cast<LeafNode&>(*next);
     if (leaf.noted == turn) continue;
-    leaf.noted = turn;
-    for (Tape* tape : recorders) tape->note(leaf);
+    const uint64_t before = std::exchange(leaf.noted, turn);
+    for (Tape* tape : recorders) tape->note(leaf, before);
   }
 }
 
@@ -43,7 +44,7 @@ Tape::~Tape() {
 void Tape::start() {
   if (recording_) fail(ErrorKind::Value, "[GradientTape] the tape is already recording");
   recorders.push_back(this);
-  ++turn;
+  started_ = ++turn;
   grad_before_ = modes.grad;
   modes.grad = !modes.inference;
   modes.taping = true;
@@ -136,10 +137,25 @@ void Tape::watch(Tensor& tensor) {
   watched_.push_back(std::move(entry));
 }
 
-void Tape::note(LeafNode& leaf) {
-  if (!watches_accessed || leaf.watched_at != 0) return;
-  const auto same = [&](const Ref<LeafNode>& known) { return known.get() == &leaf; };
-  if (std::none_of(read_.begin(), read_.end(), same)) read_.emplace_back(&leaf);
+void Tape::note(LeafNode& leaf, uint64_t before) {
+  if (watches_accessed && leaf.watched_at == 0 && before < started_) read_.emplace_back(&leaf);
+}
+
+bool Tape::are_all_leaves(std::span<const Edge> sources) const {
+  static uint64_t questions = 0;
+  const uint64_t question = ++questions;
+  for (const Edge& source : sources) {
+    if (!source.node) continue;
+    LeafNode* leaf = leaf_of(source);
+    if (!leaf) return false;
+    leaf->asked = question;
+  }
+  const auto asked = [&](const Node* node) {
+    return node->is_leaf() && static_cast<const LeafNode*>(node)->asked == question;
+  };
+  return std::all_of(read_.begin(), read_.end(), [&](const Ref<LeafNode>& leaf) { return asked(leaf.get()); }) &&
+         std::all_of(watched_.begin(), watched_.end(),
+                     [&](const Watched& entry) { return asked(entry.edge.node.get()); });
 }
 
 std::vector<TensorRef> Tape::watched() const {
@@ -217,6 +233,7 @@ std::vector<TensorRef> Tape::gradients(std::span<Tensor* const> targets, std::sp
                          return other != this && overlaps(*other);
                        });
   options.within = this;
+  options.whole = watches_accessed && hooked_leaves == 0 && are_all_leaves(ends);
   if (!roots.empty()) found = engine::gradients_along(roots, given, ends, options);
   if (options.keep_graph)
     for (const Edge& root : roots)

@@ -56,7 +56,8 @@ class Tape {
 
   // Whether a node was made while this tape recorded.
   bool holds(const Node& node) const;
-  void note(LeafNode& leaf);
+  // A leaf is read that was last noted then.
+  void note(LeafNode& leaf, uint64_t before);
 
  private:
   struct Watched {
@@ -68,6 +69,8 @@ class Tape {
   Edge way_to(Tensor& tensor) const;
   bool overlaps(const Tape& other) const;
   bool overlaps(NodeInterval interval) const;
+  // Whether the sources are all leaves that were read or are watched, and nothing else.
+  bool are_all_leaves(std::span<const Edge> sources) const;
   void attach();
   void detach();
   // Frees what only this tape's gradients needed, or leaves it to a tape that may need it too.
@@ -78,6 +81,7 @@ class Tape {
   std::vector<Watched> watched_;
   std::vector<Ref<LeafNode>> read_;
   std::vector<Ref<Node>> roots_;  // of gradients that left saved values in place
+  uint64_t started_ = 0;
   bool recording_ = false;
   bool used_ = false;
   bool listed_ = false;

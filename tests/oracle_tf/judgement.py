@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-
 from oracle_tf.cases import Case
 
 
@@ -16,7 +15,9 @@ def run(tf: Any, case: Case) -> tuple[list[Any], list[Any]]:
     with tf.GradientTape() as tape:
         tape.watch(floating)
         results = tf.nest.flatten(case.call(tf, *tensors))
-        wanted = [y for y in results if getattr(y, "dtype", None) in (tf.float32, tf.float64) and tf.is_tensor(y)]
+        wanted = [
+            y for y in results if getattr(y, "dtype", None) in (tf.float32, tf.float64) and tf.is_tensor(y)
+        ]
         # Weights tell apart gradients that a sum would mix.
         total = tf.add_n([tf.reduce_sum(y * tf.cast(_weights(y), y.dtype)) for y in wanted] or [tf.zeros([])])
     return _arrays(tf, results), tape.gradient(total, floating)
@@ -27,7 +28,10 @@ def _weights(y: Any) -> Any:
 
 
 def _arrays(tf: Any, result: Any) -> list[Any]:
-    return [x if isinstance(x, str) else np.asarray(x.numpy() if hasattr(x, "numpy") else x) for x in tf.nest.flatten(result)]
+    return [
+        x if isinstance(x, str) else np.asarray(x.numpy() if hasattr(x, "numpy") else x)
+        for x in tf.nest.flatten(result)
+    ]
 
 
 def compare(case: Case, ours: tuple[list[Any], list[Any]], theirs: tuple[list[Any], list[Any]]) -> str:
@@ -50,7 +54,10 @@ def compare(case: Case, ours: tuple[list[Any], list[Any]], theirs: tuple[list[An
             return f"gradient {i}: {a}, theirs {b}"
         if a is None:
             continue
-        a, b = (np.asarray(g.numpy() if hasattr(g, "numpy") else g) if not hasattr(g, "values") else _dense(g) for g in (a, b))
+        a, b = (
+            np.asarray(g.numpy() if hasattr(g, "numpy") else g) if not hasattr(g, "values") else _dense(g)
+            for g in (a, b)
+        )
         if a.shape != b.shape:
             return f"gradient {i}: shape {a.shape}, theirs {b.shape}"
         if not np.allclose(a, b, rtol=case.rtol * 5, atol=case.atol * 5, equal_nan=True):

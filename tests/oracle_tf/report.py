@@ -11,9 +11,35 @@ from oracle_tf import cases, cases_structures, judgement  # noqa: F401  (the sec
 from oracle_tf.cases import CASES, Case
 
 # The modules whose names are covered, "" for the top level.
-SPACES = """math math.special nn linalg bitwise random nest dtypes debugging signal image autodiff data.Dataset
-keras keras.layers keras.activations keras.initializers keras.regularizers keras.losses keras.metrics
-keras.optimizers keras.optimizers.schedules keras.utils config summary errors raw_ops""".split()
+SPACES = [
+    "math",
+    "math.special",
+    "nn",
+    "linalg",
+    "bitwise",
+    "random",
+    "nest",
+    "dtypes",
+    "debugging",
+    "signal",
+    "image",
+    "autodiff",
+    "data.Dataset",
+    "keras",
+    "keras.layers",
+    "keras.activations",
+    "keras.initializers",
+    "keras.regularizers",
+    "keras.losses",
+    "keras.metrics",
+    "keras.optimizers",
+    "keras.optimizers.schedules",
+    "keras.utils",
+    "config",
+    "summary",
+    "errors",
+    "raw_ops",
+]
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Versant's dialect against TensorFlow, name by name; skipped where the extra `oracle-tf` is not installed."""
+"""The dialect against TensorFlow, name by name; skipped where the extra `oracle-tf` is not installed."""
 
 import pytest
 

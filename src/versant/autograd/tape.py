@@ -72,12 +72,14 @@ class GradientTape(_core.TapeBase):
         output_gradients: Any = None,
         unconnected_gradients: str = UnconnectedGradients.NONE,
     ) -> Any:
-        """What `gradient` gives for nested structures and with options; its contract stands in the machine."""
+        """What `gradient` gives for nested structures and with options."""
         if unconnected_gradients not in ("none", "zero"):
             raise ValueError(
                 f"[gradient] unconnected_gradients must be 'none' or 'zero', got {unconnected_gradients!r}"
             )
-        return self._gradient_of_structures(target, sources, output_gradients, unconnected_gradients == "zero")
+        return self._gradient_of_structures(
+            target, sources, output_gradients, unconnected_gradients == "zero"
+        )
 
     def _gradient_of_structures(self, target: Any, sources: Any, weights: Any, zeros: bool) -> Any:
         targets, leaves = flatten(target), flatten(sources)
@@ -88,7 +90,9 @@ class GradientTape(_core.TapeBase):
                 assert_same_structure(target, weights, op="gradient")
         for leaf in (*targets, *leaves):
             if not isinstance(leaf, Tensor):
-                raise TypeError(f"[gradient] expected tensors as targets and sources, got {type(leaf).__name__}")
+                raise TypeError(
+                    f"[gradient] expected tensors as targets and sources, got {type(leaf).__name__}"
+                )
         pairs = [
             (t, None if w is None else _as_weight(w, t))
             for t, w in zip(targets, given, strict=True)
@@ -143,7 +147,9 @@ class GradientTape(_core.TapeBase):
         rows = self._rows(target, source, unconnected_gradients, columns, batch=t[0])
         return self._stacked(rows, source, [(t[0], *t[1:])], 1)
 
-    def _rows(self, target: Any, sources: Any, unconnected: str, count: int, batch: int = 0) -> list[list[Any]]:
+    def _rows(
+        self, target: Any, sources: Any, unconnected: str, count: int, batch: int = 0
+    ) -> list[list[Any]]:
         """For each of `count` elements of target (of every row of a batch) the gradients by the sources."""
         if not isinstance(target, Tensor):
             raise TypeError(f"[jacobian] the target must be a tensor, got {type(target).__name__}")

@@ -75,7 +75,9 @@ def pack_sequence_as(structure: Any, flat_sequence: Any) -> Any:
 
     packed = fill(structure)
     if next(leaves, leaves) is not leaves:
-        raise ValueError(f"[pack_sequence_as] more items than the structure's {len(flatten(structure))} places")
+        raise ValueError(
+            f"[pack_sequence_as] more items than the structure's {len(flatten(structure))} places"
+        )
     return packed
 
 
@@ -87,7 +89,9 @@ def assert_same_structure(nest1: Any, nest2: Any, *, op: str = "assert_same_stru
         return
     both_mappings = isinstance(nest1, Mapping) and isinstance(nest2, Mapping)
     if not both_mappings and type(nest1) is not type(nest2):
-        raise TypeError(f"[{op}] a {type(nest1).__name__} stands where the other has a {type(nest2).__name__}")
+        raise TypeError(
+            f"[{op}] a {type(nest1).__name__} stands where the other has a {type(nest2).__name__}"
+        )
     if both_mappings and set(nest1) != set(nest2):
         raise ValueError(f"[{op}] the keys differ: {_keys(nest1)} and {_keys(nest2)}")
     first, second = _children(nest1), _children(nest2)

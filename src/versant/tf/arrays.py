@@ -11,7 +11,7 @@ from versant.tf.errors import InvalidArgumentError
 from versant.tf.shapes import TensorShape
 from versant.tf.tensors import brand, cast, convert, same_dtype
 
-# Made --------------------------------------------------------------------------------------------------------
+# Made -------------------------------------------------------------------------------------------------------
 
 
 def zeros(shape: Any, dtype: Any = dtypes.float32, name: str | None = None, layout: Any = None) -> Any:
@@ -45,9 +45,12 @@ def fill(dims: Any, value: Any, name: str | None = None, layout: Any = None) -> 
 
 
 def eye(
-    num_rows: Any, num_columns: Any = None, batch_shape: Any = None, dtype: Any = dtypes.float32,
+    num_rows: Any,
+    num_columns: Any = None,
+    batch_shape: Any = None,
+    dtype: Any = dtypes.float32,
     name: str | None = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """Ones on the diagonal, for each place of batch_shape."""
     rows = int(num_rows)
     found = versant.eye(rows, rows if num_columns is None else int(num_columns), dtype=as_dtype(dtype))
@@ -88,9 +91,14 @@ def linspace(start: Any, stop: Any, num: Any, name: str | None = None, axis: int
 
 
 def one_hot(
-    indices: Any, depth: Any, on_value: Any = None, off_value: Any = None, axis: Any = None, dtype: Any = None,
+    indices: Any,
+    depth: Any,
+    on_value: Any = None,
+    off_value: Any = None,
+    axis: Any = None,
+    dtype: Any = None,
     name: str | None = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """A new axis of size depth with on_value where it equals the index, off_value elsewhere."""
     at = plainly(indices).to(dtypes.int64)
     if dtype is None:
@@ -117,7 +125,7 @@ def meshgrid(*args: Any, indexing: str = "xy", name: str | None = None) -> Any:
     return [brand(x) for x in versant.meshgrid(*(plainly(x) for x in args), indexing=indexing)]
 
 
-# Shapes ------------------------------------------------------------------------------------------------------
+# Shapes -----------------------------------------------------------------------------------------------------
 
 
 def shape(input: Any, out_type: Any = dtypes.int32, name: str | None = None) -> Any:
@@ -212,12 +220,16 @@ def unstack(value: Any, num: int | None = None, axis: int = 0, name: str = "unst
     return [brand(x) for x in found]
 
 
-def split(value: Any, num_or_size_splits: Any, axis: Any = 0, num: int | None = None, name: str = "split") -> Any:
+def split(
+    value: Any, num_or_size_splits: Any, axis: Any = 0, num: int | None = None, name: str = "split"
+) -> Any:
     """Parts along an axis: so many of one size, or of these sizes."""
     x, axis = plainly(value), int(axes_of(axis))
-    parts = _item(num_or_size_splits) if isinstance(num_or_size_splits, _core.Tensor) and (
-        num_or_size_splits.dim() == 0
-    ) else num_or_size_splits
+    parts = (
+        _item(num_or_size_splits)
+        if isinstance(num_or_size_splits, _core.Tensor) and (num_or_size_splits.dim() == 0)
+        else num_or_size_splits
+    )
     length = tuple(x.shape)[axis]
     if isinstance(parts, int):
         if parts < 1 or length % parts:
@@ -258,7 +270,9 @@ def roll(input: Any, shift: Any, axis: Any, name: str | None = None) -> Any:
     return brand(versant.roll(plainly(input), axes_of(shift), axes_of(axis)))
 
 
-def pad(tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: Any = 0, name: Any = None) -> Any:
+def pad(
+    tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: Any = 0, name: Any = None
+) -> Any:
     """With paddings[i] = (before, after) more places along axis i: CONSTANT, REFLECT or SYMMETRIC."""
     x = plainly(tensor)
     pairs = plainly(paddings).tolist()
@@ -340,7 +354,11 @@ def unique_with_counts(x: Any, out_idx: Any = dtypes.int32, name: str | None = N
 
 
 def searchsorted(
-    sorted_sequence: Any, values: Any, side: str = "left", out_type: Any = dtypes.int32, name: str | None = None
+    sorted_sequence: Any,
+    values: Any,
+    side: str = "left",
+    out_type: Any = dtypes.int32,
+    name: str | None = None,
 ) -> Any:
     """Where values go in sequences that are in order along the last axis."""
     found = versant.searchsorted(*plainly(sorted_sequence, values), right=side == "right")
@@ -375,9 +393,43 @@ def depth_to_space(input: Any, block_size: int, data_format: str = "NHWC", name:
 NAMES = {
     function.__name__.rstrip("_"): function
     for function in (
-        zeros, ones, zeros_like, ones_like, fill, eye, range_, linspace, one_hot, meshgrid, shape, size, rank,
-        reshape, transpose, expand_dims, squeeze, broadcast_to, broadcast_static_shape, broadcast_dynamic_shape,
-        ensure_shape, concat, stack, unstack, split, tile, repeat, reverse, roll, pad, slice_, strided_slice,
-        sort, argsort, unique, unique_with_counts, searchsorted, sequence_mask,
+        zeros,
+        ones,
+        zeros_like,
+        ones_like,
+        fill,
+        eye,
+        range_,
+        linspace,
+        one_hot,
+        meshgrid,
+        shape,
+        size,
+        rank,
+        reshape,
+        transpose,
+        expand_dims,
+        squeeze,
+        broadcast_to,
+        broadcast_static_shape,
+        broadcast_dynamic_shape,
+        ensure_shape,
+        concat,
+        stack,
+        unstack,
+        split,
+        tile,
+        repeat,
+        reverse,
+        roll,
+        pad,
+        slice_,
+        strided_slice,
+        sort,
+        argsort,
+        unique,
+        unique_with_counts,
+        searchsorted,
+        sequence_mask,
     )
-}  # fmt: skip
+}

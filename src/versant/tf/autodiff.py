@@ -44,7 +44,9 @@ class ForwardAccumulator:
     def jvp(self, primals: Any, unconnected_gradients: str = "none") -> Any:
         """The derivatives of these results along the direction, in their structure; None without a way."""
         if unconnected_gradients not in ("none", "zero"):
-            raise ValueError(f"[jvp] unconnected_gradients must be 'none' or 'zero', got {unconnected_gradients!r}")
+            raise ValueError(
+                f"[jvp] unconnected_gradients must be 'none' or 'zero', got {unconnected_gradients!r}"
+            )
         return map_structure(lambda y: self._one(y, unconnected_gradients == "zero"), primals)
 
     def _one(self, y: Any, zeros: bool) -> Any:

@@ -46,7 +46,9 @@ def is_float(dtype: DType) -> bool:
 def refuse_integers(op: str, x: Any) -> None:
     """Raise InvalidArgumentError for integers and bools, where TensorFlow has the op for floats only."""
     if not is_float(x.dtype):
-        raise InvalidArgumentError(f"[{op}] expected a floating-point tensor, got {x.dtype.name}; use tf.cast")
+        raise InvalidArgumentError(
+            f"[{op}] expected a floating-point tensor, got {x.dtype.name}; use tf.cast"
+        )
 
 
 # Ops are looked up at the first call, so that importing the dialect opens no family of the table.

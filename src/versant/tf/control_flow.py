@@ -32,7 +32,12 @@ def _branded(value: Any) -> Any:
     return map_structure(lambda x: brand(x) if isinstance(x, _core.Tensor) else x, value)
 
 
-def cond(pred: Any, true_fn: Callable[[], Any] | None = None, false_fn: Callable[[], Any] | None = None, name: Any = None) -> Any:
+def cond(
+    pred: Any,
+    true_fn: Callable[[], Any] | None = None,
+    false_fn: Callable[[], Any] | None = None,
+    name: Any = None,
+) -> Any:
     """true_fn() where pred holds, else false_fn()."""
     if not callable(true_fn) or not callable(false_fn):
         raise TypeError("[cond] true_fn and false_fn must be functions")
@@ -58,7 +63,9 @@ def switch_case(branch_index: Any, branch_fns: Any, default: Any = None, name: A
     return _as_tensors(chosen())
 
 
-def case(pred_fn_pairs: Any, default: Any = None, exclusive: bool = False, strict: bool = False, name: Any = "case") -> Any:
+def case(
+    pred_fn_pairs: Any, default: Any = None, exclusive: bool = False, strict: bool = False, name: Any = "case"
+) -> Any:
     """The function of the first predicate that holds, or default."""
     pairs = list(pred_fn_pairs.items()) if isinstance(pred_fn_pairs, dict) else list(pred_fn_pairs)
     true = [fn for pred, fn in pairs if bool(pred)]
@@ -70,10 +77,16 @@ def case(pred_fn_pairs: Any, default: Any = None, exclusive: bool = False, stric
 
 
 def while_loop(
-    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, shape_invariants: Any = None,
-    parallel_iterations: int = 10, back_prop: bool = True, swap_memory: bool = False,
-    maximum_iterations: Any = None, name: Any = None,
-) -> Any:  # fmt: skip
+    cond: Callable[..., Any],
+    body: Callable[..., Any],
+    loop_vars: Any,
+    shape_invariants: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    maximum_iterations: Any = None,
+    name: Any = None,
+) -> Any:
     """loop_vars = body(*loop_vars) while cond(*loop_vars); the last ones, nested as they were."""
     if not callable(cond) or not callable(body):
         raise TypeError("[while_loop] cond and body must be functions")
@@ -111,7 +124,7 @@ def while_loop(
 
 def _slices(elems: Any) -> tuple[int, list[Any]]:
     parts = [_core.plain(convert(x)) for x in flatten(elems)]
-    lengths = {tuple(x.shape)[0] for x in parts if x.dim()}
+    lengths = {x.size(0) for x in parts if x.dim()}
     if len(lengths) != 1 or any(x.dim() == 0 for x in parts):
         raise ValueError("[map_fn] elems must have a first axis, and all the same one")
     return lengths.pop(), parts
@@ -124,9 +137,16 @@ def _stacked(rows: list[Any]) -> Any:
 
 
 def map_fn(
-    fn: Callable[..., Any], elems: Any, dtype: Any = None, parallel_iterations: Any = None, back_prop: bool = True,
-    swap_memory: bool = False, infer_shape: bool = True, name: Any = None, fn_output_signature: Any = None,
-) -> Any:  # fmt: skip
+    fn: Callable[..., Any],
+    elems: Any,
+    dtype: Any = None,
+    parallel_iterations: Any = None,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    infer_shape: bool = True,
+    name: Any = None,
+    fn_output_signature: Any = None,
+) -> Any:
     """fn of each slice of elems along the first axis; the results stacked."""
     length, parts = _slices(elems)
     if not length:
@@ -135,16 +155,24 @@ def map_fn(
     return _stacked(rows)
 
 
-def vectorized_map(fn: Callable[..., Any], elems: Any, fallback_to_while_loop: bool = True, warn: bool = True) -> Any:
+def vectorized_map(
+    fn: Callable[..., Any], elems: Any, fallback_to_while_loop: bool = True, warn: bool = True
+) -> Any:
     """The same as map_fn."""
     return map_fn(fn, elems)
 
 
 def scan(
-    fn: Callable[..., Any], elems: Any, initializer: Any = None, parallel_iterations: int = 10,
-    back_prop: bool = True, swap_memory: bool = False, infer_shape: bool = True, reverse: bool = False,
+    fn: Callable[..., Any],
+    elems: Any,
+    initializer: Any = None,
+    parallel_iterations: int = 10,
+    back_prop: bool = True,
+    swap_memory: bool = False,
+    infer_shape: bool = True,
+    reverse: bool = False,
     name: Any = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """a = fn(a, x) for each slice x of elems; every a, stacked. Begins at initializer, or the first slice."""
     length, parts = _slices(elems)
     order = list(range(length))[:: -1 if reverse else 1]

@@ -81,7 +81,7 @@ class Dataset:
         leaves = [_core.plain(x) for x in flatten(whole)]
         if any(x.dim() == 0 for x in leaves):
             raise ValueError("[from_tensor_slices] a tensor without axes has no slices")
-        lengths = {tuple(x.shape)[0] for x in leaves}
+        lengths = {x.size(0) for x in leaves}
         if len(lengths) != 1:
             raise ValueError(f"[from_tensor_slices] the first axes differ: {sorted(lengths)}")
         n = lengths.pop()
@@ -100,9 +100,13 @@ class Dataset:
 
     @staticmethod
     def from_generator(
-        generator: Callable[..., Iterable[Any]], output_types: Any = None, output_shapes: Any = None, args: Any = None,
-        output_signature: Any = None, name: Any = None,
-    ) -> "Dataset":  # fmt: skip
+        generator: Callable[..., Iterable[Any]],
+        output_types: Any = None,
+        output_shapes: Any = None,
+        args: Any = None,
+        output_signature: Any = None,
+        name: Any = None,
+    ) -> "Dataset":
         """What generator(*args) gives; each iteration calls it anew."""
         types = output_types
         if output_signature is not None:
@@ -139,7 +143,13 @@ class Dataset:
 
     # One after the other ------------------------------------------------------------------------------------
 
-    def map(self, map_func: Callable[..., Any], num_parallel_calls: Any = None, deterministic: Any = None, name: Any = None) -> "Dataset":
+    def map(
+        self,
+        map_func: Callable[..., Any],
+        num_parallel_calls: Any = None,
+        deterministic: Any = None,
+        name: Any = None,
+    ) -> "Dataset":
         """map_func of each element; of a tuple's parts as arguments."""
 
         def begin() -> Iterator[Any]:
@@ -167,7 +177,15 @@ class Dataset:
 
         return self._of(begin)
 
-    def interleave(self, map_func: Callable[..., Any], cycle_length: int = 1, block_length: int = 1, num_parallel_calls: Any = None, deterministic: Any = None, name: Any = None) -> "Dataset":
+    def interleave(
+        self,
+        map_func: Callable[..., Any],
+        cycle_length: int = 1,
+        block_length: int = 1,
+        num_parallel_calls: Any = None,
+        deterministic: Any = None,
+        name: Any = None,
+    ) -> "Dataset":
         """block_length elements in turn from each of cycle_length datasets that map_func gives."""
 
         def begin() -> Iterator[Any]:
@@ -185,7 +203,9 @@ class Dataset:
 
         return self._of(begin)
 
-    def shuffle(self, buffer_size: Any, seed: Any = None, reshuffle_each_iteration: bool = True, name: Any = None) -> "Dataset":
+    def shuffle(
+        self, buffer_size: Any, seed: Any = None, reshuffle_each_iteration: bool = True, name: Any = None
+    ) -> "Dataset":
         """In an order drawn anew in each iteration; each next one is drawn from buffer_size elements."""
         if int(buffer_size) < 1:
             raise ValueError(f"[shuffle] buffer_size must be positive, got {int(buffer_size)}")
@@ -207,7 +227,14 @@ class Dataset:
 
         return self._of(begin, lambda n: n)
 
-    def batch(self, batch_size: Any, drop_remainder: bool = False, num_parallel_calls: Any = None, deterministic: Any = None, name: Any = None) -> "Dataset":
+    def batch(
+        self,
+        batch_size: Any,
+        drop_remainder: bool = False,
+        num_parallel_calls: Any = None,
+        deterministic: Any = None,
+        name: Any = None,
+    ) -> "Dataset":
         """batch_size elements stacked; the last batch may be smaller."""
         size = int(batch_size)
         if size < 1:
@@ -221,7 +248,14 @@ class Dataset:
 
         return self._of(begin, lambda n: n // size if drop_remainder else -(-n // size))
 
-    def padded_batch(self, batch_size: Any, padded_shapes: Any = None, padding_values: Any = None, drop_remainder: bool = False, name: Any = None) -> "Dataset":
+    def padded_batch(
+        self,
+        batch_size: Any,
+        padded_shapes: Any = None,
+        padding_values: Any = None,
+        drop_remainder: bool = False,
+        name: Any = None,
+    ) -> "Dataset":
         """batch_size elements stacked, each filled up to the largest sizes with padding_values (0)."""
         size = int(batch_size)
 
@@ -296,10 +330,18 @@ class Dataset:
     def shard(self, num_shards: int, index: int, name: Any = None) -> "Dataset":
         """Every num_shards-th element, from number index on."""
         return self._of(
-            lambda: itertools.islice(self, index, None, num_shards), lambda n: max(0, -(-(n - index) // num_shards))
+            lambda: itertools.islice(self, index, None, num_shards),
+            lambda n: max(0, -(-(n - index) // num_shards)),
         )
 
-    def window(self, size: int, shift: int | None = None, stride: int = 1, drop_remainder: bool = False, name: Any = None) -> "Dataset":
+    def window(
+        self,
+        size: int,
+        shift: int | None = None,
+        stride: int = 1,
+        drop_remainder: bool = False,
+        name: Any = None,
+    ) -> "Dataset":
         """Datasets of size elements, each beginning shift elements after the one before."""
         step = size if shift is None else shift
 

@@ -12,13 +12,33 @@ from versant.tf.errors import InvalidArgumentError
 from versant.tf.tensors import convert
 
 __all__ = [
-    "Assert", "assert_all_finite", "assert_equal", "assert_greater", "assert_greater_equal", "assert_integer",
-    "assert_less", "assert_less_equal", "assert_near", "assert_negative", "assert_none_equal",
-    "assert_non_negative", "assert_non_positive", "assert_positive", "assert_rank", "assert_rank_at_least",
-    "assert_same_float_dtype", "assert_scalar", "assert_shapes", "assert_type", "check_numerics",
-    "disable_check_numerics", "disable_dump_debug_info", "enable_check_numerics", "enable_dump_debug_info",
+    "Assert",
+    "assert_all_finite",
+    "assert_equal",
+    "assert_greater",
+    "assert_greater_equal",
+    "assert_integer",
+    "assert_less",
+    "assert_less_equal",
+    "assert_near",
+    "assert_negative",
+    "assert_non_negative",
+    "assert_non_positive",
+    "assert_none_equal",
+    "assert_positive",
+    "assert_rank",
+    "assert_rank_at_least",
+    "assert_same_float_dtype",
+    "assert_scalar",
+    "assert_shapes",
+    "assert_type",
+    "check_numerics",
+    "disable_check_numerics",
+    "disable_dump_debug_info",
+    "enable_check_numerics",
+    "enable_dump_debug_info",
     "is_numeric_tensor",
-]  # fmt: skip
+]
 
 
 def _told(op: str, message: Any, text: str) -> InvalidArgumentError:
@@ -33,10 +53,11 @@ def _comparison(name: str, holds: Callable[[Any, Any], Any], sign: str) -> Calla
         if not bool(good.all()):
             places = versant.nonzero(~good)
             raise _told(
-                check.__name__, message,
+                check.__name__,
+                message,
                 f"x {sign} y does not hold for {places.shape[0]} elements, first at {places[0].tolist()}: "
                 f"x = {a.tolist()!r:.200}, y = {b.tolist()!r:.200}",
-            )  # fmt: skip
+            )
 
     check.__name__ = check.__qualname__ = name
     check.__doc__ = f"Raise InvalidArgumentError unless x {sign} y for each element."
@@ -72,7 +93,13 @@ def assert_non_positive(x: Any, message: Any = None, summarize: Any = None, name
 
 
 def assert_near(
-    x: Any, y: Any, rtol: Any = None, atol: Any = None, message: Any = None, summarize: Any = None, name: Any = None
+    x: Any,
+    y: Any,
+    rtol: Any = None,
+    atol: Any = None,
+    message: Any = None,
+    summarize: Any = None,
+    name: Any = None,
 ) -> None:
     """Raise InvalidArgumentError unless |x - y| <= atol + rtol * |y|; both are 10 units of rounding."""
     a = plainly(x)
@@ -80,7 +107,9 @@ def assert_near(
     eps = 10 * versant.finfo(a.dtype).eps
     limit = (eps if atol is None else float(atol)) + (eps if rtol is None else float(rtol)) * b.abs()
     if not bool(((a - b).abs() <= limit).all()):
-        raise _told("assert_near", message, f"x = {a.tolist()!r:.200} and y = {b.tolist()!r:.200} are not near")
+        raise _told(
+            "assert_near", message, f"x = {a.tolist()!r:.200} and y = {b.tolist()!r:.200} are not near"
+        )
 
 
 def assert_rank(x: Any, rank: Any, message: Any = None, name: str | None = None) -> None:
@@ -94,7 +123,9 @@ def assert_rank_at_least(x: Any, rank: Any, message: Any = None, name: str | Non
     """Raise ValueError unless x has at least that many axes."""
     found = convert(x).dim()
     if found < int(rank):
-        raise ValueError(f"[assert_rank_at_least] {message or ''} expected rank {int(rank)} or more, got {found}")
+        raise ValueError(
+            f"[assert_rank_at_least] {message or ''} expected rank {int(rank)} or more, got {found}"
+        )
 
 
 def assert_scalar(tensor: Any, message: Any = None, name: str | None = None) -> Any:
@@ -109,7 +140,8 @@ def assert_type(tensor: Any, tf_type: Any, message: Any = None, name: str | None
     """Raise TypeError unless tensor has that dtype."""
     if convert(tensor).dtype is not as_dtype(tf_type):
         raise TypeError(
-            f"[assert_type] {message or ''} expected {as_dtype(tf_type).name}, got {convert(tensor).dtype.name}"
+            f"[assert_type] {message or ''} expected {as_dtype(tf_type).name}, "
+            f"got {convert(tensor).dtype.name}"
         )
 
 
@@ -127,20 +159,26 @@ def assert_same_float_dtype(tensors: Any = None, dtype: Any = None) -> Any:
     return found.pop() if found else dtypes.float32
 
 
-def assert_shapes(shapes: Any, data: Any = None, summarize: Any = None, message: Any = None, name: Any = None) -> None:
+def assert_shapes(
+    shapes: Any, data: Any = None, summarize: Any = None, message: Any = None, name: Any = None
+) -> None:
     """Raise ValueError unless each tensor has its shape, in which a letter stands for one size throughout."""
     known: dict[Any, int] = {}
     for tensor, symbols in shapes.items() if isinstance(shapes, dict) else shapes:
         sizes = tuple(convert(tensor).shape)
         wanted = (symbols,) if isinstance(symbols, int) else tuple(symbols)
         if len(sizes) != len(wanted):
-            raise ValueError(f"[assert_shapes] {message or ''} expected rank {len(wanted)}, got shape {sizes}")
+            raise ValueError(
+                f"[assert_shapes] {message or ''} expected rank {len(wanted)}, got shape {sizes}"
+            )
         for size, symbol in zip(sizes, wanted, strict=True):
             if symbol is None:
                 continue
             expected = symbol if isinstance(symbol, int) else known.setdefault(symbol, size)
             if size != expected:
-                raise ValueError(f"[assert_shapes] {message or ''} size {symbol} is {expected}, got shape {sizes}")
+                raise ValueError(
+                    f"[assert_shapes] {message or ''} size {symbol} is {expected}, got shape {sizes}"
+                )
 
 
 def Assert(condition: Any, data: Any, summarize: Any = None, name: str | None = None) -> None:
@@ -171,7 +209,7 @@ def is_numeric_tensor(tensor: Any) -> bool:
     return isinstance(tensor, _core.Tensor) and tensor.dtype is not dtypes.bool
 
 
-# What every op computes --------------------------------------------------------------------------------------
+# What every op computes -------------------------------------------------------------------------------------
 
 
 def enable_check_numerics(stack_height_limit: int = 30, path_length_limit: int = 50) -> None:
@@ -189,14 +227,17 @@ def disable_check_numerics() -> None:
 
 
 def enable_dump_debug_info(
-    dump_root: Any, tensor_debug_mode: str = "NO_TENSOR", circular_buffer_size: int = 1000, op_regex: Any = None,
+    dump_root: Any,
+    tensor_debug_mode: str = "NO_TENSOR",
+    circular_buffer_size: int = 1000,
+    op_regex: Any = None,
     tensor_dtypes: Any = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """Write what functions of this dialect compute to dump_root/ops.jsonl, one line for each call.
 
     tensor_debug_mode: "NO_TENSOR" gives name, line, shapes and dtypes; "CONCISE_HEALTH", "SHAPE" and
-    "FULL_HEALTH" also how many NaN and Inf there are, and the smallest and largest value; "FULL_TENSOR" also the
-    values. op_regex: names of functions to write. circular_buffer_size: how many lines are kept; 0 or less
+    "FULL_HEALTH" also how many NaN and Inf there are, and the smallest and largest value; "FULL_TENSOR"
+    also the values. op_regex: names of functions to write. circular_buffer_size: how many lines are kept; 0 or less
     keeps all.
     """
     from versant.tf import watching

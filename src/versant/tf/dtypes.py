@@ -31,9 +31,9 @@ bfloat16, float16, float32, float64 = _core.bfloat16, _core.float16, _core.float
 complex64, complex128 = _core.complex64, _core.complex128
 half, double = float16, float64
 
-NAMES: dict[str, DType] = {
-    name: value for name, value in globals().items() if isinstance(value, DType)
-} | {"float": float32}
+NAMES: dict[str, DType] = {name: value for name, value in globals().items() if isinstance(value, DType)} | {
+    "float": float32
+}
 INTEGERS = (uint8, int8, int16, int32, int64)
 FLOATS = (bfloat16, float16, float32, float64)
 

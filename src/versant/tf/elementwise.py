@@ -7,7 +7,7 @@ from versant import _core
 from versant.tf import dtypes
 from versant.tf.calls import Function, binary, is_float, plainly, refuse_integers, unary
 from versant.tf.errors import InvalidArgumentError
-from versant.tf.tensors import Tensor, brand, cast, convert, same_dtype
+from versant.tf.tensors import brand, cast, convert, same_dtype
 
 MATH: dict[str, Function] = {
     **unary(
@@ -87,7 +87,9 @@ def add_n(inputs: Any, name: str | None = None) -> Any:
     total = brand(_core.plain(values[0]))
     for value in values[1:]:
         if value.shape != total.shape:
-            raise InvalidArgumentError(f"[add_n] shapes differ: {tuple(total.shape)} and {tuple(value.shape)}")
+            raise InvalidArgumentError(
+                f"[add_n] shapes differ: {tuple(total.shape)} and {tuple(value.shape)}"
+            )
         total = total + value
     return total
 
@@ -162,13 +164,22 @@ def logical_not(x: Any, name: str | None = None) -> Any:
     return brand(versant.logical_not(x))
 
 
-MATH.update(
-    {name: _logical(name) for name in ("logical_and", "logical_or", "logical_xor")}
-)
+MATH.update({name: _logical(name) for name in ("logical_and", "logical_or", "logical_xor")})
 for function in (
-    divide, divide_no_nan, multiply_no_nan, pow, truncatediv, truncatemod, add_n, round, log_sigmoid, lbeta,
-    polygamma, erfcinv, logical_not,
-):  # fmt: skip
+    divide,
+    divide_no_nan,
+    multiply_no_nan,
+    pow,
+    truncatediv,
+    truncatemod,
+    add_n,
+    round,
+    log_sigmoid,
+    lbeta,
+    polygamma,
+    erfcinv,
+    logical_not,
+):
     MATH[function.__name__] = function
 MATH |= {
     "add": _add,
@@ -190,6 +201,46 @@ BITWISE: dict[str, Function] = {
     **unary("invert=bitwise_not", floats=False),
 }
 
-TOP_LEVEL = """abs acos acosh add add_n asin asinh atan atan2 atanh complex cos cosh divide equal exp floor greater
-greater_equal less less_equal logical_and logical_not logical_or maximum minimum multiply negative not_equal pow
-round sigmoid sign sin sinh sqrt square subtract tan tanh truediv""".split()
+TOP_LEVEL = [
+    "abs",
+    "acos",
+    "acosh",
+    "add",
+    "add_n",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "complex",
+    "cos",
+    "cosh",
+    "divide",
+    "equal",
+    "exp",
+    "floor",
+    "greater",
+    "greater_equal",
+    "less",
+    "less_equal",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "maximum",
+    "minimum",
+    "multiply",
+    "negative",
+    "not_equal",
+    "pow",
+    "round",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "subtract",
+    "tan",
+    "tanh",
+    "truediv",
+]

@@ -14,9 +14,15 @@ __all__ = ["bincount", "confusion_matrix", "invert_permutation", "print_"]
 
 
 def bincount(
-    arr: Any, weights: Any = None, minlength: Any = None, maxlength: Any = None, dtype: Any = dtypes.int32,
-    name: Any = None, axis: Any = None, binary_output: bool = False,
-) -> Any:  # fmt: skip
+    arr: Any,
+    weights: Any = None,
+    minlength: Any = None,
+    maxlength: Any = None,
+    dtype: Any = dtypes.int32,
+    name: Any = None,
+    axis: Any = None,
+    binary_output: bool = False,
+) -> Any:
     """How often each integer from 0 on occurs, or the sum of its weights."""
     values = plainly(arr).reshape(-1).to(dtypes.int64)
     if values.numel() and int(values.min()) < 0:
@@ -34,12 +40,21 @@ def bincount(
 
 
 def confusion_matrix(
-    labels: Any, predictions: Any, num_classes: Any = None, weights: Any = None, dtype: Any = dtypes.int32, name: Any = None
+    labels: Any,
+    predictions: Any,
+    num_classes: Any = None,
+    weights: Any = None,
+    dtype: Any = dtypes.int32,
+    name: Any = None,
 ) -> Any:
     """(n, n): how often label i was predicted as j."""
     true, pred = (plainly(x).reshape(-1).to(dtypes.int64) for x in (labels, predictions))
     n = int(num_classes) if num_classes is not None else int(max(true.max(), pred.max())) + 1
-    own = versant.ones(true.numel(), dtype=as_dtype(dtype)) if weights is None else plainly(cast(convert(weights), dtype))
+    own = (
+        versant.ones(true.numel(), dtype=as_dtype(dtype))
+        if weights is None
+        else plainly(cast(convert(weights), dtype))
+    )
     found = versant.zeros(n * n, dtype=own.dtype).scatter_add(0, true * n + pred, own)
     return brand(found.reshape((n, n)))
 
@@ -53,7 +68,14 @@ def invert_permutation(x: Any, name: Any = None) -> Any:
     return brand(versant.argsort(order.to(dtypes.int64)).to(order.dtype))
 
 
-def print_(*inputs: Any, output_stream: Any = None, summarize: int = 3, sep: str = " ", end: str = "\n", name: Any = None) -> None:
+def print_(
+    *inputs: Any,
+    output_stream: Any = None,
+    summarize: int = 3,
+    sep: str = " ",
+    end: str = "\n",
+    name: Any = None,
+) -> None:
     """Print values; in a compiled function at every call."""
     import sys
 

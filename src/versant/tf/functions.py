@@ -92,7 +92,9 @@ class Function:
     The call in which it creates variables runs as it is written, and is not kept.
     """
 
-    def __init__(self, python_function: Callable[..., Any], input_signature: Any, dynamic: bool | None) -> None:
+    def __init__(
+        self, python_function: Callable[..., Any], input_signature: Any, dynamic: bool | None
+    ) -> None:
         self.python_function = python_function
         self.input_signature = None if input_signature is None else tuple(input_signature)
         self._compiled = versant.compile(python_function, dynamic=dynamic)
@@ -121,8 +123,8 @@ class Function:
             for leaf, wanted in zip(leaves, specs, strict=True):
                 if not wanted.is_compatible_with(leaf):
                     raise TypeError(
-                        f"[{name}] argument {i} has shape {tuple(leaf.shape)} and dtype {leaf.dtype.name}, its "
-                        f"input_signature says {wanted}"
+                        f"[{name}] argument {i} has shape {tuple(leaf.shape)} and dtype {leaf.dtype.name}, "
+                        f"its input_signature says {wanted}"
                     )
             found.append(value)
         return tuple(found)
@@ -167,11 +169,17 @@ class Function:
 
 
 def function(
-    func: Callable[..., Any] | None = None, input_signature: Any = None, autograph: bool = True,
-    jit_compile: bool | None = None, reduce_retracing: bool = False,
-    experimental_implements: Any = None, experimental_autograph_options: Any = None,
-    experimental_attributes: Any = None, experimental_follow_type_hints: Any = None, **kwargs: Any,
-) -> Any:  # fmt: skip
+    func: Callable[..., Any] | None = None,
+    input_signature: Any = None,
+    autograph: bool = True,
+    jit_compile: bool | None = None,
+    reduce_retracing: bool = False,
+    experimental_implements: Any = None,
+    experimental_autograph_options: Any = None,
+    experimental_attributes: Any = None,
+    experimental_follow_type_hints: Any = None,
+    **kwargs: Any,
+) -> Any:
     """A decorator: the function is traced at a call and replayed by later ones, bit for bit.
 
     input_signature: TensorSpecs that every call must fit. reduce_retracing: other shapes are expected.
@@ -180,7 +188,10 @@ def function(
     """
     if func is None:
         return functools.partial(
-            function, input_signature=input_signature, jit_compile=jit_compile, reduce_retracing=reduce_retracing
+            function,
+            input_signature=input_signature,
+            jit_compile=jit_compile,
+            reduce_retracing=reduce_retracing,
         )
     unknown_sizes = any(
         spec.shape is None or not spec.shape.is_fully_defined()
@@ -188,5 +199,3 @@ def function(
         if isinstance(spec, TensorSpec)
     )
     return Function(func, input_signature, True if reduce_retracing or unknown_sizes else None)
-
-

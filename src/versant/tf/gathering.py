@@ -27,9 +27,13 @@ def _check_range(op: str, at: Any, size: int) -> None:
 
 
 def gather(
-    params: Any, indices: Any, validate_indices: Any = None, axis: Any = None, batch_dims: int = 0,
+    params: Any,
+    indices: Any,
+    validate_indices: Any = None,
+    axis: Any = None,
+    batch_dims: int = 0,
     name: str | None = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """The slices of params at indices along axis: shape params[:axis] + indices + params[axis + 1:].
 
     batch_dims: so many leading axes are shared by both.
@@ -129,7 +133,8 @@ def boolean_mask(tensor: Any, mask: Any, axis: Any = None, name: str = "boolean_
     axis = 0 if axis is None else int(axes_of(axis))
     if tuple(x.shape)[axis : axis + truth.dim()] != tuple(truth.shape):
         raise ValueError(
-            f"[boolean_mask] the mask's shape {tuple(truth.shape)} is not found in {tuple(x.shape)} at axis {axis}"
+            f"[boolean_mask] the mask's shape {tuple(truth.shape)} is not found in "
+            f"{tuple(x.shape)} at axis {axis}"
         )
     return brand(x[(slice(None),) * axis + (truth,)])
 
@@ -158,7 +163,7 @@ def top_k(
     from collections import namedtuple
 
     values, places = versant.topk(plainly(input), int(k))
-    return namedtuple("TopKV2", ["values", "indices"])(brand(values), brand(places.to(index_type)))  # noqa: PYI024
+    return namedtuple("TopKV2", ["values", "indices"])(brand(values), brand(places.to(index_type)))
 
 
 def in_top_k(targets: Any, predictions: Any, k: Any, name: str | None = None) -> Any:
@@ -171,7 +176,15 @@ def in_top_k(targets: Any, predictions: Any, k: Any, name: str | None = None) ->
 NAMES = {
     function.__name__: function
     for function in (
-        gather, gather_nd, scatter_nd, tensor_scatter_nd_update, tensor_scatter_nd_add, tensor_scatter_nd_sub,
-        where, boolean_mask, dynamic_partition, dynamic_stitch,
+        gather,
+        gather_nd,
+        scatter_nd,
+        tensor_scatter_nd_update,
+        tensor_scatter_nd_add,
+        tensor_scatter_nd_sub,
+        where,
+        boolean_mask,
+        dynamic_partition,
+        dynamic_stitch,
     )
-}  # fmt: skip
+}

@@ -93,7 +93,11 @@ def custom_gradient(f: Callable[..., Any] | None = None) -> Any:
 
     @functools.wraps(f)
     def decorated(*args: Any, **kwargs: Any) -> Any:
-        args = args if all(isinstance(a, _core.TensorLike) for a in args) else tuple(pack_sequence_as(list(args), [_as_argument(leaf) for leaf in flatten(list(args))]))
+        args = (
+            args
+            if all(isinstance(a, _core.TensorLike) for a in args)
+            else tuple(pack_sequence_as(list(args), [_as_argument(leaf) for leaf in flatten(list(args))]))
+        )
         call = _Call(f, args, kwargs)
         tensors = [call.leaves[i] for i in call.places]
         if may_read_variables:
@@ -107,7 +111,7 @@ def custom_gradient(f: Callable[..., Any] | None = None) -> Any:
 
 
 def _as_argument(leaf: Any) -> Any:
-    if isinstance(leaf, _core.Tensor) or isinstance(leaf, bool | str) or leaf is None or callable(leaf):
+    if isinstance(leaf, _core.Tensor | bool | str) or leaf is None or callable(leaf):
         return leaf
     try:
         return convert(leaf)
@@ -130,7 +134,10 @@ def _parameters_of(f: Callable[..., Any]) -> tuple[str, ...]:
 def _reads_variables(f: Callable[..., Any]) -> bool:
     """Whether variables stand among what f closes over."""
     cells = getattr(f, "__closure__", None) or ()
-    return any(isinstance(_content(cell), _core.TensorLike) and not isinstance(_content(cell), Tensor) for cell in cells)
+    return any(
+        isinstance(_content(cell), _core.TensorLike) and not isinstance(_content(cell), Tensor)
+        for cell in cells
+    )
 
 
 def _content(cell: Any) -> Any:

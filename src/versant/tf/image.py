@@ -10,10 +10,20 @@ from versant.tf.dtypes import as_dtype
 from versant.tf.tensors import brand
 
 __all__ = [
-    "adjust_brightness", "adjust_contrast", "central_crop", "convert_image_dtype", "crop_to_bounding_box",
-    "flip_left_right", "flip_up_down", "pad_to_bounding_box", "per_image_standardization",
-    "random_flip_left_right", "resize", "rgb_to_grayscale", "rot90",
-]  # fmt: skip
+    "adjust_brightness",
+    "adjust_contrast",
+    "central_crop",
+    "convert_image_dtype",
+    "crop_to_bounding_box",
+    "flip_left_right",
+    "flip_up_down",
+    "pad_to_bounding_box",
+    "per_image_standardization",
+    "random_flip_left_right",
+    "resize",
+    "rgb_to_grayscale",
+    "rot90",
+]
 
 
 def flip_left_right(image: Any) -> Any:
@@ -29,7 +39,7 @@ def flip_up_down(image: Any) -> Any:
 def random_flip_left_right(image: Any, seed: Any = None) -> Any:
     """Each image mirrored, or not, with equal chances."""
     x = plainly(image)
-    shape = (tuple(x.shape)[0], 1, 1, 1) if x.dim() == 4 else ()
+    shape = (x.size(0), 1, 1, 1) if x.dim() == 4 else ()
     turn = plainly(random.uniform(shape, seed=seed)) < 0.5
     return brand(versant.where(turn, versant.flip(x, [-2]), x))
 
@@ -73,17 +83,30 @@ def central_crop(image: Any, central_fraction: float) -> Any:
     return brand(x[..., top : h - top, left : w - left, :])
 
 
-def crop_to_bounding_box(image: Any, offset_height: int, offset_width: int, target_height: int, target_width: int) -> Any:
+def crop_to_bounding_box(
+    image: Any, offset_height: int, offset_width: int, target_height: int, target_width: int
+) -> Any:
     """A part of an image."""
     x = plainly(image)
-    return brand(x[..., offset_height : offset_height + target_height, offset_width : offset_width + target_width, :])
+    return brand(
+        x[..., offset_height : offset_height + target_height, offset_width : offset_width + target_width, :]
+    )
 
 
-def pad_to_bounding_box(image: Any, offset_height: int, offset_width: int, target_height: int, target_width: int) -> Any:
+def pad_to_bounding_box(
+    image: Any, offset_height: int, offset_width: int, target_height: int, target_width: int
+) -> Any:
     """An image inside a larger one of zeros."""
     x = plainly(image)
     h, w = tuple(x.shape)[-3:-1]
-    around = [0, 0, offset_width, target_width - offset_width - w, offset_height, target_height - offset_height - h]
+    around = [
+        0,
+        0,
+        offset_width,
+        target_width - offset_width - w,
+        offset_height,
+        target_height - offset_height - h,
+    ]
     return brand(F.pad(x, around))
 
 
@@ -103,10 +126,19 @@ def rgb_to_grayscale(images: Any, name: Any = None) -> Any:
     return brand((x * weights).sum(-1, True))
 
 
-def resize(images: Any, size: Any, method: str = "bilinear", preserve_aspect_ratio: bool = False, antialias: bool = False, name: Any = None) -> Any:
+def resize(
+    images: Any,
+    size: Any,
+    method: str = "bilinear",
+    preserve_aspect_ratio: bool = False,
+    antialias: bool = False,
+    name: Any = None,
+) -> Any:
     """(N, H, W, C), or one image, in another size: "bilinear" or "nearest"."""
     if method not in ("bilinear", "nearest") or antialias or preserve_aspect_ratio:
-        raise ValueError("[resize] method is 'bilinear' or 'nearest'; antialias and aspect ratios are not supported")
+        raise ValueError(
+            "[resize] method is 'bilinear' or 'nearest'; antialias and aspect ratios are not supported"
+        )
     x = plainly(images)
     single = x.dim() == 3
     x = x.unsqueeze(0) if single else x

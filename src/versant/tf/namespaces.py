@@ -106,6 +106,7 @@ NAMES: dict[str, Callable[[], Any]] = {
     "experimental": lambda: SimpleNamespace(),
 }
 
+
 def find(name: str) -> Any:
     """tf.<name>, or None."""
     make = NAMES.get(name)

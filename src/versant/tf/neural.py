@@ -13,7 +13,7 @@ from versant.tf.gathering import gather, in_top_k, top_k
 from versant.tf.products import l2_normalize
 from versant.tf.tensors import brand, cast, convert, same_dtype
 
-# Activations -------------------------------------------------------------------------------------------------
+# Activations ------------------------------------------------------------------------------------------------
 
 ACTIVATIONS: dict[str, Function] = {
     **unary("relu relu6", floats=False, source="nn.functional."),
@@ -71,7 +71,7 @@ def dropout(x: Any, rate: Any, noise_shape: Any = None, seed: Any = None, name: 
     return brand(versant.where(keep, x / (1 - p), versant.zeros_like(x)))
 
 
-# Sums with weights -------------------------------------------------------------------------------------------
+# Sums with weights ------------------------------------------------------------------------------------------
 
 
 def bias_add(value: Any, bias: Any, data_format: str | None = None, name: str | None = None) -> Any:
@@ -106,7 +106,9 @@ def _spatial(value: Any, n: int, data_format: str | None) -> list[int]:
     return values
 
 
-def _padding(padding: Any, sizes: Any, kernel: Any, stride: Any, dilation: Any, fmt: str | None) -> list[tuple[int, int]]:
+def _padding(
+    padding: Any, sizes: Any, kernel: Any, stride: Any, dilation: Any, fmt: str | None
+) -> list[tuple[int, int]]:
     """(before, after) of each spatial axis."""
     n = len(kernel)
     if isinstance(padding, str):
@@ -132,7 +134,9 @@ def _pad(x: Any, pairs: list[tuple[int, int]], value: float = 0.0) -> tuple[Any,
     return F.pad(x, flat, value=value), [0] * len(pairs)
 
 
-def _convolution(n: int, input: Any, filters: Any, strides: Any, padding: Any, fmt: str | None, dilations: Any) -> Any:
+def _convolution(
+    n: int, input: Any, filters: Any, strides: Any, padding: Any, fmt: str | None, dilations: Any
+) -> Any:
     x, w = same_dtype(f"conv{n}d", input, filters)
     if x.dim() != n + 2 or w.dim() != n + 2:
         raise InvalidArgumentError(
@@ -154,42 +158,67 @@ def _convolution(n: int, input: Any, filters: Any, strides: Any, padding: Any, f
 
 
 def conv1d(
-    input: Any, filters: Any, stride: Any, padding: Any, data_format: str = "NWC", dilations: Any = None,
+    input: Any,
+    filters: Any,
+    stride: Any,
+    padding: Any,
+    data_format: str = "NWC",
+    dilations: Any = None,
     name: str | None = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """Convolution of (N, W, C) by filters (K, C, O)."""
     return _convolution(1, input, filters, stride, padding, data_format, dilations)
 
 
 def conv2d(
-    input: Any, filters: Any, strides: Any, padding: Any, data_format: str = "NHWC", dilations: Any = None,
+    input: Any,
+    filters: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str = "NHWC",
+    dilations: Any = None,
     name: str | None = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """Convolution of images, (N, H, W, C), by filters (KH, KW, C, O)."""
     return _convolution(2, input, filters, strides, padding, data_format, dilations)
 
 
 def conv3d(
-    input: Any, filters: Any, strides: Any, padding: Any, data_format: str = "NDHWC", dilations: Any = None,
+    input: Any,
+    filters: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str = "NDHWC",
+    dilations: Any = None,
     name: str | None = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """Convolution of (N, D, H, W, C) by filters (KD, KH, KW, C, O)."""
     return _convolution(3, input, filters, strides, padding, data_format, dilations)
 
 
 def convolution(
-    input: Any, filters: Any, strides: Any = None, padding: Any = "VALID", data_format: str | None = None,
-    dilations: Any = None, name: str | None = None,
-) -> Any:  # fmt: skip
+    input: Any,
+    filters: Any,
+    strides: Any = None,
+    padding: Any = "VALID",
+    data_format: str | None = None,
+    dilations: Any = None,
+    name: str | None = None,
+) -> Any:
     """conv1d, conv2d or conv3d, as the number of axes says."""
     return _convolution(convert(input).dim() - 2, input, filters, strides, padding, data_format, dilations)
 
 
 def depthwise_conv2d(
-    input: Any, filter: Any, strides: Any, padding: Any, data_format: str | None = None, dilations: Any = None,
+    input: Any,
+    filter: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str | None = None,
+    dilations: Any = None,
     name: str | None = None,
-) -> Any:  # fmt: skip
-    """Convolution of each channel for itself by filters (KH, KW, C, M): channel c gives c*M to (c+1)*M - 1."""
+) -> Any:
+    """Convolution of each channel for itself by filters (KH, KW, C, M), giving M channels for each."""
     x, w = same_dtype("depthwise_conv2d", input, filter)
     x, w = _channels_first(_core.plain(x), data_format), _core.plain(w)
     stride, dilation = _spatial(strides, 2, data_format), _spatial(dilations, 2, data_format)
@@ -201,18 +230,30 @@ def depthwise_conv2d(
 
 
 def separable_conv2d(
-    input: Any, depthwise_filter: Any, pointwise_filter: Any, strides: Any, padding: Any,
-    data_format: str | None = None, dilations: Any = None, name: str | None = None,
-) -> Any:  # fmt: skip
+    input: Any,
+    depthwise_filter: Any,
+    pointwise_filter: Any,
+    strides: Any,
+    padding: Any,
+    data_format: str | None = None,
+    dilations: Any = None,
+    name: str | None = None,
+) -> Any:
     """depthwise_conv2d, then a convolution of 1 by 1."""
     x = depthwise_conv2d(input, depthwise_filter, strides, padding, data_format, dilations)
     return conv2d(x, pointwise_filter, 1, "VALID", data_format or "NHWC")
 
 
 def conv2d_transpose(
-    input: Any, filters: Any, output_shape: Any, strides: Any, padding: Any = "SAME", data_format: str = "NHWC",
-    dilations: Any = None, name: str | None = None,
-) -> Any:  # fmt: skip
+    input: Any,
+    filters: Any,
+    output_shape: Any,
+    strides: Any,
+    padding: Any = "SAME",
+    data_format: str = "NHWC",
+    dilations: Any = None,
+    name: str | None = None,
+) -> Any:
     """The gradient of conv2d by its input: filters (KH, KW, O, C), the result of shape output_shape."""
     x, w = same_dtype("conv2d_transpose", input, filters)
     x, w = _channels_first(_core.plain(x), data_format), _core.plain(w)
@@ -231,7 +272,7 @@ def conv2d_transpose(
     return _back(full, data_format)
 
 
-# Pooling -----------------------------------------------------------------------------------------------------
+# Pooling ----------------------------------------------------------------------------------------------------
 
 
 def _pool(n: int, kind: str, input: Any, ksize: Any, strides: Any, padding: Any, fmt: str | None) -> Any:
@@ -246,9 +287,12 @@ def _pool(n: int, kind: str, input: Any, ksize: Any, strides: Any, padding: Any,
     pool = getattr(F, f"avg_pool{n}d")
     if not padded:
         return _back(pool(x, kernel, stride), fmt)
-    ones, _ = _pad(versant.ones_like(x[:1, :1]), pairs, 0.0)
     flat = [p for pair in reversed(pairs) for p in pair]
-    return _back(pool(F.pad(x, flat), kernel, stride) / pool(F.pad(versant.ones_like(x[:1, :1]), flat), kernel, stride), fmt)
+    return _back(
+        pool(F.pad(x, flat), kernel, stride)
+        / pool(F.pad(versant.ones_like(x[:1, :1]), flat), kernel, stride),
+        fmt,
+    )
 
 
 def _pooling(n: int, kind: str, layout: str) -> Function:
@@ -280,7 +324,7 @@ def _any_pool(kind: str) -> Function:
     return call
 
 
-# Normalisation -----------------------------------------------------------------------------------------------
+# Normalisation ----------------------------------------------------------------------------------------------
 
 
 def moments(x: Any, axes: Any, shift: Any = None, keepdims: bool = False, name: str | None = None) -> Any:
@@ -297,7 +341,13 @@ def moments(x: Any, axes: Any, shift: Any = None, keepdims: bool = False, name: 
 
 
 def batch_normalization(
-    x: Any, mean: Any, variance: Any, offset: Any, scale: Any, variance_epsilon: float, name: str | None = None
+    x: Any,
+    mean: Any,
+    variance: Any,
+    offset: Any,
+    scale: Any,
+    variance_epsilon: float,
+    name: str | None = None,
 ) -> Any:
     """(x - mean) * scale / sqrt(variance + variance_epsilon) + offset."""
     x, mean, variance = plainly(x), plainly(mean), plainly(variance)
@@ -321,10 +371,12 @@ def local_response_normalization(
     return brand(x / (bias + alpha * total) ** beta)
 
 
-# Losses ------------------------------------------------------------------------------------------------------
+# Losses -----------------------------------------------------------------------------------------------------
 
 
-def softmax_cross_entropy_with_logits(labels: Any, logits: Any, axis: int = -1, name: str | None = None) -> Any:
+def softmax_cross_entropy_with_logits(
+    labels: Any, logits: Any, axis: int = -1, name: str | None = None
+) -> Any:
     """-sum(labels * log_softmax(logits)) along axis; no gradient is lost to the labels."""
     labels, logits = same_dtype("softmax_cross_entropy_with_logits", labels, logits)
     y, x = _core.plain(labels), _core.plain(logits)
@@ -335,7 +387,9 @@ def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: str
     """-log_softmax(logits)[label] for each label: labels (...), logits (..., classes)."""
     y, x = plainly(labels), plainly(logits)
     if y.dtype not in dtypes.INTEGERS:
-        raise InvalidArgumentError(f"[sparse_softmax_cross_entropy] labels must be integers, got {y.dtype.name}")
+        raise InvalidArgumentError(
+            f"[sparse_softmax_cross_entropy] labels must be integers, got {y.dtype.name}"
+        )
     if tuple(y.shape) != tuple(x.shape)[:-1]:
         raise ValueError(
             f"[sparse_softmax_cross_entropy] labels of shape {tuple(y.shape)} do not fit logits of shape "
@@ -358,14 +412,18 @@ def sigmoid_cross_entropy_with_logits(labels: Any = None, logits: Any = None, na
     )
 
 
-def weighted_cross_entropy_with_logits(labels: Any, logits: Any, pos_weight: Any, name: str | None = None) -> Any:
+def weighted_cross_entropy_with_logits(
+    labels: Any, logits: Any, pos_weight: Any, name: str | None = None
+) -> Any:
     """sigmoid_cross_entropy_with_logits with positive labels weighted."""
     y, x = plainly(labels), plainly(logits)
     weight = 1 + (plainly(convert(pos_weight, x.dtype)) - 1) * y
     return brand((1 - y) * x + weight * (versant.log1p(versant.exp(-versant.abs(x))) + F.relu(-x)))
 
 
-def log_poisson_loss(targets: Any, log_input: Any, compute_full_loss: bool = False, name: str | None = None) -> Any:
+def log_poisson_loss(
+    targets: Any, log_input: Any, compute_full_loss: bool = False, name: str | None = None
+) -> Any:
     """exp(log_input) - log_input * targets."""
     z, c = plainly(targets), plainly(log_input)
     found = versant.exp(c) - c * z
@@ -397,9 +455,15 @@ def zero_fraction(value: Any, name: str | None = None) -> Any:
 
 
 def ctc_loss(
-    labels: Any, logits: Any, label_length: Any, logit_length: Any, logits_time_major: bool = True,
-    unique: Any = None, blank_index: int | None = None, name: str | None = None,
-) -> Any:  # fmt: skip
+    labels: Any,
+    logits: Any,
+    label_length: Any,
+    logit_length: Any,
+    logits_time_major: bool = True,
+    unique: Any = None,
+    blank_index: int | None = None,
+    name: str | None = None,
+) -> Any:
     """Connectionist temporal classification: labels (N, S), logits (T, N, C). (Graves et al., 2006)"""
     x = plainly(logits)
     x = x if logits_time_major else x.transpose(0, 1)
@@ -415,12 +479,35 @@ NAMES: dict[str, Function] = {
     **{
         function.__name__: function
         for function in (
-            gelu, leaky_relu, crelu, softmax, log_softmax, dropout, bias_add, conv1d, conv2d, conv3d, convolution,
-            depthwise_conv2d, separable_conv2d, conv2d_transpose, moments, batch_normalization,
-            local_response_normalization, softmax_cross_entropy_with_logits,
-            sparse_softmax_cross_entropy_with_logits, sigmoid_cross_entropy_with_logits,
-            weighted_cross_entropy_with_logits, log_poisson_loss, l2_loss, embedding_lookup, zero_fraction,
-            ctc_loss, top_k, in_top_k, l2_normalize,
+            gelu,
+            leaky_relu,
+            crelu,
+            softmax,
+            log_softmax,
+            dropout,
+            bias_add,
+            conv1d,
+            conv2d,
+            conv3d,
+            convolution,
+            depthwise_conv2d,
+            separable_conv2d,
+            conv2d_transpose,
+            moments,
+            batch_normalization,
+            local_response_normalization,
+            softmax_cross_entropy_with_logits,
+            sparse_softmax_cross_entropy_with_logits,
+            sigmoid_cross_entropy_with_logits,
+            weighted_cross_entropy_with_logits,
+            log_poisson_loss,
+            l2_loss,
+            embedding_lookup,
+            zero_fraction,
+            ctc_loss,
+            top_k,
+            in_top_k,
+            l2_normalize,
         )
     },
     "max_pool": _any_pool("max"),
@@ -428,4 +515,4 @@ NAMES: dict[str, Function] = {
     "space_to_depth": arrays.space_to_depth,
     "depth_to_space": arrays.depth_to_space,
     "lrn": local_response_normalization,
-}  # fmt: skip
+}

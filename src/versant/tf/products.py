@@ -19,10 +19,19 @@ def _turned(x: Any, transpose: bool, adjoint: bool) -> Any:
 
 
 def matmul(
-    a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False, adjoint_a: bool = False,
-    adjoint_b: bool = False, a_is_sparse: bool = False, b_is_sparse: bool = False, output_type: Any = None,
-    grad_a: bool = False, grad_b: bool = False, name: str | None = None,
-) -> Any:  # fmt: skip
+    a: Any,
+    b: Any,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    adjoint_a: bool = False,
+    adjoint_b: bool = False,
+    a_is_sparse: bool = False,
+    b_is_sparse: bool = False,
+    output_type: Any = None,
+    grad_a: bool = False,
+    grad_b: bool = False,
+    name: str | None = None,
+) -> Any:
     """The product of matrices in the last two axes, (..., n, k) and (..., k, m)."""
     if not isinstance(a, TensorLike) and not isinstance(b, TensorLike):
         a, b = same_dtype("matmul", a, b)
@@ -35,9 +44,14 @@ def matmul(
 
 
 def matvec(
-    a: Any, b: Any, transpose_a: bool = False, adjoint_a: bool = False, a_is_sparse: bool = False,
-    b_is_sparse: bool = False, name: str | None = None,
-) -> Any:  # fmt: skip
+    a: Any,
+    b: Any,
+    transpose_a: bool = False,
+    adjoint_a: bool = False,
+    a_is_sparse: bool = False,
+    b_is_sparse: bool = False,
+    name: str | None = None,
+) -> Any:
     """The product of matrices, (..., n, k), and vectors, (..., k)."""
     a, b = same_dtype("matvec", a, b)
     a, b = _core.plain(a), _core.plain(b)
@@ -57,12 +71,16 @@ def tensordot(a: Any, b: Any, axes: Any, name: str | None = None) -> Any:
         dims: Any = axes
     else:
         first, second = axes
-        dims = [[axes_of(first)] if isinstance(first, int) else list(sizes_of(first)),
-                [axes_of(second)] if isinstance(second, int) else list(sizes_of(second))]  # fmt: skip
+        dims = [
+            [axes_of(first)] if isinstance(first, int) else list(sizes_of(first)),
+            [axes_of(second)] if isinstance(second, int) else list(sizes_of(second)),
+        ]
     return brand(versant.tensordot(_core.plain(a), _core.plain(b), dims))
 
 
-def norm(tensor: Any, ord: Any = "euclidean", axis: Any = None, keepdims: bool | None = None, name: Any = None) -> Any:
+def norm(
+    tensor: Any, ord: Any = "euclidean", axis: Any = None, keepdims: bool | None = None, name: Any = None
+) -> Any:
     """A norm of vectors (axis an int, or None for all elements) or of matrices (axis a pair)."""
     x = plainly(tensor)
     refuse_integers("norm", x)
@@ -93,7 +111,9 @@ def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None, name: str | None = No
     limit = plainly(convert(clip_norm, x.dtype))
     total = _core.plain(reduce_sum(versant.square(x), axes, True))
     positive = total > 0
-    size = versant.where(positive, versant.sqrt(versant.where(positive, total, versant.ones_like(total))), total)
+    size = versant.where(
+        positive, versant.sqrt(versant.where(positive, total, versant.ones_like(total))), total
+    )
     return brand(x * limit / versant.maximum(size, limit))
 
 
@@ -135,7 +155,9 @@ def solve(matrix: Any, rhs: Any, adjoint: bool = False, name: str | None = None)
     return brand(versant.linalg.solve(_turned(_core.plain(a), adjoint, adjoint), _core.plain(b)))
 
 
-def triangular_solve(matrix: Any, rhs: Any, lower: bool = True, adjoint: bool = False, name: Any = None) -> Any:
+def triangular_solve(
+    matrix: Any, rhs: Any, lower: bool = True, adjoint: bool = False, name: Any = None
+) -> Any:
     """solve, of matrices of which only one triangle counts."""
     a, b = same_dtype("triangular_solve", matrix, rhs)
     turned = _turned(_core.plain(a), adjoint, adjoint)
@@ -252,11 +274,37 @@ def matrix_rank(a: Any, tol: Any = None, validate_args: bool = False, name: str 
 LINALG: dict[str, Function] = {
     function.__name__: function
     for function in (
-        matmul, matvec, einsum, tensordot, norm, l2_normalize, normalize, global_norm, inv, solve,
-        triangular_solve, cholesky_solve, qr, svd, lstsq, eigh, slogdet, logdet, diag, diag_part, tensor_diag,
-        tensor_diag_part, set_diag, band_part, trace, adjoint, matrix_transpose, cross, matrix_rank,
+        matmul,
+        matvec,
+        einsum,
+        tensordot,
+        norm,
+        l2_normalize,
+        normalize,
+        global_norm,
+        inv,
+        solve,
+        triangular_solve,
+        cholesky_solve,
+        qr,
+        svd,
+        lstsq,
+        eigh,
+        slogdet,
+        logdet,
+        diag,
+        diag_part,
+        tensor_diag,
+        tensor_diag_part,
+        set_diag,
+        band_part,
+        trace,
+        adjoint,
+        matrix_transpose,
+        cross,
+        matrix_rank,
     )
-}  # fmt: skip
+}
 LINALG |= {
     "det": _matrices("det", "det"),
     "cholesky": _matrices("cholesky", "cholesky"),
@@ -264,6 +312,7 @@ LINALG |= {
     "expm": _matrices("expm", "matrix_exp"),
     "pinv": _matrices("pinv", "pinv"),
 }
-TOP_LEVEL = {
-    name: LINALG[name] for name in ("matmul", "einsum", "tensordot", "norm")
-} | {"clip_by_norm": clip_by_norm, "clip_by_global_norm": clip_by_global_norm}
+TOP_LEVEL = {name: LINALG[name] for name in ("matmul", "einsum", "tensordot", "norm")} | {
+    "clip_by_norm": clip_by_norm,
+    "clip_by_global_norm": clip_by_global_norm,
+}

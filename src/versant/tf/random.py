@@ -18,8 +18,8 @@ __all__ = [
     "set_seed",
     "shuffle",
     "stateless_normal",
-    "stateless_uniform",
     "stateless_truncated_normal",
+    "stateless_uniform",
     "truncated_normal",
     "uniform",
 ]
@@ -63,9 +63,13 @@ def _normal(shape: Any, mean: Any, stddev: Any, dtype: Any, generator: Any) -> A
 
 
 def normal(
-    shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = dtypes.float32, seed: Any = None,
+    shape: Any,
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    dtype: Any = dtypes.float32,
+    seed: Any = None,
     name: str | None = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """Normally distributed numbers."""
     return _normal(shape, mean, stddev, dtype, _generator(seed))
 
@@ -75,9 +79,7 @@ def _uniform(shape: Any, low: Any, high: Any, dtype: Any, generator: Any) -> Any
     if kind in dtypes.INTEGERS:
         if high is None:
             raise ValueError("[uniform] maxval must be given for integers")
-        return brand(
-            versant.randint(int(low), int(high), sizes_of(shape), dtype=kind, generator=generator)
-        )
+        return brand(versant.randint(int(low), int(high), sizes_of(shape), dtype=kind, generator=generator))
     drawn = brand(versant.rand(sizes_of(shape), dtype=kind, generator=generator))
     if high is None:
         high = 1
@@ -88,9 +90,13 @@ def _uniform(shape: Any, low: Any, high: Any, dtype: Any, generator: Any) -> Any
 
 
 def uniform(
-    shape: Any, minval: Any = 0, maxval: Any = None, dtype: Any = dtypes.float32, seed: Any = None,
+    shape: Any,
+    minval: Any = 0,
+    maxval: Any = None,
+    dtype: Any = dtypes.float32,
+    seed: Any = None,
     name: str | None = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """Uniformly distributed numbers from minval up to, but without, maxval (1 when None)."""
     return _uniform(shape, minval, maxval, dtype, _generator(seed))
 
@@ -104,9 +110,13 @@ def _truncated(shape: Any, mean: Any, stddev: Any, dtype: Any, generator: Any) -
 
 
 def truncated_normal(
-    shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = dtypes.float32, seed: Any = None,
+    shape: Any,
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    dtype: Any = dtypes.float32,
+    seed: Any = None,
     name: str | None = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """Normally distributed numbers not further than two deviations from the mean."""
     return _truncated(shape, mean, stddev, dtype, _generator(seed))
 
@@ -123,10 +133,12 @@ def categorical(
 def shuffle(value: Any, seed: Any = None, name: str | None = None) -> Any:
     """The slices of the first axis in another order."""
     x = plainly(value)
-    return brand(x[versant.randperm(tuple(x.shape)[0], generator=_generator(seed))])
+    return brand(x[versant.randperm(x.size(0), generator=_generator(seed))])
 
 
-def poisson(shape: Any, lam: Any, dtype: Any = dtypes.float32, seed: Any = None, name: str | None = None) -> Any:
+def poisson(
+    shape: Any, lam: Any, dtype: Any = dtypes.float32, seed: Any = None, name: str | None = None
+) -> Any:
     """Poisson distributed numbers of rate lam: shape + lam's shape."""
     kind = as_dtype(dtype)
     rate = plainly(convert(lam, kind))
@@ -135,9 +147,13 @@ def poisson(shape: Any, lam: Any, dtype: Any = dtypes.float32, seed: Any = None,
 
 
 def gamma(
-    shape: Any, alpha: Any, beta: Any = None, dtype: Any = dtypes.float32, seed: Any = None,
+    shape: Any,
+    alpha: Any,
+    beta: Any = None,
+    dtype: Any = dtypes.float32,
+    seed: Any = None,
     name: str | None = None,
-) -> Any:  # fmt: skip
+) -> Any:
     """Gamma distributed numbers of that shape parameter and rate: shape + the shape of alpha.
 
     Marsaglia and Tsang, "A simple method for generating gamma variables", 2000.
@@ -154,7 +170,9 @@ def gamma(
         u = versant.rand(tuple(a.shape), dtype=kind, generator=generator)
         v = (1 + c * x) ** 3
         good = missing & (v > 0)
-        good = good & (versant.log(u) < 0.5 * x * x + d - d * v + d * versant.log(versant.where(v > 0, v, 1 + 0 * v)))
+        good = good & (
+            versant.log(u) < 0.5 * x * x + d - d * v + d * versant.log(versant.where(v > 0, v, 1 + 0 * v))
+        )
         found = versant.where(good, d * v, found)
         missing = missing & ~good
     u = versant.rand(tuple(a.shape), dtype=kind, generator=generator)
@@ -163,25 +181,40 @@ def gamma(
 
 
 def stateless_normal(
-    shape: Any, seed: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = dtypes.float32, name: Any = None,
+    shape: Any,
+    seed: Any,
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    dtype: Any = dtypes.float32,
+    name: Any = None,
     alg: Any = "auto_select",
-) -> Any:  # fmt: skip
+) -> Any:
     """normal, as a function of seed, (2,), alone."""
     return _normal(shape, mean, stddev, dtype, _stateless(seed))
 
 
 def stateless_uniform(
-    shape: Any, seed: Any, minval: Any = 0, maxval: Any = None, dtype: Any = dtypes.float32, name: Any = None,
+    shape: Any,
+    seed: Any,
+    minval: Any = 0,
+    maxval: Any = None,
+    dtype: Any = dtypes.float32,
+    name: Any = None,
     alg: Any = "auto_select",
-) -> Any:  # fmt: skip
+) -> Any:
     """uniform, as a function of seed, (2,), alone."""
     return _uniform(shape, minval, maxval, dtype, _stateless(seed))
 
 
 def stateless_truncated_normal(
-    shape: Any, seed: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = dtypes.float32, name: Any = None,
+    shape: Any,
+    seed: Any,
+    mean: Any = 0.0,
+    stddev: Any = 1.0,
+    dtype: Any = dtypes.float32,
+    name: Any = None,
     alg: Any = "auto_select",
-) -> Any:  # fmt: skip
+) -> Any:
     """truncated_normal, as a function of seed, (2,), alone."""
     return _truncated(shape, mean, stddev, dtype, _stateless(seed))
 

@@ -1,12 +1,12 @@
-"""Those of tf.raw_ops that training loops call: updates of variables in one step. All arguments are keywords."""
+"""Those of tf.raw_ops that training loops call: updates of variables. All arguments are keywords."""
 
 from typing import Any
 
 import versant
 from versant import _core
+from versant.optim.plan import Batch
 from versant.optim.rule import Terms, m, rule
 from versant.optim.steps import adam_step, sgd_step
-from versant.optim.plan import Batch
 
 __all__ = ["ResourceApplyAdam", "ResourceApplyGradientDescent", "ResourceApplyMomentum"]
 
@@ -44,7 +44,9 @@ def descent(t: Terms) -> Any:
     return {"param": t.param - t.alpha * t.grad}
 
 
-def ResourceApplyGradientDescent(var: Any, alpha: Any, delta: Any, use_locking: bool = False, name: Any = None) -> None:
+def ResourceApplyGradientDescent(
+    var: Any, alpha: Any, delta: Any, use_locking: bool = False, name: Any = None
+) -> None:
     """var -= alpha * delta."""
     if _core.is_tracing():
         _recorded(descent, {"alpha": alpha}, var, delta, {})
@@ -59,9 +61,15 @@ def momentum(t: Terms) -> Any:
 
 
 def ResourceApplyMomentum(
-    var: Any, accum: Any, lr: Any, grad: Any, momentum: Any, use_locking: bool = False, use_nesterov: bool = False,
+    var: Any,
+    accum: Any,
+    lr: Any,
+    grad: Any,
+    momentum: Any,
+    use_locking: bool = False,
+    use_nesterov: bool = False,
     name: Any = None,
-) -> None:  # fmt: skip
+) -> None:
     """accum = momentum * accum + grad; var -= lr * accum."""
     if use_nesterov:
         raise ValueError("[ResourceApplyMomentum] use_nesterov is not supported; use tf.optimizers.SGD")
@@ -80,20 +88,47 @@ def adam(t: Terms) -> Any:
 
 
 def ResourceApplyAdam(
-    var: Any, m: Any, v: Any, beta1_power: Any, beta2_power: Any, lr: Any, beta1: Any, beta2: Any, epsilon: Any,
-    grad: Any, use_locking: bool = False, use_nesterov: bool = False, name: Any = None,
-) -> None:  # fmt: skip
+    var: Any,
+    m: Any,
+    v: Any,
+    beta1_power: Any,
+    beta2_power: Any,
+    lr: Any,
+    beta1: Any,
+    beta2: Any,
+    epsilon: Any,
+    grad: Any,
+    use_locking: bool = False,
+    use_nesterov: bool = False,
+    name: Any = None,
+) -> None:
     """A step of Adam, with epsilon added before the bias of v is corrected."""
     if use_nesterov:
         raise ValueError("[ResourceApplyAdam] use_nesterov is not supported; use tf.optimizers.Nadam")
     if not _core.is_tracing():
         rate = float(lr) * (1 - float(beta2_power)) ** 0.5 / (1 - float(beta1_power))
         adam_step(
-            [var], [grad], [m], [v], None, _LATE, rate, float(beta1), float(beta2), float(epsilon), 0.0, True, False
+            [var],
+            [grad],
+            [m],
+            [v],
+            None,
+            _LATE,
+            rate,
+            float(beta1),
+            float(beta2),
+            float(epsilon),
+            0.0,
+            True,
+            False,
         )
         return
     numbers = {
-        "beta1_power": beta1_power, "beta2_power": beta2_power, "lr": lr, "beta1": beta1, "beta2": beta2,
+        "beta1_power": beta1_power,
+        "beta2_power": beta2_power,
+        "lr": lr,
+        "beta1": beta1,
+        "beta2": beta2,
         "epsilon": epsilon,
-    }  # fmt: skip
+    }
     _updated(adam, numbers, var, grad, {"m": m, "v": v})

@@ -177,16 +177,12 @@ cumprod = _cumulative("cumprod", "cumprod", 1)
 cumulative_logsumexp = _cumulative("cumulative_logsumexp", "logcumsumexp", -float("inf"))
 
 
-def argmax(
-    input: Any, axis: Any = None, output_type: Any = dtypes.int64, name: str | None = None
-) -> Any:
+def argmax(input: Any, axis: Any = None, output_type: Any = dtypes.int64, name: str | None = None) -> Any:
     """Where along axis (0 when None) the first largest element is."""
     return brand(versant.argmax(plainly(input), axes_of(axis) or 0).to(as_dtype(output_type)))
 
 
-def argmin(
-    input: Any, axis: Any = None, output_type: Any = dtypes.int64, name: str | None = None
-) -> Any:
+def argmin(input: Any, axis: Any = None, output_type: Any = dtypes.int64, name: str | None = None) -> Any:
     """Where along axis (0 when None) the first smallest element is."""
     return brand(versant.argmin(plainly(input), axes_of(axis) or 0).to(as_dtype(output_type)))
 
@@ -250,15 +246,40 @@ def _sorted_segments(name: str, unsorted: Function) -> Function:
 MATH: dict[str, Function] = {
     function.__name__: function
     for function in (
-        reduce_sum, reduce_mean, reduce_prod, reduce_max, reduce_min, reduce_any, reduce_all, reduce_logsumexp,
-        reduce_variance, reduce_std, reduce_euclidean_norm, count_nonzero, cumsum, cumprod,
-        cumulative_logsumexp, argmax, argmin,
+        reduce_sum,
+        reduce_mean,
+        reduce_prod,
+        reduce_max,
+        reduce_min,
+        reduce_any,
+        reduce_all,
+        reduce_logsumexp,
+        reduce_variance,
+        reduce_std,
+        reduce_euclidean_norm,
+        count_nonzero,
+        cumsum,
+        cumprod,
+        cumulative_logsumexp,
+        argmax,
+        argmin,
     )
-}  # fmt: skip
+}
 for _mode, _op in {"sum": "sum", "mean": "mean", "prod": "prod", "max": "amax", "min": "amin"}.items():
     MATH[f"unsorted_segment_{_mode}"] = _segments(f"unsorted_segment_{_mode}", _op)
     MATH[f"segment_{_mode}"] = _sorted_segments(f"segment_{_mode}", MATH[f"unsorted_segment_{_mode}"])
 MATH["unsorted_segment_sqrt_n"] = _segments("unsorted_segment_sqrt_n", "sqrt_n")
 
-TOP_LEVEL = """reduce_sum reduce_mean reduce_prod reduce_max reduce_min reduce_any reduce_all reduce_logsumexp cumsum
-argmax argmin""".split()
+TOP_LEVEL = [
+    "reduce_sum",
+    "reduce_mean",
+    "reduce_prod",
+    "reduce_max",
+    "reduce_min",
+    "reduce_any",
+    "reduce_all",
+    "reduce_logsumexp",
+    "cumsum",
+    "argmax",
+    "argmin",
+]

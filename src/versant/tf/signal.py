@@ -12,9 +12,24 @@ from versant.tf.dtypes import as_dtype
 from versant.tf.tensors import brand
 
 __all__ = [
-    "fft", "fft2d", "fft3d", "fftshift", "frame", "hamming_window", "hann_window", "ifft", "ifft2d", "ifft3d",
-    "ifftshift", "irfft", "irfft2d", "irfft3d", "rfft", "rfft2d", "rfft3d",
-]  # fmt: skip
+    "fft",
+    "fft2d",
+    "fft3d",
+    "fftshift",
+    "frame",
+    "hamming_window",
+    "hann_window",
+    "ifft",
+    "ifft2d",
+    "ifft3d",
+    "ifftshift",
+    "irfft",
+    "irfft2d",
+    "irfft3d",
+    "rfft",
+    "rfft2d",
+    "rfft3d",
+]
 
 
 def _complex(name: str, op: Callable[..., Any], n: int) -> Callable[..., Any]:
@@ -39,9 +54,13 @@ def _real(name: str, op: Callable[..., Any], n: int) -> Callable[..., Any]:
 
 
 fft, fft2d, fft3d = (_complex(f"fft{s}", versant.fft.fftn, n) for n, s in ((1, ""), (2, "2d"), (3, "3d")))
-ifft, ifft2d, ifft3d = (_complex(f"ifft{s}", versant.fft.ifftn, n) for n, s in ((1, ""), (2, "2d"), (3, "3d")))
+ifft, ifft2d, ifft3d = (
+    _complex(f"ifft{s}", versant.fft.ifftn, n) for n, s in ((1, ""), (2, "2d"), (3, "3d"))
+)
 rfft, rfft2d, rfft3d = (_real(f"rfft{s}", versant.fft.rfftn, n) for n, s in ((1, ""), (2, "2d"), (3, "3d")))
-irfft, irfft2d, irfft3d = (_real(f"irfft{s}", versant.fft.irfftn, n) for n, s in ((1, ""), (2, "2d"), (3, "3d")))
+irfft, irfft2d, irfft3d = (
+    _real(f"irfft{s}", versant.fft.irfftn, n) for n, s in ((1, ""), (2, "2d"), (3, "3d"))
+)
 
 
 def fftshift(x: Any, axes: Any = None, name: str | None = None) -> Any:
@@ -63,17 +82,29 @@ def _window(length: Any, periodic: bool, dtype: Any, a: float) -> Any:
     return brand(a - (1 - a) * versant.cos(2 * math.pi / count * versant.arange(n, dtype=kind)))
 
 
-def hann_window(window_length: Any, periodic: bool = True, dtype: Any = dtypes.float32, name: Any = None) -> Any:
+def hann_window(
+    window_length: Any, periodic: bool = True, dtype: Any = dtypes.float32, name: Any = None
+) -> Any:
     """0.5 - 0.5 cos(2 pi i / n)."""
     return _window(window_length, periodic, dtype, 0.5)
 
 
-def hamming_window(window_length: Any, periodic: bool = True, dtype: Any = dtypes.float32, name: Any = None) -> Any:
+def hamming_window(
+    window_length: Any, periodic: bool = True, dtype: Any = dtypes.float32, name: Any = None
+) -> Any:
     """0.54 - 0.46 cos(2 pi i / n)."""
     return _window(window_length, periodic, dtype, 0.54)
 
 
-def frame(signal: Any, frame_length: int, frame_step: int, pad_end: bool = False, pad_value: float = 0, axis: int = -1, name: Any = None) -> Any:
+def frame(
+    signal: Any,
+    frame_length: int,
+    frame_step: int,
+    pad_end: bool = False,
+    pad_value: float = 0,
+    axis: int = -1,
+    name: Any = None,
+) -> Any:
     """Overlapping pieces of a signal along its last axis: (..., frames, frame_length)."""
     x = plainly(signal)
     if axis not in (-1, x.dim() - 1):
@@ -81,7 +112,9 @@ def frame(signal: Any, frame_length: int, frame_step: int, pad_end: bool = False
     n = tuple(x.shape)[-1]
     if pad_end:
         frames = -(-n // frame_step)
-        x = versant.nn.functional.pad(x, [0, max((frames - 1) * frame_step + frame_length - n, 0)], value=pad_value)
+        x = versant.nn.functional.pad(
+            x, [0, max((frames - 1) * frame_step + frame_length - n, 0)], value=pad_value
+        )
     else:
         frames = max((n - frame_length) // frame_step + 1, 0)
     at = versant.arange(frames).reshape((-1, 1)) * frame_step + versant.arange(frame_length)

@@ -59,7 +59,13 @@ class SummaryWriter:
             self._file = None
 
 
-def create_file_writer(logdir: Any, max_queue: Any = None, flush_millis: Any = None, filename_suffix: Any = None, name: Any = None) -> SummaryWriter:
+def create_file_writer(
+    logdir: Any,
+    max_queue: Any = None,
+    flush_millis: Any = None,
+    filename_suffix: Any = None,
+    name: Any = None,
+) -> SummaryWriter:
     """A writer to a file in that folder."""
     return SummaryWriter(logdir)
 

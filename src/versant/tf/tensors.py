@@ -83,7 +83,9 @@ def _array(value: Any, dtype: DType | None) -> _core.Tensor:
                 small = all(item in _INT32 for item in leaves)
                 dtype = dtypes.int32 if small else dtypes.int64
         elif dtype in dtypes.INTEGERS and float in kinds:
-            raise TypeError(f"[convert_to_tensor] cannot convert {value!r:.60} to a tensor of dtype {dtype.name}")
+            raise TypeError(
+                f"[convert_to_tensor] cannot convert {value!r:.60} to a tensor of dtype {dtype.name}"
+            )
         elif dtype is dtypes.bool and kinds != {bool}:
             raise TypeError(f"[convert_to_tensor] cannot convert {value!r:.60} to a tensor of dtype bool")
     if leaf is None and dtype is None:
@@ -109,9 +111,7 @@ def convert_like(value: Any, other: _core.Tensor) -> Any:
         raise InvalidArgumentError(str(error)) from None
 
 
-def convert_to_tensor(
-    value: Any, dtype: Any = None, dtype_hint: Any = None, name: str | None = None
-) -> Any:
+def convert_to_tensor(value: Any, dtype: Any = None, dtype_hint: Any = None, name: str | None = None) -> Any:
     """value as a tensor: numbers, nested lists, numpy arrays, variables, tensors.
 
     dtype: of the result; a tensor of another one raises ValueError. dtype_hint: taken where it fits.
@@ -202,7 +202,7 @@ def same_dtype(op: str, *values: Any) -> Any:
     return made
 
 
-# What tensors of the dialect have beside their operators -----------------------------------------------------
+# What tensors of the dialect have beside their operators ----------------------------------------------------
 
 
 def _numpy(self: Any) -> Any:

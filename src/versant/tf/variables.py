@@ -11,8 +11,8 @@ from versant.tf.tensors import array_text, convert, identity
 __all__ = ["Variable", "VariableAggregation", "VariableSynchronization"]
 
 _NO_AUGMENTED = (
-    "[Variable] `variable {0} value` would leave a tensor in the variable's place; use variable.{1}(value), or "
-    "variable = variable {2} value"
+    "[Variable] `variable {0} value` would leave a tensor in the variable's place; use variable.{1}(value), "
+    "or variable = variable {2} value"
 )
 
 
@@ -63,8 +63,8 @@ class Variable(_core.TensorLike):
             raise ValueError("[Variable] initial_value must be given")
         if _core.is_tracing():
             raise VariableCreated(
-                "[Variable] a compiled function creates a variable, which a replay would not do again: create it "
-                "before (call layers once), or use tf.function, whose first call may create variables"
+                "[Variable] a compiled function creates a variable, which a replay would not do again: create "
+                "it before (call layers once), or use tf.function, whose first call may create variables"
             )
         if callable(initial_value):
             initial_value = initial_value()
@@ -220,5 +220,3 @@ class Variable(_core.TensorLike):
 
 def _restored(value: Tensor, trainable: bool, name: str) -> Variable:
     return Variable(value, trainable=trainable, name=name)
-
-

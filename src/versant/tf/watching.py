@@ -1,8 +1,7 @@
 """Looks at what ops compute: numbers checked, and written to a file.
 
-Functions and methods of the op table, and Python's operators, are watched from outside, through the results of
-tf.function-free code: the machine records which op made each result only where gradients are wanted, so the
-names that a program calls are wrapped while somebody watches.
+While somebody watches, the functions of the dialect's modules and the operators of its tensors are wrapped;
+calls that they make among themselves are not seen.
 """
 
 import json
@@ -21,7 +20,24 @@ from versant.tf.errors import InvalidArgumentError
 
 _PACKAGE = os.path.dirname(versant.__file__) + os.sep
 _MODES = ("NO_TENSOR", "CURT_HEALTH", "CONCISE_HEALTH", "FULL_HEALTH", "SHAPE", "FULL_TENSOR")
-_OPERATORS = """add sub mul truediv floordiv mod pow matmul neg abs radd rsub rmul rtruediv rpow rmatmul""".split()
+_OPERATORS = [
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "pow",
+    "matmul",
+    "neg",
+    "abs",
+    "radd",
+    "rsub",
+    "rmul",
+    "rtruediv",
+    "rpow",
+    "rmatmul",
+]
 
 
 class _Watch:
@@ -122,10 +138,35 @@ def _install() -> None:
         return
     tf = sys.modules["versant.tf"]
     spaces = [tf, tf.math, tf.nn, tf.linalg, tf.random]
-    skipped = {"function", "cond", "case", "while_loop", "map_fn", "scan", "foldl", "foldr", "switch_case",
-               "custom_gradient", "recompute_grad", "grad_pass_through", "constant", "convert_to_tensor",
-               "set_seed", "is_tensor", "as_dtype", "print", "device", "name_scope", "vectorized_map",
-               "py_function", "group", "no_op", "inside_function", "gradients", "stop_gradient"}  # fmt: skip
+    skipped = {
+        "function",
+        "cond",
+        "case",
+        "while_loop",
+        "map_fn",
+        "scan",
+        "foldl",
+        "foldr",
+        "switch_case",
+        "custom_gradient",
+        "recompute_grad",
+        "grad_pass_through",
+        "constant",
+        "convert_to_tensor",
+        "set_seed",
+        "is_tensor",
+        "as_dtype",
+        "print",
+        "device",
+        "name_scope",
+        "vectorized_map",
+        "py_function",
+        "group",
+        "no_op",
+        "inside_function",
+        "gradients",
+        "stop_gradient",
+    }
     for space in spaces:
         for name, value in list(vars(space).items()):
             if name.startswith("_") or name in skipped or isinstance(value, type):
@@ -173,7 +214,9 @@ def check(on: bool) -> None:
 def dump(root: Any, mode: str, size: int, pattern: Any, kinds: Any) -> str:
     """Begin to write; returns the folder."""
     if mode not in _MODES:
-        raise ValueError(f"[enable_dump_debug_info] tensor_debug_mode must be one of {', '.join(_MODES)}, got {mode!r}")
+        raise ValueError(
+            f"[enable_dump_debug_info] tensor_debug_mode must be one of {', '.join(_MODES)}, got {mode!r}"
+        )
     folder = Path(root)
     folder.mkdir(parents=True, exist_ok=True)
     _watch.dump = _Dump(folder, mode, int(size), pattern, kinds)

@@ -3,7 +3,17 @@
 from importlib import import_module
 from typing import Any
 
-_ROOMS = ("activations", "initializers", "layers", "losses", "metrics", "models", "optimizers", "regularizers", "utils")
+_ROOMS = (
+    "activations",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "optimizers",
+    "regularizers",
+    "utils",
+)
 _BORROWED = {"Model": "models", "Sequential": "models", "Layer": "layers"}
 
 

@@ -14,14 +14,41 @@ from versant.tf.reductions import reduce_mean, reduce_sum
 from versant.tf.tensors import brand, cast, convert
 
 __all__ = [
-    "BinaryCrossentropy", "BinaryFocalCrossentropy", "CategoricalCrossentropy", "CategoricalHinge",
-    "CosineSimilarity", "Hinge", "Huber", "KLDivergence", "LogCosh", "Loss", "MeanAbsoluteError",
-    "MeanAbsolutePercentageError", "MeanSquaredError", "MeanSquaredLogarithmicError", "Poisson",
-    "SparseCategoricalCrossentropy", "SquaredHinge", "binary_crossentropy", "binary_focal_crossentropy",
-    "categorical_crossentropy", "categorical_hinge", "cosine_similarity", "get", "hinge", "huber",
-    "kl_divergence", "log_cosh", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error",
-    "mean_squared_logarithmic_error", "poisson", "sparse_categorical_crossentropy", "squared_hinge",
-]  # fmt: skip
+    "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "CosineSimilarity",
+    "Hinge",
+    "Huber",
+    "KLDivergence",
+    "LogCosh",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Poisson",
+    "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_crossentropy",
+    "categorical_hinge",
+    "cosine_similarity",
+    "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
+    "sparse_categorical_crossentropy",
+    "squared_hinge",
+]
 
 EPSILON = 1e-7
 
@@ -180,9 +207,15 @@ def _binary(true: Any, pred: Any, from_logits: bool) -> Any:
 
 
 def binary_focal_crossentropy(
-    y_true: Any, y_pred: Any, apply_class_balancing: bool = False, alpha: float = 0.25, gamma: float = 2.0,
-    from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1,
-) -> Any:  # fmt: skip
+    y_true: Any,
+    y_pred: Any,
+    apply_class_balancing: bool = False,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
+) -> Any:
     """binary_crossentropy times (1 - p of the label) ** gamma. (Lin et al., 2017)"""
     true, pred = _both(y_true, y_pred)
     if label_smoothing:
@@ -202,7 +235,9 @@ class Loss:
     reduction: "sum_over_batch_size" gives the mean over samples, "sum", "none" (or None).
     """
 
-    def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None) -> None:
+    def __init__(
+        self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None
+    ) -> None:
         if reduction not in ("sum_over_batch_size", "mean", "sum", "none", None):
             raise ValueError(f"[{type(self).__name__}] unknown reduction {reduction!r}")
         self.name = name or type(self).__name__
@@ -265,11 +300,19 @@ CategoricalCrossentropy = _object(
 SparseCategoricalCrossentropy = _object(
     "SparseCategoricalCrossentropy", sparse_categorical_crossentropy, from_logits=False, ignore_class=None
 )
-BinaryCrossentropy = _object("BinaryCrossentropy", binary_crossentropy, from_logits=False, label_smoothing=0.0, axis=-1)
+BinaryCrossentropy = _object(
+    "BinaryCrossentropy", binary_crossentropy, from_logits=False, label_smoothing=0.0, axis=-1
+)
 BinaryFocalCrossentropy = _object(
-    "BinaryFocalCrossentropy", binary_focal_crossentropy, apply_class_balancing=False, alpha=0.25, gamma=2.0,
-    from_logits=False, label_smoothing=0.0, axis=-1,
-)  # fmt: skip
+    "BinaryFocalCrossentropy",
+    binary_focal_crossentropy,
+    apply_class_balancing=False,
+    alpha=0.25,
+    gamma=2.0,
+    from_logits=False,
+    label_smoothing=0.0,
+    axis=-1,
+)
 
 logcosh = log_cosh
 kld = KLD = kullback_leibler_divergence = kl_divergence

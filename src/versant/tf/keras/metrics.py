@@ -12,13 +12,34 @@ from versant.tf.tensors import cast, convert, identity
 from versant.tf.variables import Variable
 
 __all__ = [
-    "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy", "CategoricalCrossentropy",
-    "CosineSimilarity", "FalseNegatives", "FalsePositives", "KLDivergence", "Mean", "MeanAbsoluteError",
-    "MeanMetricWrapper", "MeanSquaredError", "Metric", "Precision", "Recall", "RootMeanSquaredError",
-    "SparseCategoricalAccuracy", "SparseCategoricalCrossentropy", "SparseTopKCategoricalAccuracy", "Sum",
-    "TopKCategoricalAccuracy", "TrueNegatives", "TruePositives", "binary_accuracy", "categorical_accuracy",
+    "Accuracy",
+    "BinaryAccuracy",
+    "BinaryCrossentropy",
+    "CategoricalAccuracy",
+    "CategoricalCrossentropy",
+    "CosineSimilarity",
+    "FalseNegatives",
+    "FalsePositives",
+    "KLDivergence",
+    "Mean",
+    "MeanAbsoluteError",
+    "MeanMetricWrapper",
+    "MeanSquaredError",
+    "Metric",
+    "Precision",
+    "Recall",
+    "RootMeanSquaredError",
+    "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy",
+    "Sum",
+    "TopKCategoricalAccuracy",
+    "TrueNegatives",
+    "TruePositives",
+    "binary_accuracy",
+    "categorical_accuracy",
     "sparse_categorical_accuracy",
-]  # fmt: skip
+]
 
 
 class Metric(Module):
@@ -28,7 +49,9 @@ class Metric(Module):
         super().__init__(name)
         self._states: list[Variable] = []
 
-    def add_weight(self, name: Any = None, shape: Any = (), initializer: Any = "zeros", dtype: Any = dtypes.float32) -> Variable:
+    def add_weight(
+        self, name: Any = None, shape: Any = (), initializer: Any = "zeros", dtype: Any = dtypes.float32
+    ) -> Variable:
         """A number that is gathered."""
         if isinstance(name, tuple | list):
             name, shape = None, name
@@ -106,7 +129,9 @@ class Sum(_Total):
 class MeanMetricWrapper(_Total):
     """The mean of a function of (y_true, y_pred)."""
 
-    def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any
+    ) -> None:
         super().__init__(name, dtype)
         self._fn, self._fn_kwargs = fn, kwargs
 
@@ -169,11 +194,15 @@ BinaryAccuracy = _wrapped("BinaryAccuracy", binary_accuracy, threshold=0.5)
 CategoricalAccuracy = _wrapped("CategoricalAccuracy", categorical_accuracy)
 SparseCategoricalAccuracy = _wrapped("SparseCategoricalAccuracy", sparse_categorical_accuracy)
 TopKCategoricalAccuracy = _wrapped("TopKCategoricalAccuracy", top_k_categorical_accuracy, k=5)
-SparseTopKCategoricalAccuracy = _wrapped("SparseTopKCategoricalAccuracy", sparse_top_k_categorical_accuracy, k=5)
+SparseTopKCategoricalAccuracy = _wrapped(
+    "SparseTopKCategoricalAccuracy", sparse_top_k_categorical_accuracy, k=5
+)
 MeanSquaredError = _wrapped("MeanSquaredError", losses.mean_squared_error)
 MeanAbsoluteError = _wrapped("MeanAbsoluteError", losses.mean_absolute_error)
 KLDivergence = _wrapped("KLDivergence", losses.kl_divergence)
-BinaryCrossentropy = _wrapped("BinaryCrossentropy", losses.binary_crossentropy, from_logits=False, label_smoothing=0.0)
+BinaryCrossentropy = _wrapped(
+    "BinaryCrossentropy", losses.binary_crossentropy, from_logits=False, label_smoothing=0.0
+)
 CategoricalCrossentropy = _wrapped(
     "CategoricalCrossentropy", losses.categorical_crossentropy, from_logits=False, label_smoothing=0.0
 )
@@ -208,7 +237,9 @@ class _Counts(Metric):
 
     counted = ""
 
-    def __init__(self, thresholds: Any = None, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, thresholds: Any = None, name: str | None = None, dtype: Any = None, **kwargs: Any
+    ) -> None:
         super().__init__(name, dtype)
         self.threshold = 0.5 if thresholds is None else float(thresholds)
         self.right_positive = self.add_weight("true_positives")

@@ -33,7 +33,9 @@ class Model(Layer):
 
     def summary(self, print_fn: Any = print) -> None:
         """Print the layers and how many numbers they hold."""
-        rows = [(layer.name, type(layer).__name__, sum(v.numel() for v in layer.weights)) for layer in self.layers]
+        rows = [
+            (layer.name, type(layer).__name__, sum(v.numel() for v in layer.weights)) for layer in self.layers
+        ]
         print_fn(f'Model: "{self.name}"')
         for name, kind, count in rows:
             print_fn(f"  {name} ({kind})".ljust(52) + f"{count:,}")

@@ -5,17 +5,31 @@ from typing import Any
 
 import versant
 from versant import _core
-from versant.optim.optimizer import Group, Optimizer as Base
+from versant.optim.optimizer import Group
+from versant.optim.optimizer import Optimizer as Base
 from versant.optim.plan import Batch
 from versant.optim.rule import Terms, m, rule
 from versant.optim.steps import adam_step, sgd_step
+from versant.tf.elementwise import clip_by_value
 from versant.tf.keras import schedules
 from versant.tf.products import clip_by_global_norm, clip_by_norm
-from versant.tf.elementwise import clip_by_value
 from versant.tf.tensors import brand
 from versant.tf.variables import VariableCreated
 
-__all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Nadam", "Optimizer", "RMSprop", "get", "schedules"]
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "Nadam",
+    "Optimizer",
+    "RMSprop",
+    "get",
+    "schedules",
+]
 
 
 class Rate(float):
@@ -62,14 +76,20 @@ class Optimizer:
     clipnorm, clipvalue, global_clipnorm: gradients are cut to that norm each, value, or norm together.
     """
 
-    _defaults: dict[str, Any] = {}
-
     def __init__(
-        self, learning_rate: Any = 0.001, weight_decay: float | None = None, clipnorm: float | None = None,
-        clipvalue: float | None = None, global_clipnorm: float | None = None, name: str | None = None,
-        use_ema: bool = False, loss_scale_factor: Any = None, gradient_accumulation_steps: Any = None,
-        jit_compile: Any = None, **options: Any,
-    ) -> None:  # fmt: skip
+        self,
+        learning_rate: Any = 0.001,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        name: str | None = None,
+        use_ema: bool = False,
+        loss_scale_factor: Any = None,
+        gradient_accumulation_steps: Any = None,
+        jit_compile: Any = None,
+        **options: Any,
+    ) -> None:
         if use_ema or gradient_accumulation_steps or loss_scale_factor:
             raise ValueError(
                 f"[{type(self).__name__}] use_ema, loss_scale_factor and gradient_accumulation_steps are not "
@@ -78,7 +98,9 @@ class Optimizer:
         if sum(limit is not None for limit in (clipnorm, clipvalue, global_clipnorm)) > 1:
             raise ValueError(f"[{type(self).__name__}] give one of clipnorm, clipvalue and global_clipnorm")
         if not callable(learning_rate) and float(learning_rate) < 0:
-            raise ValueError(f"[{type(self).__name__}] learning_rate must not be negative, got {learning_rate}")
+            raise ValueError(
+                f"[{type(self).__name__}] learning_rate must not be negative, got {learning_rate}"
+            )
         rate = learning_rate if callable(learning_rate) else float(learning_rate)
         self._options = {"learning_rate": rate, "weight_decay": weight_decay, **options}
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
@@ -94,7 +116,7 @@ class Optimizer:
         return 0.0
 
     def _step(self, group: Group, rate: float, step: int) -> Any:
-        """The rule of a step, its numbers, and its flags after the first, which says whether variables shrink."""
+        """The rule of a step, its numbers, and its flags but the first, which says whether variables shrink."""
         raise NotImplementedError
 
     def _update(self, group: Group, batch: Batch, rate: float, step: int) -> None:
@@ -125,8 +147,8 @@ class Optimizer:
         unknown = [v for v in variables if id(v) not in known]
         if unknown:
             raise ValueError(
-                f"[{self.name}] unknown variable {getattr(unknown[0], 'name', unknown[0])!r}: an optimizer works "
-                "on the variables of its first step; call build() with all of them, or make another one"
+                f"[{self.name}] unknown variable {getattr(unknown[0], 'name', unknown[0])!r}: an optimizer "
+                "works on the variables of its first step; call build() with all of them, or make another one"
             )
         return self._steps
 
@@ -155,7 +177,8 @@ class Optimizer:
                 continue
             if tuple(g.shape) != tuple(v.shape):
                 raise ValueError(
-                    f"[{self.name}] the gradient has shape {tuple(g.shape)}, the variable {v.name!r} {tuple(v.shape)}"
+                    f"[{self.name}] the gradient has shape {tuple(g.shape)}, "
+                    f"the variable {v.name!r} {tuple(v.shape)}"
                 )
             v.grad = _core.plain(g)
         steps.step()
@@ -256,7 +279,14 @@ def sgd(t: Terms, decays: bool, momentum: bool, nesterov: bool) -> Any:
 class SGD(Optimizer):
     """v = momentum * v - learning_rate * g; w += v."""
 
-    def __init__(self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        learning_rate: Any = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: Any = None,
+        **kwargs: Any,
+    ) -> None:
         if not 0 <= momentum <= 1:
             raise ValueError(f"[SGD] momentum must be in [0, 1], got {momentum}")
         super().__init__(learning_rate, weight_decay, momentum=momentum, nesterov=nesterov, **kwargs)
@@ -282,11 +312,23 @@ class Adam(Optimizer):
     """
 
     def __init__(
-        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
-        amsgrad: bool = False, weight_decay: Any = None, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        weight_decay: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
-            learning_rate, weight_decay, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, amsgrad=amsgrad, **kwargs
+            learning_rate,
+            weight_decay,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            amsgrad=amsgrad,
+            **kwargs,
         )
 
     def _buffers(self, group: Group) -> tuple[str, ...]:
@@ -295,10 +337,21 @@ class Adam(Optimizer):
     def _update(self, group: Group, batch: Batch, rate: float, step: int) -> None:
         own = batch.buffers
         adam_step(
-            batch.params, None, own["m"], own["v"], own.get("vhat"), step, rate, group["beta_1"], group["beta_2"],
+            batch.params,
+            None,
+            own["m"],
+            own["v"],
+            own.get("vhat"),
+            step,
+            rate,
+            group["beta_1"],
+            group["beta_2"],
             # The machine adds eps behind the bias correction of v.
-            group["epsilon"] / (1 - group["beta_2"] ** step) ** 0.5, group["weight_decay"] or 0.0, True, False,
-        )  # fmt: skip
+            group["epsilon"] / (1 - group["beta_2"] ** step) ** 0.5,
+            group["weight_decay"] or 0.0,
+            True,
+            False,
+        )
 
 
 class AdamW(Adam):
@@ -312,9 +365,14 @@ class _WithMoments(Optimizer):
     """What Nadam and Adamax share with Adam: its arguments."""
 
     def __init__(
-        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
-        weight_decay: Any = None, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        weight_decay: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(learning_rate, weight_decay, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, **kwargs)
 
 
@@ -344,10 +402,14 @@ class Nadam(_WithMoments):
             self._products.append(self._products[-1] * b1 * (1 - 0.5 * 0.96**t))
         now, after = b1 * (1 - 0.5 * 0.96**step), b1 * (1 - 0.5 * 0.96 ** (step + 1))
         numbers = {
-            "rate": rate, "share1": 1 - b1, "share2": 1 - b2, "eps": group["epsilon"],
-            "of_mean": after / (1 - self._products[step + 1]), "of_grad": (1 - now) / (1 - self._products[step]),
+            "rate": rate,
+            "share1": 1 - b1,
+            "share2": 1 - b2,
+            "eps": group["epsilon"],
+            "of_mean": after / (1 - self._products[step + 1]),
+            "of_grad": (1 - now) / (1 - self._products[step]),
             "unbias": 1 / (1 - b2**step),
-        }  # fmt: skip
+        }
         return nadam, numbers
 
 
@@ -367,7 +429,12 @@ class Adamax(_WithMoments):
 
     def _step(self, group: Group, rate: float, step: int) -> Any:
         b1 = group["beta_1"]
-        numbers = {"rate": rate / (1 - b1**step), "share1": 1 - b1, "beta2": group["beta_2"], "eps": group["epsilon"]}
+        numbers = {
+            "rate": rate / (1 - b1**step),
+            "share1": 1 - b1,
+            "beta2": group["beta_2"],
+            "eps": group["epsilon"],
+        }
         return adamax, numbers
 
 
@@ -390,11 +457,23 @@ class RMSprop(Optimizer):
     """w -= learning_rate * g / sqrt(v + epsilon), v the running mean of g^2. (Hinton, 2012)"""
 
     def __init__(
-        self, learning_rate: Any = 0.001, rho: float = 0.9, momentum: float = 0.0, epsilon: float = 1e-7,
-        centered: bool = False, weight_decay: Any = None, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        learning_rate: Any = 0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-7,
+        centered: bool = False,
+        weight_decay: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
-            learning_rate, weight_decay, rho=rho, momentum=momentum, epsilon=epsilon, centered=centered, **kwargs
+            learning_rate,
+            weight_decay,
+            rho=rho,
+            momentum=momentum,
+            epsilon=epsilon,
+            centered=centered,
+            **kwargs,
         )
 
     def _buffers(self, group: Group) -> tuple[str, ...]:
@@ -417,8 +496,17 @@ def adagrad(t: Terms, decays: bool) -> Any:
 class Adagrad(Optimizer):
     """w -= learning_rate * g / sqrt(sum of all g^2 + epsilon). (Duchi et al., 2011)"""
 
-    def __init__(self, learning_rate: Any = 0.001, initial_accumulator_value: float = 0.1, epsilon: float = 1e-7, weight_decay: Any = None, **kwargs: Any) -> None:
-        super().__init__(learning_rate, weight_decay, initial=initial_accumulator_value, epsilon=epsilon, **kwargs)
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        weight_decay: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            learning_rate, weight_decay, initial=initial_accumulator_value, epsilon=epsilon, **kwargs
+        )
 
     def _buffers(self, group: Group) -> tuple[str, ...]:
         return ("accumulator",)
@@ -436,13 +524,27 @@ def adadelta(t: Terms, decays: bool) -> Any:
     square = t.rho * t.accumulated_grad + t.share * g * g
     change = m.sqrt(t.accumulated_delta + t.eps) * g / m.sqrt(square + t.eps)
     moved = t.rho * t.accumulated_delta + t.share * change * change
-    return {"accumulated_grad": square, "accumulated_delta": moved, "param": _shrunk(t, decays) - t.rate * change}
+    return {
+        "accumulated_grad": square,
+        "accumulated_delta": moved,
+        "param": _shrunk(t, decays) - t.rate * change,
+    }
 
 
 class Adadelta(Optimizer):
-    """w -= learning_rate * g * sqrt(d + epsilon) / sqrt(v + epsilon), means of steps^2 and g^2. (Zeiler, 2012)"""
+    """w -= learning_rate * g * sqrt(d + epsilon) / sqrt(v + epsilon), d and v means of steps^2 and g^2.
 
-    def __init__(self, learning_rate: Any = 0.001, rho: float = 0.95, epsilon: float = 1e-7, weight_decay: Any = None, **kwargs: Any) -> None:
+    Zeiler, 2012.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        rho: float = 0.95,
+        epsilon: float = 1e-7,
+        weight_decay: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(learning_rate, weight_decay, rho=rho, epsilon=epsilon, **kwargs)
 
     def _buffers(self, group: Group) -> tuple[str, ...]:
@@ -462,7 +564,14 @@ def lion(t: Terms, decays: bool) -> Any:
 class Lion(Optimizer):
     """w -= learning_rate * sign(blend of momentum and gradient). (Chen et al., 2023)"""
 
-    def __init__(self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.99, weight_decay: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.99,
+        weight_decay: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(learning_rate, weight_decay, beta_1=beta_1, beta_2=beta_2, **kwargs)
 
     def _buffers(self, group: Group) -> tuple[str, ...]:
@@ -482,5 +591,3 @@ def get(identifier: Any) -> Optimizer:
             made: Optimizer = globals()[name]()
             return made
     raise ValueError(f"[optimizers] there is no optimizer {identifier!r}")
-
-

@@ -23,8 +23,20 @@ class LearningRateSchedule:
 class ExponentialDecay(LearningRateSchedule):
     """initial * decay_rate ** (step / decay_steps)."""
 
-    def __init__(self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False, name: Any = None) -> None:
-        self.initial, self.steps, self.rate, self.staircase = initial_learning_rate, decay_steps, decay_rate, staircase
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: Any = None,
+    ) -> None:
+        self.initial, self.steps, self.rate, self.staircase = (
+            initial_learning_rate,
+            decay_steps,
+            decay_rate,
+            staircase,
+        )
 
     def __call__(self, step: Any) -> float:
         p = int(step) / self.steps
@@ -34,8 +46,20 @@ class ExponentialDecay(LearningRateSchedule):
 class InverseTimeDecay(LearningRateSchedule):
     """initial / (1 + decay_rate * step / decay_steps)."""
 
-    def __init__(self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False, name: Any = None) -> None:
-        self.initial, self.steps, self.rate, self.staircase = initial_learning_rate, decay_steps, decay_rate, staircase
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: Any = None,
+    ) -> None:
+        self.initial, self.steps, self.rate, self.staircase = (
+            initial_learning_rate,
+            decay_steps,
+            decay_rate,
+            staircase,
+        )
 
     def __call__(self, step: Any) -> float:
         p = int(step) / self.steps
@@ -61,9 +85,14 @@ class PolynomialDecay(LearningRateSchedule):
     """From initial to end along (1 - step / decay_steps) ** power."""
 
     def __init__(
-        self, initial_learning_rate: float, decay_steps: int, end_learning_rate: float = 0.0001, power: float = 1.0,
-        cycle: bool = False, name: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        end_learning_rate: float = 0.0001,
+        power: float = 1.0,
+        cycle: bool = False,
+        name: Any = None,
+    ) -> None:
         self.initial, self.steps, self.end = initial_learning_rate, decay_steps, end_learning_rate
         self.power, self.cycle = power, cycle
 
@@ -79,9 +108,14 @@ class CosineDecay(LearningRateSchedule):
     """Up in a line during warmup_steps, then down along half a cosine. (Loshchilov and Hutter, 2017)"""
 
     def __init__(
-        self, initial_learning_rate: float, decay_steps: int, alpha: float = 0.0, name: Any = None,
-        warmup_target: float | None = None, warmup_steps: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        alpha: float = 0.0,
+        name: Any = None,
+        warmup_target: float | None = None,
+        warmup_steps: int = 0,
+    ) -> None:
         self.initial, self.steps, self.alpha = initial_learning_rate, decay_steps, alpha
         self.target, self.warmup = warmup_target, warmup_steps
 

@@ -35,5 +35,3 @@ def set_random_seed(seed: int) -> None:
     python.seed(seed)
     numpy.random.seed(seed)
     random.set_seed(seed)
-
-

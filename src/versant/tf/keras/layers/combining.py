@@ -99,11 +99,9 @@ class Dot(_Merge):
             a, b = products.l2_normalize(a, first), products.l2_normalize(b, second)
         letters = "bcdefghij"
         left = list(letters[: a.dim()])
-        right = ["b"] + list("klmnopqrst"[: b.dim() - 1])
+        right = ["b", *"klmnopqrst"[: b.dim() - 1]]
         right[second] = left[first]
         gone = left[first]
         out = [x for x in left if x != gone] + [x for x in right[1:] if x != gone]
         found = products.einsum(f"{''.join(left)},{''.join(right)}->{''.join(out)}", a, b)
         return found if found.dim() > 1 else arrays.expand_dims(found, -1)
-
-

@@ -8,9 +8,16 @@ from versant.tf.keras.layers.layer import Layer, pair
 from versant.tf.tensors import convert
 
 __all__ = [
-    "Conv1D", "Conv2D", "Conv2DTranspose", "Conv3D", "Cropping2D", "DepthwiseConv2D", "SeparableConv2D",
-    "UpSampling2D", "ZeroPadding2D",
-]  # fmt: skip
+    "Conv1D",
+    "Conv2D",
+    "Conv2DTranspose",
+    "Conv3D",
+    "Cropping2D",
+    "DepthwiseConv2D",
+    "SeparableConv2D",
+    "UpSampling2D",
+    "ZeroPadding2D",
+]
 
 
 def layout(n: int, data_format: Any) -> str:
@@ -27,11 +34,23 @@ class _Conv(Layer):
     n = 2
 
     def __init__(
-        self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", data_format: Any = None,
-        dilation_rate: Any = 1, groups: int = 1, activation: Any = None, use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
-        bias_regularizer: Any = None, activity_regularizer: Any = None, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: Any = None,
+        dilation_rate: Any = 1,
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
         if padding.lower() not in ("valid", "same", "causal"):
             raise ValueError(f"[{type(self).__name__}] padding must be 'valid' or 'same', got {padding!r}")
         self.filters, self.groups = filters, groups
@@ -55,17 +74,24 @@ class _Conv(Layer):
 
     def _kernel_shape(self, channels: int) -> tuple[int, ...]:
         if channels % self.groups:
-            raise ValueError(f"[{type(self).__name__}] {channels} channels do not divide into {self.groups} groups")
+            raise ValueError(
+                f"[{type(self).__name__}] {channels} channels do not divide into {self.groups} groups"
+            )
         return (*self.kernel_size, channels // self.groups, self.filters)
 
     def build(self, input_shape: Any) -> None:
         """Make kernel and bias."""
         shape = self._kernel_shape(self._channels(input_shape))
-        self.kernel = self.add_weight(shape, self.kernel_initializer, regularizer=self.kernel_regularizer, name="kernel")
+        self.kernel = self.add_weight(
+            shape, self.kernel_initializer, regularizer=self.kernel_regularizer, name="kernel"
+        )
         self.bias = None
         if self.use_bias:
             self.bias = self.add_weight(
-                (self._n_outputs(shape),), self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
+                (self._n_outputs(shape),),
+                self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                name="bias",
             )
         self.built = True
 
@@ -108,15 +134,34 @@ class DepthwiseConv2D(_Conv):
     """Convolution of each channel for itself.  kernel: (KH, KW, C, depth_multiplier)."""
 
     def __init__(
-        self, kernel_size: Any, strides: Any = 1, padding: str = "valid", depth_multiplier: int = 1,
-        data_format: Any = None, dilation_rate: Any = 1, activation: Any = None, use_bias: bool = True,
-        depthwise_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        depth_multiplier: int = 1,
+        data_format: Any = None,
+        dilation_rate: Any = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **kwargs: Any,
+    ) -> None:
         self.depth_multiplier = depth_multiplier
         super().__init__(
-            0, kernel_size, strides, padding, data_format, dilation_rate, 1, activation, use_bias,
-            depthwise_initializer, bias_initializer, **kwargs,
-        )  # fmt: skip
+            0,
+            kernel_size,
+            strides,
+            padding,
+            data_format,
+            dilation_rate,
+            1,
+            activation,
+            use_bias,
+            depthwise_initializer,
+            bias_initializer,
+            **kwargs,
+        )
 
     def _kernel_shape(self, channels: int) -> tuple[int, ...]:
         return (*self.kernel_size, channels, self.depth_multiplier)
@@ -125,7 +170,9 @@ class DepthwiseConv2D(_Conv):
         return shape[-2] * shape[-1]
 
     def _convolved(self, x: Any) -> Any:
-        return neural.depthwise_conv2d(x, self.kernel, self.strides, self.padding, self.data_format, self.dilation_rate)
+        return neural.depthwise_conv2d(
+            x, self.kernel, self.strides, self.padding, self.data_format, self.dilation_rate
+        )
 
 
 class SeparableConv2D(_Conv):
@@ -144,14 +191,21 @@ class SeparableConv2D(_Conv):
         self.pointwise_kernel = self.add_weight(
             (1, 1, c * self.depth_multiplier, self.filters), self.kernel_initializer, name="pointwise_kernel"
         )
-        self.bias = self.add_weight((self.filters,), self.bias_initializer, name="bias") if self.use_bias else None
+        self.bias = (
+            self.add_weight((self.filters,), self.bias_initializer, name="bias") if self.use_bias else None
+        )
         self.built = True
 
     def _convolved(self, x: Any) -> Any:
         return neural.separable_conv2d(
-            x, self.depthwise_kernel, self.pointwise_kernel, self.strides, self.padding, self.data_format,
+            x,
+            self.depthwise_kernel,
+            self.pointwise_kernel,
+            self.strides,
+            self.padding,
+            self.data_format,
             self.dilation_rate,
-        )  # fmt: skip
+        )
 
 
 class Conv2DTranspose(_Conv):
@@ -168,7 +222,9 @@ class Conv2DTranspose(_Conv):
         for size, k, s in zip(spatial, self.kernel_size, self.strides, strict=True):
             target.append(size * s if self.padding == "SAME" else size * s + max(k - s, 0))
         shape = [sizes[0], self.filters, *target] if first else [sizes[0], *target, self.filters]
-        return neural.conv2d_transpose(x, self.kernel, shape, self.strides, self.padding, self.data_format, self.dilation_rate)
+        return neural.conv2d_transpose(
+            x, self.kernel, shape, self.strides, self.padding, self.data_format, self.dilation_rate
+        )
 
 
 class ZeroPadding2D(Layer):

@@ -9,19 +9,43 @@ from versant.tf.keras.layers.layer import Layer
 from versant.tf.tensors import cast, convert
 
 __all__ = [
-    "Activation", "Dense", "Dropout", "ELU", "Embedding", "Flatten", "GaussianNoise", "Identity", "InputLayer",
-    "Lambda", "LeakyReLU", "Permute", "ReLU", "RepeatVector", "Rescaling", "Reshape", "Softmax",
-]  # fmt: skip
+    "ELU",
+    "Activation",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "Flatten",
+    "GaussianNoise",
+    "Identity",
+    "InputLayer",
+    "Lambda",
+    "LeakyReLU",
+    "Permute",
+    "ReLU",
+    "RepeatVector",
+    "Rescaling",
+    "Reshape",
+    "Softmax",
+]
 
 
 class Dense(Layer):
     """activation(x @ kernel + bias): (..., n) to (..., units).  kernel: (n, units)."""
 
     def __init__(
-        self, units: int, activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None,
-        activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
         if not isinstance(units, int) or units < 1:
             raise ValueError(f"[Dense] units must be a positive integer, got {units!r}")
         self.units = units
@@ -36,10 +60,15 @@ class Dense(Layer):
     def build(self, input_shape: Any) -> None:
         """Make kernel and bias."""
         self.kernel = self.add_weight(
-            (input_shape[-1], self.units), self.kernel_initializer, regularizer=self.kernel_regularizer, name="kernel"
+            (input_shape[-1], self.units),
+            self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            name="kernel",
         )
         self.bias = (
-            self.add_weight((self.units,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias")
+            self.add_weight(
+                (self.units,), self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
+            )
             if self.use_bias
             else None
         )
@@ -64,9 +93,14 @@ class Embedding(Layer):
     """Rows of a table, (input_dim, output_dim), at integers."""
 
     def __init__(
-        self, input_dim: int, output_dim: int, embeddings_initializer: Any = "random_uniform",
-        embeddings_regularizer: Any = None, mask_zero: bool = False, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "random_uniform",
+        embeddings_regularizer: Any = None,
+        mask_zero: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.input_dim, self.output_dim = input_dim, output_dim
         self.embeddings_initializer = initializers.get(embeddings_initializer)
@@ -76,15 +110,19 @@ class Embedding(Layer):
     def build(self, input_shape: Any) -> None:
         """Make the table."""
         self.embeddings = self.add_weight(
-            (self.input_dim, self.output_dim), self.embeddings_initializer,
-            regularizer=self.embeddings_regularizer, name="embeddings",
-        )  # fmt: skip
+            (self.input_dim, self.output_dim),
+            self.embeddings_initializer,
+            regularizer=self.embeddings_regularizer,
+            name="embeddings",
+        )
         self.built = True
 
     def call(self, inputs: Any) -> Any:
         """The rows."""
         ids = convert(inputs)
-        return gathering.gather(self.embeddings, ids if ids.dtype in dtypes.INTEGERS else cast(ids, dtypes.int64))
+        return gathering.gather(
+            self.embeddings, ids if ids.dtype in dtypes.INTEGERS else cast(ids, dtypes.int64)
+        )
 
 
 class _Elementwise(Layer):
@@ -110,7 +148,9 @@ class Activation(_Elementwise):
 class ReLU(_Elementwise):
     """max(x, 0), with a slope below and an upper bound."""
 
-    def __init__(self, max_value: Any = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any) -> None:
+    def __init__(
+        self, max_value: Any = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
 
@@ -272,7 +312,14 @@ class Lambda(_Elementwise):
 class InputLayer(_Elementwise):
     """States the shape of what a Sequential model is given."""
 
-    def __init__(self, shape: Any = None, batch_size: Any = None, dtype: Any = None, input_shape: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        shape: Any = None,
+        batch_size: Any = None,
+        dtype: Any = None,
+        input_shape: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(dtype=dtype, **kwargs)
         given = shape if shape is not None else input_shape
         self.batch_shape = (batch_size, *tuple(given)) if given is not None else None
@@ -280,5 +327,3 @@ class InputLayer(_Elementwise):
     def call(self, inputs: Any) -> Any:
         """The inputs."""
         return inputs
-
-

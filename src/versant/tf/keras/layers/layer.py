@@ -30,9 +30,14 @@ class Layer(Module):
     """
 
     def __init__(
-        self, *, trainable: bool = True, name: str | None = None, dtype: Any = None, activity_regularizer: Any = None,
+        self,
+        *,
+        trainable: bool = True,
+        name: str | None = None,
+        dtype: Any = None,
+        activity_regularizer: Any = None,
         **kwargs: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         input_shape = kwargs.pop("input_shape", None)
         if "input_dim" in kwargs:
             input_shape = (kwargs.pop("input_dim"),)
@@ -62,9 +67,16 @@ class Layer(Module):
     # Weights ------------------------------------------------------------------------------------------------
 
     def add_weight(
-        self, shape: Any = None, initializer: Any = None, dtype: Any = None, trainable: bool = True,
-        regularizer: Any = None, constraint: Any = None, name: Any = None, **kwargs: Any,
-    ) -> Variable:  # fmt: skip
+        self,
+        shape: Any = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        name: Any = None,
+        **kwargs: Any,
+    ) -> Variable:
         """A new variable of the layer; initial values are Glorot-uniform unless said otherwise."""
         if isinstance(shape, str):  # Keras 2 has the name first
             shape, name = (initializer if isinstance(initializer, list | tuple) else ()), shape
@@ -73,7 +85,9 @@ class Layer(Module):
             dtype = self._dtype
         make = initializers.get("glorot_uniform" if initializer is None else initializer)
         sizes = () if shape is None else tuple(int(n) for n in shape)
-        variable = Variable(make(sizes, dtype=as_dtype(dtype)), trainable=trainable, name=name, constraint=constraint)
+        variable = Variable(
+            make(sizes, dtype=as_dtype(dtype)), trainable=trainable, name=name, constraint=constraint
+        )
         if not hasattr(self, "_own"):
             self._own: list[Variable] = []
         self._own.append(variable)
@@ -162,7 +176,9 @@ class Layer(Module):
     def count_params(self) -> int:
         """How many numbers the weights hold."""
         if not self.built:
-            raise ValueError(f"[{self.name}] count_params() before the layer is built: call it once, or build()")
+            raise ValueError(
+                f"[{self.name}] count_params() before the layer is built: call it once, or build()"
+            )
         return sum(v.numel() for v in self.weights)
 
     # Penalties ----------------------------------------------------------------------------------------------

@@ -22,16 +22,29 @@ class BatchNormalization(Layer):
     """
 
     def __init__(
-        self, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
-        beta_initializer: Any = "zeros", gamma_initializer: Any = "ones", moving_mean_initializer: Any = "zeros",
-        moving_variance_initializer: Any = "ones", **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        axis: int = -1,
+        momentum: float = 0.99,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        moving_mean_initializer: Any = "zeros",
+        moving_variance_initializer: Any = "ones",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.axis, self.momentum, self.epsilon = axis, momentum, epsilon
         self.center, self.scale = center, scale
         self._initial = [
             initializers.get(i)
-            for i in (gamma_initializer, beta_initializer, moving_mean_initializer, moving_variance_initializer)
+            for i in (
+                gamma_initializer,
+                beta_initializer,
+                moving_mean_initializer,
+                moving_variance_initializer,
+            )
         ]
 
     def build(self, input_shape: Any) -> None:
@@ -64,12 +77,21 @@ class BatchNormalization(Layer):
 
 
 class LayerNormalization(Layer):
-    """Each sample less its mean over axis, divided by its deviation, times gamma plus beta. (Ba et al., 2016)"""
+    """Each sample less its mean over axis, divided by its deviation, times gamma plus beta.
+
+    Ba et al., 2016.
+    """
 
     def __init__(
-        self, axis: Any = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
-        beta_initializer: Any = "zeros", gamma_initializer: Any = "ones", **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        axis: Any = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.axis, self.epsilon, self.center, self.scale = axis, epsilon, center, scale
         self.beta_initializer = initializers.get(beta_initializer)
@@ -97,7 +119,15 @@ class LayerNormalization(Layer):
 class GroupNormalization(Layer):
     """Channels in groups, each less its mean, divided by its deviation. (Wu and He, 2018)"""
 
-    def __init__(self, groups: int = 32, axis: int = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        groups: int = 32,
+        axis: int = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if axis != -1:
             raise ValueError("[GroupNormalization] axis must be -1")

@@ -12,7 +12,12 @@ __all__: list[str] = []
 def _windows(kind: str, n: int) -> type[Layer]:
     class Pooling(Layer):
         def __init__(
-            self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: Any = None, **kwargs: Any
+            self,
+            pool_size: Any = 2,
+            strides: Any = None,
+            padding: str = "valid",
+            data_format: Any = None,
+            **kwargs: Any,
         ) -> None:
             super().__init__(**kwargs)
             self.built = True

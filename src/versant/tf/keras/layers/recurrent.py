@@ -11,22 +11,34 @@ __all__ = ["GRU", "LSTM", "SimpleRNN"]
 
 
 class _Recurrent(Layer):
-    """What recurrent layers share: kernel (C, gates * units), recurrent_kernel (units, gates * units), bias."""
+    """Recurrent layers have kernel (C, gates * units), recurrent_kernel (units, gates * units), bias."""
 
     gates = 1
     n_states = 1
 
     def __init__(
-        self, units: int, activation: Any = "tanh", use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", return_sequences: bool = False,
-        return_state: bool = False, go_backwards: bool = False, **kwargs: Any,
-    ) -> None:  # fmt: skip
+        self,
+        units: int,
+        activation: Any = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        **kwargs: Any,
+    ) -> None:
         self.units, self.use_bias = units, use_bias
         self.activation = activations.get(activation)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.recurrent_initializer = initializers.get(recurrent_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
-        self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
+        self.return_sequences, self.return_state, self.go_backwards = (
+            return_sequences,
+            return_state,
+            go_backwards,
+        )
         super().__init__(**kwargs)
 
     def _bias(self) -> Any:
@@ -36,7 +48,9 @@ class _Recurrent(Layer):
         """Make the kernels and the bias."""
         width = self.gates * self.units
         self.kernel = self.add_weight((input_shape[-1], width), self.kernel_initializer, name="kernel")
-        self.recurrent_kernel = self.add_weight((self.units, width), self.recurrent_initializer, name="recurrent_kernel")
+        self.recurrent_kernel = self.add_weight(
+            (self.units, width), self.recurrent_initializer, name="recurrent_kernel"
+        )
         self.bias = self._bias() if self.use_bias else None
         self.built = True
 
@@ -44,10 +58,14 @@ class _Recurrent(Layer):
         raise NotImplementedError
 
     def call(self, sequences: Any, initial_state: Any = None, training: Any = False) -> Any:
-        """The last output (N, units), or all of them, (N, T, units); with return_state the states after it."""
+        """The last output (N, units), or all, (N, T, units); with return_state the states after it."""
         x = convert(sequences)
         n = x.shape[0]
-        states = initial_state if initial_state is not None else [arrays.zeros((n, self.units), x.dtype)] * self.n_states
+        states = (
+            initial_state
+            if initial_state is not None
+            else [arrays.zeros((n, self.units), x.dtype)] * self.n_states
+        )
         states = list(states) if isinstance(states, list | tuple) else [states]
         slices = arrays.unstack(x, axis=1)
         outputs = []
@@ -72,7 +90,14 @@ class LSTM(_Recurrent):
     gates = 4
     n_states = 2
 
-    def __init__(self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", unit_forget_bias: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        units: int,
+        activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid",
+        unit_forget_bias: bool = True,
+        **kwargs: Any,
+    ) -> None:
         self.recurrent_activation = activations.get(recurrent_activation)
         self.unit_forget_bias = unit_forget_bias
         super().__init__(units, activation, **kwargs)
@@ -99,7 +124,9 @@ class GRU(_Recurrent):
 
     gates = 3
 
-    def __init__(self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", **kwargs: Any) -> None:
+    def __init__(
+        self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", **kwargs: Any
+    ) -> None:
         if not kwargs.pop("reset_after", True):
             raise ValueError("[GRU] reset_after must be True")
         self.recurrent_activation = activations.get(recurrent_activation)
@@ -118,5 +145,3 @@ class GRU(_Recurrent):
         z, r = self.recurrent_activation(xz + hz), self.recurrent_activation(xr + hr)
         candidate = self.activation(xh + r * hh)
         return [z * h + (1.0 - z) * candidate]
-
-
