@@ -5,8 +5,8 @@
     python bench/tape.py --python tf=../tf/bin/python    TensorFlow that lives in another environment
 
 The columns take turns, each in a process of its own. Goals: the tape takes at most 1.1 of the time of
-backward() in the same program, and at most a fifth of TensorFlow's. W7 has second derivatives, which backward()
-does not give; there the tape is compared with the same network by autograd.grad
+backward() in the same program, and at most a fifth of TensorFlow's. W7 has second derivatives, which
+backward() does not give; there the tape is compared with the same network by autograd.grad
 (`bench/run.py --only W7 --against versant-tf`).
 """
 

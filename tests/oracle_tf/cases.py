@@ -182,8 +182,8 @@ add(both(",math.", "argmax argmin"), floats(3, 4), axis=1, gradient=False)
 add(both(",math.", "argmax argmin"), floats(3, 4), gradient=False)
 add("argmax", floats(3, 4), axis=0, output_type=lambda tf: tf.int32, gradient=False)
 SEGMENTS = "sum mean prod max min"
+IDS = np.array([0, 0, 1, 3, 3], np.int32)
 for mode in SEGMENTS.split():
-    IDS = np.array([0, 0, 1, 3, 3], np.int32)
     with_call(
         f"math.segment_{mode}",
         lambda tf, a, m=mode: getattr(tf.math, f"segment_{m}")(a, IDS),
@@ -406,8 +406,8 @@ with_call(
 # Networks ---------------------------------------------------------------------------------------------------
 
 add(
-    "nn.relu nn.relu6 nn.elu nn.selu nn.softplus nn.softsign nn.silu nn.swish nn.sigmoid nn.tanh nn.gelu nn.crelu "
-    "nn.leaky_relu",
+    "nn.relu nn.relu6 nn.elu nn.selu nn.softplus nn.softsign nn.silu nn.swish nn.sigmoid nn.tanh nn.gelu "
+    "nn.crelu nn.leaky_relu",
     x,
 )
 add("nn.gelu", x, approximate=True, rtol=1e-4, atol=1e-5)

@@ -5,7 +5,7 @@ from typing import Any
 import versant
 from versant import _core
 from versant.tf import dtypes
-from versant.tf.calls import axes_of, plainly, sizes_of
+from versant.tf.calls import argument_errors, axes_of, plainly, sizes_of
 from versant.tf.dtypes import as_dtype
 from versant.tf.errors import InvalidArgumentError
 from versant.tf.shapes import TensorShape
@@ -390,46 +390,48 @@ def depth_to_space(input: Any, block_size: int, data_format: str = "NHWC", name:
     return brand(x.reshape((n, h * b, w * b, c // (b * b))))
 
 
-NAMES = {
-    function.__name__.rstrip("_"): function
-    for function in (
-        zeros,
-        ones,
-        zeros_like,
-        ones_like,
-        fill,
-        eye,
-        range_,
-        linspace,
-        one_hot,
-        meshgrid,
-        shape,
-        size,
-        rank,
-        reshape,
-        transpose,
-        expand_dims,
-        squeeze,
-        broadcast_to,
-        broadcast_static_shape,
-        broadcast_dynamic_shape,
-        ensure_shape,
-        concat,
-        stack,
-        unstack,
-        split,
-        tile,
-        repeat,
-        reverse,
-        roll,
-        pad,
-        slice_,
-        strided_slice,
-        sort,
-        argsort,
-        unique,
-        unique_with_counts,
-        searchsorted,
-        sequence_mask,
-    )
-}
+NAMES = argument_errors(
+    {
+        function.__name__.rstrip("_"): function
+        for function in (
+            zeros,
+            ones,
+            zeros_like,
+            ones_like,
+            fill,
+            eye,
+            range_,
+            linspace,
+            one_hot,
+            meshgrid,
+            shape,
+            size,
+            rank,
+            reshape,
+            transpose,
+            expand_dims,
+            squeeze,
+            broadcast_to,
+            broadcast_static_shape,
+            broadcast_dynamic_shape,
+            ensure_shape,
+            concat,
+            stack,
+            unstack,
+            split,
+            tile,
+            repeat,
+            reverse,
+            roll,
+            pad,
+            slice_,
+            strided_slice,
+            sort,
+            argsort,
+            unique,
+            unique_with_counts,
+            searchsorted,
+            sequence_mask,
+        )
+    }
+)

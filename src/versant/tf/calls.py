@@ -5,11 +5,13 @@
 gives functions f(x, name=None). A name that differs from ours is written `theirs=ours`.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import versant
 from versant import _core
+from versant._core import DTypeError, ShapeError
 from versant.tf.dtypes import DType
 from versant.tf.errors import InvalidArgumentError
 from versant.tf.tensors import Tensor, brand, convert, same_dtype
@@ -99,6 +101,24 @@ def _binary(name: str, path: str, floats: bool) -> Function:
 def binary(names: str, *, floats: bool = False, source: str = "") -> dict[str, Function]:
     """Functions of two tensors of one dtype."""
     return {theirs: _binary(theirs, source + ours, floats) for theirs, ours in _pairs(names)}
+
+
+def argument_errors(names: dict[str, Function]) -> dict[str, Function]:
+    """The functions, whose exceptions about arguments are TensorFlow's class."""
+
+    def named(function: Function) -> Function:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except InvalidArgumentError:
+                raise
+            except (ShapeError, DTypeError, IndexError) as error:
+                raise InvalidArgumentError(str(error)) from error
+
+        return call
+
+    return {name: named(function) for name, function in names.items()}
 
 
 def plainly(*values: Any) -> Any:

@@ -237,8 +237,8 @@ def enable_dump_debug_info(
 
     tensor_debug_mode: "NO_TENSOR" gives name, line, shapes and dtypes; "CONCISE_HEALTH", "SHAPE" and
     "FULL_HEALTH" also how many NaN and Inf there are, and the smallest and largest value; "FULL_TENSOR"
-    also the values. op_regex: names of functions to write. circular_buffer_size: how many lines are kept; 0 or less
-    keeps all.
+    also the values. op_regex: names of functions to write. circular_buffer_size: how many lines are kept;
+    0 or less keeps all.
     """
     from versant.tf import watching
 

@@ -114,12 +114,11 @@ class Function:
             raise TypeError(f"[{name}] input_signature has {len(signature)} arguments, got {len(args)}")
         found = []
         for i, (value, spec) in enumerate(zip(args, signature, strict=True)):
+            if isinstance(spec, TensorSpec):
+                value = convert(value, spec.dtype)
             specs, leaves = flatten(spec), flatten(value)
             if len(specs) != len(leaves):
                 raise TypeError(f"[{name}] argument {i} is not nested as its input_signature")
-            if len(specs) == 1 and specs[0] is spec:
-                value = convert(value, spec.dtype)
-                leaves = [value]
             for leaf, wanted in zip(leaves, specs, strict=True):
                 if not wanted.is_compatible_with(leaf):
                     raise TypeError(

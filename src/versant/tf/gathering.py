@@ -5,7 +5,7 @@ from typing import Any
 import versant
 from versant import _core
 from versant.tf import dtypes
-from versant.tf.calls import axes_of, plainly, sizes_of
+from versant.tf.calls import argument_errors, axes_of, plainly, sizes_of
 from versant.tf.errors import InvalidArgumentError
 from versant.tf.tensors import brand, convert, same_dtype
 
@@ -173,18 +173,20 @@ def in_top_k(targets: Any, predictions: Any, k: Any, name: str | None = None) ->
     return brand((scores > own).sum(1) < int(k))
 
 
-NAMES = {
-    function.__name__: function
-    for function in (
-        gather,
-        gather_nd,
-        scatter_nd,
-        tensor_scatter_nd_update,
-        tensor_scatter_nd_add,
-        tensor_scatter_nd_sub,
-        where,
-        boolean_mask,
-        dynamic_partition,
-        dynamic_stitch,
-    )
-}
+NAMES = argument_errors(
+    {
+        function.__name__: function
+        for function in (
+            gather,
+            gather_nd,
+            scatter_nd,
+            tensor_scatter_nd_update,
+            tensor_scatter_nd_add,
+            tensor_scatter_nd_sub,
+            where,
+            boolean_mask,
+            dynamic_partition,
+            dynamic_stitch,
+        )
+    }
+)

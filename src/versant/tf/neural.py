@@ -6,7 +6,7 @@ import versant
 from versant import _core
 from versant.nn import functional as F
 from versant.tf import arrays, dtypes
-from versant.tf.calls import Function, axes_of, plainly, refuse_integers, sizes_of, unary
+from versant.tf.calls import Function, argument_errors, axes_of, plainly, refuse_integers, sizes_of, unary
 from versant.tf.elementwise import MATH, log_sigmoid
 from versant.tf.errors import InvalidArgumentError
 from versant.tf.gathering import gather, in_top_k, top_k
@@ -473,46 +473,47 @@ def ctc_loss(
     return brand(F.ctc_loss(scores, *plainly(y, t, n), blank=blank, reduction="none"))
 
 
-NAMES: dict[str, Function] = {
-    **ACTIVATIONS,
-    **POOLING,
-    **{
-        function.__name__: function
-        for function in (
-            gelu,
-            leaky_relu,
-            crelu,
-            softmax,
-            log_softmax,
-            dropout,
-            bias_add,
-            conv1d,
-            conv2d,
-            conv3d,
-            convolution,
-            depthwise_conv2d,
-            separable_conv2d,
-            conv2d_transpose,
-            moments,
-            batch_normalization,
-            local_response_normalization,
-            softmax_cross_entropy_with_logits,
-            sparse_softmax_cross_entropy_with_logits,
-            sigmoid_cross_entropy_with_logits,
-            weighted_cross_entropy_with_logits,
-            log_poisson_loss,
-            l2_loss,
-            embedding_lookup,
-            zero_fraction,
-            ctc_loss,
-            top_k,
-            in_top_k,
-            l2_normalize,
-        )
-    },
-    "max_pool": _any_pool("max"),
-    "avg_pool": _any_pool("avg"),
-    "space_to_depth": arrays.space_to_depth,
-    "depth_to_space": arrays.depth_to_space,
-    "lrn": local_response_normalization,
-}
+NAMES: dict[str, Function] = ACTIVATIONS | argument_errors(
+    {
+        **POOLING,
+        **{
+            function.__name__: function
+            for function in (
+                gelu,
+                leaky_relu,
+                crelu,
+                softmax,
+                log_softmax,
+                dropout,
+                bias_add,
+                conv1d,
+                conv2d,
+                conv3d,
+                convolution,
+                depthwise_conv2d,
+                separable_conv2d,
+                conv2d_transpose,
+                moments,
+                batch_normalization,
+                local_response_normalization,
+                softmax_cross_entropy_with_logits,
+                sparse_softmax_cross_entropy_with_logits,
+                sigmoid_cross_entropy_with_logits,
+                weighted_cross_entropy_with_logits,
+                log_poisson_loss,
+                l2_loss,
+                embedding_lookup,
+                zero_fraction,
+                ctc_loss,
+                top_k,
+                in_top_k,
+                l2_normalize,
+            )
+        },
+        "max_pool": _any_pool("max"),
+        "avg_pool": _any_pool("avg"),
+        "space_to_depth": arrays.space_to_depth,
+        "depth_to_space": arrays.depth_to_space,
+        "lrn": local_response_normalization,
+    }
+)

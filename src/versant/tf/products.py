@@ -6,7 +6,7 @@ import versant
 from versant import _core
 from versant._core import TensorLike
 from versant.tf import dtypes
-from versant.tf.calls import Function, axes_of, plainly, refuse_integers, sizes_of
+from versant.tf.calls import Function, argument_errors, axes_of, plainly, refuse_integers, sizes_of
 from versant.tf.reductions import reduce_sum
 from versant.tf.tensors import brand, convert, same_dtype
 
@@ -312,6 +312,7 @@ LINALG |= {
     "expm": _matrices("expm", "matrix_exp"),
     "pinv": _matrices("pinv", "pinv"),
 }
+LINALG = argument_errors(LINALG) | {"matmul": matmul}
 TOP_LEVEL = {name: LINALG[name] for name in ("matmul", "einsum", "tensordot", "norm")} | {
     "clip_by_norm": clip_by_norm,
     "clip_by_global_norm": clip_by_global_norm,

@@ -20,7 +20,8 @@ class SummaryWriter:
         folder = Path(logdir)
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"summaries.{time.time_ns()}.jsonl"
-        self._file: Any = self.path.open("a")
+        self._lines: list[str] = []
+        self._closed = False
 
     def as_default(self, step: Any = None) -> "SummaryWriter":
         """The writer, to be entered as a context."""
@@ -43,20 +44,22 @@ class SummaryWriter:
 
     def write(self, line: dict[str, Any]) -> None:
         """Append a line."""
-        if self._file is None:
+        if self._closed:
             raise RuntimeError("[summary] the writer is closed")
-        self._file.write(json.dumps(line) + "\n")
+        self._lines.append(json.dumps(line) + "\n")
+        if len(self._lines) >= 100:
+            self.flush()
 
     def flush(self) -> None:
         """Write what is buffered."""
-        if self._file is not None:
-            self._file.flush()
+        with self.path.open("a") as file:
+            file.writelines(self._lines)
+        self._lines.clear()
 
     def close(self) -> None:
         """Write what is buffered, and no more."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self.flush()
+        self._closed = True
 
 
 def create_file_writer(

@@ -221,12 +221,11 @@ def _text(self: Any) -> str:
 
 
 def array_text(self: Any) -> str:
-    import numpy
-
+    """The value as numpy writes it."""
     if self.dtype is dtypes.bfloat16:
         return "<unprintable>"
     value = _numpy(self)
-    return numpy.array2string(value, separator=", ") if not _shape(self) else _on_own_lines(repr(value))
+    return str(value) if not _shape(self) else _on_own_lines(repr(value))
 
 
 def _on_own_lines(text: str) -> str:
@@ -260,6 +259,10 @@ class Reference:
         return id(self._tensor)
 
 
+def _reference(self: Any) -> Reference:
+    return Reference(self)
+
+
 def _set_shape(self: Any, shape: Any) -> None:
     _shape(self).assert_is_compatible_with(shape)
 
@@ -273,7 +276,7 @@ def install() -> None:
         "numpy": _numpy,
         "get_shape": _shape,
         "set_shape": _set_shape,
-        "ref": Reference,
+        "ref": _reference,
         "__iter__": _iterate,
         "device": property(lambda self: "/job:localhost/replica:0/task:0/device:CPU:0"),
     }.items():

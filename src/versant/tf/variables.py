@@ -63,8 +63,8 @@ class Variable(_core.TensorLike):
             raise ValueError("[Variable] initial_value must be given")
         if _core.is_tracing():
             raise VariableCreated(
-                "[Variable] a compiled function creates a variable, which a replay would not do again: create "
-                "it before (call layers once), or use tf.function, whose first call may create variables"
+                "[Variable] a compiled function creates a variable, which a replay would not do again: "
+                "create it before (call layers once), or use tf.function, whose first call may create variables"
             )
         if callable(initial_value):
             initial_value = initial_value()

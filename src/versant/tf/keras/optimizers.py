@@ -116,7 +116,7 @@ class Optimizer:
         return 0.0
 
     def _step(self, group: Group, rate: float, step: int) -> Any:
-        """The rule of a step, its numbers, and its flags but the first, which says whether variables shrink."""
+        """The rule of a step, its numbers, its flags but the first (do variables shrink)."""
         raise NotImplementedError
 
     def _update(self, group: Group, batch: Batch, rate: float, step: int) -> None:
