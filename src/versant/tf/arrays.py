@@ -130,7 +130,7 @@ def meshgrid(*args: Any, indexing: str = "xy", name: str | None = None) -> Any:
 
 def shape(input: Any, out_type: Any = dtypes.int32, name: str | None = None) -> Any:
     """The sizes of the axes, as a tensor."""
-    return brand(versant.tensor(list(convert(input).shape), dtype=as_dtype(out_type)))
+    return brand(versant.tensor([*convert(input).shape], dtype=as_dtype(out_type)))
 
 
 def size(input: Any, out_type: Any = dtypes.int32, name: str | None = None) -> Any:
@@ -188,7 +188,9 @@ def broadcast_static_shape(shape_x: Any, shape_y: Any) -> TensorShape:
 
 def broadcast_dynamic_shape(shape_x: Any, shape_y: Any) -> Any:
     """The same of shapes in tensors."""
-    return convert(list(versant.broadcast_shapes(sizes_of(shape_x), sizes_of(shape_y))), dtypes.int32)
+    return convert(
+        [*TensorShape(versant.broadcast_shapes(sizes_of(shape_x), sizes_of(shape_y)))], dtypes.int32
+    )
 
 
 def ensure_shape(x: Any, shape: Any, name: str | None = None) -> Any:

@@ -197,7 +197,7 @@ class Dataset:
                         try:
                             yield next(open_[i])
                         except StopIteration:
-                            open_[i] = iter(map_func(e)) if (e := next(source, None)) is not None else None  # type: ignore[call-overload]
+                            open_[i] = iter(map_func(e)) if (e := next(source, None)) is not None else None
                             break
                 open_ = [it for it in open_ if it is not None]
 

@@ -120,7 +120,7 @@ def polygamma(a: Any, x: Any, name: str | None = None) -> Any:
     order = plainly(a)
     if order.numel() != 1 and not bool((order == order.reshape(-1)[0]).all()):
         raise InvalidArgumentError("[polygamma] a must be a single order")
-    return brand(versant.polygamma(int(order.reshape(-1)[0]), plainly(x)))
+    return brand(versant.special.polygamma(int(order.reshape(-1)[0]), plainly(x)))
 
 
 def erfcinv(x: Any, name: str | None = None) -> Any:

@@ -1,6 +1,6 @@
 """Elements picked and placed by index: gather, scatter, where, masks."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import versant
 from versant import _core
@@ -156,14 +156,19 @@ def dynamic_stitch(indices: Any, data: Any, name: str | None = None) -> Any:
     return brand(base.index_put((at,), new))
 
 
+class TopK(NamedTuple):
+    """The largest values, and where they are."""
+
+    values: Any
+    indices: Any
+
+
 def top_k(
     input: Any, k: Any = 1, sorted: bool = True, index_type: Any = dtypes.int32, name: str | None = None
 ) -> Any:
     """(values, indices) of the k largest along the last axis."""
-    from collections import namedtuple
-
     values, places = versant.topk(plainly(input), int(k))
-    return namedtuple("TopKV2", ["values", "indices"])(brand(values), brand(places.to(index_type)))
+    return TopK(brand(values), brand(places.to(index_type)))
 
 
 def in_top_k(targets: Any, predictions: Any, k: Any, name: str | None = None) -> Any:

@@ -67,7 +67,7 @@ def convert_image_dtype(image: Any, dtype: Any, saturate: bool = False, name: An
     if x.dtype is kind:
         return brand(x.clone())
     if x.dtype in dtypes.INTEGERS and kind.is_floating_point:
-        return brand(x.to(kind) * (1.0 / x.dtype.max))  # type: ignore[attr-defined]
+        return brand(x.to(kind) * (1.0 / x.dtype.max))
     if x.dtype.is_floating_point and kind in dtypes.INTEGERS:
         top = kind.max  # type: ignore[attr-defined]
         scaled = x * (top + 0.5)

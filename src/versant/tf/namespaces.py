@@ -27,7 +27,7 @@ def _module(name: str, names: dict[str, Any]) -> ModuleType:
 
 
 def _math() -> ModuleType:
-    names = {**MATH, **reductions.MATH}
+    names: dict[str, Any] = {**MATH, **reductions.MATH}
     names |= {
         "special": _module("math.special", SPECIAL),
         "bincount": _lazy("extras", "bincount"),

@@ -470,7 +470,8 @@ def ctc_loss(
     blank = 0 if blank_index is None else blank_index % tuple(x.shape)[2]
     y, n, t = (cast(convert(v), dtypes.int64) for v in (labels, label_length, logit_length))
     scores = versant.log_softmax(x, -1)
-    return brand(F.ctc_loss(scores, *plainly(y, t, n), blank=blank, reduction="none"))
+    targets, steps, lengths = plainly(y, t, n)
+    return brand(F.ctc_loss(scores, targets, steps, lengths, blank=blank, reduction="none"))
 
 
 NAMES: dict[str, Function] = ACTIVATIONS | argument_errors(

@@ -42,6 +42,7 @@ class Variable(_core.TensorLike):
 
     name: str
     trainable: bool
+    constraint: Any
 
     def __new__(
         cls,
@@ -64,7 +65,7 @@ class Variable(_core.TensorLike):
         if _core.is_tracing():
             raise VariableCreated(
                 "[Variable] a compiled function creates a variable, which a replay would not do again: "
-                "create it before (call layers once), or use tf.function, whose first call may create variables"
+                "create it before, or use tf.function, whose first call may create variables"
             )
         if callable(initial_value):
             initial_value = initial_value()

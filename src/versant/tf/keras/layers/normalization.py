@@ -70,10 +70,10 @@ class BatchNormalization(Layer):
             self.moving_variance.assign_add((variance - self.moving_variance) * rest)
         else:
             mean, variance = self.moving_mean, self.moving_variance
-        parts = [
+        mean, variance, beta, gamma = (
             None if part is None else reshape(part, shape) for part in (mean, variance, self.beta, self.gamma)
-        ]
-        return batch_normalization(x, *parts, self.epsilon)
+        )
+        return batch_normalization(x, mean, variance, beta, gamma, self.epsilon)
 
 
 class LayerNormalization(Layer):
