@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from oracle_tf import cases, cases_structures, judgement  # noqa: F401  (the second adds its cases)
+from oracle_tf import cases_keras, cases_structures, judgement  # noqa: F401  (two of them add cases)
 from oracle_tf.cases import CASES, Case
 
 # The modules whose names are covered, "" for the top level.

@@ -28,7 +28,7 @@ def against(names: Sequence[str]) -> list[Column]:
     except ValueError:
         unknown = next(name for name in names if name not in STANDARD and not known(name))
         raise ValueError(
-            f"no peer {unknown!r}; there are {', '.join(name for name in FRAMEWORKS if name != OURS)}, "
+            f"no peer {unknown!r}; there are {', '.join(name for name in FRAMEWORKS if not name.startswith(OURS))}, "
             f"and the columns {', '.join(CONTESTANTS)}"
         ) from None
 

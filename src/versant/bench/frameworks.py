@@ -152,11 +152,11 @@ class Jax:
 # The short name of a framework: who speaks for it, and the module to import.
 FRAMEWORKS: dict[str, tuple[type[Torch] | type[TensorFlow] | type[Jax], str]] = {
     "versant": (Torch, "versant"),
-    "versant-tf": (TensorFlow, "versant.tf"),
-    "versant-tf-backward": (WithoutTape, "versant.tf"),
     "torch": (Torch, "torch"),
     "tf": (TensorFlow, "tensorflow"),
     "jax": (Jax, "jax"),
+    "versant-tf": (TensorFlow, "versant.tf"),
+    "versant-tf-backward": (WithoutTape, "versant.tf"),
 }
 
 
@@ -193,20 +193,6 @@ CONTESTANTS = {
         Contestant(
             "versant-plain", "versant", "Versant plain", "eager, contiguous images, the program's own cells"
         ),
-        Contestant("versant-tf", "versant-tf", "Versant's tf", "TensorFlow's programs on versant.tf, eager"),
-        Contestant(
-            "versant-tf-function",
-            "versant-tf",
-            "Versant's tf.function",
-            "TensorFlow's programs on versant.tf, tf.function of the whole step",
-            mode="function",
-        ),
-        Contestant(
-            "versant-tf-backward",
-            "versant-tf-backward",
-            "Versant's tf, backward()",
-            "the same with backward() in the place of the tape",
-        ),
         Contestant("torch", "torch", "PyTorch", "eager, optimizers as they come"),
         Contestant(
             "torch-foreach",
@@ -237,6 +223,20 @@ CONTESTANTS = {
             "tf-xla", "tf", "TensorFlow XLA", "tf.function(jit_compile=True) of the whole step", mode="xla"
         ),
         Contestant("jax", "jax", "JAX", "jax.jit of the whole step", mode="jit"),
+        Contestant("versant-tf", "versant-tf", "Versant's tf", "TensorFlow's programs on versant.tf, eager"),
+        Contestant(
+            "versant-tf-function",
+            "versant-tf",
+            "Versant's tf.function",
+            "TensorFlow's programs on versant.tf, tf.function of the whole step",
+            mode="function",
+        ),
+        Contestant(
+            "versant-tf-backward",
+            "versant-tf-backward",
+            "Versant's tf, backward()",
+            "the same with backward() in the place of the tape",
+        ),
     )
 }
 
