@@ -65,7 +65,8 @@ class Task {
     return node->task_slot = new_slot(node);
   }
 
-  // The targets are all leaves behind the roots: a pass as that of backward(), which keeps what arrives there.
+  // The targets are all leaves behind the roots: a pass as that of backward(), which keeps what arrives
+  // there.
   void keep_leaves(std::span<const Edge> targets) {
     keeps_leaves_ = true;
     targets_ = targets;
@@ -139,9 +140,8 @@ class Task {
     if (falling)
       std::reverse(found.begin(), found.end());
     else
-      std::sort(found.begin(), found.end(), [&](uint32_t a, uint32_t b) {
-        return entries_[a].node->number < entries_[b].node->number;
-      });
+      std::sort(found.begin(), found.end(),
+                [&](uint32_t a, uint32_t b) { return entries_[a].node->number < entries_[b].node->number; });
     for (const uint32_t slot : found) {
       Node* node = entries_[slot].node.get();
       if (ends_at(*node)) continue;

@@ -13,9 +13,9 @@ class Tape;
 namespace versant::engine {
 
 struct Options {
-  bool keep_graph = false;    // leave saved values for another pass
-  bool create_graph = false;  // record the pass itself
-  bool stop = false;          // targets count as independent of each other: no way leads through one
+  bool keep_graph = false;       // leave saved values for another pass
+  bool create_graph = false;     // record the pass itself
+  bool stop = false;             // targets count as independent of each other: no way leads through one
   const Tape* within = nullptr;  // nodes that this tape does not hold end the pass
   bool whole = false;            // every leaf behind the roots is a target: nothing needs to be left out
 };

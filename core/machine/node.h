@@ -112,12 +112,12 @@ T* new_node(size_t bytes, Args&&... args) {
 
 // The end of the tape: gradients of a leaf tensor arrive here.
 struct LeafNode final : Node {
-  Tensor* leaf;            // null once the tensor is gone
-  bool resting = false;    // requires_grad is off for now: gradients are dropped
-  uint32_t watchers = 0;   // tapes that record and watch its tensor
-  uint64_t watched_at = 0; // of a leaf that exists for tapes: the number of the next node then
-  uint64_t noted = 0;      // when tapes were last told that it is read
-  uint64_t asked = 0;      // the last question of a tape that it is a source of
+  Tensor* leaf;             // null once the tensor is gone
+  bool resting = false;     // requires_grad is off for now: gradients are dropped
+  uint32_t watchers = 0;    // tapes that record and watch its tensor
+  uint64_t watched_at = 0;  // of a leaf that exists for tapes: the number of the next node then
+  uint64_t noted = 0;       // when tapes were last told that it is read
+  uint64_t asked = 0;       // the last question of a tape that it is a source of
 
   LeafNode(uint32_t bytes, Tensor* leaf);
   std::string name() const override { return "AccumulateGrad"; }

@@ -153,7 +153,8 @@ bool Tape::are_all_leaves(std::span<const Edge> sources) const {
   const auto asked = [&](const Node* node) {
     return node->is_leaf() && static_cast<const LeafNode*>(node)->asked == question;
   };
-  return std::all_of(read_.begin(), read_.end(), [&](const Ref<LeafNode>& leaf) { return asked(leaf.get()); }) &&
+  return std::all_of(read_.begin(), read_.end(),
+                     [&](const Ref<LeafNode>& leaf) { return asked(leaf.get()); }) &&
          std::all_of(watched_.begin(), watched_.end(),
                      [&](const Watched& entry) { return asked(entry.edge.node.get()); });
 }
@@ -181,8 +182,7 @@ Edge Tape::way_to(Tensor& tensor) const {
     if (entry.tensor.get() == &tensor) return entry.edge;
   Edge edge = edge_of(tensor);
   if (!edge.node) return edge;
-  if (const LeafNode* leaf = leaf_of(edge))
-    return watches_accessed && leaf->watched_at == 0 ? edge : Edge{};
+  if (const LeafNode* leaf = leaf_of(edge)) return watches_accessed && leaf->watched_at == 0 ? edge : Edge{};
   return holds(*edge.node) ? edge : Edge{};
 }
 

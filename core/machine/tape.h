@@ -1,9 +1,9 @@
 // Gradient tapes in TensorFlow's manner: which part of the recorded graph a program may ask for gradients.
 //
 // Note [Tapes]
-// There is one graph, that of node.h, however many tapes record. A tape is a set of intervals of node numbers:
-// the nodes made while it recorded. A gradient asked of it goes through these nodes only, and ends at what the
-// tape watches: tensors told to it, and leaves that ops read while it recorded.
+// There is one graph, that of node.h, however many tapes record. A tape is a set of intervals of node
+// numbers: the nodes made while it recorded. A gradient asked of it goes through these nodes only, and ends
+// at what the tape watches: tensors told to it, and leaves that ops read while it recorded.
 //
 // What is recorded while some tape of the thread records is marked (Tensor::taped), and so are the leaves
 // that exist for tapes (a tf.Variable, a watched tensor). Marked tensors need gradients only while a tape
@@ -76,7 +76,7 @@ class Tape {
   // Frees what only this tape's gradients needed, or leaves it to a tape that may need it too.
   void finish();
 
-  NodeInterval current_{0, 0};          // the last one, which is open while the tape records
+  NodeInterval current_{0, 0};  // the last one, which is open while the tape records
   std::vector<NodeInterval> earlier_;
   std::vector<Watched> watched_;
   std::vector<Ref<LeafNode>> read_;

@@ -135,8 +135,8 @@ CompiledObject* as_compiled(PyObject* object) { return reinterpret_cast<Compiled
 thread_local int disabled = 0;
 
 bool same_modes(const Modes& a, const Modes& b) {
-  return a.grad == b.grad && a.inference == b.inference && a.taping == b.taping && !a.autocast && !b.autocast && !a.packs &&
-         !a.tracing;
+  return a.grad == b.grad && a.inference == b.inference && a.taping == b.taping && !a.autocast &&
+         !b.autocast && !a.packs && !a.tracing;
 }
 
 // The replay's answer: null without an exception when the call does not fit.

@@ -5,8 +5,8 @@
 
 #include "face.h"
 #include "machine/inplace.h"
-#include "machine/tape.h"
 #include "machine/node.h"
+#include "machine/tape.h"
 #include "structmember.h"
 
 namespace versant::face {

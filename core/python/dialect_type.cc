@@ -1,9 +1,9 @@
 // TensorFlow's dialect: tensors whose operators follow its rules.
 //
-// The tensors are those of tensor_type.cc with another type pointer. Two types share the operators: `EagerTensor`,
-// of all results, and `TensorLike`, from which variables derive. Operators promote nothing: tensors of two
-// dtypes raise InvalidArgumentError, and a number has to fit the dtype of the tensor beside it. `x += y` makes
-// a new tensor, as tensors of TensorFlow never change.
+// The tensors are those of tensor_type.cc with another type pointer. Two types share the operators:
+// `EagerTensor`, of all results, and `TensorLike`, from which variables derive. Operators promote nothing:
+// tensors of two dtypes raise InvalidArgumentError, and a number has to fit the dtype of the tensor beside
+// it. `x += y` makes a new tensor, as tensors of TensorFlow never change.
 #include "face.h"
 #include "machine/node.h"
 
@@ -19,8 +19,7 @@ PyObject* convert_like = nullptr;  // convert_like(value, tensor): the value as 
 PyObject* argument_error = nullptr;
 
 bool in_dialect(PyObject* object) {
-  return Py_TYPE(object) == dialect_type ||
-         (dialect_base && PyType_IsSubtype(Py_TYPE(object), dialect_base));
+  return Py_TYPE(object) == dialect_type || (dialect_base && PyType_IsSubtype(Py_TYPE(object), dialect_base));
 }
 
 // The same value with the same history as a new tensor.
@@ -38,7 +37,8 @@ TensorRef twin(Tensor& tensor) {
 
 PyObject* plain(PyObject* object) { return wrap(twin(*as_tensor(object))); }
 
-// Takes the reference over. Tensors, also in tuples and lists, become tensors of the dialect.
+}  // namespace
+
 PyObject* branded(PyObject* object) {
   if (!object || !dialect_type) return object;
   if (Py_TYPE(object) == tensor_type) {
@@ -66,6 +66,8 @@ PyObject* branded(PyObject* object) {
   }
   return object;
 }
+
+namespace {
 
 // The machine's exception in the class that TensorFlow has for it.
 void rename_error() {
@@ -96,9 +98,9 @@ bool fits(DType dtype, PyObject* number) {
 Object operand_beside(PyObject* value, Tensor& other, const char* op) {
   if (is_tensor(value)) {
     if (as_tensor(value)->dtype != other.dtype) {
-      PyErr_Format(argument_error,
-                   "[%s] the operands have different dtypes: %s and %s; tf.cast() one of them", op,
-                   std::string(name(as_tensor(value)->dtype)).c_str(), std::string(name(other.dtype)).c_str());
+      PyErr_Format(
+          argument_error, "[%s] the operands have different dtypes: %s and %s; tf.cast() one of them", op,
+          std::string(name(as_tensor(value)->dtype)).c_str(), std::string(name(other.dtype)).c_str());
       return Object();
     }
     return Object::share(value);
@@ -111,8 +113,7 @@ Object operand_beside(PyObject* value, Tensor& other, const char* op) {
     return Object();
   }
   if (value == Py_None || PyUnicode_Check(value) || !convert_like) return Object();
-  if (!PyList_Check(value) && !PyTuple_Check(value) && !PyObject_CheckBuffer(value) &&
-      !PyNumber_Check(value))
+  if (!PyList_Check(value) && !PyTuple_Check(value) && !PyObject_CheckBuffer(value) && !PyNumber_Check(value))
     return Object();
   return Object(PyObject_CallFunctionObjArgs(convert_like, value, as_object(&other), nullptr));
 }
@@ -244,9 +245,10 @@ PyObject* subscript(PyObject* self, PyObject* key) {
 }
 
 int refuse_assignment(PyObject*, PyObject*, PyObject*) {
-  PyErr_SetString(PyExc_TypeError,
-                  "'Tensor' object does not support item assignment; use tf.tensor_scatter_nd_update, or assign "
-                  "to a tf.Variable");
+  PyErr_SetString(
+      PyExc_TypeError,
+      "'Tensor' object does not support item assignment; use tf.tensor_scatter_nd_update, or assign "
+      "to a tf.Variable");
   return -1;
 }
 
@@ -292,8 +294,8 @@ PyType_Slot base_slots[] = {
     {Py_mp_subscript, slot(subscript)},
     {0, nullptr},
 };
-PyType_Spec base_spec = {"versant.tf.TensorLike", sizeof(Tensor), 0,
-                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, base_slots};
+PyType_Spec base_spec = {"versant.tf.TensorLike", sizeof(Tensor), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+                         base_slots};
 PyType_Slot result_slots[] = {
     {Py_tp_doc, const_cast<char*>("A tensor whose operators follow TensorFlow's rules.")},
     {Py_tp_dealloc, slot(tensor_dealloc)},
@@ -378,7 +380,8 @@ PyObject* call_outside_dialect(vectorcallfunc call, PyObject* callable, PyObject
 PyMethodDef dialect_functions[] = {
     {"open_dialect", open_dialect, METH_VARARGS,
      "open_dialect(convert_like, argument_error) -> the type of tensors in TensorFlow's dialect"},
-    {"brand", brand, METH_O, "brand(value): its tensors, also in a tuple or list, as tensors of the dialect."},
+    {"brand", brand, METH_O,
+     "brand(value): its tensors, also in a tuple or list, as tensors of the dialect."},
     {"plain", unbrand, METH_O, "plain(tensor): the same value and history as an ordinary tensor."},
     {"tape_variable", tape_variable, METH_O,
      "tape_variable(tensor): the leaf requires gradients only while a tape records."},

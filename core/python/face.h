@@ -111,6 +111,9 @@ inline bool speaks_dialect(PyObject* const* args, Py_ssize_t n) {
     if (Py_TYPE(args[i]) != tensor_type && PyType_IsSubtype(Py_TYPE(args[i]), dialect_base)) return true;
   return false;
 }
+// Gives a value the type of the dialect, or its tensors, when it is a tuple or a list; takes the reference
+// over and returns one.
+PyObject* branded(PyObject* object);
 // Calls `call` and gives its results the type of the dialect.
 PyObject* call_in_dialect(vectorcallfunc call, PyObject* callable, PyObject* const* args, size_t nargsf,
                           PyObject* kwnames);

@@ -136,11 +136,11 @@ PyObject* take(PyObject* self, PyObject* const* args, Py_ssize_t n) {
     Object list = checked(PyList_New(static_cast<Py_ssize_t>(found.size())));
     for (size_t i = 0; i < found.size(); ++i) {
       PyObject* item = PySequence_Fast_GET_ITEM(sources.get(), static_cast<Py_ssize_t>(i));
-      if (found[i] && dialect_type && Py_TYPE(item) != tensor_type && speaks_dialect(&item, 1) &&
-          found[i]->refs == 1)
-        found[i]->type = dialect_type;
-      PyList_SET_ITEM(list.get(), static_cast<Py_ssize_t>(i),
-                      found[i] ? wrap(std::move(found[i])) : Py_NewRef(Py_None));
+      PyObject* made = found[i] ? wrap(std::move(found[i])) : Py_NewRef(Py_None);
+      const bool speaks = dialect_type && Py_TYPE(item) != tensor_type && speaks_dialect(&item, 1);
+      if (speaks && made != Py_None) made = branded(made);
+      if (!made) throw HostError{};
+      PyList_SET_ITEM(list.get(), static_cast<Py_ssize_t>(i), made);
     }
     return list.release();
   });

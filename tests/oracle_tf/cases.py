@@ -182,7 +182,7 @@ add(both(",math.", "argmax argmin"), floats(3, 4), axis=1, gradient=False)
 add(both(",math.", "argmax argmin"), floats(3, 4), gradient=False)
 add("argmax", floats(3, 4), axis=0, output_type=lambda tf: tf.int32, gradient=False)
 SEGMENTS = "sum mean prod max min"
-IDS = np.array([0, 0, 1, 3, 3], np.int32)
+IDS = [0, 0, 1, 3, 3]
 for mode in SEGMENTS.split():
     with_call(
         f"math.segment_{mode}",
@@ -193,14 +193,14 @@ for mode in SEGMENTS.split():
     with_call(
         f"math.unsorted_segment_{mode}",
         lambda tf, a, m=mode: getattr(tf.math, f"unsorted_segment_{m}")(
-            a, np.array([2, 0, -1, 0, 2], np.int32), 3
+            a, [2, 0, -1, 0, 2], 3
         ),
         floats(5, 2),
         gradient=mode != "prod",
     )
 with_call(
     "math.unsorted_segment_sqrt_n",
-    lambda tf, a: tf.math.unsorted_segment_sqrt_n(a, np.array([2, 0, 1, 0, 2]), 3),
+    lambda tf, a: tf.math.unsorted_segment_sqrt_n(a, [2, 0, 1, 0, 2], 3),
     floats(5, 2),
 )
 add("math.bincount", ints(12), gradient=False)
@@ -546,7 +546,7 @@ with_call("nn.embedding_lookup", lambda tf, a: tf.nn.embedding_lookup(a, [[1, 1]
 with_call("nn.dropout", lambda tf, a: tf.nn.dropout(a, 0.0), floats(4, 3))
 with_call(
     "nn.ctc_loss",
-    lambda tf, a: tf.nn.ctc_loss(np.array([[1, 2], [2, 2]], np.int32), a, [2, 2], [6, 6], blank_index=0),
+    lambda tf, a: tf.nn.ctc_loss(tf.constant([[1, 2], [2, 2]]), a, [2, 2], [6, 6], blank_index=0),
     floats(6, 2, 4),
     rtol=1e-3,
     atol=1e-4,
