@@ -20,7 +20,7 @@ endif
 # A folder with the handwritten digits of MNIST in IDX files, and tinyshakespeare.txt.
 DATA ?= ../shared/data
 
-.PHONY: help demo test smoke examples coverage bench lint format docs budget sanitize dev clean
+.PHONY: help demo test smoke examples coverage coverage-tf bench lint format docs budget sanitize dev clean
 
 help:
 	@echo "make demo      train a network on handwritten digits; curve, misread digits and weights go to demo_output/"
@@ -28,6 +28,7 @@ help:
 	@echo "make smoke     a few seconds of tests"
 	@echo "make examples  programs on real input: digits, characters, sentences, speech, SciPy and scikit-learn (DATA=folder)"
 	@echo "make coverage  names and samples compared with PyTorch, as a table (installs it)"
+	@echo "make coverage-tf  names of versant.tf compared with TensorFlow, as a table (installs it)"
 	@echo "make bench     versant bench: time, memory and size beside torch, TensorFlow and JAX (installs them)"
 	@echo "make lint      ruff, mypy, clang-format            make format  repairs what they can repair"
 	@echo "make docs      the documentation, into site/"
@@ -54,6 +55,9 @@ examples: $(VENV)/.examples
 
 coverage: $(VENV)/.oracle
 	$(BIN)/python tools/coverage.py $(ARGS)
+
+coverage-tf: $(VENV)/.oracle-tf
+	$(BIN)/python tools/coverage_tf.py $(ARGS)
 
 bench: $(VENV)/.peers
 	$(BIN)/versant bench $(ARGS)
@@ -102,7 +106,7 @@ $(VENV)/.versant: $(SOURCES) | $(BIN)/python
 	touch $@
 
 # An extra of pyproject.toml, for example .venv/.test.
-$(VENV)/.demo $(VENV)/.test $(VENV)/.peers $(VENV)/.oracle: $(VENV)/.%: pyproject.toml $(VENV)/.versant
+$(VENV)/.demo $(VENV)/.test $(VENV)/.peers $(VENV)/.oracle $(VENV)/.oracle-tf: $(VENV)/.%: pyproject.toml $(VENV)/.versant
 	$(BIN)/pip install -q "$$(echo $(WHEELS)/versant-*.whl)[$*]"
 	touch $@
 

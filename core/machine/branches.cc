@@ -270,6 +270,7 @@ void finish(const Trace& trace, const Stands& stands, std::vector<TensorRef>& re
   for (size_t k = 0; k < trace.results.size(); ++k) {
     results.push_back(Tensor::make(array(trace.results[k])));
     if (trace.result_leaves[k]) set_requires_grad(*results.back(), true);
+    if (trace.result_dialects[k]) results.back()->type = tensor_hooks.dialect_type;
     const Window& gradient = trace.result_gradients[k];
     if (gradient.buffer >= 0) results.back()->grad = Tensor::make(array(gradient));
   }

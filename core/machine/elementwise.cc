@@ -10,6 +10,7 @@
 #include "machine/kernels.h"
 #include "machine/ops.h"
 #include "machine/promote.h"
+#include "machine/tape.h"
 #include "machine/trace.h"
 #include "machine/transforms/forward.h"
 #include "machine/transforms/levels.h"
@@ -228,6 +229,8 @@ ElementwiseNode* record(ElementwiseOp& op, std::span<const Input> inputs, Tensor
   }
   // Of an op in place the result is there later.
   if (kept & (1u << y) && !(in_place && modes.packs)) node->saved[k].keep(result);
+  if (modes.taping) [[unlikely]]
+    tape::note(*node);
   return static_cast<ElementwiseNode*>(guard.release());
 }
 
@@ -523,7 +526,10 @@ TensorRef apply(ElementwiseOp& op, std::span<const Input> inputs) {
     result = apply_general(op, inputs, dtype, common);
   }
   if (modes.grad) {
-    if (Node* node = record(op, inputs, *result, false)) result->node = Ref<Node>::steal(node);
+    if (Node* node = record(op, inputs, *result, false)) {
+      result->node = Ref<Node>::steal(node);
+      result->taped = modes.taping;
+    }
   }
   result->inference = modes.inference;
   return result;

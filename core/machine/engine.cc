@@ -5,6 +5,7 @@
 
 #include "machine/lock.h"
 #include "machine/ops.h"
+#include "machine/tape.h"
 #include "machine/trace.h"
 
 namespace versant::engine {
@@ -41,8 +42,15 @@ struct Entry {
 // thread) holds those fields, it falls back to a map of its own.
 class Task {
  public:
-  explicit Task(Options options) : options_(options), id_(next_task++) { active_tasks.push_back(id_); }
-  ~Task() { std::erase(active_tasks, id_); }
+  explicit Task(Options options) : options_(options), id_(next_task++) {
+    active_tasks.push_back(id_);
+    std::swap(buffers_, spare_buffers);
+  }
+  ~Task() {
+    std::erase(active_tasks, id_);
+    buffers_.clear();
+    std::swap(buffers_, spare_buffers);
+  }
 
   uint32_t slot_of(Node* node) {
     if (node->task == id_) return node->task_slot;
@@ -57,8 +65,17 @@ class Task {
     return node->task_slot = new_slot(node);
   }
 
+  // The targets are all leaves behind the roots: a pass as that of backward(), which keeps what arrives
+  // there.
+  void keep_leaves(std::span<const Edge> targets) {
+    keeps_leaves_ = true;
+    targets_ = targets;
+    captured_.resize(targets.size());
+  }
+
   // Hands `grad` to output `nr` of `node`.
   void deliver(Node* node, uint32_t nr, TensorRef grad) {
+    if (keeps_leaves_ && !node->is_leaf() && !options_.within->holds(*node)) return;
     const uint32_t slot = slot_of(node);
     if (!entries_[slot].needed) {
       if (pruned_) return;
@@ -94,21 +111,23 @@ class Task {
     captured_.resize(targets.size());
     // Every node behind the roots, then from low numbers up: needed if a target or if an edge leads to a
     // needed one.
-    std::vector<uint32_t> found;
+    std::vector<uint32_t>& found = buffers_.found;
+    bool falling = true;  // the nodes were found by falling number, as along a chain
+    uint64_t last = ~uint64_t{0};
     auto visit = [&](Node* node) {
       const size_t before = entries_.size();
       const uint32_t slot = slot_of(node);
       if (entries_.size() == before) return;
       entries_[slot].needed = false;
       found.push_back(slot);
+      falling &= node->number <= last;
+      last = node->number;
     };
     for (const Edge& root : roots)
       if (root.node) visit(root.node.get());
     for (size_t i = 0; i < found.size(); ++i) {
       Node* node = entries_[found[i]].node.get();
-      if (options_.stop && std::any_of(targets.begin(), targets.end(),
-                                       [&](const Edge& target) { return target.node.get() == node; }))
-        continue;
+      if (ends_at(*node)) continue;
       for (int k = 0; k < node->n_edges; ++k)
         if (Node* next = node->edges()[k].node.get()) visit(next);
     }
@@ -118,10 +137,14 @@ class Task {
       const uint32_t slot = slot_of(target.node.get());
       if (slot < reachable) entries_[slot].needed = entries_[slot].captured = true;
     }
-    std::sort(found.begin(), found.end(),
-              [&](uint32_t a, uint32_t b) { return entries_[a].node->number < entries_[b].node->number; });
+    if (falling)
+      std::reverse(found.begin(), found.end());
+    else
+      std::sort(found.begin(), found.end(),
+                [&](uint32_t a, uint32_t b) { return entries_[a].node->number < entries_[b].node->number; });
     for (const uint32_t slot : found) {
       Node* node = entries_[slot].node.get();
+      if (ends_at(*node)) continue;
       for (int k = 0; k < node->n_edges && !entries_[slot].needed; ++k)
         if (Node* next = node->edges()[k].node.get()) entries_[slot].needed = entries_[slot_of(next)].needed;
     }
@@ -175,6 +198,13 @@ class Task {
     uint32_t slot;
     bool operator<(const Queued& other) const { return number < other.number; }
   };
+
+  // Whether no way leads on from that node.
+  bool ends_at(const Node& node) const {
+    if (options_.within && !options_.within->holds(node)) return true;
+    return options_.stop && std::any_of(targets_.begin(), targets_.end(),
+                                        [&](const Edge& target) { return target.node.get() == &node; });
+  }
 
   uint32_t new_slot(Node* node) {
     uint32_t slot;
@@ -232,10 +262,15 @@ class Task {
     // Where a trace of the way back ends, hooks are run by the passes that replay it.
     const bool ends = modes.tracing && entry.captured && trace::recorder->goes_back();
     if (node.hooks && hook_table_hooks.run_pre && !ends) hook_table_hooks.run_pre(node.hooks, grads);
+    if (keeps_leaves_ && node.is_leaf()) {
+      for (size_t i = 0; i < targets_.size(); ++i)
+        if (targets_[i].node.get() == &node) captured_[i] = grads[0];
+      return;
+    }
     if (entry.captured) {
       for (size_t i = 0; i < targets_.size(); ++i)
         if (targets_[i].node.get() == &node) captured_[i] = grads[targets_[i].nr];
-      if (node.is_leaf() || options_.stop) return;
+      if (node.is_leaf() || ends_at(node)) return;
       bool onward = false;
       for (int k = 0; k < node.n_edges && !onward; ++k)
         if (Node* next = node.edges()[k].node.get()) onward = entries_[slot_of(next)].needed;
@@ -309,18 +344,40 @@ class Task {
     }
   }
 
+  // The memory of a pass, which the next one takes over.
+  struct Buffers {
+    std::vector<Entry> entries;
+    std::vector<uint32_t> free_slots, leaves, found;
+    std::vector<Queued> heap;
+
+    void clear() {
+      entries.clear();
+      free_slots.clear();
+      leaves.clear();
+      found.clear();
+      heap.clear();
+      if (entries.capacity() > kMostSpare) *this = Buffers();
+    }
+  };
+  static constexpr size_t kMostSpare = 4096;
+  static thread_local Buffers spare_buffers;
+
   Options options_;
   uint64_t id_;
   bool pruned_ = false;
   bool awaits_ = false;
+  bool keeps_leaves_ = false;
   std::span<const Edge> targets_;
   std::vector<TensorRef> captured_;
-  std::vector<Entry> entries_;
-  std::vector<uint32_t> free_slots_;
-  std::vector<Queued> heap_;
-  std::vector<uint32_t> leaves_;
+  Buffers buffers_;
+  std::vector<Entry>& entries_ = buffers_.entries;
+  std::vector<uint32_t>& free_slots_ = buffers_.free_slots;
+  std::vector<uint32_t>& leaves_ = buffers_.leaves;
+  std::vector<Queued>& heap_ = buffers_.heap;
   std::unordered_map<Node*, uint32_t> own_map_;
 };
+
+thread_local Task::Buffers Task::spare_buffers;
 
 void start(Task& task, std::span<Tensor* const> roots, std::span<TensorRef> weights,
            std::span<const Edge> edges) {
@@ -377,6 +434,21 @@ std::vector<TensorRef> gradients(std::span<Tensor* const> roots, std::span<Tenso
   const std::vector<Edge> ends = edges_of(targets);
   task.aim(edges, ends);
   start(task, roots, weights, edges);
+  task.run();
+  return std::move(task.captured());
+}
+
+std::vector<TensorRef> gradients_along(std::span<const Edge> roots, std::span<TensorRef> weights,
+                                       std::span<const Edge> targets, Options options) {
+  GradMode mode(options.create_graph);
+  const trace::WayBack back;
+  Task task(options);
+  if (options.whole)
+    task.keep_leaves(targets);
+  else
+    task.aim(roots, targets);
+  for (size_t i = 0; i < roots.size(); ++i)
+    task.deliver(roots[i].node.get(), roots[i].nr, std::move(weights[i]));
   task.run();
   return std::move(task.captured());
 }

@@ -167,6 +167,7 @@ void rebase_history(Tensor& tensor, Node* node, int self_input, uint32_t output_
     const Ref<Node> before = std::exchange(tensor.node, Ref<Node>(node));
     if (tensor.retains_grad) hook_table_hooks.move_retained(tensor, before.get());
     tensor.output_nr = output_nr;
+    tensor.taped = modes.taping;
     ++tensor.history;
     return;
   }
@@ -186,6 +187,7 @@ void rebase_history(Tensor& tensor, Node* node, int self_input, uint32_t output_
   base.node->output.dtype = base.dtype;
   if (base.retains_grad) hook_table_hooks.move_retained(base, before.get());
   base.output_nr = 0;
+  base.taped = modes.taping;
   ++base.history;
 }
 
@@ -216,6 +218,7 @@ void refresh_view(Tensor& tensor) {
   tensor.node = fresh->node;
   if (tensor.retains_grad) hook_table_hooks.move_retained(tensor, before.get());
   tensor.output_nr = fresh->output_nr;
+  tensor.taped = base.taped;
 }
 
 }  // namespace versant

@@ -6,6 +6,7 @@
 
 #include "machine/engine.h"
 #include "machine/ops.h"
+#include "machine/tape.h"
 
 namespace versant::trace {
 
@@ -352,6 +353,7 @@ class LoopNode final : public Node {
     node->n_outputs = static_cast<uint16_t>(results.size());
     for (const TensorRef& result : results) node->infos_.push_back({result->sizes, result->dtype});
     node->output = node->infos_[0];
+    if (modes.taping) tape::note(*node);
     for (size_t k = 0; k < results.size(); ++k)
       if (is_recorded(*loop, k)) set_history(*results[k], node, static_cast<uint32_t>(k));
   }

@@ -20,6 +20,7 @@ std::vector<Node*>* doomed = nullptr;
 }  // namespace
 
 uint64_t Node::next() { return next_number; }
+uint64_t Node::skip() { return next_number++; }
 
 Node::Node(uint32_t bytes, uint16_t n_edges) : number(next_number++), bytes(bytes), n_edges(n_edges) {
   if (location_hooks.here) where = location_hooks.here();
@@ -138,7 +139,7 @@ bool owns_leaf(const Tensor& tensor) {
 }  // namespace
 
 void set_requires_grad(Tensor& tensor, bool on) {
-  if (on == needs_grad(tensor)) return;
+  if (on == needs_grad(tensor) && (!on || !tensor.taped)) return;
   if (modes.tracing) [[unlikely]]
     trace::recorder->touches(tensor);
   if (!on) {
@@ -165,6 +166,10 @@ void set_requires_grad(Tensor& tensor, bool on) {
     fail(ErrorKind::Runtime,
          "[requires_grad] an inference tensor cannot require gradients outside inference mode; clone() it");
   }
+  if (tensor.node) {  // it was for tapes alone
+    tensor.taped = false;
+    return;
+  }
   tensor.output_nr = 0;
   if (tensor.resting) {
     auto rested = resting_leaves().extract(&tensor);
@@ -189,7 +194,7 @@ void detach_in_place(Tensor& tensor) {
   release_leaf(tensor);
   tensor.node.reset();
   tensor.output_nr = 0;
-  tensor.retains_grad = false;
+  tensor.taped = tensor.retains_grad = false;
 }
 
 }  // namespace versant

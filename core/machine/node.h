@@ -97,6 +97,8 @@ struct Node {
 
   // The number that the next node will have.
   static uint64_t next();
+  // A number that no node gets: a moment between nodes.
+  static uint64_t skip();
   // Freed without recursion, however long the chain of nodes behind it.
   static void destroy(Node* node);
 };
@@ -110,8 +112,12 @@ T* new_node(size_t bytes, Args&&... args) {
 
 // The end of the tape: gradients of a leaf tensor arrive here.
 struct LeafNode final : Node {
-  Tensor* leaf;          // null once the tensor is gone
-  bool resting = false;  // requires_grad is off for now: gradients are dropped
+  Tensor* leaf;             // null once the tensor is gone
+  bool resting = false;     // requires_grad is off for now: gradients are dropped
+  uint32_t watchers = 0;    // tapes that record and watch its tensor
+  uint64_t watched_at = 0;  // of a leaf that exists for tapes: the number of the next node then
+  uint64_t noted = 0;       // when tapes were last told that it is read
+  uint64_t asked = 0;       // the last question of a tape that it is a source of
 
   LeafNode(uint32_t bytes, Tensor* leaf);
   std::string name() const override { return "AccumulateGrad"; }
@@ -128,6 +134,7 @@ struct Modes {
   bool grad = true;
   bool inference = false;
   bool autocast = false;      // autocast.h
+  bool taping = false;        // a gradient tape records: tape.h
   bool packs = false;         // saved values go through the host: see SavingHooks
   bool tracing = false;       // what the machine does is recorded: trace.h
   bool transforming = false;  // some tensors may stand for more than they show: transforms/levels.h
@@ -224,9 +231,10 @@ inline Edge edge_of(Tensor& tensor) {
   if (tensor.view && tensor.view->history != tensor.view->base->history) refresh_view(tensor);
   return Edge{tensor.node, tensor.output_nr};
 }
+// What belongs to tapes needs one only while a tape records: Note [Tapes].
 inline bool needs_grad(Tensor& tensor) {
   if (tensor.view && tensor.view->history != tensor.view->base->history) refresh_view(tensor);
-  return static_cast<bool>(tensor.node);
+  return tensor.node && (!tensor.taped || modes.taping);
 }
 
 // Makes `tensor` a leaf that wants a gradient, or not.
@@ -239,6 +247,7 @@ void detach_in_place(Tensor& tensor);
 inline void set_history(Tensor& result, Node* node, uint32_t output_nr = 0) {
   result.node = Ref<Node>(node);
   result.output_nr = output_nr;
+  result.taped = modes.taping;
 }
 
 }  // namespace versant

@@ -6,6 +6,7 @@
 
 #include "machine/complex.h"
 #include "machine/inplace.h"
+#include "machine/tape.h"
 #include "machine/trace.h"
 #include "machine/transforms/batching.h"
 
@@ -149,6 +150,8 @@ PrimitiveNode* record(const Primitive& primitive, std::span<Tensor* const> input
     // Of a primitive in place the output is there later.
     if (saves.outputs >> k & 1 && !(in_place && modes.packs)) node->saved_output(k).keep(outputs[k]);
   }
+  if (modes.taping) [[unlikely]]
+    tape::note(*node);
   return static_cast<PrimitiveNode*>(guard.release());
 }
 
@@ -234,8 +237,7 @@ Outputs apply(const Primitive& primitive, std::span<Tensor* const> inputs, const
     TensorRef tensor = Tensor::make(std::move(run.out[k]));
     tensor->inference = modes.inference;
     if (node && is_differentiable(tensor->dtype)) {
-      tensor->node = node;
-      tensor->output_nr = static_cast<uint32_t>(k);
+      set_history(*tensor, node.get(), static_cast<uint32_t>(k));
     }
     result.tensor[k] = std::move(tensor);
   }
@@ -253,10 +255,7 @@ TensorRef record_result(const Primitive& primitive, std::span<Tensor* const> inp
   if (modes.grad) node = Ref<Node>::steal(record(primitive, inputs, attributes, &result, 1, false));
   TensorRef tensor = Tensor::make(std::move(result));
   tensor->inference = modes.inference;
-  if (node) {
-    tensor->node = std::move(node);
-    tensor->output_nr = 0;
-  }
+  if (node) set_history(*tensor, node.get());
   return tensor;
 }
 

@@ -6,6 +6,7 @@
 #include "machine/matmul.h"
 #include "machine/ops.h"
 #include "machine/slots.h"
+#include "machine/tape.h"
 
 namespace versant::trace {
 
@@ -149,6 +150,7 @@ class ReplayNode final : public Node {
       set_history(result, node, static_cast<uint32_t>(k));
     }
     node->output = node->infos_[0];
+    if (modes.taping) tape::note(*node);
     if (trace.freed) {
       node->released = true;
       return;

@@ -64,6 +64,7 @@ struct Tensor : Object, Array {
   uint32_t history = 0;    // grows when an in-place op gives it a new node
   bool retains_grad = false;
   bool resting = false;      // its leaf node is set aside: requires_grad was switched off (node.cc)
+  bool taped = false;        // its history belongs to gradient tapes: tape.h
   bool inference = false;    // made in inference mode: never recorded
   bool pinned_type = false;  // allocated by the host (a subclass): freed by the host
   bool tracked = false;      // the host's garbage collector knows it
@@ -94,6 +95,7 @@ inline ViewInfo::ViewInfo(TensorRef base, Origin origin)
 // How the host takes part in the life of tensors; all null without a host.
 struct TensorHooks {
   void* exact_type = nullptr;          // type pointer of tensors that the machine makes
+  void* dialect_type = nullptr;        // the same of those that follow TensorFlow's rules in the host
   void (*dealloc)(Tensor*) = nullptr;  // the count reached zero on an object with host parts
 };
 extern TensorHooks tensor_hooks;

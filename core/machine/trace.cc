@@ -250,6 +250,12 @@ int Recorder::argument_of(const Tensor& tensor) const {
   return -1;
 }
 
+bool Recorder::needs_grad_outside(Tensor& tensor) const {
+  if (!needs_grad(tensor) || (tensor.taped && !taping_)) return false;
+  // Watched by a tape that started meanwhile.
+  return !tensor.node->is_leaf() || static_cast<LeafNode*>(tensor.node.get())->watched_at < first_node_;
+}
+
 int Recorder::tensor_index(Tensor& tensor) {
   const auto found = tensors_.find(&tensor);
   if (found != tensors_.end()) return found->second;
@@ -258,7 +264,7 @@ int Recorder::tensor_index(Tensor& tensor) {
   captured.tensor = TensorRef(&tensor);
   captured.argument = argument_of(tensor);
   captured.geometry = geometry_of(tensor);
-  captured.needs_grad = needs_grad(tensor);
+  captured.needs_grad = needs_grad_outside(tensor);
   captured.hooks = hooks_of(tensor);
   trace_.captured.push_back(std::move(captured));
   gradients_.push_back(nullptr);
@@ -373,6 +379,7 @@ void Recorder::result(Tensor& tensor) {
   }
   trace_.results.push_back(window(tensor, true));
   trace_.result_leaves.push_back(needs_grad(tensor) && tensor.is_leaf() && is_new(tensor));
+  trace_.result_dialects.push_back(tensor.type && tensor.type == tensor_hooks.dialect_type);
   Window& gradient = trace_.result_gradients.emplace_back();
   if (tensor.grad && is_new(tensor)) gradient = window(*tensor.grad, true);
 }

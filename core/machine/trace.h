@@ -154,6 +154,7 @@ struct Trace {
   std::vector<Window> results;
   std::vector<Window> result_gradients;  // of each result; buffer -1: none
   std::vector<bool> result_leaves;       // results that begin to require gradients
+  std::vector<bool> result_dialects;     // results of the type TensorHooks::dialect_type
   // Results that take part in gradients, by their place in `results`, and how: steps from `forward_steps` on
   // compute the gradients that go out from those that come in.
   std::vector<int> differentiable;
@@ -254,6 +255,8 @@ class Recorder {
   void writes(const Array& array);
   // What is about to be written or given away is no constant: it becomes a copy of one.
   void own(const Array& array);
+  // Whether it needed one when the trace began, as far as that can still be seen.
+  bool needs_grad_outside(Tensor& tensor) const;
   int tensor_index(Tensor& tensor);
   void read_early();
   size_t place_of_reading(const Step& reading, const std::vector<Step>& steps, size_t earliest,
@@ -274,6 +277,7 @@ class Recorder {
   const uint32_t epoch_before_;  // of the trace in which this one is made
   uint32_t epoch_;
   uint64_t first_node_;
+  bool taping_ = modes.taping;  // a tape recorded already when the trace began
   bool goes_back_ = false;
   Trace trace_;
   std::unordered_map<Storage*, Known> known_;

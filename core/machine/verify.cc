@@ -98,7 +98,8 @@ class Verifier {
              "captures a tensor that shares memory with no argument");
     }
     const size_t results = trace_.results.size();
-    expect(trace_.result_gradients.size() == results && trace_.result_leaves.size() == results,
+    expect(trace_.result_gradients.size() == results && trace_.result_leaves.size() == results &&
+               trace_.result_dialects.size() == results,
            "says different numbers of results");
     int before = -1;
     for (const int k : trace_.differentiable) {

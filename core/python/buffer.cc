@@ -64,7 +64,7 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   const char* problem = nullptr;
   if (!format)
     problem = "[buffer] bfloat16 has no buffer format; convert with .float() first";
-  else if (tensor->node)
+  else if (needs_grad(*tensor))
     problem = "[buffer] the tensor requires grad; use tensor.detach()";
   else if ((flags & PyBUF_WRITABLE) == PyBUF_WRITABLE && tensor->storage->read_only)
     problem = "[buffer] the tensor's memory is read-only";

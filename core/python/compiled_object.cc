@@ -135,8 +135,8 @@ CompiledObject* as_compiled(PyObject* object) { return reinterpret_cast<Compiled
 thread_local int disabled = 0;
 
 bool same_modes(const Modes& a, const Modes& b) {
-  return a.grad == b.grad && a.inference == b.inference && !a.autocast && !b.autocast && !a.packs &&
-         !a.tracing;
+  return a.grad == b.grad && a.inference == b.inference && a.taping == b.taping && !a.autocast &&
+         !b.autocast && !a.packs && !a.tracing;
 }
 
 // The replay's answer: null without an exception when the call does not fit.
@@ -151,7 +151,7 @@ PyObject* quick(const QuickEntry& entry, PyObject* const* args, Py_ssize_t count
   for (Py_ssize_t i = 0; i < count; ++i) {
     PyObject* constant = entry.constants[static_cast<size_t>(i)].get();
     if (!constant) {
-      if (Py_TYPE(args[i]) != tensor_type) return nullptr;
+      if (Py_TYPE(args[i]) != tensor_type && Py_TYPE(args[i]) != dialect_type) return nullptr;
       tensors[n++] = as_tensor(args[i]);
     } else if (args[i] != constant && !Fact::same_number(args[i], constant)) {
       return nullptr;

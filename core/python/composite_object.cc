@@ -101,12 +101,15 @@ PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, P
   CompositeObject* self = as_composite(callable);
   if (modes.autocast && self->casts != CastPolicy::None) [[unlikely]]
     return call_with_casts(vectorcall, self->casts, callable, args, nargsf, kwnames);
+  const Py_ssize_t count = PyVectorcall_NARGS(nargsf) + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0);
+  if (dialect_type && speaks_dialect(args, count)) [[unlikely]]
+    return call_outside_dialect(vectorcall, callable, args, nargsf, kwnames);
   for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k)
     if (PyObject* name = PyTuple_GET_ITEM(kwnames, k); own_name(*self, name) != name)
       return guarded([&] { return call_renamed(self, args, PyVectorcall_NARGS(nargsf), kwnames); });
   PyObject* result = PyObject_Vectorcall(self->function, args, nargsf, kwnames);
   if (!result) [[unlikely]]
-    explain_failure(self, args, PyVectorcall_NARGS(nargsf) + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0));
+    explain_failure(self, args, count);
   return result;
 }
 

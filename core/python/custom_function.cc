@@ -6,6 +6,7 @@
 #include "face.h"
 #include "machine/inplace.h"
 #include "machine/node.h"
+#include "machine/tape.h"
 #include "machine/transforms/levels.h"
 #include "structmember.h"
 
@@ -300,8 +301,7 @@ Object attach(PyObject* output, Ref<Node> node, ContextObject* context, PyObject
   // A view of memory that forward alone knew is as good as a tensor of its own.
   if (made.view && made.view->base->refs == 1) delete std::exchange(made.view, nullptr);
   if (made.view) made.view->origin = ViewInfo::Origin::Function;
-  made.node = node;
-  made.output_nr = nr;
+  set_history(made, node.get(), nr);
   if (context->dict) track(result.get());
   return result;
 }
@@ -384,6 +384,7 @@ PyObject* apply_function(PyObject* cls, PyObject* const* args, Py_ssize_t n) {
     }
     Ref<Node> node(new_node<FunctionNode>(sizeof(FunctionNode), context.get(), std::move(edges)));
     auto* function_node = static_cast<FunctionNode*>(node.get());
+    if (modes.taping) tape::note(*node);
     function_node->n_arguments = static_cast<int>(n);
     for (Py_ssize_t i = 0; i < std::min<Py_ssize_t>(n, 64); ++i)
       function_node->tensor_arguments |= uint64_t{is_tensor(args[i])} << i;

@@ -98,6 +98,29 @@ inline PyObject* wrap_or_none(const TensorRef& tensor) {
 }
 
 bool init_tensor_type(PyObject* module);
+
+// TensorFlow's dialect (dialect_type.cc): tensors whose operators follow its rules. Ops whose arguments are
+// such tensors give such tensors.
+extern PyTypeObject* dialect_type;  // of results; null until versant.tf is imported
+extern PyTypeObject* dialect_base;  // of them and of variables
+extern PyMethodDef dialect_functions[];
+bool init_dialect(PyObject* module);
+bool init_tape(PyObject* module);
+inline bool speaks_dialect(PyObject* const* args, Py_ssize_t n) {
+  for (Py_ssize_t i = 0; i < n; ++i)
+    if (Py_TYPE(args[i]) != tensor_type && PyType_IsSubtype(Py_TYPE(args[i]), dialect_base)) return true;
+  return false;
+}
+// Gives a value the type of the dialect, or its tensors, when it is a tuple or a list; takes the reference
+// over and returns one.
+PyObject* branded(PyObject* object);
+// Calls `call` and gives its results the type of the dialect.
+PyObject* call_in_dialect(vectorcallfunc call, PyObject* callable, PyObject* const* args, size_t nargsf,
+                          PyObject* kwnames);
+// The same for Python functions over ops, which get plain tensors.
+PyObject* call_outside_dialect(vectorcallfunc call, PyObject* callable, PyObject* const* args, size_t nargsf,
+                               PyObject* kwnames);
+void tensor_dealloc(PyObject* self);
 // Gives a tensor to Python's garbage collector: it may be part of a cycle.
 void track(PyObject* tensor);
 extern PyGetSetDef tensor_getset[];                                           // properties.cc

@@ -266,10 +266,20 @@ PyObject* run_into(PyObject* out, const FunctionObject& self, Args& call, const 
   return write_out(op, Object(checked(to_python(self.target->call(call), signature.name))), out);
 }
 
+PyObject* vectorcall_plainly(PyObject* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames);
+
 PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   FunctionObject* self = as_function(callable);
   if (modes.autocast && self->casts != CastPolicy::None) [[unlikely]]
     return call_with_casts(vectorcall, self->casts, callable, args, nargsf, kwnames);
+  const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
+  if (dialect_type && speaks_dialect(args, n)) [[unlikely]]
+    return call_in_dialect(vectorcall_plainly, callable, args, nargsf, kwnames);
+  return vectorcall_plainly(callable, args, nargsf, kwnames);
+}
+
+PyObject* vectorcall_plainly(PyObject* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
+  FunctionObject* self = as_function(callable);
   const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
   const Signature& signature = *self->signature;
   if (self->target->quick && !kwnames && n >= self->target->least && n <= signature.positional) {

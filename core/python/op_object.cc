@@ -110,10 +110,28 @@ PyObject* call_variant(OpObject* self, PyObject* variant, PyObject* const* args,
   return PyObject_Vectorcall(target.get(), args, n, kwnames);
 }
 
+PyObject* vectorcall_plainly(PyObject* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames);
+
 PyObject* vectorcall(PyObject* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   OpObject* self = as_op(callable);
   if (modes.autocast && self->casts != CastPolicy::None) [[unlikely]]
     return call_with_casts(vectorcall, self->casts, callable, args, nargsf, kwnames);
+  const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
+  if (dialect_type && speaks_dialect(args, n)) [[unlikely]] {
+    if (!kwnames && n == 1 && self->op->n_inputs + self->op->n_parameters == 1 && !self->in_place)
+      return guarded([&]() -> PyObject* {
+        const Input inputs[1] = {Input(*as_tensor(args[0]))};
+        TensorRef found = apply(*self->op, inputs);
+        found->type = dialect_type;
+        return wrap(std::move(found));
+      });
+    return call_in_dialect(vectorcall_plainly, callable, args, nargsf, kwnames);
+  }
+  return vectorcall_plainly(callable, args, nargsf, kwnames);
+}
+
+PyObject* vectorcall_plainly(PyObject* callable, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
+  OpObject* self = as_op(callable);
   const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
   ElementwiseOp& op = *self->op;
   const int total = op.n_inputs + op.n_parameters;

@@ -40,7 +40,9 @@ PyObject* make_instance(PyTypeObject* type, const Array& source) {
   return self;
 }
 
-void dealloc(PyObject* self) {
+}  // namespace
+
+void tensor_dealloc(PyObject* self) {
   Tensor* tensor = as_tensor(self);
   if (PyObject_GC_IsTracked(self)) PyObject_GC_UnTrack(self);
   tensor->tracked = false;
@@ -58,6 +60,8 @@ void dealloc(PyObject* self) {
   tensor->~Tensor();
   type->tp_free(self);
 }
+
+namespace {
 
 // What Python hung on the node of a tensor belongs to the tensor when nobody else holds the node.
 int traverse(PyObject* self, visitproc visit, void* arg) {
@@ -176,7 +180,7 @@ bool init_tensor_type(PyObject* module) {
       {Py_tp_doc,
        const_cast<char*>("A multi-dimensional array of one dtype that can take part in gradients.")},
       {Py_tp_new, reinterpret_cast<void*>(tensor_new)},
-      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+      {Py_tp_dealloc, reinterpret_cast<void*>(tensor_dealloc)},
       {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
       {Py_tp_clear, reinterpret_cast<void*>(clear)},
       {Py_tp_setattro, reinterpret_cast<void*>(set_attribute)},

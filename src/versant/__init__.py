@@ -77,9 +77,12 @@ _ROOMS = {
     "optim",
     "special",
     "testing",
+    "tf",
     "utils",
 }
 _BORROWED = {
+    "GradientTape": "versant.autograd.tape",
+    "UnconnectedGradients": "versant.autograd.tape",
     "compile": "versant.compiler",
     "compile_disabled": "versant.compiler",
     "load_program": "versant.compiler",

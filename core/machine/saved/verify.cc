@@ -438,6 +438,7 @@ void verify(Entry& entry) {
     trace.argument_is.assign(trace.arguments.size(), {});
     trace.result_gradients.assign(trace.results.size(), {});
     trace.result_leaves.assign(trace.results.size(), false);
+    trace.result_dialects.assign(trace.results.size(), false);
     rooms.push_back(Verifier(trace).room);
     trace.forward_steps = trace.steps.size();
     bytes.resize(std::max(bytes.size(), rooms.back().bytes.size()));

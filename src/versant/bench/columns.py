@@ -26,10 +26,10 @@ def against(names: Sequence[str]) -> list[Column]:
     try:
         return [Column.parse(label) for label in dict.fromkeys(labels)]
     except ValueError:
+        peers = [name for name in FRAMEWORKS if not name.startswith(OURS)]
         unknown = next(name for name in names if name not in STANDARD and not known(name))
         raise ValueError(
-            f"no peer {unknown!r}; there are {', '.join(name for name in FRAMEWORKS if name != OURS)}, "
-            f"and the columns {', '.join(CONTESTANTS)}"
+            f"no peer {unknown!r}; there are {', '.join(peers)}, and the columns {', '.join(CONTESTANTS)}"
         ) from None
 
 

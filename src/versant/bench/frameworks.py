@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from .workloads.workload import Options, Step
@@ -14,9 +15,13 @@ from .workloads.workload import Options, Step
 HOME = Path(__file__).resolve().parents[2]  # the folder with this Versant in it
 
 
+def is_ours(module: str) -> bool:
+    return module.partition(".")[0] == "versant"
+
+
 def load(module: str) -> Any:
     """Imports a framework; finds the Versant around this file, unless another one is installed."""
-    if module == "versant" and importlib.util.find_spec(module) is None:
+    if is_ours(module) and importlib.util.find_spec("versant") is None:
         sys.path.append(str(HOME))
     return importlib.import_module(module)
 
@@ -81,6 +86,41 @@ class TensorFlow:
         return [self.module.cast(part, "float64").numpy() for part in parts]
 
 
+class WithoutTape(TensorFlow):
+    """Our TensorFlow dialect with `backward()` in the place of the tape: what a tape costs."""
+
+    def __init__(self, module: str, threads: int) -> None:
+        super().__init__(module, threads)
+        tf = self.module
+
+        class Tape:
+            """Records as ever, and takes gradients as PyTorch's programs do."""
+
+            def __enter__(self) -> "Tape":
+                return self
+
+            def __exit__(self, *exception: Any) -> None:
+                pass
+
+            def watch(self, tensor: Any) -> None:
+                tensor.requires_grad_()
+
+            def gradient(self, target: Any, sources: Any) -> Any:
+                target.backward()
+                listed = sources if isinstance(sources, list) else [sources]
+                found = [source.grad for source in listed]
+                for source in listed:
+                    source.grad = None
+                return found if listed is sources else found[0]
+
+        def variable(*args: Any, **kwargs: Any) -> Any:
+            return tf.Variable(*args, **kwargs).requires_grad_()
+
+        names = {"GradientTape": Tape, "Variable": variable, "__file__": tf.__file__}
+        self.module = SimpleNamespace(**{**{name: getattr(tf, name) for name in dir(tf)}, **names})
+        self.module.__version__ = tf.__version__
+
+
 class Jax:
     """JAX, whose programs call jit themselves."""
 
@@ -115,6 +155,8 @@ FRAMEWORKS: dict[str, tuple[type[Torch] | type[TensorFlow] | type[Jax], str]] = 
     "torch": (Torch, "torch"),
     "tf": (TensorFlow, "tensorflow"),
     "jax": (Jax, "jax"),
+    "versant-tf": (TensorFlow, "versant.tf"),
+    "versant-tf-backward": (WithoutTape, "versant.tf"),
 }
 
 
@@ -181,6 +223,20 @@ CONTESTANTS = {
             "tf-xla", "tf", "TensorFlow XLA", "tf.function(jit_compile=True) of the whole step", mode="xla"
         ),
         Contestant("jax", "jax", "JAX", "jax.jit of the whole step", mode="jit"),
+        Contestant("versant-tf", "versant-tf", "Versant's tf", "TensorFlow's programs on versant.tf, eager"),
+        Contestant(
+            "versant-tf-function",
+            "versant-tf",
+            "Versant's tf.function",
+            "TensorFlow's programs on versant.tf, tf.function of the whole step",
+            mode="function",
+        ),
+        Contestant(
+            "versant-tf-backward",
+            "versant-tf-backward",
+            "Versant's tf, backward()",
+            "the same with backward() in the place of the tape",
+        ),
     )
 }
 

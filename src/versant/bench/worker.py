@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from .frameworks import CONTESTANTS, FRAMEWORKS
+from .frameworks import CONTESTANTS, FRAMEWORKS, is_ours
 from .machine import Disturbance
 from .workloads import WORKLOADS
 from .workloads.workload import Step, Workload
@@ -65,7 +65,7 @@ def main(words: Sequence[str]) -> None:
     name, threads = words
     contestant = CONTESTANTS[name]
     face, module = FRAMEWORKS[contestant.framework]
-    if module != "versant" and importlib.util.find_spec(module) is None:
+    if not is_ours(module) and importlib.util.find_spec(module) is None:
         return answer(missing=f"{module} is not installed")
     try:
         framework = face(module, int(threads))

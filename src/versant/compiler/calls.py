@@ -14,7 +14,8 @@ from versant import Tensor, _core
 from versant.compiler.record import short_place
 from versant.structure import take_apart
 
-MODES = ("gradient mode", "inference mode", "autocast", "the default dtype")  # as `modes` gives them
+# As `modes` gives them.
+MODES = ("gradient mode", "inference mode", "autocast", "the default dtype", "a gradient tape")
 MUCH = 16 << 20  # bytes
 
 
@@ -34,8 +35,9 @@ def place_of_call() -> str:
 
 def mode_text(mode: tuple[Any, ...]) -> str:
     """What is unusual about the modes of a trace."""
-    grad, inference, autocast, floats = mode
+    grad, inference, autocast, floats, taping = mode
     parts = ["inference mode" if inference else "" if grad else "gradients off"]
+    parts += ["under a gradient tape" if taping else ""]
     parts += ["autocast" if autocast[0] else "", "" if floats is versant.float32 else f"default {floats}"]
     return "".join(f", {part}" for part in parts if part)
 
@@ -74,4 +76,5 @@ def modes() -> tuple[Any, ...]:
         versant.is_inference_mode_enabled(),
         _core.get_autocast(),
         versant.get_default_dtype(),
+        _core.is_taping(),
     )

@@ -1,0 +1,92 @@
+"""tf.Module: finds the variables that its attributes hold."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from versant.tf.variables import Variable
+
+__all__ = ["Module"]
+
+
+class Module:
+    """An object whose attributes, at any depth, hold variables and other modules."""
+
+    def __init__(self, name: str | None = None) -> None:
+        self._name = name or _snake(type(self).__name__)
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return getattr(self, "_name", _snake(type(self).__name__))
+
+    def _children(self) -> Iterator[Any]:
+        """Variables and modules in attributes and in lists, tuples and dicts there."""
+        for key, value in vars(self).items():
+            if not key.startswith("_tf_function_"):
+                yield from _found(value)
+
+    @property
+    def submodules(self) -> tuple[Any, ...]:
+        """All modules below this one."""
+        found: list[Any] = []
+        _collect_modules(self, found, {id(self)})
+        return tuple(found)
+
+    @property
+    def variables(self) -> tuple[Any, ...]:
+        """All variables, each once, in the order of the attributes."""
+        found: list[Any] = []
+        _collect_variables(self, found, set())
+        return tuple(found)
+
+    @property
+    def trainable_variables(self) -> tuple[Any, ...]:
+        """The variables that are trainable."""
+        return tuple(v for v in self.variables if v.trainable)
+
+    @property
+    def non_trainable_variables(self) -> tuple[Any, ...]:
+        """The variables that are not trainable."""
+        return tuple(v for v in self.variables if not v.trainable)
+
+    @classmethod
+    def with_name_scope(cls, method: Any) -> Any:
+        """The method: names have no scopes here."""
+        return method
+
+
+def _snake(name: str) -> str:
+    """MyDense -> my_dense, Conv2D -> conv2d."""
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _found(value: Any) -> Iterator[Any]:
+    if isinstance(value, Variable | Module):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _found(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _found(item)
+
+
+def _collect_variables(module: Module, found: list[Any], seen: set[int]) -> None:
+    for child in module._children():
+        if id(child) in seen:
+            continue
+        seen.add(id(child))
+        if isinstance(child, Variable):
+            found.append(child)
+        else:
+            _collect_variables(child, found, seen)
+
+
+def _collect_modules(module: Module, found: list[Any], seen: set[int]) -> None:
+    for child in module._children():
+        if isinstance(child, Module) and id(child) not in seen:
+            seen.add(id(child))
+            found.append(child)
+            _collect_modules(child, found, seen)
