@@ -503,7 +503,7 @@ TensorRef apply(ElementwiseOp& op, std::span<const Input> inputs) {
   TensorRef result;
   if (modes.tracing) [[unlikely]]
     reach(inputs);
-  else
+  else if (!modes.watching) [[likely]]
     result = apply_single(op, inputs);
   if (!result) {
     DType common;

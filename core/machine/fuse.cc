@@ -71,6 +71,63 @@ bool is_total(const Step& step) {
          step.attributes.ints[2] == static_cast<int64_t>(to.dtype);
 }
 
+// Note [Hidden values]
+// What is not finite mostly makes what follows from it not finite either, but tanh(inf) is 1 and 1 / inf is
+// 0. Who looks for NaN in the outputs of a fused step would not find what an op of it gave if another op of
+// it hid that. So a fused step has programs that compute such values alone, for guards to run before it.
+bool hides(Micro op) {
+  switch (op) {
+    case Micro::Neg:
+    case Micro::Abs:
+    case Micro::Square:
+    case Micro::Ceil:
+    case Micro::Floor:
+    case Micro::Round:
+    case Micro::Trunc:
+    case Micro::Sqrt:
+    case Micro::Log:
+    case Micro::Log2:
+    case Micro::Log10:
+    case Micro::Log1p:
+    case Micro::Sin:
+    case Micro::Cos:
+    case Micro::Tan:
+    case Micro::RoundBF16:
+    case Micro::RoundF16:
+    case Micro::Add:
+    case Micro::Sub:
+    case Micro::Mul:
+      return false;
+    default:
+      return true;
+  }
+}
+
+// Of the registers in `asked`: those from which a way leads to where they are hidden, past no register that
+// is known, or asked for itself. `program` in micro-ops.
+std::vector<uint8_t> hidden_registers(const Program& program, const std::vector<uint8_t>& asked) {
+  const auto first = static_cast<size_t>(program.first_result());
+  std::vector<bool> known(first + program.code.size()), candidate(known), hidden(known);
+  for (const uint8_t r : program.outputs) known[r] = true;
+  for (const uint8_t r : asked) candidate[r] = true;
+  std::vector<uint8_t> found;
+  for (size_t i = program.code.size(); i-- > 0;) {
+    const size_t r = first + i;
+    bool hidden_here = false;
+    for (size_t j = i + 1; j < program.code.size() && !hidden_here; ++j) {
+      const Instruction& reader = program.code[j];
+      const int arity = kernels->arity_of(reader.micro);
+      if (reader.a != r && !(arity > 1 && reader.b == r) && !(arity > 2 && reader.c == r)) continue;
+      hidden_here = hides(reader.micro) || (hidden[first + j] && !known[first + j]);
+    }
+    hidden[r] = hidden_here && !known[r];
+    if (!hidden[r] || !candidate[r]) continue;
+    found.push_back(static_cast<uint8_t>(r));
+    known[r] = true;
+  }
+  return found;
+}
+
 // The program that a group has become, as it grows.
 class Group {
  public:
@@ -109,6 +166,7 @@ class Group {
       divisors_.push_back(std::strcmp(step.primitive->name(), "mean") == 0 ? static_cast<double>(numel)
                                                                            : 1.0);
       name_ += "+" + step.name;
+      total_makers_.push_back(steps_.size());
       steps_.push_back(step);
       return true;
     }
@@ -142,7 +200,9 @@ class Group {
       return {};
     Group made = maker;
     made.steps_ = steps_;
+    made.parts_ = maker.parts_;
     made.totals_ = totals_;
+    made.total_makers_ = total_makers_;
     made.divisors_ = divisors_;
     made.first_ = first_;
     made.name_ = name_;
@@ -172,7 +232,9 @@ class Group {
       made.code_.push_back(code_[i]);
       made.operands_.push_back({moved(operands_[i][0]), moved(operands_[i][1]), moved(operands_[i][2])});
     }
+    for (const int value : parts_) made.parts_.push_back(moved(value));
     made.out_ = out_;
+    made.makers_ = makers_;
     made.values_.clear();
     for (const int value : values_) made.values_.push_back(moved(value));
     made.total_values_.clear();
@@ -205,6 +267,7 @@ class Group {
       if (!needed(out_[k].buffer)) continue;
       out.push_back(out_[k]);
       registers.push_back(values_[k]);
+      step.makers.push_back(makers_[k]);
     }
     program->n_inputs = static_cast<int>(in_.size());
     program->constants = constants_;
@@ -227,6 +290,7 @@ class Group {
     for (size_t k = 0; k < totals_.size(); ++k) {
       out.push_back(totals_[k]);
       registers.push_back(total_values_[k]);
+      step.makers.push_back(total_makers_[k]);
     }
     step.divisors = divisors_;
     for (const int value : registers) program->outputs.push_back(place(value));
@@ -235,6 +299,11 @@ class Group {
       return step;
     }
     if (program->outputs.size() > kMostOutputs) return {};
+    if (step.compute != Compute::I64) {
+      std::vector<uint8_t> asked;
+      for (const int value : parts_) asked.push_back(place(value));
+      add_probes(step, *program, hidden_registers(*program, asked));
+    }
     trim(*program, step);
     program->finish();
     step.owned = program;
@@ -242,7 +311,8 @@ class Group {
     step.in = in_;
     step.out = std::move(out);
     step.name = name_;
-    for (const Step& part : steps_) step.parts.push_back({part.name, part.where, part.of, part.back});
+    for (const Step& part : steps_)
+      step.parts.push_back({part.name, part.where, part.module, part.of_name, part.of, part.back});
     return step;
   }
 
@@ -310,13 +380,16 @@ class Group {
     }
     for (size_t k = 0; k < step.out.size(); ++k) {
       const int value = values[program.outputs[k]];
+      if (value >= kResults) parts_.push_back(value);
       const auto found = std::find_if(out_.begin(), out_.end(),
                                       [&](const Window& w) { return w.buffer == step.out[k].buffer; });
       if (found != out_.end()) {
         values_[static_cast<size_t>(found - out_.begin())] = value;
+        makers_[static_cast<size_t>(found - out_.begin())] = steps_.size();
       } else {
         out_.push_back(step.out[k]);
         values_.push_back(value);
+        makers_.push_back(steps_.size());
       }
     }
     steps_.push_back(step);
@@ -326,6 +399,18 @@ class Group {
       name_ = step.name;
     return members_ == 1 || (in_.size() <= kMostInputs && code_.size() <= kMostCode &&
                              in_.size() + constants_.size() + code_.size() < 250);
+  }
+
+  void add_probes(Step& step, const Program& program, const std::vector<uint8_t>& registers) const {
+    for (size_t from = 0; from < registers.size(); from += Program::kMaxOutputs) {
+      auto probe = std::make_shared<Program>(program);
+      const size_t to = std::min(registers.size(), from + Program::kMaxOutputs);
+      probe->outputs.assign(registers.begin() + static_cast<std::ptrdiff_t>(from),
+                            registers.begin() + static_cast<std::ptrdiff_t>(to));
+      trim(*probe, step);
+      probe->finish();
+      step.probes.push_back(std::move(probe));
+    }
   }
 
   // Drops instructions that no output needs.
@@ -358,9 +443,11 @@ class Group {
   size_t members_ = 0;
   std::vector<Window> in_, out_;
   std::vector<int> values_;  // of out_
+  std::vector<int> parts_;   // results of the steps that joined
   std::vector<Step> steps_;
   std::vector<Window> totals_;
   std::vector<int> total_values_;
+  std::vector<size_t> makers_, total_makers_;  // of out_ and totals_: which of steps_
   std::vector<double> divisors_;
   std::vector<Scalar> constants_;
   std::vector<Instruction> code_;

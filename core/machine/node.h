@@ -28,6 +28,11 @@ struct LocationHooks {
   Location (*here)() = nullptr;
   void (*release)(void* code) = nullptr;
   std::string (*describe)(const Location&) = nullptr;  // "train.py:12"
+  // The path of the module that runs, and of the one that ran when node `number` was made; kept while
+  // somebody observes (Modes::observed).
+  std::string (*module_here)() = nullptr;
+  std::string (*module_of)(uint64_t number) = nullptr;
+  void (*note)(const std::string& text) = nullptr;  // adds a line to the pending exception of the host
 };
 extern LocationHooks location_hooks;
 
@@ -130,6 +135,8 @@ struct Modes {
   bool autocast = false;  // autocast.h
   bool packs = false;     // saved values go through the host: see SavingHooks
   bool tracing = false;   // what the machine does is recorded: trace.h
+  bool watching = false;  // ... is reported: watch.h
+  bool observed() const { return tracing | watching; }
 };
 // Initial-exec: a fixed offset from the thread pointer instead of a call at every op.
 extern thread_local Modes modes __attribute__((tls_model("initial-exec")));

@@ -8,6 +8,7 @@
 #include "machine/replay.h"
 #include "machine/trace.h"
 #include "structmember.h"
+#include "watch.h"
 
 namespace versant::face {
 
@@ -176,6 +177,14 @@ PyObject* quick(const QuickEntry& entry, PyObject* const* args, Py_ssize_t count
   return PyObject_CallFunction(answer.get(), "iOO", branch, list.get(), made.get());
 }
 
+// A replay was taken back: the call runs as it is written.
+PyObject* as_written(PyObject* self, PyObject* const* args, Py_ssize_t count) {
+  PyErr_Clear();
+  static PyObject* const name = PyUnicode_InternFromString("_as_written");
+  const Object slow(PyObject_GetAttr(self, name));
+  return slow ? PyObject_Vectorcall(slow.get(), args, static_cast<size_t>(count), nullptr) : nullptr;
+}
+
 PyObject* compiled_call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   CompiledObject* compiled = as_compiled(self);
   const Py_ssize_t count = PyVectorcall_NARGS(nargsf);
@@ -187,6 +196,7 @@ PyObject* compiled_call(PyObject* self, PyObject* const* args, size_t nargsf, Py
         ++compiled->replays;
         return result;
       }
+      if (is_run_again()) return as_written(self, args, count);
       if (PyErr_Occurred()) return nullptr;
     }
   }

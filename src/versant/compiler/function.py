@@ -146,7 +146,10 @@ class Compiled(_core.CompiledBase):
             reasons.append(self._mismatch(entry, tensors, key[0]))
             if reasons[-1]:
                 continue
-            found = _core.plan_run(entry.branches, tensors)
+            try:
+                found = _core.plan_run(entry.branches, tensors)
+            except _core.RunAgain:
+                return self._as_written(*args, **kwargs)
             if found is None:
                 if len(entry.results) >= MOST_READINGS:
                     self._refuse_readings(entry)
@@ -160,6 +163,11 @@ class Compiled(_core.CompiledBase):
                 self._refuse_sizes(known, args, kwargs, tensors)
             reasons[0] = ""
         return trace(None, reasons[0])
+
+    def _as_written(self, *args: Any, **kwargs: Any) -> Any:
+        """The call once more, as it is written: a watcher took its replay back to look closer."""
+        with compile_disabled():
+            return self._function(*args, **kwargs)
 
     # Saving -------------------------------------------------------------------------------------------------
 
