@@ -29,11 +29,16 @@ Object of_array(const Array* array) {
   return Object(wrap(Tensor::make(Array(*array))));
 }
 
+// Whether an operand is more than the memory that is written.
+bool is_used(const watch::Event& event, size_t i) {
+  return !event.program || event.program->uses(static_cast<int>(i));
+}
+
 Object operands_of(const watch::Event& event) {
   Object list(checked(PyList_New(0)));
   for (size_t i = 0; i < event.in.size(); ++i) {
     const versant::Operand& operand = event.in[i];
-    if (event.program && !event.program->uses(static_cast<int>(i))) continue;
+    if (!is_used(event, i)) continue;
     const Object item = operand.array ? of_array(operand.array) : checked(from_scalar(operand.scalar));
     if (PyList_Append(list.get(), item.get()) < 0) throw HostError{};
   }
@@ -70,6 +75,10 @@ class Guard final : public watch::Watcher {
   void ran(const watch::Event& event) override {
     const trace::Step* const step = event.step ? event.step : watch::host;
     if (!forward_ && !(step ? step->back : watch::back != nullptr)) return;
+    // What is filled with a number is as somebody wanted it.
+    bool reads = false;
+    for (size_t i = 0; i < event.in.size(); ++i) reads |= event.in[i].array && is_used(event, i);
+    if (!reads) return;
     for (size_t k = 0; k < event.out.size(); ++k) {
       const Array& out = *event.out[k];
       const Magnitude found = magnitude(out);

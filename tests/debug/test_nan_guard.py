@@ -175,7 +175,7 @@ def test_the_300th_step_of_a_gpt_is_reported(compiled):
 
     def step(tokens, following):
         optimizer.zero_grad()
-        loss = F.cross_entropy(net(tokens).view(-1, 32), following.view(-1))
+        loss = F.cross_entropy(net(tokens).view(-1, 32), following.reshape(-1))
         loss.backward()
         optimizer.step()
         return loss

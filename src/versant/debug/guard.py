@@ -80,7 +80,7 @@ class nan_guard(ContextDecorator):
     and the user's line.
 
     inf: whether Inf counts. It counts where it newly appears, from finite operands: a mask of -inf and what
-    is computed from it does not. NaN always counts. Of an optimizer's step the parameters are looked at.
+    is computed from it does not. NaN always counts, but for tensors that are filled with it. Of an optimizer's step the parameters are looked at.
     forward: whether ops outside of backward passes are looked at.
     pdb: stop in the debugger at the user's line before the exception is raised.
 
@@ -130,7 +130,9 @@ class nan_guard(ContextDecorator):
                 import pdb
 
                 print(error)
-                pdb.Pdb().interaction(frame, None)
+                debugger = pdb.Pdb()
+                debugger.reset()
+                debugger.interaction(frame, None)
         finally:
             _core.watch_pause(paused)
             _core.trace_pause(traced)
