@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "machine/kernels.h"
+#include "machine/kernels/tile.h"
 
 namespace versant::isa::VERSANT_ISA {
 
@@ -27,46 +28,77 @@ uint64_t largest_bits(const void* data, std::ptrdiff_t n) {
 }
 
 template <class T, class Bits>
+struct Wide {
+  typedef T Numbers __attribute__((vector_size(kVectorBytes), aligned(sizeof(T)), may_alias));
+  typedef Bits Integers __attribute__((vector_size(kVectorBytes), aligned(sizeof(T)), may_alias));
+  static constexpr std::ptrdiff_t kLanes = kVectorBytes / static_cast<std::ptrdiff_t>(sizeof(T));
+};
+
+// Sums of a stretch whose elements are finite; else `sum` is not finite.
+template <class T, class Bits>
+struct Stretch {
+  using V = Wide<T, Bits>;
+  typename V::Numbers sum = {}, squares = {}, low, high;
+  typename V::Integers zeros = {};
+
+  explicit Stretch(T infinity)
+      : low(infinity - typename V::Numbers{}), high(-infinity + typename V::Numbers{}) {}
+  void see(typename V::Numbers x) {
+    sum += x;
+    squares += x * x;
+    low = x < low ? x : low;
+    high = x > high ? x : high;
+    zeros -= x == typename V::Numbers{};
+  }
+};
+
+template <class T, class Bits>
 void health(const void* data, std::ptrdiff_t n, Health& health) {
-  constexpr Bits kInfinity = static_cast<Bits>(sizeof(T) == 4 ? 0x7f800000 : 0x7ff0000000000000);
-  constexpr Bits kRest = static_cast<Bits>(~Bits{0}) >> 1;
-  constexpr std::ptrdiff_t kLanes = 64 / static_cast<std::ptrdiff_t>(sizeof(T));
-  constexpr std::ptrdiff_t kTile = 32 * kLanes;  // whose sums are taken in T
-  const T infinity = __builtin_huge_val();
+  using V = Wide<T, Bits>;
+  constexpr std::ptrdiff_t kStretch = 64 * V::kLanes;  // whose sums are taken in T
+  const T infinity = static_cast<T>(__builtin_huge_val());
   const T* const x = static_cast<const T*>(data);
-  const Bits* const bits = static_cast<const Bits*>(data);
   T least = infinity, most = -infinity;
-  for (std::ptrdiff_t from = 0; from < n; from += kTile) {
-    T sum[kLanes] = {}, squares[kLanes] = {}, low[kLanes], high[kLanes];
-    Bits nan[kLanes] = {}, inf[kLanes] = {}, zeros[kLanes] = {};
-    for (std::ptrdiff_t k = 0; k < kLanes; ++k) low[k] = infinity, high[k] = -infinity;
-    const auto see = [&](std::ptrdiff_t i, std::ptrdiff_t k) {
-      const Bits plain = bits[i] & kRest;
-      const bool finite = plain < kInfinity;
-      const T value = finite ? x[i] : T(0), above = finite ? x[i] : infinity,
-              below = finite ? x[i] : -infinity;
-      sum[k] += value;
-      squares[k] += value * value;
-      low[k] = above < low[k] ? above : low[k];
-      high[k] = below > high[k] ? below : high[k];
-      nan[k] += plain > kInfinity ? 1 : 0;
-      inf[k] += plain == kInfinity ? 1 : 0;
-      zeros[k] += plain == 0 ? 1 : 0;
-    };
-    const std::ptrdiff_t end = from + kTile < n ? from + kTile : n;
+  for (std::ptrdiff_t from = 0; from < n; from += kStretch) {
+    const std::ptrdiff_t end = from + kStretch < n ? from + kStretch : n;
+    Stretch<T, Bits> first(infinity), second(infinity);
     std::ptrdiff_t i = from;
-    for (; i + kLanes <= end; i += kLanes)
-      for (std::ptrdiff_t k = 0; k < kLanes; ++k) see(i + k, k);
-    for (; i < end; ++i) see(i, 0);
-    for (std::ptrdiff_t k = 0; k < kLanes; ++k) {
-      health.sum += sum[k];
-      health.squares += squares[k];
-      health.nan += static_cast<int64_t>(nan[k]);
-      health.inf += static_cast<int64_t>(inf[k]);
-      health.zeros += static_cast<int64_t>(zeros[k]);
-      least = low[k] < least ? low[k] : least;
-      most = high[k] > most ? high[k] : most;
+    for (; i + 2 * V::kLanes <= end; i += 2 * V::kLanes) {
+      first.see(*reinterpret_cast<const typename V::Numbers*>(x + i));
+      second.see(*reinterpret_cast<const typename V::Numbers*>(x + i + V::kLanes));
     }
+    first.sum += second.sum;
+    double sum = 0, squares = 0;
+    for (std::ptrdiff_t k = 0; k < V::kLanes; ++k) sum += static_cast<double>(first.sum[k]);
+    if (sum - sum == 0) {
+      first.squares += second.squares;
+      first.zeros += second.zeros;
+      for (std::ptrdiff_t k = 0; k < V::kLanes; ++k) {
+        squares += static_cast<double>(first.squares[k]);
+        health.zeros += static_cast<int64_t>(first.zeros[k]);
+        least = first.low[k] < least ? first.low[k] : least;
+        least = second.low[k] < least ? second.low[k] : least;
+        most = first.high[k] > most ? first.high[k] : most;
+        most = second.high[k] > most ? second.high[k] : most;
+      }
+    } else {  // some are not finite: one by one
+      sum = 0;
+      i = from;
+    }
+    for (; i < end; ++i) {
+      const T value = x[i];
+      health.zeros += value == 0 ? 1 : 0;
+      if (value - value != 0) {
+        ++(value == value ? health.inf : health.nan);
+        continue;
+      }
+      sum += static_cast<double>(value);
+      squares += static_cast<double>(value) * static_cast<double>(value);
+      least = value < least ? value : least;
+      most = value > most ? value : most;
+    }
+    health.sum += sum;
+    health.squares += squares;
   }
   health.n = n;
   health.min = least;
@@ -74,8 +106,8 @@ void health(const void* data, std::ptrdiff_t n, Health& health) {
 }
 
 void fill_magnitude(Kernels& k) {
-  k.health[0] = health<float, uint32_t>;
-  k.health[1] = health<double, uint64_t>;
+  k.health[0] = health<float, int32_t>;
+  k.health[1] = health<double, int64_t>;
   k.largest_bits[0] = largest_bits<uint16_t>;
   k.largest_bits[1] = largest_bits<uint32_t>;
   k.largest_bits[2] = largest_bits<uint64_t>;
