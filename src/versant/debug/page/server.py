@@ -84,12 +84,12 @@ class Pages:
         path = Path(name).resolve()
         if path.suffix != ".py" or Path.cwd().resolve() not in path.parents or not number.isdecimal():
             return {"line": kind.line, "code": []}
-        at = int(number)
+        at, lines = int(number), linecache.getlines(str(path))
         code = [
-            {"number": n, "text": linecache.getline(str(path), n).rstrip("\n"), "here": n == at}
-            for n in range(max(1, at - AROUND), at + AROUND + 1)
+            {"number": n, "text": lines[n - 1].rstrip("\n"), "here": n == at}
+            for n in range(max(1, at - AROUND), min(len(lines), at + AROUND) + 1)
         ]
-        return {"line": kind.line, "code": [line for line in code if line["text"] or line["here"]]}
+        return {"line": kind.line, "code": code}
 
     def graph(self, query: dict[str, str]) -> Any:
         from versant.debug.page.graph import graph_svg
