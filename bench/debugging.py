@@ -1,4 +1,4 @@
-"""What the tools of versant.debug cost in a step of training: W9, the small language model, eager and compiled.
+"""What the tools of versant.debug cost in a step of training: W9, the small language model.
 
     python bench/debugging.py [--rounds N] [--threads N]
 

@@ -77,22 +77,23 @@ Plan::Plan(Trace trace) : trace_(std::move(trace)), prepared_(std::make_unique<P
         written[static_cast<size_t>(window.buffer)] = true;
   }
   find_beyond();
-  find_undoable();
+  undoable_plain_ = find_undoable(plain(), trace_.plain.empty() ? trace_.forward_steps : plain().size());
+  undoable_ = trace_.plain.empty() ? undoable_plain_ : find_undoable(trace_.steps, trace_.forward_steps);
   if (verifying) verify_layout(trace_, prepared_->layout());
 }
 
-void Plan::find_undoable() {
+size_t Plan::find_undoable(const std::vector<Step>& steps, size_t count) {
   constexpr int64_t kMostBytes = 1 << 20;
   std::vector<bool> known(trace_.buffers.size());
   int64_t bytes = 0;
-  for (; undoable_ < trace_.forward_steps; ++undoable_) {
-    const Step& step = trace_.steps[undoable_];
+  for (size_t s = 0; s < count; ++s) {
+    const Step& step = steps[s];
     if (step.kind == Step::Kind::SetGradient || step.kind == Step::Kind::SetData ||
         step.kind == Step::Kind::RequireGrad) {
       unset_.push_back(step.index);
       continue;
     }
-    if (step.kind == Step::Kind::Host && !step.pure) return;
+    if (step.kind == Step::Kind::Host && !step.pure) return s;
     std::vector<int> written;
     for (const Window& window : step.out) {
       const auto b = static_cast<size_t>(window.buffer);
@@ -101,9 +102,10 @@ void Plan::find_undoable() {
       written.push_back(window.buffer);
       bytes += window.bytes;
     }
-    if (bytes > kMostBytes) return;
+    if (bytes > kMostBytes) return s;
     undone_.insert(undone_.end(), written.begin(), written.end());
   }
+  return count;
 }
 
 void Plan::find_beyond() {
@@ -461,6 +463,7 @@ int Branches::run_slowly(std::span<Tensor* const> arguments, std::vector<TensorR
   std::vector<bool> fit(plans_.size(), true);
   std::vector<std::vector<Ref<Storage>>> starts(plans_.size());
   Found found;
+  const bool takes_back = modes.watching && watch::watcher->takes_back();
   size_t most = 0;
   for (size_t i = 0; i < plans_.size(); ++i) {
     const Plan& candidate = *plans_[i];
@@ -469,6 +472,8 @@ int Branches::run_slowly(std::span<Tensor* const> arguments, std::vector<TensorR
     for (const Buffer& buffer : trace.buffers) starts[i].push_back(memory_of(trace, buffer, arguments));
     most = std::max(most, trace.buffers.size());
     keep(found, trace, candidate.restored_, candidate.changed_, starts[i], arguments);
+    if (takes_back) [[unlikely]]
+      found.keep(trace, candidate.undone_, candidate.unset_, arguments);
   }
   Slots slots(most);
   const auto bind = [&](int now, size_t from) {
@@ -534,7 +539,8 @@ int Branches::run_slowly(std::span<Tensor* const> arguments, std::vector<TensorR
           if (!step.reads()) {
             run_quietly([&] { run_step(plan->trace_, step, slots, stands); });
             if (modes.watching) [[unlikely]]
-              report(step, 1, false, [&](const Window& window) { return slots.look(window); });
+              report(step, 1, takes_back && s < plan->undoable_plain_,
+                     [&](const Window& window) { return slots.look(window); });
             break;
           }
           const Array source = slots.at(step.in[0]);
@@ -552,6 +558,9 @@ int Branches::run_slowly(std::span<Tensor* const> arguments, std::vector<TensorR
       if (readings == plan->readings_.size())
         for (const int b : done.last) slots[b].reset();
     }
+  } catch (const watch::Again&) {
+    found.put_back();
+    throw;
   } catch (...) {
     // As a call in eager mode would leave it.
     stop_at(plan->plain()[s], stands);

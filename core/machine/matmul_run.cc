@@ -330,6 +330,8 @@ void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, cons
     return watch::around("matmul", {in, bias ? 3u : 2u}, out,
                          [&] { multiply(a, a_turned, b, b_turned, c, bias, add); });
   }
+  if (watch::dry) [[unlikely]]
+    return;
   if (add) return run_batch(a, a_turned, b, b_turned, c, nullptr, true);
   if (is_complex(c.dtype)) return multiply_complex(a, a_turned, b, b_turned, c);
   if (c.dtype == DType::BFloat16 && (dnnl::has_tiles() || kernels->product_bf16) && a.numel > 0) {

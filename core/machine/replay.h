@@ -31,7 +31,7 @@ class Plan {
   };
 
   void find_beyond();
-  void find_undoable();
+  size_t find_undoable(const std::vector<Step>& steps, size_t count);
   const std::vector<Step>& plain() const { return readings_.empty() ? trace_.steps : trace_.plain; }
 
   Trace trace_;
@@ -46,7 +46,7 @@ class Plan {
   // first step that writes such a one (or calls the host) on a replay cannot be taken back. In a training
   // step that is the optimizer's, which comes behind all that usually goes wrong.
   std::vector<int> undone_, unset_;  // buffers; captured tensors whose data, gradients or flags are set
-  size_t undoable_ = 0;              // steps
+  size_t undoable_ = 0, undoable_plain_ = 0;  // steps, and steps of plain()
   // Buffers whose windows end behind the array that stands for them, and the bytes that they need.
   std::vector<std::pair<size_t, int64_t>> beyond_;
 };

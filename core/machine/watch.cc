@@ -1,5 +1,7 @@
 #include "machine/watch.h"
 
+#include <cstring>
+
 #include "machine/trace.h"
 
 namespace versant::watch {
@@ -7,6 +9,14 @@ namespace versant::watch {
 thread_local Watcher* watcher = nullptr;
 thread_local const Node* back = nullptr;
 thread_local const trace::Step* host = nullptr;
+
+thread_local bool dry = false;
+
+void clear_integers(std::span<const Array* const> arrays) {
+  for (const Array* array : arrays)
+    if (!is_differentiable(array->dtype) && array->contiguous)
+      std::memset(array->data, 0, static_cast<size_t>(array->bytes()));
+}
 
 namespace {
 std::string line_of(const Node& node) {

@@ -46,6 +46,12 @@ extern thread_local Watcher* watcher;         // while modes.watching is set
 extern thread_local const Node* back;         // on a way back: the node whose gradient is being computed
 extern thread_local const trace::Step* host;  // the step of a replay that calls the host
 
+// Nothing is computed but shapes: products, convolutions, attention and elementwise actions only make room
+// for their results, whose contents are any numbers, or zeros where they are integers.
+extern thread_local bool dry;
+// Sets integers and bools to 0.
+void clear_integers(std::span<const Array* const> arrays);
+
 // Suspends watching: what runs inside is part of one action.
 class Unwatched {
  public:
@@ -84,7 +90,10 @@ void around(const char* name, std::span<const Operand> in, std::span<const Array
   {
     const Unwatched quiet;
     watcher->begins();
-    run();
+    if (!dry) [[likely]]
+      run();
+    else
+      clear_integers(out);
   }
   watcher->ran({name, in, out, program});
 }

@@ -23,8 +23,9 @@ struct Entry {
   Scope scope;
 };
 
-thread_local std::vector<Scope> scopes;
-thread_local std::vector<Entry> entries;
+// Never destroyed: a thread may end after the interpreter.
+thread_local std::vector<Scope>& scopes = *new std::vector<Scope>;
+thread_local std::vector<Entry>& entries = *new std::vector<Entry>;
 
 PyObject* path_function() {
   static PyObject* function = nullptr;

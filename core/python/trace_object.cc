@@ -5,6 +5,7 @@
 #include "hooks.h"
 #include "loops.h"
 #include "machine/replay.h"
+#include "watch.h"
 
 namespace versant::face {
 
@@ -70,6 +71,7 @@ void end(size_t left = 0) {
     recorders.pop_back();
     trace::recorder = recorders.empty() ? nullptr : recorders.back().get();
   }
+  if (recorders.empty() && !modes.watching) forget_modules();
 }
 
 void free_branches(PyObject* capsule) {

@@ -186,7 +186,7 @@ class Watchers final : public watch::Watcher {
   std::vector<Entry> list_;
   int64_t last_ = 0;
 };
-thread_local Watchers watchers;
+thread_local Watchers& watchers = *new Watchers;  // never destroyed: a thread may outlive the interpreter
 
 PyObject* watch_guard(PyObject*, PyObject* args) {
   PyObject* found;
@@ -209,6 +209,10 @@ PyObject* watch_turn(PyObject*, PyObject* args) {
   if (!PyArg_ParseTuple(args, "Lp", &number, &on)) return nullptr;
   watchers.turn(number, on != 0);
   Py_RETURN_NONE;
+}
+
+PyObject* watch_dry(PyObject*, PyObject* on) {
+  return PyBool_FromLong(std::exchange(watch::dry, on == Py_True));
 }
 
 PyObject* watch_end(PyObject*, PyObject* number) {
@@ -285,6 +289,8 @@ PyMethodDef watch_functions[] = {
     {"first_not_finite", first_of, METH_O,
      "The place of the first element, row by row, that is not finite, or -1."},
     {"watch_turn", watch_turn, METH_VARARGS, "watch_turn(number, on): lets a watcher rest, or watch again."},
+    {"watch_dry", watch_dry, METH_O,
+     "watch_dry(on): whether results are computed, or only made room for; what was."},
     {"watch_end", watch_end, METH_O, "Ends the watcher of that number."},
     {"watch_pause", pause, METH_O, "watch_pause(paused): whether it was."},
     {},

@@ -17,7 +17,9 @@ from versant.nn import functional as F
 BROWSER = next((path for name in ("chromium", "google-chrome", "chrome") if (path := shutil.which(name))), "")
 
 
-def digits_run(path: Path, dtype: Any = vs.float32, *, steps: int = 3, compiled: bool = False, **options: Any) -> None:
+def digits_run(
+    path: Path, dtype: Any = vs.float32, *, steps: int = 3, compiled: bool = False, **options: Any
+) -> None:
     """Trains the demo's network for a few steps and records them."""
     images, labels = digits()
     vs.manual_seed(0)

@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-import planted
 import pytest
+from debug import planted
 
 import versant as vs
 from versant import nn
@@ -86,7 +86,7 @@ def trained_by(optimizer, parameters) -> Any:
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("name, make, plant, op", updates(), ids=lambda value: str(value)[:20])
+@pytest.mark.parametrize(("name", "make", "plant", "op"), updates(), ids=lambda value: str(value)[:20])
 def test_an_optimizers_update_is_reported(name, make, plant, op, compiled):
     vs.manual_seed(0)
     net = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2))
@@ -101,7 +101,9 @@ def test_an_optimizers_update_is_reported(name, make, plant, op, compiled):
         with pytest.raises(NonFiniteError) as caught:
             run(net, x)
     error = caught.value
-    assert op in error.op and error.kind == "NaN" and not error.back
+    assert op in error.op
+    assert error.kind == "NaN"
+    assert not error.back
     assert error.line.rpartition("/")[2] == planted.marked_line(trained_by)
     assert any(getattr(operand, "name", "").endswith("2.weight") for operand in error.operands) or compiled
 
@@ -128,7 +130,8 @@ def test_an_update_that_is_written_as_ops_is_reported(compiled):
         rate.zero_()
         with pytest.raises(NonFiniteError) as caught:
             run(vs.ones(2, 4))
-    assert caught.value.op == "div" and caught.value.kind == "Inf"
+    assert caught.value.op == "div"
+    assert caught.value.kind == "Inf"
     line = planted.marked_line(test_an_update_that_is_written_as_ops_is_reported)
     assert caught.value.line.rpartition("/")[2] == line
 
@@ -261,4 +264,5 @@ def test_the_debugger_stops_at_the_line(monkeypatch, capsys):
     with nan_guard(pdb=True), pytest.raises(NonFiniteError):
         f(vs.tensor([-1.0, 4.0]), 2.0)
     shown = capsys.readouterr().out
-    assert "[-1.0, 4.0]" in shown and "('here', 2.0)" in shown
+    assert "[-1.0, 4.0]" in shown
+    assert "('here', 2.0)" in shown

@@ -34,4 +34,4 @@ def __dir__() -> "list[str]":
     return sorted(_HOMES)
 
 
-__all__ = list(_HOMES)  # noqa: PLE0605
+__all__ = list(_HOMES)

@@ -69,8 +69,8 @@ def diff(
     """The tensors that differ between two recordings by more than `tolerance` (relative), in their order.
 
     Tensors are the same ones in both where module, line, op, shape and the number of the call in its step
-    agree; their dtypes may differ. What only one recording has is passed over: a cast, or what a compiled step
-    keeps to itself. Ends after `most` differences.
+    agree; their dtypes may differ. What only one recording has is passed over: a cast, or what a compiled
+    step keeps to itself. Ends after `most` differences.
     """
     a, b = (x if isinstance(x, Recording) else Recording(x) for x in (first, second))
     others = {step.number: step for step in b.steps}

@@ -68,7 +68,9 @@ class NonFiniteError(FloatingPointError, RuntimeError):
             f"{count} of {self.result.health.numel} elements, the first at {self.first}"
         )
         for i, operand in enumerate(self.operands):
-            lines.append(f"operand {i}: {operand if isinstance(operand, Operand) else f'the number {operand}'}")
+            lines.append(
+                f"operand {i}: {operand if isinstance(operand, Operand) else f'the number {operand}'}"
+            )
         if self.parts:
             lines.append("it was computed in one step with others, one of which is meant:")
             lines += [f"  {part}" for part in self.parts]
@@ -80,7 +82,8 @@ class nan_guard(ContextDecorator):
     and the user's line.
 
     inf: whether Inf counts. It counts where it newly appears, from finite operands: a mask of -inf and what
-    is computed from it does not. NaN always counts, but for tensors that are filled with it. Of an optimizer's step the parameters are looked at.
+    is computed from it does not. NaN always counts, but for tensors that are filled with it. Of an
+    optimizer's step the parameters are looked at.
     forward: whether ops outside of backward passes are looked at.
     pdb: stop in the debugger at the user's line before the exception is raised.
 

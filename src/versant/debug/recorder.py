@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fnmatch
 import json
@@ -70,7 +71,7 @@ class record:
         self._bytes = 0
 
     def __enter__(self) -> Self:
-        self._file = open(self.path, "wb", buffering=0)  # noqa: SIM115  (closed by __exit__)
+        self._file = open(self.path, "wb", buffering=0)
         about = {"format": 1, "begun": time.time(), "version": versant.__version__, "values": self._values}
         try:
             self._write(MAGIC + _frame(b"H", json.dumps(about).encode()))
@@ -112,7 +113,7 @@ class record:
             for number in sorted({fields[0] for fields in ROW.iter_unpack(rows)} - self._told)
         ]
         fresh = {fields[0] for fields in ROW.iter_unpack(rows)}
-        text = json.dumps({key: value for key, value in logged.items()}).encode()
+        text = json.dumps(dict(logged.items())).encode()
         frames += self._waiting
         frames.append(_frame(b"S", STEP.pack(self.number, len(text)) + text + rows))
         self._waiting = []
@@ -131,10 +132,8 @@ class record:
                 rest = rest[self._file.write(rest) or 0 :]
         except OSError as error:
             self.full = True
-            try:
+            with contextlib.suppress(OSError):
                 self._file.truncate(self._bytes)
-            except OSError:
-                pass
             if error.errno == errno.ENOSPC:
                 raise OSError(
                     error.errno, f"[record] the disk is full; the recording ends at step {self.number}"
@@ -199,5 +198,3 @@ def _step_test(steps: Any) -> Callable[[int], bool]:
         return lambda number: bool(steps(number))
     chosen = frozenset(steps)
     return lambda number: number in chosen
-
-

@@ -8,8 +8,8 @@
     kind V  = the elements of a tensor: step (u64), kind (u32), order (u32), row by row, as they lay in memory
 
 All numbers are little-endian. A file may be read while it is written: a last frame that is not all there yet
-is left for later. Anything else that does not fit raises RecordingError; nothing in a file is ever run, and no
-length in it is believed before it is compared with what is there.
+is left for later. Anything else that does not fit raises RecordingError; nothing in a file is ever run, and
+no length in it is believed before it is compared with what is there.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ ROW = struct.Struct("<II4q4d16H")
 MOST_FRAME = 1 << 28  # bytes
 MOST_KINDS = 1 << 20
 MOST_TEXT = 4096
+FIELDS = ("number", "op", "output", "type", "line", "module", "back", "call", "sources")
 DTYPES = {
     "bool": 1, "uint8": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "float16": 2, "bfloat16": 2,
     "float32": 4, "float64": 8, "complex64": 8, "complex128": 16,
@@ -50,8 +51,8 @@ class RecordingError(ValueError):
 class Kind:
     """A kind of tensor that was recorded: output `output` of an op, called from one place.
 
-    type: "float32[2, 3]"; line: the user's, of a gradient that of its op; call: the line that ran; sources: the
-    kinds of what it was computed from.
+    type: "float32[2, 3]"; line: the user's, of a gradient that of its op; call: the line that ran; sources:
+    the kinds of what it was computed from.
     """
 
     number: int
@@ -102,6 +103,11 @@ class Row:
     @property
     def health(self) -> tuple[Any, ...]:
         return (self.numel, self.nan, self.inf, self.zeros, self.min, self.max, self.mean, self.std)
+
+
+def _row_of(fields: tuple[Any, ...]) -> Row:
+    kind, order, numel, nan, inf, zeros, low, high, mean, std, *bins = fields
+    return Row(kind, order, numel, nan, inf, zeros, low, high, mean, std, tuple(bins))
 
 
 @dataclass
@@ -203,13 +209,15 @@ class Recording:
             raise self._damaged(offset, "too much text")
         if len(fields[8]) > 1000 or not all(type(x) is int and 0 <= x < fields[0] for x in fields[8]):
             raise self._damaged(offset, "sources that cannot be")
-        kind = Kind(*fields[:8], sources=tuple(fields[8]))
+        kind = Kind(**dict(zip(FIELDS, [*fields[:8], tuple(fields[8])], strict=True)))
         if kind.number in self.kinds or kind.dtype not in DTYPES or any(n < 0 for n in kind.shape):
             raise self._damaged(offset, "a kind of tensor that cannot be")
         self.kinds[kind.number] = kind
 
     def _step_of(self, payload: bytes, offset: int) -> Step:
         number, length = STEP.unpack_from(payload)
+        if length > len(payload) - STEP.size:
+            raise self._damaged(offset, "a text that is longer than its frame")
         logged = json.loads(payload[STEP.size : STEP.size + length])
         if not isinstance(logged, dict) or len(logged) > 1000:
             raise self._damaged(offset, "what was logged is no table")
@@ -217,7 +225,7 @@ class Recording:
         rest = payload[STEP.size + length :]
         if len(rest) % ROW.size:
             raise self._damaged(offset, "rows of another size")
-        rows = [Row(*fields[:10], bins=fields[10:]) for fields in ROW.iter_unpack(rest)]
+        rows = [_row_of(fields) for fields in ROW.iter_unpack(rest)]
         for row in rows:
             if row.kind not in self.kinds:
                 raise self._damaged(offset, f"a row of a kind {row.kind} that was not told")

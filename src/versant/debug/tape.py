@@ -58,9 +58,7 @@ class _Tape:
         return Node("forward", rows, f"{node.op}, called at {line}", small=len(rows) - 1 if line else -1)
 
 
-def graph(
-    *tensors: Tensor, path: str | os.PathLike[str] | None = None, model: Any = None
-) -> str:
+def graph(*tensors: Tensor, path: str | os.PathLike[str] | None = None, model: Any = None) -> str:
     """The tape behind tensors, a loss say, as an SVG that needs nothing else: ops with their lines, leaves.
 
     path: a file to write it to as well. model: whose parameters are called by name.

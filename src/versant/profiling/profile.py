@@ -105,7 +105,8 @@ class Profile:
                 memory[keys[kind]] += size
         total = sum(times.values()) or 1.0
         rows = [
-            Row(key, calls[key], times[key] / 1e6, times[key] / total, memory[key]) for key in dict.fromkeys(keys)
+            Row(key, calls[key], times[key] / 1e6, times[key] / total, memory[key])
+            for key in dict.fromkeys(keys)
         ]
         return sorted((row for row in rows if row.calls), key=lambda row: -row.seconds)
 
@@ -191,7 +192,7 @@ class Profile:
         Path(path).write_text(text, encoding="utf-8")
 
     def flame_graph(self, path: str | os.PathLike[str]) -> None:
-        """Write a page with a flame graph: direction, modules, lines and ops, as wide as the time they took."""
+        """Write a page with a flame graph: modules, lines and ops, as wide as the time they took."""
         from versant.profiling.flame import flame_page
 
         Path(path).write_text(flame_page(self), encoding="utf-8")
@@ -213,5 +214,3 @@ def profile() -> Profile:
     op  ...
     """
     return Profile()
-
-

@@ -71,9 +71,7 @@ class Pages:
     def history(self, query: dict[str, str]) -> Any:
         recording = self._recording(query)
         kind = recording.kinds[int(query["kind"])]
-        return [
-            {"step": number, **row_as_json(kind, row)} for number, row in recording.history(kind.number)
-        ]
+        return [{"step": number, **row_as_json(kind, row)} for number, row in recording.history(kind.number)]
 
     def source(self, query: dict[str, str]) -> Any:
         """Lines of code around a place that a kind of the recording names."""
