@@ -80,7 +80,7 @@ struct Step {
   std::vector<Part> parts;     // of fused steps
   std::vector<size_t> makers;  // the part that made each output
   // Of fused steps: programs over the same inputs, whose outputs are values that no output lets on about.
-  // See Note [Hidden values] in fuse.cc.
+  // See Note [Hidden values].
   std::vector<std::shared_ptr<const Program>> probes;
   std::vector<Window> in, out;
   std::vector<int> last;  // fresh buffers that nobody needs after this step

@@ -92,7 +92,7 @@ def check(model: Module, *inputs: Any, **named: Any) -> Check:
     >>> model = vs.nn.Sequential(vs.nn.Linear(784, 128), vs.nn.ReLU(), vs.nn.Linear(128, 10))
     >>> report = vs.check(model, (32, 784))
     >>> report.parameters, report.flops, report.lines[-1].outputs
-    (101770, 6508544, 'float32[32, 10]')
+    (101770, 6512960, 'float32[32, 10]')
     """
     if not isinstance(model, Module):
         raise TypeError(f"[check] expected a module, got {type(model).__name__}")

@@ -68,9 +68,9 @@ class step:
     what was joined shows as one step. stop: a function that is called with an Action in the place of pdb.
 
     >>> import versant as vs
-    >>> f = vs.compile(lambda x: (x * 2).tanh())
+    >>> f, x = vs.compile(lambda x: (x * 2).tanh()), vs.ones(1)
     >>> with vs.debug.step(stop=lambda action: print(action.op, action.outputs[0])):
-    ...     y = f(vs.ones(1))
+    ...     y = f(x)
     mul tensor([2.])
     tanh tensor([0.9640])
     """
