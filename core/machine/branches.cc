@@ -380,7 +380,7 @@ bool Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<T
     for (size_t b = 0; b < trace.buffers.size(); ++b) memory.push_back(ready.storage(static_cast<int>(b)));
     keep(found, trace, plan->restored_, plan->changed_, memory, arguments);
   }
-  const bool takes_back = modes.watching && watch::watcher->takes_back();
+  const bool takes_back = modes.watching && watch::runs_again && watch::watcher->takes_back();
   if (takes_back) [[unlikely]]
     found.keep(trace, plan->undone_, plan->unset_, arguments);
   const Stands stands(trace);
@@ -463,7 +463,7 @@ int Branches::run_slowly(std::span<Tensor* const> arguments, std::vector<TensorR
   std::vector<bool> fit(plans_.size(), true);
   std::vector<std::vector<Ref<Storage>>> starts(plans_.size());
   Found found;
-  const bool takes_back = modes.watching && watch::watcher->takes_back();
+  const bool takes_back = modes.watching && watch::runs_again && watch::watcher->takes_back();
   size_t most = 0;
   for (size_t i = 0; i < plans_.size(); ++i) {
     const Plan& candidate = *plans_[i];

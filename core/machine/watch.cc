@@ -10,6 +10,7 @@ thread_local Watcher* watcher = nullptr;
 thread_local const Node* back = nullptr;
 thread_local const trace::Step* host = nullptr;
 
+thread_local bool runs_again = false;
 thread_local bool dry = false;
 
 void clear_integers(std::span<const Array* const> arrays) {

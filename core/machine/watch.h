@@ -18,6 +18,10 @@ namespace versant::trace {
 struct Step;
 }  // namespace versant::trace
 
+namespace versant {
+struct Run;
+}
+
 namespace versant::watch {
 
 struct Event {
@@ -37,6 +41,9 @@ class Watcher {
   virtual void ran(const Event& event) = 0;
   // Whether replays keep what they change, as far as that is cheap: see Again.
   virtual bool takes_back() const { return false; }
+  // Results in the place of what an action would compute: into `out`, or as those of a primitive's run.
+  virtual bool supplies(const char* /*name*/, std::span<const Array* const> /*out*/) { return false; }
+  virtual bool supplies(const char* /*name*/, Run& /*run*/) { return false; }
 };
 
 // Thrown by a watcher: the replay is taken back, and whoever asked for it is to run the function instead.
@@ -44,6 +51,7 @@ struct Again {};
 
 extern thread_local Watcher* watcher;         // while modes.watching is set
 extern thread_local const Node* back;         // on a way back: the node whose gradient is being computed
+extern thread_local bool runs_again;          // who asked for the replay can run the function instead
 extern thread_local const trace::Step* host;  // the step of a replay that calls the host
 
 // Nothing is computed but shapes: products, convolutions, attention and elementwise actions only make room
@@ -58,6 +66,17 @@ class Unwatched {
   Unwatched() : before_(modes.watching) { modes.watching = false; }
   ~Unwatched() { modes.watching = before_; }
   Unwatched(const Unwatched&) = delete;
+
+ private:
+  bool before_;
+};
+
+// Lives while a replay may be taken back.
+class RunsAgain {
+ public:
+  RunsAgain() : before_(runs_again) { runs_again = true; }
+  ~RunsAgain() { runs_again = before_; }
+  RunsAgain(const RunsAgain&) = delete;
 
  private:
   bool before_;
@@ -90,10 +109,10 @@ void around(const char* name, std::span<const Operand> in, std::span<const Array
   {
     const Unwatched quiet;
     watcher->begins();
-    if (!dry) [[likely]]
-      run();
-    else
+    if (dry) [[unlikely]]
       clear_integers(out);
+    else if (!watcher->supplies(name, out))
+      run();
   }
   watcher->ran({name, in, out, program});
 }

@@ -165,6 +165,7 @@ PyObject* quick(const QuickEntry& entry, PyObject* const* args, Py_ssize_t count
   // The entry may go while it runs.
   const Object capsule = Object::share(entry.capsule.get()), answer = Object::share(entry.answer.get());
   std::vector<TensorRef> results;
+  const watch::RunsAgain may_be_taken_back;
   const int branch = entry.branches->run(given, results);
   if (branch < 0) return nullptr;
   if (entry.single && branch == 0) return wrap(std::move(results[0]));

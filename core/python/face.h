@@ -222,12 +222,13 @@ extern PyMethodDef record_functions[];    // trace_record.cc
 extern PyMethodDef verifier_functions[];  // verifier.cc
 extern PyMethodDef compiled_functions[];
 bool init_compiled(PyObject* module);
-extern PyMethodDef update_functions[];    // update_rule.cc
-extern PyMethodDef saving_functions[];    // saving_hooks.cc
-extern PyMethodDef watch_functions[];     // watch.cc
-extern PyMethodDef profile_functions[];   // profile.cc
-extern PyMethodDef recorder_functions[];  // recorder.cc
-PyObject* node_object(Node* node);        // new reference; None for null
+extern PyMethodDef update_functions[];     // update_rule.cc
+extern PyMethodDef saving_functions[];     // saving_hooks.cc
+extern PyMethodDef watch_functions[];      // watch.cc
+extern PyMethodDef profile_functions[];    // profile.cc
+extern PyMethodDef recorder_functions[];   // recorder.cc
+extern PyMethodDef selective_functions[];  // selective.cc
+PyObject* node_object(Node* node);         // new reference; None for null
 // The context of a custom function's node, or null; borrowed.
 PyObject* context_of(Node* node);
 // The Generator object's machine part; null when `object` is not one.

@@ -91,7 +91,8 @@ int fill(PyObject* module) {
        {general_functions,   convert_functions,  dlpack_functions,    op_functions,       function_functions,
         composite_functions, autograd_functions, optimizer_functions, trace_functions,    loop_functions,
         record_functions,    program_functions,  verifier_functions,  compiled_functions, update_functions,
-        autocast_functions,  saving_functions,   watch_functions,     profile_functions,  recorder_functions})
+        autocast_functions,  saving_functions,   watch_functions,     profile_functions,  recorder_functions,
+        selective_functions})
     if (PyModule_AddFunctions(module, list) < 0) return -1;
   lock_hooks = {release_lock, acquire_lock};
   const bool ready = init_errors(module) && init_dtypes(module) && init_tensor_type(module) &&

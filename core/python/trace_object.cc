@@ -311,6 +311,7 @@ PyObject* plan_run(PyObject*, PyObject* args) {
   return guarded([&]() -> PyObject* {
     const std::vector<Tensor*> tensors = tensors_of(list);
     std::vector<TensorRef> results;
+    const watch::RunsAgain may_be_taken_back;
     const int branch = branches_of(capsule).run(tensors, results);
     if (branch < 0) Py_RETURN_NONE;
     return run_result(branch, results);

@@ -167,6 +167,16 @@ class Watchers final : public watch::Watcher {
     for (size_t i = 0; i < list_.size(); ++i)
       if (list_[i].on) list_[i].watcher->ran(event);
   }
+  bool supplies(const char* name, std::span<const Array* const> out) override {
+    for (size_t i = 0; i < list_.size(); ++i)
+      if (list_[i].on && list_[i].watcher->supplies(name, out)) return true;
+    return false;
+  }
+  bool supplies(const char* name, Run& run) override {
+    for (size_t i = 0; i < list_.size(); ++i)
+      if (list_[i].on && list_[i].watcher->supplies(name, run)) return true;
+    return false;
+  }
   bool takes_back() const override {
     return std::any_of(list_.begin(), list_.end(),
                        [](const Entry& entry) { return entry.on && entry.watcher->takes_back(); });

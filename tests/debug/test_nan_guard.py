@@ -266,3 +266,47 @@ def test_the_debugger_stops_at_the_line(monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert "[-1.0, 4.0]" in shown
     assert "('here', 2.0)" in shown
+
+
+def test_each_branch_of_a_compiled_function_is_looked_at():
+    scale = vs.ones(())
+
+    @vs.compile
+    def f(x):
+        x = x * 2
+        if x.sum() > 0:
+            return (x * scale).sqrt().tanh()  # planted
+        return (x * scale).exp().tanh()
+
+    for _ in range(2):
+        f(vs.ones(3))
+        f(-vs.ones(3))
+    scale.neg_()
+    with nan_guard():
+        f(-vs.ones(3))
+        with pytest.raises(NonFiniteError) as caught:
+            f(vs.ones(3))
+    assert caught.value.op == "sqrt"
+    assert caught.value.parts == ()
+
+
+def test_a_saved_program_names_what_its_step_was_joined_from(tmp_path):
+    f = vs.compile(lambda x: (x * 2).sqrt() + 1, name="f")
+    f(vs.ones(3))
+    f.save(tmp_path / "f")
+    program = vs.load_program(tmp_path / "f")
+    with nan_guard():
+        program(vs.ones(3))
+        with pytest.raises(NonFiniteError, match="gave NaN"):
+            program(-vs.ones(3))
+
+
+def test_a_way_back_through_a_compiled_function_is_looked_at():
+    f = vs.compile(lambda x: x.sqrt().sum())
+    x = vs.ones(3, requires_grad=True)
+    for _ in range(2):
+        f(x).backward()
+    with vs.no_grad():
+        x.zero_()
+    with nan_guard(), pytest.raises(NonFiniteError, match=r"gradient of sqrt.* gave Inf"):
+        f(x).backward()

@@ -302,3 +302,30 @@ def test_every_damaged_byte_is_noticed(tmp_path):
 def test_options_that_make_no_sense_raise(tmp_path, options):
     with pytest.raises((TypeError, ValueError), match=r"^(\[record\]|'int')"):
         record(tmp_path / "a", **options)
+
+
+def test_steps_end_inside_of_the_block(tmp_path):
+    recorder = record(tmp_path / "a")
+    with pytest.raises(RuntimeError, match=r"\[record\] steps end inside"):
+        recorder.step()
+    with recorder:
+        recorder.step()
+    with pytest.raises(RuntimeError, match=r"\[record\] steps end inside"):
+        recorder.step()
+    with pytest.raises(RuntimeError, match=r"\[record\] a recording is made once"), recorder:
+        pass
+
+
+def fails_in_its_second_step(path):
+    with record(path) as recorder:
+        vs.ones(3).exp()
+        recorder.step()
+        vs.ones(3).tanh()
+        raise ZeroDivisionError
+
+
+def test_what_was_computed_until_an_error_is_kept(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        fails_in_its_second_step(tmp_path / "a")
+    recording = Recording(tmp_path / "a")
+    assert [recording.kinds[row.kind].op for row in recording.steps[1].rows] == ["fill", "tanh"]

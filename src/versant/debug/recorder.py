@@ -65,12 +65,15 @@ class record:
         self.limit = limit
         self.full = False
         self.number = 0
+        self._recorder: Any = None
         self._kinds: list[list[Any]] = []  # of all kinds that were met
         self._told: set[int] = set()  # that stand in the file
         self._waiting: list[bytes] = []  # frames of values of this step
         self._bytes = 0
 
     def __enter__(self) -> Self:
+        if self._recorder is not None or self._bytes:
+            raise RuntimeError("[record] a recording is made once")
         self._file = open(self.path, "wb", buffering=0)
         about = {"format": 1, "begun": time.time(), "version": versant.__version__, "values": self._values}
         try:
@@ -87,6 +90,7 @@ class record:
             if kind is not None and not self.full:
                 self._finish({})  # what was computed until the error
         finally:
+            self._recorder = None
             _core.watch_end(self._watcher)
             self._file.close()
 
@@ -96,6 +100,8 @@ class record:
         Raises OSError when the file cannot be written: the disk is full, say. It ends with the last whole
         step then.
         """
+        if self._recorder is None:
+            raise RuntimeError("[record] steps end inside of `with`")
         self._finish({key: float(value) for key, value in logged.items()})
         self.number += 1
         self._pause()
