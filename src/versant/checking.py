@@ -37,8 +37,8 @@ class Check:
     """What `check` found; prints as a table.
 
     parameters, trainable: elements; flops: of a forward pass; forward_bytes, training_bytes: the most that
-    arrays hold, parameters included, while it runs without gradients, and forward and backward with them;
-    unused: names of parameters that get no gradient; not_compiled, not_saved: why `vs.compile` refuses the
+    its arrays hold, parameters and inputs included, while it runs without gradients, and forward and
+    backward with them; unused: names of parameters that get no gradient; not_compiled, not_saved: why `vs.compile` refuses the
     model, and why a program cannot be saved ("" where nothing does); error: the one that a pass raised.
     """
 
@@ -169,7 +169,7 @@ def _forward(found: Check, model: Module, args: list[Any], named: dict[str, Any]
     handles = [module.register_forward_pre_hook(enter, prepend=True) for module in lines]
     handles += [module.register_forward_hook(leave) for module in lines]
     try:
-        with _dry(ran), versant.no_grad(), _measured() as peak:
+        with _dry(ran), versant.no_grad(), _measured(model, args) as peak:
             model(*args, **named)
         found.forward_bytes = peak()
     except Exception as error:
@@ -182,7 +182,7 @@ def _forward(found: Check, model: Module, args: list[Any], named: dict[str, Any]
 
 def _training(found: Check, model: Module, args: list[Any], named: dict[str, Any]) -> None:
     try:
-        with _dry(), versant.enable_grad(), _measured() as peak:
+        with _dry(), versant.enable_grad(), _measured(model, args) as peak:
             value = model(*args, **named)
             results = [y for y in _tensors(value) if y.requires_grad]
             if results:
@@ -212,10 +212,13 @@ def _compiled(found: Check, model: Module, args: list[Any], named: dict[str, Any
 
 
 @contextmanager
-def _measured() -> Iterator[Callable[[], int]]:
-    """Gives the bytes that arrays held at most meanwhile."""
+def _measured(model: Module, args: list[Any]) -> Iterator[Callable[[], int]]:
+    """Gives the bytes held at most meanwhile: by the model, its inputs and what was made."""
+    own = {x.data_ptr(): x.numel() * x.element_size() for x in (*model.parameters(), *model.buffers())}
+    own |= {x.data_ptr(): x.numel() * x.element_size() for x in _tensors(args)}
     _core.reset_peak_memory()
-    yield lambda: int(_core.memory_stats()["peak_bytes"])
+    before = _core.memory_stats()["live_bytes"]
+    yield lambda: sum(own.values()) + int(_core.memory_stats()["peak_bytes"]) - before
 
 
 def _tensors(value: Any) -> list[Tensor]:

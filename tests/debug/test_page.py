@@ -56,6 +56,7 @@ def test_the_graph_of_a_step_is_drawn(runs):
     graph = page.partition('id="tensors"')[2]
     assert graph.count('class="box') > 30
     assert "gradient of convolution" in graph
+    assert graph.count("data-kind=") > 30
 
 
 def test_the_server_answers_no_other_host(runs):

@@ -21,7 +21,7 @@ rect:hover {{ stroke: #d03030; }}
 pre {{ background: #f4f6f8; padding: 12px; overflow: auto; }}
 </style></head><body>
 <h1>Flame graph</h1>
-<p>{summary} A click widens a part; a click on the lowest bar shows all.</p>
+<p>{summary} A click widens a part; a click on the top bar shows all.</p>
 <svg id="flame" viewBox="0 0 {width} {height}" width="100%">{bars}</svg>
 <pre>{tables}</pre>
 <script>

@@ -19,7 +19,8 @@ class StepGraph:
         self.nodes: list[Node] = []
         self.lines: list[tuple[int, int, int]] = []
         self.late: set[int] = set()
-        numbers: dict[int, int] = {}
+        self.numbers: dict[int, int] = {}  # of kinds: their boxes
+        numbers = self.numbers
         for row in rows:
             if row.kind in numbers:
                 continue
@@ -52,11 +53,15 @@ class StepGraph:
         return found
 
 
-def graph_svg(recording: Recording, step: Step, module: str = "") -> str:
-    """The graph of a step; module: a pattern of the paths of modules that are shown."""
+def draw_step(recording: Recording, step: Step, module: str = "") -> tuple[str, list[int]]:
+    """The graph of a step as SVG, and the kinds of its boxes in their order.
+
+    module: a pattern of the paths of modules that are shown.
+    """
     rows = [
         row
         for row in step.rows
         if not module or fnmatch.fnmatchcase(recording.kinds[row.kind].module, module)
     ]
-    return drawing_of([(f"step {step.number}", StepGraph(recording, rows[:MOST_NODES]))], LEGEND)
+    graph = StepGraph(recording, rows[:MOST_NODES])
+    return drawing_of([(f"step {step.number}", graph)], LEGEND), list(graph.numbers)

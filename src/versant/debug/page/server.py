@@ -90,10 +90,11 @@ class Pages:
         return {"line": kind.line, "code": code}
 
     def graph(self, query: dict[str, str]) -> Any:
-        from versant.debug.page.graph import graph_svg
+        from versant.debug.page.graph import draw_step
 
         recording = self._recording(query)
-        return {"svg": graph_svg(recording, self._step(recording, query), query.get("module", ""))}
+        svg, kinds = draw_step(recording, self._step(recording, query), query.get("module", ""))
+        return {"svg": svg, "kinds": kinds}
 
     def diff(self, query: dict[str, str]) -> Any:
         if len(self.recordings) < 2:
