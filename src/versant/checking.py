@@ -38,8 +38,9 @@ class Check:
 
     parameters, trainable: elements; flops: of a forward pass; forward_bytes, training_bytes: the most that
     its arrays hold, parameters and inputs included, while it runs without gradients, and forward and
-    backward with them; unused: names of parameters that get no gradient; not_compiled, not_saved: why `vs.compile` refuses the
-    model, and why a program cannot be saved ("" where nothing does); error: the one that a pass raised.
+    backward with them; unused: names of parameters that get no gradient; not_compiled, not_saved: why
+    `vs.compile` refuses the model, and why a program cannot be saved ("" where nothing does); error: the
+    one that a pass raised.
     """
 
     lines: list[Line] = field(default_factory=list)
