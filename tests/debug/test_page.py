@@ -1,6 +1,9 @@
 """The recorder's page in a real browser, and its server."""
 
 import json
+import signal
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 
@@ -87,3 +90,14 @@ def test_code_is_shown_from_below_the_working_directory_alone(runs, monkeypatch,
         urllib.request.urlopen(f"{address}api/source?kind={kind}") as answer,
     ):
         assert json.loads(answer.read())["code"] == []
+
+
+def test_the_command_serves_until_it_is_interrupted(runs):
+    command = [sys.executable, "-m", "versant", "debug", *map(str, runs)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        address = process.stdout.readline().split()[0]
+        with urllib.request.urlopen(f"{address}api/summary") as answer:
+            assert json.loads(answer.read())["other"] == str(runs[1])
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130

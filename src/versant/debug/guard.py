@@ -145,15 +145,19 @@ class nan_guard(ContextDecorator):
 def _report(
     kind: str, name: str, operands: list[Any], result: Tensor, place: Place, parts: list[Any]
 ) -> NonFiniteError:
-    from versant.nn.paths import name_of
+    from versant.compiler.function import name_in_functions
+    from versant.nn.paths import name_of as name_in_modules
 
     roots = _core.root_modules()
+
+    def name_of(tensor: Tensor) -> str:
+        return name_in_modules(tensor, roots) or name_in_functions(tensor.data_ptr())
 
     def shown(operand: Any) -> Any:
         if not isinstance(operand, Tensor):
             return operand
         overwritten = operand.numel() > 0 and operand.data_ptr() == result.data_ptr()
-        return Operand(name_of(operand, roots), type_of(operand), health_of(operand), overwritten)
+        return Operand(name_of(operand), type_of(operand), health_of(operand), overwritten)
 
     flat = _core.first_not_finite(result)
     first: list[int] = []
@@ -166,6 +170,6 @@ def _report(
         for part, where, module, back, of_name, of in parts
     ]
     seen = tuple(shown(operand) for operand in operands if operand is not None)
-    of_result = Operand(name_of(result, roots), type_of(result), health_of(result))
+    of_result = Operand(name_of(result), type_of(result), health_of(result))
     op = place.of_name if place.back and place.of_name and not place.own else op_name(name)
     return NonFiniteError(kind, op, place, of_result, tuple(first), seen, tuple(dict.fromkeys(lines)))

@@ -194,8 +194,8 @@ def server_of(paths: list[Path], port: int = 0) -> ThreadingHTTPServer:
     return server
 
 
-def serve(paths: list[Path], port: int = 0, *, say: Callable[[str], None] = print) -> None:
+def serve(paths: list[Path], port: int = 0) -> None:
     """Serves until it is interrupted."""
     with server_of(paths, port) as server:
-        say(f"http://127.0.0.1:{server.server_address[1]}/  (Ctrl-C ends it)")
+        print(f"http://127.0.0.1:{server.server_address[1]}/  (Ctrl-C ends it)", flush=True)
         server.serve_forever()
