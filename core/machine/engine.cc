@@ -1,6 +1,7 @@
 #include "machine/engine.h"
 
 #include <algorithm>
+#include <memory>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -70,7 +71,7 @@ class Task {
     }
     std::vector<bool> result;
     for (const Edge& end : ends) {
-      const bool needed = !pruned_ || (end.node && needed_.contains(end.node.get()));
+      const bool needed = !pruned_ || (end.node && needed_->contains(end.node.get()));
       result.push_back(end.node && found.contains(end.node.get()) && needed);
     }
     return result;
@@ -123,6 +124,7 @@ class Task {
   // Restricts the pass to what leads to the targets and captures their gradients.
   void aim(std::span<const Edge> roots, std::span<const Edge> targets) {
     pruned_ = true;
+    needed_ = std::make_unique<std::unordered_set<Node*>>();
     targets_ = targets;
     captured_.resize(targets.size());
     // Every node behind the roots, then from low numbers up: needed if a target or if an edge leads to a
@@ -157,7 +159,7 @@ class Task {
       Node* node = entries_[slot].node.get();
       for (int k = 0; k < node->n_edges && !entries_[slot].needed; ++k)
         if (Node* next = node->edges()[k].node.get()) entries_[slot].needed = entries_[slot_of(next)].needed;
-      if (entries_[slot].needed) needed_.insert(node);
+      if (entries_[slot].needed) needed_->insert(node);
     }
   }
 
@@ -367,13 +369,13 @@ class Task {
     }
   }
 
-  static thread_local const Task* innermost;
+  static thread_local const Task* innermost VERSANT_TLS;
 
   Options options_;
   uint64_t id_;
   const Task* outer_;
   std::span<const Edge> roots_;
-  std::unordered_set<Node*> needed_;  // where the pass is restricted
+  std::unique_ptr<std::unordered_set<Node*>> needed_;  // where the pass is restricted
   bool pruned_ = false;
   bool awaits_ = false;
   std::span<const Edge> targets_;
@@ -385,7 +387,7 @@ class Task {
   std::unordered_map<Node*, uint32_t> own_map_;
 };
 
-thread_local const Task* Task::innermost = nullptr;
+thread_local const Task* Task::innermost VERSANT_TLS = nullptr;
 
 void start(Task& task, std::span<Tensor* const> roots, std::span<TensorRef> weights,
            std::span<const Edge> edges) {

@@ -22,6 +22,9 @@ namespace versant {
 struct Run;
 }
 
+// A fixed offset from the thread pointer instead of a call.
+#define VERSANT_TLS __attribute__((tls_model("initial-exec")))
+
 namespace versant::watch {
 
 struct Event {
@@ -49,14 +52,14 @@ class Watcher {
 // Thrown by a watcher: the replay is taken back, and whoever asked for it is to run the function instead.
 struct Again {};
 
-extern thread_local Watcher* watcher;         // while modes.watching is set
-extern thread_local const Node* back;         // on a way back: the node whose gradient is being computed
-extern thread_local bool runs_again;          // who asked for the replay can run the function instead
-extern thread_local const trace::Step* host;  // the step of a replay that calls the host
+extern thread_local Watcher* watcher VERSANT_TLS;  // while modes.watching is set
+extern thread_local const Node* back VERSANT_TLS;  // on a way back: the node whose gradient is being computed
+extern thread_local bool runs_again VERSANT_TLS;   // who asked for the replay can run the function instead
+extern thread_local const trace::Step* host VERSANT_TLS;  // the step of a replay that calls the host
 
 // Nothing is computed but shapes: products, convolutions, attention and elementwise actions only make room
 // for their results, whose contents are any numbers, or zeros where they are integers.
-extern thread_local bool dry;
+extern thread_local bool dry VERSANT_TLS;
 // Sets integers and bools to 0.
 void clear_integers(std::span<const Array* const> arrays);
 

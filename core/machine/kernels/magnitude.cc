@@ -68,21 +68,23 @@ void health(const void* data, std::ptrdiff_t n, Health& health) {
       second.see(*reinterpret_cast<const typename V::Numbers*>(x + i + V::kLanes));
     }
     first.sum += second.sum;
+    first.squares += second.squares;
+    first.zeros += second.zeros;
     double sum = 0, squares = 0;
-    for (std::ptrdiff_t k = 0; k < V::kLanes; ++k) sum += static_cast<double>(first.sum[k]);
-    if (sum - sum == 0) {
-      first.squares += second.squares;
-      first.zeros += second.zeros;
+    for (std::ptrdiff_t k = 0; k < V::kLanes; ++k) {
+      sum += static_cast<double>(first.sum[k]);
+      squares += static_cast<double>(first.squares[k]);
+    }
+    if (sum - sum == 0 && squares - squares == 0) {
       for (std::ptrdiff_t k = 0; k < V::kLanes; ++k) {
-        squares += static_cast<double>(first.squares[k]);
         health.zeros += static_cast<int64_t>(first.zeros[k]);
         least = first.low[k] < least ? first.low[k] : least;
         least = second.low[k] < least ? second.low[k] : least;
         most = first.high[k] > most ? first.high[k] : most;
         most = second.high[k] > most ? second.high[k] : most;
       }
-    } else {  // some are not finite: one by one
-      sum = 0;
+    } else {  // some are not finite, or too large to be squared: one by one
+      sum = squares = 0;
       i = from;
     }
     for (; i < end; ++i) {
