@@ -218,6 +218,11 @@ void copy_into(const Array& dst, const Array& src) {
     }
     return trace::recorder->copy(dst, src);
   }
+  if (modes.watching) [[unlikely]] {
+    const Operand in[] = {{&src, {}}};
+    const Array* const out[] = {&dst};
+    return watch::around("copy", in, out, [&] { copy_into(dst, src); });
+  }
   if (dst.dtype == src.dtype && dst.contiguous && src.contiguous && dst.sizes == src.sizes) {
     if (dst.storage.get() != src.storage.get()) return copy_bytes(dst, src);
     if (dst.data != src.data) std::memmove(dst.data, src.data, dst.bytes());
@@ -244,6 +249,11 @@ void fill(const Array& dst, Scalar value) {
       fill(dst, value);
     }
     return trace::recorder->fill(dst, value);
+  }
+  if (modes.watching) [[unlikely]] {
+    const Operand in[] = {{nullptr, value}};
+    const Array* const out[] = {&dst};
+    return watch::around("fill", in, out, [&] { fill(dst, value); });
   }
   if (dst.contiguous &&
       (value.is_whole() ? value.i == 0 : is_plain_zero(value.f) && is_plain_zero(value.imaginary_part().f)))

@@ -77,7 +77,35 @@ Plan::Plan(Trace trace) : trace_(std::move(trace)), prepared_(std::make_unique<P
         written[static_cast<size_t>(window.buffer)] = true;
   }
   find_beyond();
+  undoable_plain_ = find_undoable(plain(), trace_.plain.empty() ? trace_.forward_steps : plain().size());
+  undoable_ = trace_.plain.empty() ? undoable_plain_ : find_undoable(trace_.steps, trace_.forward_steps);
   if (verifying) verify_layout(trace_, prepared_->layout());
+}
+
+size_t Plan::find_undoable(const std::vector<Step>& steps, size_t count) {
+  constexpr int64_t kMostBytes = 1 << 20;
+  std::vector<bool> known(trace_.buffers.size());
+  int64_t bytes = 0;
+  for (size_t s = 0; s < count; ++s) {
+    const Step& step = steps[s];
+    if (step.kind == Step::Kind::SetGradient || step.kind == Step::Kind::SetData ||
+        step.kind == Step::Kind::RequireGrad) {
+      unset_.push_back(step.index);
+      continue;
+    }
+    if (step.kind == Step::Kind::Host && !step.pure) return s;
+    std::vector<int> written;
+    for (const Window& window : step.out) {
+      const auto b = static_cast<size_t>(window.buffer);
+      if (known[b] || trace_.buffers[b].origin == Buffer::Origin::Fresh) continue;
+      known[b] = true;
+      written.push_back(window.buffer);
+      bytes += window.bytes;
+    }
+    if (bytes > kMostBytes) return s;
+    undone_.insert(undone_.end(), written.begin(), written.end());
+  }
+  return count;
 }
 
 void Plan::find_beyond() {
@@ -216,6 +244,15 @@ class Found {
       if (known == generator) return;
     generators_.emplace_back(generator, *generator);
   }
+  // What is needed to take a replay back.
+  void keep(const Trace& trace, const std::vector<int>& buffers, const std::vector<int>& tensors,
+            std::span<Tensor* const> arguments) {
+    for (const int b : buffers)
+      if (const auto storage = memory_of(trace, trace.buffers[static_cast<size_t>(b)], arguments))
+        keep(storage);
+    for (const int c : tensors) keep(tensor_of(trace.captured[static_cast<size_t>(c)], arguments));
+    for (const Stream& stream : trace.streams) keep(stream.generator);
+  }
   void put_back_generators() const {
     for (const auto& [generator, then] : generators_) *generator = then;
   }
@@ -249,6 +286,40 @@ void keep(Found& found, const Trace& trace, const std::vector<int>& buffers, con
     if (const auto& storage = memory[static_cast<size_t>(b)]) found.keep(storage);
   for (const int c : tensors) found.keep(tensor_of(trace.captured[static_cast<size_t>(c)], arguments));
   for (const Stream& stream : trace.streams) found.keep(stream.generator);
+}
+
+// The step that calls the host, for whoever watches what the host does.
+class InHost {
+ public:
+  explicit InHost(const Step& step) : before_(std::exchange(watch::host, &step)) {}
+  ~InHost() { watch::host = before_; }
+  InHost(const InHost&) = delete;
+
+ private:
+  const Step* before_;
+};
+
+// Runs a step, or all of its chain, and tells the watcher; returns the first step after them.
+size_t run_next(Prepared& ready, const Trace& trace, size_t s, const Stands& stands, bool undoable) {
+  if (!modes.watching) [[likely]]
+    return ready.run(s, stands);
+  const auto look = [&](const Window& window) { return ready.look(window); };
+  const size_t next = ready.end_of(s);
+  const bool hides =
+      watch::watcher->takes_back() && std::any_of(trace.steps.begin() + static_cast<std::ptrdiff_t>(s),
+                                                  trace.steps.begin() + static_cast<std::ptrdiff_t>(next),
+                                                  [](const Step& step) { return !step.probes.empty(); });
+  if (!hides) {
+    run_quietly([&] { ready.run(s, stands); });
+    for (size_t i = s; i < next; ++i) report(trace.steps[i], next - s, undoable, look);
+    return next;
+  }
+  for (size_t i = s; i < next; ++i) {
+    report_hidden(trace.steps[i], undoable, look);
+    run_quietly([&] { ready.run_alone(i, stands); });
+    report(trace.steps[i], 1, undoable, look);
+  }
+  return next;
 }
 
 // Leaves the default generator where a step that raises would leave it in eager mode.
@@ -310,6 +381,9 @@ bool Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<T
     for (size_t b = 0; b < trace.buffers.size(); ++b) memory.push_back(ready.storage(static_cast<int>(b)));
     keep(found, trace, plan->restored_, plan->changed_, memory, arguments);
   }
+  const bool takes_back = modes.watching && watch::runs_again && watch::watcher->takes_back();
+  if (takes_back) [[unlikely]]
+    found.keep(trace, plan->undone_, plan->unset_, arguments);
   const Stands stands(trace);
   size_t s = 0;
   try {
@@ -331,6 +405,7 @@ bool Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<T
                                              : Tensor::make(ready.at(window)));
         default_generator() = stands.of(step);
         const GradMode mode(step.truth);
+        const InHost in_host(step);
         const std::vector<TensorRef> made =
             replay_hooks.call(trace.hosts[static_cast<size_t>(step.index)], inputs);
         for (size_t k = 0; k < step.out.size(); ++k) {
@@ -355,7 +430,7 @@ bool Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<T
         }
         ready.bind(step.out[0].buffer, run.out[0].storage);
       } else {
-        next = ready.run(s, stands);
+        next = run_next(ready, trace, s, stands, takes_back && s < plan->undoable_);
       }
       for (; s < next; ++s) {
         for (const Window& window : trace.steps[s].out)
@@ -364,6 +439,9 @@ bool Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<T
         for (const int b : trace.steps[s].last) ready.release(b);
       }
     }
+  } catch (const watch::Again&) {
+    found.put_back();
+    throw;
   } catch (...) {
     stop_at(trace.steps[s], stands);
     throw;
@@ -386,6 +464,7 @@ int Branches::run_slowly(std::span<Tensor* const> arguments, std::vector<TensorR
   std::vector<bool> fit(plans_.size(), true);
   std::vector<std::vector<Ref<Storage>>> starts(plans_.size());
   Found found;
+  const bool takes_back = modes.watching && watch::runs_again && watch::watcher->takes_back();
   size_t most = 0;
   for (size_t i = 0; i < plans_.size(); ++i) {
     const Plan& candidate = *plans_[i];
@@ -394,6 +473,8 @@ int Branches::run_slowly(std::span<Tensor* const> arguments, std::vector<TensorR
     for (const Buffer& buffer : trace.buffers) starts[i].push_back(memory_of(trace, buffer, arguments));
     most = std::max(most, trace.buffers.size());
     keep(found, trace, candidate.restored_, candidate.changed_, starts[i], arguments);
+    if (takes_back) [[unlikely]]
+      found.keep(trace, candidate.undone_, candidate.unset_, arguments);
   }
   Slots slots(most);
   const auto bind = [&](int now, size_t from) {
@@ -441,6 +522,7 @@ int Branches::run_slowly(std::span<Tensor* const> arguments, std::vector<TensorR
                                                : Tensor::make(slots.at(window)));
           default_generator() = stands.of(step);
           const GradMode mode(step.truth);
+          const InHost in_host(step);
           take_over(step, replay_hooks.call(plan->trace_.hosts[static_cast<size_t>(step.index)], inputs),
                     slots);
           break;
@@ -456,7 +538,10 @@ int Branches::run_slowly(std::span<Tensor* const> arguments, std::vector<TensorR
           break;
         default:
           if (!step.reads()) {
-            run_step(plan->trace_, step, slots, stands);
+            run_quietly([&] { run_step(plan->trace_, step, slots, stands); });
+            if (modes.watching) [[unlikely]]
+              report(step, 1, takes_back && s < plan->undoable_plain_,
+                     [&](const Window& window) { return slots.look(window); });
             break;
           }
           const Array source = slots.at(step.in[0]);
@@ -474,6 +559,9 @@ int Branches::run_slowly(std::span<Tensor* const> arguments, std::vector<TensorR
       if (readings == plan->readings_.size())
         for (const int b : done.last) slots[b].reset();
     }
+  } catch (const watch::Again&) {
+    found.put_back();
+    throw;
   } catch (...) {
     // As a call in eager mode would leave it.
     stop_at(plan->plain()[s], stands);

@@ -513,10 +513,11 @@ TensorRef apply(ElementwiseOp& op, std::span<const Input> inputs) {
     }
   }
   TensorRef result;
-  if (modes.tracing) [[unlikely]]
-    reach(inputs);
-  else
+  if (modes.observed()) [[unlikely]] {
+    if (modes.tracing) reach(inputs);
+  } else {
     result = apply_single(op, inputs);
+  }
   if (!result) {
     DType common;
     const DType dtype = result_dtype(op, inputs, &common);

@@ -1,7 +1,9 @@
 #include "machine/engine.h"
 
 #include <algorithm>
+#include <memory>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "machine/lock.h"
 #include "machine/ops.h"
@@ -42,15 +44,43 @@ struct Entry {
 // thread) holds those fields, it falls back to a map of its own.
 class Task {
  public:
-  explicit Task(Options options) : options_(options), id_(next_task++) {
+  explicit Task(Options options) : options_(options), id_(next_task++), outer_(innermost) {
     active_tasks.push_back(id_);
     std::swap(buffers_, spare_buffers);
+    innermost = this;
   }
   ~Task() {
     std::erase(active_tasks, id_);
     buffers_.clear();
     std::swap(buffers_, spare_buffers);
+    innermost = outer_;
   }
+  Task(const Task&) = delete;
+  Task& operator=(const Task&) = delete;
+
+  static const Task* running() { return innermost; }
+  uint64_t id() const { return id_; }
+  // Of each of the nodes: whether the pass comes to it.
+  std::vector<bool> comes_to(std::span<const Edge> ends) const {
+    std::unordered_set<Node*> found;
+    std::vector<Node*> waiting;
+    const auto visit = [&](Node* node) {
+      if (node && found.insert(node).second) waiting.push_back(node);
+    };
+    for (const Edge& root : roots_) visit(root.node.get());
+    while (!waiting.empty()) {
+      Node* const node = waiting.back();
+      waiting.pop_back();
+      for (int k = 0; k < node->n_edges; ++k) visit(node->edges()[k].node.get());
+    }
+    std::vector<bool> result;
+    for (const Edge& end : ends) {
+      const bool needed = !pruned_ || (end.node && needed_->contains(end.node.get()));
+      result.push_back(end.node && found.contains(end.node.get()) && needed);
+    }
+    return result;
+  }
+  void begins_at(std::span<const Edge> roots) { roots_ = roots; }
 
   uint32_t slot_of(Node* node) {
     if (node->task == id_) return node->task_slot;
@@ -107,6 +137,7 @@ class Task {
   // Restricts the pass to what leads to the targets and captures their gradients.
   void aim(std::span<const Edge> roots, std::span<const Edge> targets) {
     pruned_ = true;
+    needed_ = std::make_unique<std::unordered_set<Node*>>();
     targets_ = targets;
     captured_.resize(targets.size());
     // Every node behind the roots, then from low numbers up: needed if a target or if an edge leads to a
@@ -147,6 +178,7 @@ class Task {
       if (ends_at(*node)) continue;
       for (int k = 0; k < node->n_edges && !entries_[slot].needed; ++k)
         if (Node* next = node->edges()[k].node.get()) entries_[slot].needed = entries_[slot_of(next)].needed;
+      if (entries_[slot].needed) needed_->insert(node);
     }
   }
 
@@ -255,9 +287,10 @@ class Task {
   }
 
   void execute(Entry& entry, Node& node, Grads grads) {
-    if (modes.tracing) [[unlikely]] {
-      if (!entry.captured) trace::recorder->check_node(node);
-      trace::recorder->goes_through(node);
+    if (modes.observed()) [[unlikely]] {
+      if (modes.tracing && !entry.captured) trace::recorder->check_node(node);
+      if (modes.tracing) trace::recorder->goes_through(node);
+      watch::back = &node;
     }
     // Where a trace of the way back ends, hooks are run by the passes that replay it.
     const bool ends = modes.tracing && entry.captured && trace::recorder->goes_back();
@@ -294,21 +327,27 @@ class Task {
     if (node.continues_sums && !modes.composes() && !node.hooks)
       for (int k = 0; k < node.n_edges; ++k)
         if (node.continues(k) && node.wants(k, wanted)) inputs[k] = take_sum(node.edges()[k]);
-    // Along a chain no sums wait anywhere.
-    const bool waiting = !heap_.empty() || !leaves_.empty();
-    if (waiting && node.adds() && !modes.composes() && !node.hooks && node.n_edges <= kFew) {
-      Tensor* sums[kFew] = {};
-      find_sums(node, sums);
-      node.backward_adding(grads, inputs, wanted, {sums, node.n_edges});
-    } else {
-      node.backward(grads, inputs, wanted);
-    }
-    if (node.hooks && hook_table_hooks.run_post) {
-      for (int k = 0; k < node.n_edges; ++k) {
-        const Edge& edge = node.edges()[k];
-        if (inputs[k] && edge.node) normalize(*edge.node, edge.nr, inputs[k]);
+    try {
+      // Along a chain no sums wait anywhere.
+      const bool waiting = !heap_.empty() || !leaves_.empty();
+      if (waiting && node.adds() && !modes.composes() && !node.hooks && node.n_edges <= kFew) {
+        Tensor* sums[kFew] = {};
+        find_sums(node, sums);
+        node.backward_adding(grads, inputs, wanted, {sums, node.n_edges});
+      } else {
+        node.backward(grads, inputs, wanted);
       }
-      hook_table_hooks.run_post(node.hooks, node, inputs, grads);
+      if (node.hooks && hook_table_hooks.run_post) {
+        for (int k = 0; k < node.n_edges; ++k) {
+          const Edge& edge = node.edges()[k];
+          if (inputs[k] && edge.node) normalize(*edge.node, edge.nr, inputs[k]);
+        }
+        hook_table_hooks.run_post(node.hooks, node, inputs, grads);
+      }
+    } catch (const watch::Again&) {
+      throw;
+    } catch (...) {
+      rethrow_with_line(node);
     }
     for (TensorRef& grad : grads) grad.reset();
     Edge* edges = node.edges();
@@ -318,6 +357,23 @@ class Task {
     if (awaits_) [[unlikely]] {
       for (int k = 0; k < node.n_edges; ++k)
         if (edges[k].node) arrived(edges[k].node.get());
+    }
+  }
+
+  // An error on the way back names the line from which it comes.
+  [[noreturn]] static void rethrow_with_line(const Node& node) {
+    const std::string line = node.where.code && location_hooks.describe && !node.is_leaf()
+                                 ? location_hooks.describe(node.where)
+                                 : "";
+    if (line.empty()) throw;
+    const std::string note = text("in the gradient of ", node.name(), ", called at ", line);
+    try {
+      throw;
+    } catch (const Error& error) {
+      throw Error(error.kind(), text(error.what(), " (", note, ")"));
+    } catch (const HostError&) {
+      if (location_hooks.note) location_hooks.note(note);
+      throw;
     }
   }
 
@@ -361,9 +417,13 @@ class Task {
   };
   static constexpr size_t kMostSpare = 4096;
   static thread_local Buffers spare_buffers;
+  static thread_local const Task* innermost VERSANT_TLS;
 
   Options options_;
   uint64_t id_;
+  const Task* outer_;
+  std::span<const Edge> roots_;
+  std::unique_ptr<std::unordered_set<Node*>> needed_;  // where the pass is restricted
   bool pruned_ = false;
   bool awaits_ = false;
   bool keeps_leaves_ = false;
@@ -378,6 +438,7 @@ class Task {
 };
 
 thread_local Task::Buffers Task::spare_buffers;
+thread_local const Task* Task::innermost VERSANT_TLS = nullptr;
 
 void start(Task& task, std::span<Tensor* const> roots, std::span<TensorRef> weights,
            std::span<const Edge> edges) {
@@ -418,9 +479,11 @@ std::vector<Edge> edges_of(std::span<Tensor* const> tensors) {
 void backward(std::span<Tensor* const> roots, std::span<TensorRef> weights, Options options) {
   GradMode mode(options.create_graph);
   const trace::WayBack back;
+  const watch::WayBack watched;
   Task task(options);
   const std::vector<Edge> edges = edges_of(roots);
   if (hooked_leaves > 0) task.await_hooked_leaves(edges);
+  task.begins_at(edges);
   start(task, roots, weights, edges);
   task.run();
 }
@@ -429,10 +492,12 @@ std::vector<TensorRef> gradients(std::span<Tensor* const> roots, std::span<Tenso
                                  std::span<Tensor* const> targets, Options options) {
   GradMode mode(options.create_graph);
   const trace::WayBack back;
+  const watch::WayBack watched;
   Task task(options);
   const std::vector<Edge> edges = edges_of(roots);
   const std::vector<Edge> ends = edges_of(targets);
   task.aim(edges, ends);
+  task.begins_at(edges);
   start(task, roots, weights, edges);
   task.run();
   return std::move(task.captured());
@@ -442,15 +507,24 @@ std::vector<TensorRef> gradients_along(std::span<const Edge> roots, std::span<Te
                                        std::span<const Edge> targets, Options options) {
   GradMode mode(options.create_graph);
   const trace::WayBack back;
+  const watch::WayBack watched;
   Task task(options);
   if (options.whole)
     task.keep_leaves(targets);
   else
     task.aim(roots, targets);
+  task.begins_at(roots);
   for (size_t i = 0; i < roots.size(); ++i)
     task.deliver(roots[i].node.get(), roots[i].nr, std::move(weights[i]));
   task.run();
   return std::move(task.captured());
+}
+
+uint64_t running_pass() { return Task::running() ? Task::running()->id() : 0; }
+
+std::vector<bool> will_come_to(std::span<Tensor* const> tensors) {
+  if (!Task::running()) return std::vector<bool>(tensors.size(), false);
+  return Task::running()->comes_to(edges_of(tensors));
 }
 
 void accumulate(Tensor& tensor, TensorRef grad) {

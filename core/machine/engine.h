@@ -38,4 +38,8 @@ void accumulate(Tensor& tensor, TensorRef grad);
 // The same, and runs the hooks that follow on a leaf.
 void deposit(Tensor& tensor, TensorRef grad);
 
+// The pass that runs on this thread, 0 for none, and of each tensor whether that pass comes to it.
+uint64_t running_pass();
+std::vector<bool> will_come_to(std::span<Tensor* const> tensors);
+
 }  // namespace versant::engine

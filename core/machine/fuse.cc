@@ -9,6 +9,7 @@
 #include <cstring>
 #include <optional>
 
+#include "machine/hidden_values.h"
 #include "machine/kernels.h"
 
 namespace versant::trace {
@@ -109,6 +110,7 @@ class Group {
       divisors_.push_back(std::strcmp(step.primitive->name(), "mean") == 0 ? static_cast<double>(numel)
                                                                            : 1.0);
       name_ += "+" + step.name;
+      total_makers_.push_back(steps_.size());
       steps_.push_back(step);
       return true;
     }
@@ -142,7 +144,9 @@ class Group {
       return {};
     Group made = maker;
     made.steps_ = steps_;
+    made.parts_ = maker.parts_;
     made.totals_ = totals_;
+    made.total_makers_ = total_makers_;
     made.divisors_ = divisors_;
     made.first_ = first_;
     made.name_ = name_;
@@ -172,7 +176,9 @@ class Group {
       made.code_.push_back(code_[i]);
       made.operands_.push_back({moved(operands_[i][0]), moved(operands_[i][1]), moved(operands_[i][2])});
     }
+    for (const int value : parts_) made.parts_.push_back(moved(value));
     made.out_ = out_;
+    made.makers_ = makers_;
     made.values_.clear();
     for (const int value : values_) made.values_.push_back(moved(value));
     made.total_values_.clear();
@@ -205,6 +211,7 @@ class Group {
       if (!needed(out_[k].buffer)) continue;
       out.push_back(out_[k]);
       registers.push_back(values_[k]);
+      step.makers.push_back(makers_[k]);
     }
     program->n_inputs = static_cast<int>(in_.size());
     program->constants = constants_;
@@ -227,6 +234,7 @@ class Group {
     for (size_t k = 0; k < totals_.size(); ++k) {
       out.push_back(totals_[k]);
       registers.push_back(total_values_[k]);
+      step.makers.push_back(total_makers_[k]);
     }
     step.divisors = divisors_;
     for (const int value : registers) program->outputs.push_back(place(value));
@@ -235,14 +243,20 @@ class Group {
       return step;
     }
     if (program->outputs.size() > kMostOutputs) return {};
-    trim(*program, step);
+    if (step.compute != Compute::I64) {
+      std::vector<uint8_t> asked;
+      for (const int value : parts_) asked.push_back(place(value));
+      step.probes = probes_of(*program, asked);
+    }
+    trim(*program);
     program->finish();
     step.owned = program;
     step.program = program.get();
     step.in = in_;
     step.out = std::move(out);
     step.name = name_;
-    for (const Step& part : steps_) step.parts.push_back({part.name, part.where, part.of, part.back});
+    for (const Step& part : steps_)
+      step.parts.push_back({part.name, part.where, part.module, part.of_name, part.of, part.back});
     return step;
   }
 
@@ -310,13 +324,16 @@ class Group {
     }
     for (size_t k = 0; k < step.out.size(); ++k) {
       const int value = values[program.outputs[k]];
+      if (value >= kResults) parts_.push_back(value);
       const auto found = std::find_if(out_.begin(), out_.end(),
                                       [&](const Window& w) { return w.buffer == step.out[k].buffer; });
       if (found != out_.end()) {
         values_[static_cast<size_t>(found - out_.begin())] = value;
+        makers_[static_cast<size_t>(found - out_.begin())] = steps_.size();
       } else {
         out_.push_back(step.out[k]);
         values_.push_back(value);
+        makers_.push_back(steps_.size());
       }
     }
     steps_.push_back(step);
@@ -328,39 +345,16 @@ class Group {
                              in_.size() + constants_.size() + code_.size() < 250);
   }
 
-  // Drops instructions that no output needs.
-  void trim(Program& program, const Step&) const {
-    const int first = program.first_result();
-    std::vector<bool> used(static_cast<size_t>(first) + program.code.size(), false);
-    for (const uint8_t output : program.outputs) used[output] = true;
-    for (size_t i = program.code.size(); i-- > 0;) {
-      if (!used[static_cast<size_t>(first) + i]) continue;
-      used[program.code[i].a] = used[program.code[i].b] = used[program.code[i].c] = true;
-    }
-    std::vector<uint8_t> moved(used.size());
-    for (int r = 0; r < first; ++r) moved[static_cast<size_t>(r)] = static_cast<uint8_t>(r);
-    std::vector<Instruction> kept;
-    for (size_t i = 0; i < program.code.size(); ++i) {
-      if (!used[static_cast<size_t>(first) + i]) continue;
-      Instruction instruction = program.code[i];
-      instruction.a = moved[instruction.a];
-      instruction.b = moved[instruction.b];
-      instruction.c = moved[instruction.c];
-      moved[static_cast<size_t>(first) + i] = static_cast<uint8_t>(first + static_cast<int>(kept.size()));
-      kept.push_back(instruction);
-    }
-    program.code = std::move(kept);
-    for (uint8_t& output : program.outputs) output = moved[output];
-  }
-
   Step first_;
   std::string name_;
   size_t members_ = 0;
   std::vector<Window> in_, out_;
   std::vector<int> values_;  // of out_
+  std::vector<int> parts_;   // results of the steps that joined
   std::vector<Step> steps_;
   std::vector<Window> totals_;
   std::vector<int> total_values_;
+  std::vector<size_t> makers_, total_makers_;  // of out_ and totals_: which of steps_
   std::vector<double> divisors_;
   std::vector<Scalar> constants_;
   std::vector<Instruction> code_;

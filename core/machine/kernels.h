@@ -315,6 +315,17 @@ struct LstmStep {
 };
 using LstmKernel = void (*)(const LstmStep& step);
 
+// --- how large elements are, and what they are like: see kernels/magnitude.cc
+
+using LargestBits = uint64_t (*)(const void* data, std::ptrdiff_t n);
+
+// What numbers are like; those that are not finite are only counted.
+struct Health {
+  int64_t n = 0, nan = 0, inf = 0, zeros = 0;
+  double min = 0, max = 0, sum = 0, squares = 0;  // min > max: there is no finite one
+};
+using HealthKernel = void (*)(const void* data, std::ptrdiff_t n, Health& health);
+
 // --- attention: see Note [Attention by tiles] in attention.h
 
 struct AttentionJob;
@@ -359,6 +370,8 @@ struct Kernels {
   void (*stream)(void* to, const void* from, std::ptrdiff_t bytes);
   void (*end_stream)();
   LstmKernel lstm_forward[2], lstm_backward[2];  // F32, F64
+  HealthKernel health[2];                        // F32, F64
+  LargestBits largest_bits[3];                   // of floats of 16, 32, 64 bits
 
   MicroKernel micro_of(Micro op, Compute compute) const {
     return micro[static_cast<std::size_t>(op)][static_cast<std::size_t>(compute)];

@@ -341,7 +341,7 @@ void run_backward(const Form& form, const BackwardArrays& a) {
 // Runs, as one step where a trace is made. Replays may have other threads, so how these share the work is
 // decided inside.
 void backward_step(const Form& form, const BackwardArrays& a) {
-  if (!modes.tracing) return run_backward(form, a);
+  if (!modes.observed()) return run_backward(form, a);
   std::vector<const Array*> reads = {a.h, a.x, a.c, a.gates, a.dh, a.dc_next}, writes = {a.d_sums, a.dc};
   if (a.d_bias) writes.push_back(a.d_bias);
   for (int k = 0; k < 2; ++k) {

@@ -312,6 +312,14 @@ void multiply_complex(const Array& a, bool a_turned, const Array& b, bool b_turn
   join(Micro::Add, 1);
 }
 
+[[gnu::noinline]] void multiply_watched(const Array& a, bool a_turned, const Array& b, bool b_turned,
+                                        const Array& c, const Array* bias, bool add) {
+  const Operand in[] = {{&a, {}}, {&b, {}}, {bias, {}}};
+  const Array* const out[] = {&c};
+  watch::around("matmul", {in, bias ? 3u : 2u}, out,
+                [&] { multiply(a, a_turned, b, b_turned, c, bias, add); });
+}
+
 }  // namespace
 
 void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c, const Array* bias,
@@ -324,6 +332,10 @@ void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, cons
     }
     return trace::recorder->multiply(a, a_turned, b, b_turned, c, bias, add);
   }
+  if (modes.watching) [[unlikely]]
+    return multiply_watched(a, a_turned, b, b_turned, c, bias, add);
+  if (watch::dry) [[unlikely]]
+    return;
   if (add) return run_batch(a, a_turned, b, b_turned, c, nullptr, true);
   if (is_complex(c.dtype)) return multiply_complex(a, a_turned, b, b_turned, c);
   if (c.dtype == DType::BFloat16 && (dnnl::has_tiles() || kernels->product_bf16) && a.numel > 0) {

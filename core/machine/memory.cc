@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "machine/error.h"
+#include "machine/memory_log.h"
 #include "machine/room.h"
 
 namespace versant::memory {
@@ -145,11 +146,15 @@ void* allocate(size_t bytes, size_t* granted) {
   ++counters.allocations;
   counters.live_bytes += static_cast<int64_t>(*granted);
   if (counters.live_bytes > counters.peak_bytes) counters.peak_bytes = counters.live_bytes;
+  if (log) [[unlikely]]
+    log(block, static_cast<int64_t>(*granted));
   return block;
 }
 
 void deallocate(void* block, size_t granted) {
   const auto bytes = static_cast<int64_t>(granted);
+  if (log) [[unlikely]]
+    log(block, -bytes);
   counters.live_bytes -= bytes;
   if (!kKeeps) {
     counters.system_bytes -= bytes;
@@ -173,6 +178,7 @@ void release_cached() {
   counters.cached_bytes = 0;
 }
 
+void (*log)(const void* block, int64_t bytes) = nullptr;
 const Stats& stats() { return counters; }
 void reset_peak() { counters.peak_bytes = counters.live_bytes; }
 

@@ -28,6 +28,11 @@ struct LocationHooks {
   Location (*here)() = nullptr;
   void (*release)(void* code) = nullptr;
   std::string (*describe)(const Location&) = nullptr;  // "train.py:12"
+  // The path of the module that runs, and of the one that ran when node `number` was made; kept while
+  // somebody observes (Modes::observed).
+  std::string (*module_here)() = nullptr;
+  std::string (*module_of)(uint64_t number) = nullptr;
+  void (*note)(const std::string& text) = nullptr;  // adds a line to the pending exception of the host
 };
 extern LocationHooks location_hooks;
 
@@ -138,6 +143,8 @@ struct Modes {
   bool packs = false;         // saved values go through the host: see SavingHooks
   bool tracing = false;       // what the machine does is recorded: trace.h
   bool transforming = false;  // some tensors may stand for more than they show: transforms/levels.h
+  bool watching = false;      // what the machine does is reported: watch.h
+  bool observed() const { return tracing | watching; }
   // Whether ways back are made of recorded ops, instead of kernels over arrays.
   bool composes() const { return grad || transforming; }
 };

@@ -135,8 +135,17 @@ using Lists = std::span<const std::span<Tensor* const>>;
 // Calls update(lists), which changes all lists but the gradients; a trace takes it as one step.
 template <typename Action>
 void perform_update(const char* op, Lists lists, Action update) {
-  if (!modes.tracing) [[likely]]
+  if (!modes.observed()) [[likely]]
     return update(lists);
+  if (!modes.tracing) {
+    // Of what it changes the parameters are shown: the buffers follow from these and the gradients.
+    std::vector<Operand> in;
+    std::vector<const Array*> out;
+    for (const auto& list : lists)
+      for (Tensor* tensor : list) in.push_back({tensor, {}});
+    for (Tensor* tensor : lists[0]) out.push_back(tensor);
+    return watch::around(op, in, out, [&] { update(lists); });
+  }
   std::vector<const Array*> read, written;
   std::vector<size_t> counts;
   for (size_t k = 0; k < lists.size(); ++k) {
@@ -159,7 +168,7 @@ void perform_update(const char* op, Lists lists, Action update) {
   };
   trace::recorder->call(again, op, read, written);  // first: it changes versions
   const trace::Quiet quiet;
-  update(lists);
+  perform_update(op, lists, update);
 }
 
 }  // namespace versant

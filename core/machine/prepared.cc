@@ -370,9 +370,23 @@ Array Prepared::at(const Window& window) {
   return array;
 }
 
+Array Prepared::look(const Window& window) const {
+  if (in_arena(window.buffer) || storage(window.buffer)) return const_cast<Prepared*>(this)->at(window);
+  return window.array;
+}
+
 void Prepared::make_room(size_t s) {
   for (const int buffer : allocated_[s]) allocate(buffer);
   for (const auto& [heir, buffer] : inherited_[s]) bind(heir, storage(buffer));
+}
+
+size_t Prepared::end_of(size_t s) const {
+  return chain_of_[s] < 0 ? s + 1 : chains_[static_cast<size_t>(chain_of_[s])].steps.end;
+}
+
+void Prepared::run_alone(size_t s, const Stands& stands) {
+  make_room(s);
+  run_one(s, stands);
 }
 
 size_t Prepared::run(size_t s, const Stands& stands) {

@@ -36,8 +36,13 @@ class Prepared {
   void release(int buffer) { bind(buffer, {}); }
   // Runs a step, or all steps of the row chain that begins with it; returns the first step after them.
   size_t run(size_t step, const Stands& stands);
+  // The first step after those that run together with this one; runs the step alone.
+  size_t end_of(size_t step) const;
+  void run_alone(size_t step, const Stands& stands);
   // The array of a window, for whoever reads values or results.
   Array at(const Window& window);
+  // The same, without a storage where nothing is bound.
+  Array look(const Window& window) const;
   // Where everything lies, for whoever looks.
   Layout layout() const;
 

@@ -9,6 +9,7 @@
 #include "machine/tape.h"
 #include "machine/trace.h"
 #include "machine/transforms/batching.h"
+#include "machine/watch.h"
 
 namespace versant {
 
@@ -193,18 +194,34 @@ void run_by_parts(const Primitive& primitive, Run& run) {
   }
 }
 
+void run_any(const Primitive& primitive, Run& run);
+
 // Runs and records.
 [[gnu::noinline]] void run_traced(const Primitive& primitive, Run& run) {
   {
     const trace::Quiet quiet;
-    run_primitive(primitive, run);
+    run_any(primitive, run);
   }
   trace::recorder->primitive(primitive, run);
 }
 
+// Runs and reports.
+[[gnu::noinline]] void run_watched(const Primitive& primitive, Run& run) {
+  if (primitive.is_view()) return run_primitive(primitive, run);
+  const Array* out[kMaxPrimitiveOutputs];
+  for (int k = 0; k < kMaxPrimitiveOutputs; ++k) out[k] = &run.out[k];
+  {
+    const watch::Unwatched quiet;
+    watch::watcher->begins();
+    if (!watch::watcher->supplies(primitive.name(), run)) run_primitive(primitive, run);
+  }
+  const std::vector<Operand> in = watch::operands(run.in);
+  watch::watcher->ran({primitive.name(), in, {out, static_cast<size_t>(run.n_outputs)}});
+}
+
 void run_any(const Primitive& primitive, Run& run) {
-  if (modes.tracing) [[unlikely]]
-    return run_traced(primitive, run);
+  if (modes.observed()) [[unlikely]]
+    return modes.tracing ? run_traced(primitive, run) : run_watched(primitive, run);
   run_primitive(primitive, run);
 }
 

@@ -10,6 +10,7 @@
 #include "machine/program.h"
 #include "machine/reduce_tree.h"
 #include "machine/trace.h"
+#include "machine/watch.h"
 
 namespace versant {
 
@@ -530,6 +531,10 @@ void run_program(const Program& whole, Compute compute, std::span<const Operand>
     }
     return trace::recorder->program(whole, compute, inputs, outputs, common, op);
   }
+  if (modes.watching) [[unlikely]]
+    return watch::around(
+        op, inputs, outputs, [&] { run_program(whole, compute, inputs, outputs, sizes, common, op); },
+        &whole);
   const Program& program = whole.for_compute(compute);
   const bool divides = program.divides && compute == Compute::I64;
   if (divides) integer_zero_division = false;

@@ -70,7 +70,7 @@ const Spread kSpread;
 
 // `g / divisor` at all elements of a sum or mean.
 TensorRef spread_gradient(const TensorRef& g, Axes axes, const Dims& sizes, double divisor) {
-  if (!modes.composes() && !modes.tracing && g->numel == 1 && !g->inference) {
+  if (!modes.composes() && !modes.observed() && g->numel == 1 && !g->inference) {
     int64_t numel = 1;
     for (const int64_t size : sizes) numel *= size;
     if (numel <= kSmall) {

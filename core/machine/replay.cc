@@ -202,7 +202,11 @@ class ReplayNode final : public Node {
     stands.first = stands_;
     stands.shifts = shifts_;
     for (size_t s = trace.forward_steps; s < trace.steps.size(); ++s) {
-      run_step(trace, trace.steps[s], slots, stands);
+      if (modes.watching && watch::watcher->takes_back()) [[unlikely]]
+        report_hidden(trace.steps[s], false, [&](const Window& window) { return slots.look(window); });
+      run_quietly([&] { run_step(trace, trace.steps[s], slots, stands); });
+      if (modes.watching) [[unlikely]]
+        report(trace.steps[s], 1, false, [&](const Window& window) { return slots.look(window); });
       for (const int b : trace.steps[s].last) slots[b].reset();
     }
     for (size_t i = 0; i < trace.streams.size(); ++i) {

@@ -31,6 +31,7 @@ class Plan {
   };
 
   void find_beyond();
+  size_t find_undoable(const std::vector<Step>& steps, size_t count);
   const std::vector<Step>& plain() const { return readings_.empty() ? trace_.steps : trace_.plain; }
 
   Trace trace_;
@@ -39,6 +40,13 @@ class Plan {
   // What is written before the last reading: buffers that are not fresh, and captured tensors whose data,
   // gradients or flags are set.
   std::vector<int> restored_, changed_;
+  // Note [Taking a replay back]
+  // A watcher may want the function to run once more as it is written, from where the replay began. For that
+  // small buffers that are not fresh are copied before they are written; large ones are not, and from the
+  // first step that writes such a one (or calls the host) on a replay cannot be taken back. In a training
+  // step that is the optimizer's, which comes behind all that usually goes wrong.
+  std::vector<int> undone_, unset_;  // buffers; captured tensors whose data, gradients or flags are set
+  size_t undoable_ = 0, undoable_plain_ = 0;  // steps, and steps of plain()
   // Buffers whose windows end behind the array that stands for them, and the bytes that they need.
   std::vector<std::pair<size_t, int64_t>> beyond_;
 };

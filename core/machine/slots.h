@@ -32,7 +32,15 @@ class Slots {
 
   Ref<Storage>& operator[](int buffer) { return storages_[static_cast<size_t>(buffer)]; }
 
-  // The array that a window is now; memory is made where there is none.
+  // The array that a window is now, without a storage where there is none.
+  Array look(const Window& window) const {
+    Array array = window.array;
+    array.storage = storages_[static_cast<size_t>(window.buffer)];
+    if (array.storage)
+      array.data = static_cast<char*>(array.storage->data) + reinterpret_cast<int64_t>(window.array.data);
+    return array;
+  }
+  // The same; memory is made where there is none.
   Array at(const Window& window) {
     Ref<Storage>& storage = storages_[static_cast<size_t>(window.buffer)];
     if (!storage)
@@ -94,6 +102,59 @@ struct Stands {
 void set_data(Tensor& tensor, const Array& array);
 // Tensors that a function made become the step's outputs.
 void take_over(const Step& step, const std::vector<TensorRef>& made, Slots& slots);
+// Tells the watcher of a step, which ran together with others; look(window) is the array that it is now.
+template <typename Look>
+void report(const Step& step, size_t together, bool undoable, Look look) {
+  if (step.kind >= Step::Kind::SetGradient) return;
+  std::vector<Array> arrays;
+  arrays.reserve(step.in.size() + step.out.size());
+  std::vector<Operand> in;
+  std::vector<const Array*> out;
+  for (const Window& window : step.in) {
+    if (window.buffer < 0)
+      in.push_back({nullptr, window.number});
+    else
+      in.push_back({&arrays.emplace_back(look(window)), {}});
+  }
+  for (const Window& window : step.out)
+    if (Array array = look(window); array.storage) out.push_back(&arrays.emplace_back(std::move(array)));
+  watch::watcher->ran({step.name.c_str(), in, out, step.program, &step, together, undoable});
+}
+// Tells the watcher of values that a step is about to hide.
+template <typename Look>
+void report_hidden(const Step& step, bool undoable, Look look) {
+  for (const auto& program : step.probes) {
+    std::vector<Array> arrays, results;
+    arrays.reserve(step.in.size());
+    std::vector<Operand> in;
+    for (const Window& window : step.in)
+      in.push_back(window.buffer < 0 ? Operand{nullptr, window.number}
+                                     : Operand{&arrays.emplace_back(look(window)), {}});
+    const DType dtype = step.compute == Compute::F64 ? DType::Float64 : DType::Float32;
+    // Steps whose outputs are totals alone have their index space from an input.
+    const Window* like = &step.out[0];
+    if (step.divisors.size() == step.out.size())
+      for (const Window& window : step.in)
+        if (window.buffer >= 0 && window.array.numel > like->array.numel) like = &window;
+    const Dims& sizes = like->array.sizes;
+    for (size_t k = 0; k < program->outputs.size(); ++k) results.push_back(Array::empty(sizes, dtype));
+    std::vector<const Array*> out;
+    for (const Array& result : results) out.push_back(&result);
+    {
+      const watch::Unwatched quiet;
+      run_program(*program, step.compute, in, out, sizes, step.common, step.name.c_str());
+    }
+    watch::watcher->ran({step.name.c_str(), in, out, program.get(), &step, 1, undoable});
+  }
+}
+// Runs a step whose actions are its own affair: the watcher is told of it afterwards.
+template <typename Run>
+void run_quietly(Run run) {
+  if (modes.watching) [[unlikely]]
+    watch::watcher->begins();
+  const watch::Unwatched quiet;
+  run();
+}
 // Any step but those that Branches::run_slowly takes itself.
 void run_step(const Trace& trace, const Step& step, Slots& slots, const Stands& stands);
 

@@ -144,7 +144,13 @@ Step& Recorder::add(Step::Kind kind, const char* name) {
   step.name = name;
   step.where = place_of_call();
   step.back = through_.has_value();
-  step.of = through_.value_or("");
+  if (through_) {
+    step.of_name = through_->name;
+    step.of = through_->where;
+    step.module = through_->module;
+  } else if (location_hooks.module_here) {
+    step.module = location_hooks.module_here();
+  }
   step.stand = default_generator().offset - trace_.streams[0].first.offset;
   return step;
 }
@@ -361,7 +367,10 @@ void Recorder::forgets(Storage* storage) { known_.erase(storage); }
 
 void Recorder::goes_through(const Node& node) {
   const bool known = node.where.code && location_hooks.describe && !node.is_leaf();
-  through_ = known ? location_hooks.describe(node.where) : "";
+  through_.emplace();
+  if (!known) return;
+  *through_ = {node.name(), location_hooks.describe(node.where), ""};
+  if (location_hooks.module_of) through_->module = location_hooks.module_of(node.number);
 }
 
 void Recorder::check_node(const Node& node) const {

@@ -25,6 +25,7 @@
 #include "machine/program.h"
 #include "machine/random.h"
 #include "machine/transforms/levels.h"
+#include "machine/watch.h"
 
 namespace versant::trace {
 
@@ -68,15 +69,20 @@ struct Step {
 
   // One of the steps that a fused step was.
   struct Part {
-    std::string name, where, of;
+    std::string name, where, module, of_name, of;
     bool back;
   };
 
   Kind kind = Kind::Program;
   std::string name, where;
-  bool back = false;        // on a way back through the tape ...
-  std::string of;           // ... from the op of this line
-  std::vector<Part> parts;  // of fused steps
+  std::string module;          // the path of the module that ran, or that made what `of` is
+  bool back = false;           // on a way back through the tape ...
+  std::string of_name, of;     // ... from this op, of this line
+  std::vector<Part> parts;     // of fused steps
+  std::vector<size_t> makers;  // the part that made each output
+  // Of fused steps: programs over the same inputs, whose outputs are values that no output lets on about.
+  // See Note [Hidden values].
+  std::vector<std::shared_ptr<const Program>> probes;
   std::vector<Window> in, out;
   std::vector<int> last;  // fresh buffers that nobody needs after this step
 
@@ -264,15 +270,19 @@ class Recorder {
   int argument_of(const Tensor& tensor) const;
   int stream_of(Generator& generator, const Generator& before);
   void settle_flags();
+  // The op from which a way back comes, its line and its module.
+  struct Through {
+    std::string name, where, module;
+  };
   struct Pending {
     int tensor;
     std::string where;
-    std::optional<std::string> through;
+    std::optional<Through> through;
   };
   void settle_gradient(const Pending& pending);
 
   friend class WayBack;
-  std::optional<std::string> through_;  // a way back is being gone, now from the op of this line
+  std::optional<Through> through_;  // a way back is being gone, now from this op
 
   const uint32_t epoch_before_;  // of the trace in which this one is made
   uint32_t epoch_;
@@ -325,7 +335,7 @@ class WayBack {
   WayBack() {
     if (!modes.tracing) return;
     before_ = recorder->through_;
-    recorder->through_ = "";
+    recorder->through_.emplace();
   }
   ~WayBack() {
     if (modes.tracing) recorder->through_ = std::move(before_);
@@ -333,7 +343,7 @@ class WayBack {
   WayBack(const WayBack&) = delete;
 
  private:
-  std::optional<std::string> before_;
+  std::optional<Recorder::Through> before_;
 };
 
 // What replays ask of the host.
@@ -356,7 +366,10 @@ void perform(const char* name, std::span<const Array* const> reads, std::span<co
     for (const Array* array : list) arrays.push_back(*array);
   {
     const Quiet quiet;
-    action(std::span<const Array>(arrays));
+    if (modes.watching) [[unlikely]]
+      watch::around(name, watch::operands(reads), writes, [&] { action(std::span<const Array>(arrays)); });
+    else
+      action(std::span<const Array>(arrays));
   }
   if (modes.tracing) recorder->call(action, name, reads, writes);
 }

@@ -59,7 +59,11 @@ void Recorder::settle_gradient(const Pending& pending) {
   Step& step = add(Step::Kind::SetGradient, "gradient");
   step.where = pending.where;
   step.back = pending.through.has_value();
-  step.of = pending.through.value_or("");
+  if (pending.through) {
+    step.of_name = pending.through->name;
+    step.of = pending.through->where;
+    step.module = pending.through->module;
+  }
   step.in = std::move(in);
   step.index = pending.tensor;
 }

@@ -213,6 +213,7 @@ PyObject* node_variable(PyObject* self, void*) {
   Tensor* leaf = static_cast<LeafNode*>(node)->leaf;
   return Py_NewRef(leaf ? as_object(leaf) : Py_None);
 }
+PyObject* node_op(PyObject* self, void*) { return PyUnicode_FromString(node_of(self)->name().c_str()); }
 PyObject* node_line(PyObject* self, void*) {
   Node* node = node_of(self);
   if (!node->where.code) Py_RETURN_NONE;
@@ -242,6 +243,7 @@ PyGetSetDef node_getset[] = {
     {"next_functions", node_next, nullptr,
      "The nodes to which gradients go from here, with their output numbers.", nullptr},
     {"variable", node_variable, nullptr, "The leaf tensor of an AccumulateGrad node.", nullptr},
+    {"op", node_op, nullptr, "The name of the op that was recorded.", nullptr},
     {"line", node_line, nullptr, "The file and line of the program that recorded the op.", nullptr},
     {},
 };
@@ -316,7 +318,24 @@ PyObject* node_object(Node* node) {
   return reinterpret_cast<PyObject*>(self);
 }
 
+namespace {
+PyObject* running_pass(PyObject*, PyObject*) { return PyLong_FromUnsignedLongLong(engine::running_pass()); }
+PyObject* will_come_to(PyObject*, PyObject* list) {
+  return guarded([&]() -> PyObject* {
+    const std::vector<Tensor*> tensors = tensors_of(list);
+    const std::vector<bool> found = engine::will_come_to(tensors);
+    Object result(checked(PyList_New(0)));
+    for (const bool comes : found)
+      if (PyList_Append(result.get(), comes ? Py_True : Py_False) < 0) throw HostError{};
+    return result.release();
+  });
+}
+}  // namespace
+
 PyMethodDef autograd_functions[] = {
+    {"running_pass", running_pass, METH_NOARGS, "The number of the backward pass that runs, or 0."},
+    {"will_come_to", will_come_to, METH_O,
+     "Of each tensor of a list: whether the pass that runs comes to it."},
     {"backward", reinterpret_cast<PyCFunction>(backward), METH_FASTCALL,
      "backward(tensors, gradient, keep_graph, create_graph, inputs)"},
     {"grad", reinterpret_cast<PyCFunction>(grad), METH_FASTCALL,

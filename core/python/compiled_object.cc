@@ -8,6 +8,7 @@
 #include "machine/replay.h"
 #include "machine/trace.h"
 #include "structmember.h"
+#include "watch.h"
 
 namespace versant::face {
 
@@ -164,6 +165,7 @@ PyObject* quick(const QuickEntry& entry, PyObject* const* args, Py_ssize_t count
   // The entry may go while it runs.
   const Object capsule = Object::share(entry.capsule.get()), answer = Object::share(entry.answer.get());
   std::vector<TensorRef> results;
+  const watch::RunsAgain may_be_taken_back;
   const int branch = entry.branches->run(given, results);
   if (branch < 0) return nullptr;
   if (entry.single && branch == 0) return wrap(std::move(results[0]));
@@ -174,6 +176,14 @@ PyObject* quick(const QuickEntry& entry, PyObject* const* args, Py_ssize_t count
   for (size_t i = 0; i < n; ++i)
     PyList_SET_ITEM(list.get(), static_cast<Py_ssize_t>(i), Py_NewRef(as_object(tensors[i])));
   return PyObject_CallFunction(answer.get(), "iOO", branch, list.get(), made.get());
+}
+
+// A replay was taken back: the call runs as it is written.
+PyObject* as_written(PyObject* self, PyObject* const* args, Py_ssize_t count) {
+  PyErr_Clear();
+  static PyObject* const name = PyUnicode_InternFromString("_as_written");
+  const Object slow(PyObject_GetAttr(self, name));
+  return slow ? PyObject_Vectorcall(slow.get(), args, static_cast<size_t>(count), nullptr) : nullptr;
 }
 
 PyObject* compiled_call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
@@ -187,6 +197,7 @@ PyObject* compiled_call(PyObject* self, PyObject* const* args, size_t nargsf, Py
         ++compiled->replays;
         return result;
       }
+      if (is_run_again()) return as_written(self, args, count);
       if (PyErr_Occurred()) return nullptr;
     }
   }

@@ -2,6 +2,8 @@
 #include <new>
 
 #include "face.h"
+#include "machine/watch.h"
+#include "watch.h"
 
 namespace versant::face {
 
@@ -81,6 +83,8 @@ bool init_errors(PyObject* module) {
 void set_python_error(const char* op) {
   try {
     throw;
+  } catch (const watch::Again&) {
+    set_run_again();
   } catch (const HostError&) {
     if (!PyErr_Occurred()) PyErr_SetString(PyExc_SystemError, "an error was lost on its way to Python");
   } catch (const Error& error) {

@@ -248,6 +248,10 @@ bool init_compiled(PyObject* module);
 extern PyMethodDef update_functions[];     // update_rule.cc
 extern PyMethodDef saving_functions[];     // saving_hooks.cc
 extern PyMethodDef transform_functions[];  // transforms.cc
+extern PyMethodDef watch_functions[];      // watch.cc
+extern PyMethodDef profile_functions[];    // profile.cc
+extern PyMethodDef recorder_functions[];   // recorder.cc
+extern PyMethodDef selective_functions[];  // selective.cc
 PyObject* node_object(Node* node);         // new reference; None for null
 // The context of a custom function's node, or null; borrowed.
 PyObject* context_of(Node* node);

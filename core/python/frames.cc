@@ -85,6 +85,17 @@ std::string describe(const Location& location) {
   return text(file ? file : "?", ":", line);
 }
 
+// Notes stand behind an exception's message in its traceback.
+void note(const std::string& text) {
+  PyObject *type, *value, *traceback;
+  PyErr_Fetch(&type, &value, &traceback);
+  if (!type) return;
+  PyErr_NormalizeException(&type, &value, &traceback);
+  const Object done(PyObject_CallMethod(value, "add_note", "s", text.c_str()));
+  if (!done) PyErr_Clear();
+  PyErr_Restore(type, value, traceback);
+}
+
 PyObject* set_package(PyObject*, PyObject* path) {
   const char* text = PyUnicode_AsUTF8(path);
   if (!text) return nullptr;
@@ -101,7 +112,10 @@ PyMethodDef functions[] = {
 }  // namespace
 
 bool init_frames(PyObject* module) {
-  location_hooks = {here, release, describe};
+  location_hooks.here = here;
+  location_hooks.release = release;
+  location_hooks.describe = describe;
+  location_hooks.note = note;
   return PyModule_AddFunctions(module, functions) == 0;
 }
 

@@ -6,6 +6,7 @@
 #include "machine/memory.h"
 #include "machine/parallel.h"
 #include "machine/version.h"
+#include "watch.h"
 
 namespace versant::face {
 
@@ -87,18 +88,19 @@ int fill(PyObject* module) {
       PyModule_AddStringConstant(module, "onednn_version", versant::onednn_version().c_str()) < 0)
     return -1;
   for (PyMethodDef* list :
-       {general_functions, convert_functions, dlpack_functions, op_functions, function_functions,
-        composite_functions, autograd_functions, optimizer_functions, trace_functions, loop_functions,
-        record_functions, program_functions, verifier_functions, compiled_functions, update_functions,
-        autocast_functions, saving_functions, transform_functions, dialect_functions})
+       {general_functions,   convert_functions,  dlpack_functions,    op_functions,       function_functions,
+        composite_functions, autograd_functions, optimizer_functions, trace_functions,    loop_functions,
+        record_functions,    program_functions,  verifier_functions,  compiled_functions, update_functions,
+        autocast_functions,  saving_functions,   watch_functions,     profile_functions,  recorder_functions,
+        selective_functions, transform_functions, dialect_functions})
     if (PyModule_AddFunctions(module, list) < 0) return -1;
   lock_hooks = {release_lock, acquire_lock};
   const bool ready = init_errors(module) && init_dtypes(module) && init_tensor_type(module) &&
                      add_backward(module) && init_ops(module) && init_functions(module) &&
                      init_composites(module) && init_autograd(module) && init_hooks(module) &&
                      init_custom_function(module) && init_generator(module) && init_frames(module) &&
-                     init_module_call(module) && init_traces() && init_compiled(module) &&
-                     init_dialect(module) && init_tape(module);
+                     init_module_call(module) && init_watch(module) && init_scopes(module) && init_traces() &&
+                     init_compiled(module) && init_dialect(module) && init_tape(module);
   return ready ? 0 : -1;
 }
 

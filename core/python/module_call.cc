@@ -1,6 +1,7 @@
 // The call of an nn.Module: straight to its `forward`, or through its hooks when it has any. Written here
 // because a Python function that passes on any arguments costs more than a small op.
 #include "face.h"
+#include "watch.h"
 
 namespace versant::face {
 
@@ -27,7 +28,13 @@ PyObject* call_module(PyObject* self, PyObject* const* args, Py_ssize_t count, P
   }
   all[0] = self;
   std::copy(args, args + total - 1, all + 1);
-  return PyObject_VectorcallMethod(hooked ? call_hooked_name : forward_name, all, 1 + count, keywords);
+  PyObject* const method = hooked ? call_hooked_name : forward_name;
+  if (!modes.observed()) [[likely]]
+    return PyObject_VectorcallMethod(method, all, 1 + count, keywords);
+  enter_module(self);
+  PyObject* const result = PyObject_VectorcallMethod(method, all, 1 + count, keywords);
+  leave_module();
+  return result;
 }
 
 PyMethodDef definition = {"__call__", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(call_module)),

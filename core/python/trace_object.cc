@@ -5,6 +5,7 @@
 #include "hooks.h"
 #include "loops.h"
 #include "machine/replay.h"
+#include "watch.h"
 
 namespace versant::face {
 
@@ -70,6 +71,7 @@ void end(size_t left = 0) {
     recorders.pop_back();
     trace::recorder = recorders.empty() ? nullptr : recorders.back().get();
   }
+  if (recorders.empty() && !modes.watching) forget_modules();
 }
 
 void free_branches(PyObject* capsule) {
@@ -309,6 +311,7 @@ PyObject* plan_run(PyObject*, PyObject* args) {
   return guarded([&]() -> PyObject* {
     const std::vector<Tensor*> tensors = tensors_of(list);
     std::vector<TensorRef> results;
+    const watch::RunsAgain may_be_taken_back;
     const int branch = branches_of(capsule).run(tensors, results);
     if (branch < 0) Py_RETURN_NONE;
     return run_result(branch, results);

@@ -129,6 +129,8 @@ Object of_program(const Step& step) {
 Object of_part(const Step::Part& part) {
   return dict_of({{"name", of_text(part.name)},
                   {"where", of_text(part.where)},
+                  {"module", of_text(part.module)},
+                  {"of_name", of_text(part.of_name)},
                   {"of", of_text(part.of)},
                   {"back", of_bool(part.back)}});
 }
@@ -139,6 +141,8 @@ Object of_step(const Step& step) {
                   {"name", of_text(step.name)},
                   {"where", of_text(step.where)},
                   {"back", of_bool(step.back)},
+                  {"module", of_text(step.module)},
+                  {"of_name", of_text(step.of_name)},
                   {"of", of_text(step.of)},
                   {"parts", list_of(step.parts, of_part)},
                   {"inputs", list_of(step.in, of_operand)},

@@ -1,10 +1,18 @@
 """Activation checkpoints: gradients to the bit, less memory, the same random numbers."""
 
+import functools
+
 import pytest
 
 import versant as vs
 from versant import nn
-from versant.utils.checkpoint import CheckpointError, checkpoint, checkpoint_sequential
+from versant.utils.checkpoint import (
+    CheckpointError,
+    CheckpointPolicy,
+    checkpoint,
+    checkpoint_sequential,
+    create_selective_checkpoint_contexts,
+)
 
 BOTH = pytest.mark.parametrize("reentrant", [False, True])
 
@@ -133,3 +141,61 @@ def test_wrong_arguments_raise() -> None:
         checkpoint(lambda x, scale: x * scale, vs.ones(2), use_reentrant=True, scale=2)
     with pytest.raises(ValueError, match="expected 1 to 6 segments, got 7"):
         checkpoint_sequential(network(), 7, vs.ones(2, 16))
+
+
+def selective(policy):
+    return functools.partial(create_selective_checkpoint_contexts, policy)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        ["matmul"],
+        [vs.tanh, "gelu", "normalize_rows"],
+        lambda context, name: (
+            CheckpointPolicy.MUST_SAVE if name == "matmul" else CheckpointPolicy.PREFER_RECOMPUTE
+        ),
+        lambda context, name: True,
+        lambda context, name: False,
+    ],
+)
+def test_selective_checkpoints_give_the_same_gradients(policy) -> None:
+    model, x = network(), vs.randn(5, 16)
+    expected = gradients(model, model, x)
+    run = functools.partial(checkpoint, model, use_reentrant=False, context_fn=selective(policy))
+    result = gradients(run, model, x)
+    assert all((a == b).all() for a, b in zip(result, expected, strict=True))
+
+
+def test_what_a_selective_checkpoint_keeps_is_not_computed_again() -> None:
+    weight = vs.randn(8, 8)
+    values = []
+
+    def function(x):
+        y = x @ weight
+        values.append(y)
+        return y.tanh()
+
+    x = vs.randn(4, 8).requires_grad_()
+    y = checkpoint(function, x, use_reentrant=False, context_fn=selective(["matmul"]))
+    plain = values[0].detach().clone()
+    with vs.no_grad():
+        weight.zero_()  # a second product would give zeros
+    values.clear()
+    y.sum().backward()
+    assert vs.equal(values[0], plain)
+
+
+def test_what_was_changed_since_is_computed_again() -> None:
+    model = nn.Linear(4, 4)
+
+    def function(x):
+        y = model(x)
+        y.add_(1)
+        return y.tanh()
+
+    x = vs.randn(3, 4)
+    expected = gradients(function, model, x)
+    run = functools.partial(checkpoint, function, use_reentrant=False, context_fn=selective(["matmul"]))
+    result = gradients(run, model, x)
+    assert all((a == b).all() for a, b in zip(result, expected, strict=True))

@@ -24,6 +24,7 @@ void fill_attention(Kernels&);
 void fill_row_norm(Kernels&);
 void fill_recurrent(Kernels&);
 void fill_batch_norm(Kernels&);
+void fill_magnitude(Kernels&);
 
 #define VERSANT_STRING(x) #x
 #define VERSANT_NAME(x) VERSANT_STRING(x)
@@ -53,6 +54,7 @@ const Kernels& table() {
     fill_row_norm(k);
     fill_recurrent(k);
     fill_batch_norm(k);
+    fill_magnitude(k);
     return k;
   }();
   return filled;

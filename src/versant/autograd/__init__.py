@@ -1,4 +1,4 @@
-"""Gradients: `backward` and `grad`, the modes that switch recording, custom functions, checks."""
+"""Gradients: `backward` and `grad`, the modes that switch recording, custom functions, hooks, checks."""
 
 from versant.autograd.function import Function
 from versant.autograd.gradients import backward, grad
@@ -17,17 +17,29 @@ if TYPE_CHECKING:
 del TYPE_CHECKING
 
 
-def __getattr__(name: str) -> "_Any":
-    if name in ("functional", "graph"):
-        from importlib import import_module
+_BORROWED = {
+    "detect_anomaly": "anomaly",
+    "is_anomaly_enabled": "anomaly",
+    "set_detect_anomaly": "anomaly",
+    "gradcheck": "checks",
+    "gradgradcheck": "checks",
+}
 
+
+def __getattr__(name: str) -> "_Any":
+    from importlib import import_module
+
+    if name in ("functional", "graph"):
         return import_module(f"versant.autograd.{name}")
+    if name in _BORROWED:
+        return getattr(import_module(f"versant.autograd.{_BORROWED[name]}"), name)
     raise AttributeError(f"module 'versant.autograd' has no attribute {name!r}")
 
 
 __all__ = [
     "Function",
     "backward",
+    "detect_anomaly",
     "enable_grad",
     "functional",
     "grad",
@@ -35,5 +47,6 @@ __all__ = [
     "is_grad_enabled",
     "is_inference_mode_enabled",
     "no_grad",
+    "set_detect_anomaly",
     "set_grad_enabled",
 ]

@@ -36,6 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 threads=args.threads or processors(),
                 pythons=dict(args.python),
             )
+        elif args.command == "debug":
+            from versant.cli.debug import debug
+
+            return debug(args.path, args.other, port=args.port, text=args.text)
         else:
             from versant.cli.demo import Demo
 
@@ -66,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--epochs", type=_natural, default=20, help="passes over the training images")
     demo.add_argument("--seed", type=int, default=0, help="of weights, order and dropout")
     _add_bench(commands)
+    _add_debug(commands)
     commands.add_parser("info", help="show build, instruction set, threads and libraries")
     return parser
 
@@ -102,6 +107,20 @@ def _add_bench(commands: Any) -> None:
         metavar="NAME=PATH",
         help="the interpreter of a peer that lives in another environment",
     )
+
+
+def _add_debug(commands: Any) -> None:
+    debug = commands.add_parser(
+        "debug",
+        help="look at a recording of versant.debug.record, or at where two of them part",
+        description="Serve a page on this machine that shows a recording: its steps, what its tensors are "
+        "like, their lines of code and their history. With two recordings also the tensors that differ, the "
+        "first one before the others.",
+    )
+    debug.add_argument("path", type=Path, help="a recording, which may still be written")
+    debug.add_argument("other", type=Path, nargs="?", help="a recording that it is compared with")
+    debug.add_argument("--port", type=int, default=0, help="of the page (default: a free one)")
+    debug.add_argument("--text", action="store_true", help="print a summary, and serve no page")
 
 
 def _read_by(reader: str) -> Callable[[str], Any]:

@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +52,7 @@ MOST_READINGS = 16  # outcomes of the values that Python reads, for one entry
 
 _tracing = threading.Lock()  # one trace is made at a time
 _state = threading.local()
+_functions: weakref.WeakSet[Compiled] = weakref.WeakSet()  # all that there are
 
 
 class Result:
@@ -122,6 +124,7 @@ class Compiled(_core.CompiledBase):
         self._stops = False  # a breakpoint stands in it: it runs as it is written
         self._written = ""  # why it runs as it is written, but for closures of optimizers
         self._closures: dict[Any, Any] = {}
+        _functions.add(self)
         functools.update_wrapper(self, function, updated=())
         self.__name__ = name or getattr(function, "__name__", type(function).__name__)
 
@@ -146,7 +149,10 @@ class Compiled(_core.CompiledBase):
             reasons.append(self._mismatch(entry, tensors, key[0]))
             if reasons[-1]:
                 continue
-            found = _core.plan_run(entry.branches, tensors)
+            try:
+                found = _core.plan_run(entry.branches, tensors)
+            except _core.RunAgain:
+                return self._as_written(*args, **kwargs)
             if found is None:
                 if len(entry.results) >= MOST_READINGS:
                     self._refuse_readings(entry)
@@ -160,6 +166,11 @@ class Compiled(_core.CompiledBase):
                 self._refuse_sizes(known, args, kwargs, tensors)
             reasons[0] = ""
         return trace(None, reasons[0])
+
+    def _as_written(self, *args: Any, **kwargs: Any) -> Any:
+        """The call once more, as it is written: a watcher took its replay back to look closer."""
+        with compile_disabled():
+            return self._function(*args, **kwargs)
 
     # Saving -------------------------------------------------------------------------------------------------
 
@@ -537,6 +548,20 @@ def compile(
     if not callable(function):
         raise TypeError(f"[compile] expected a function, got {type(function).__name__}")
     return Compiled(function, guards=guards, recompiles=recompiles, dynamic=dynamic, name=name)
+
+
+def name_in_functions(place: int) -> str:
+    """How a compiled function calls the tensor whose memory begins there, or its gradient; "" for none."""
+    for function in list(_functions):
+        for entries in function._entries.values():
+            for entry in entries:
+                for tensor in entry.watch.tensors:
+                    name = entry.watch.names.get(id(tensor), "")
+                    if name and tensor.numel() and tensor.data_ptr() == place:
+                        return name
+                    if name and tensor.grad is not None and tensor.grad.data_ptr() == place:
+                        return f"{name}.grad"
+    return ""
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
+from typing import Protocol
 
 from versant.compiler.graph import CHARACTER, LINE, ORDER, Graph, Node
 from versant.compiler.layered import Layered, lay_out
@@ -45,16 +47,32 @@ LEGEND = [
 ]
 
 
+TAPE_LEGEND = [("parameter", "leaf that takes gradients"), ("forward", "recorded op"), ("result", "result")]
+
+
+class Drawn(Protocol):
+    """What can be drawn: boxes, lines (from, to, what they carry), and boxes that stand next to readers."""
+
+    nodes: list[Node]
+    lines: list[tuple[int, int, int]]
+    late: set[int]
+
+
 def svg_of(branches: list[Branch]) -> str:
     """The branches as one SVG, one below the other."""
+    return drawing_of([(branch.title, Graph(branch)) for branch in branches], LEGEND)
+
+
+def drawing_of(graphs: Sequence[tuple[str, Drawn]], legend_of: list[tuple[str, str]]) -> str:
+    """Graphs under their titles, one below the other."""
     parts = []
     width, y = 700.0, MARGIN
-    for branch in branches:
-        drawing, wide, high = draw(Graph(branch), y + LINE * 2)
-        parts.append(f'<text class="title" x="{MARGIN}" y="{y + LINE:.0f}">{escape(branch.title)}</text>')
+    for title, graph in graphs:
+        drawing, wide, high = draw(graph, y + LINE * 2)
+        parts.append(f'<text class="title" x="{MARGIN}" y="{y + LINE:.0f}">{escape(title)}</text>')
         parts += drawing
         width, y = max(width, wide), high + MARGIN * 2
-    legend, y = draw_legend(width, y)
+    legend, y = draw_legend(legend_of, width, y)
     parts += legend
     both = (
         '<linearGradient id="both"><stop offset="0.5" stop-color="#ffffff"/>'
@@ -67,7 +85,7 @@ def svg_of(branches: list[Branch]) -> str:
     return "\n".join([head, *parts, "</svg>\n"])
 
 
-def draw(graph: Graph, top: float) -> tuple[list[str], float, float]:
+def draw(graph: Drawn, top: float) -> tuple[list[str], float, float]:
     """The drawing of a graph, its right end and its lower one."""
     layout = lay_out([node.width for node in graph.nodes], graph.lines, graph.late)
     heights = [
@@ -115,7 +133,7 @@ def cell_places(node: Node, x: float) -> list[tuple[float, float]]:
     return places
 
 
-def draw_lines(graph: Graph, layout: Layered, tops: list[float], heights: list[float]) -> list[str]:
+def draw_lines(graph: Drawn, layout: Layered, tops: list[float], heights: list[float]) -> list[str]:
     arrivals: dict[int, list[tuple[float, int]]] = {}  # by node: where lines come from, and their numbers
     for i, (a, b, buffer) in enumerate(graph.lines):
         passed = layout.points[a, b, buffer]
@@ -150,10 +168,10 @@ def curve(x: float, y: float, to_x: float, to_y: float) -> str:
     return f"C{x:.1f} {middle:.1f} {to_x:.1f} {middle:.1f} {to_x:.1f} {to_y:.1f}"
 
 
-def draw_legend(width: float, y: float) -> tuple[list[str], float]:
+def draw_legend(legend_of: list[tuple[str, str]], width: float, y: float) -> tuple[list[str], float]:
     parts: list[str] = []
     x = MARGIN
-    for kinds, text in LEGEND:
+    for kinds, text in legend_of:
         wide = (len(text) + 6) * CHARACTER
         if x + wide > width:
             x, y = MARGIN, y + LINE * 2

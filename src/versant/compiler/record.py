@@ -65,11 +65,14 @@ class Program:
 class Part:
     """What a step does, or one of the steps that a fused step was.
 
-    where: the user's line; back: it is on the way back through the tape, from the op of line `of`.
+    where: the user's line; module: the path of the module that ran; back: it is on the way back through the
+    tape, from the op `of_name` of line `of`, which `module` made.
     """
 
     name: str
     where: str
+    module: str
+    of_name: str
     of: str
     back: bool
 
@@ -84,6 +87,8 @@ class Step:
     kind: str
     name: str
     where: str
+    module: str
+    of_name: str
     of: str
     back: bool
     fused: list[Part]
@@ -114,7 +119,7 @@ class Step:
 
     @property
     def parts(self) -> list[Part]:
-        return self.fused or [Part(self.name, self.where, self.of, self.back)]
+        return self.fused or [Part(self.name, self.where, self.module, self.of_name, self.of, self.back)]
 
     @property
     def lines(self) -> list[str]:

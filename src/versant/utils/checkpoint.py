@@ -1,8 +1,10 @@
 """Activation checkpoints: backward computes anew what forward did not keep (Chen et al. 2016)."""
 
+import functools
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from enum import Enum
 from typing import Any
 
 import versant
@@ -172,6 +174,71 @@ def checkpoint(
         return function(*args, **kwargs)
 
 
+class CheckpointPolicy(Enum):
+    """What a selective checkpoint does with the results of an op."""
+
+    MUST_SAVE = 0
+    PREFER_SAVE = 1
+    MUST_RECOMPUTE = 2
+    PREFER_RECOMPUTE = 3
+
+
+class SelectiveCheckpointContext:
+    """What a policy is told: whether the function runs for the second time."""
+
+    def __init__(self, *, is_recompute: bool) -> None:
+        self.is_recompute = is_recompute
+
+
+def create_selective_checkpoint_contexts(
+    policy_fn_or_list: Callable[[SelectiveCheckpointContext, str], Any] | Sequence[Any],
+    allow_cache_entry_mutation: bool = False,
+) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """The two contexts of a checkpoint that keeps the results of some ops, which then are not computed again.
+
+    policy_fn_or_list: ops, or their names; or policy(context, name), which gives a CheckpointPolicy or bool.
+    Names are those that a profile shows: "matmul" is what linear layers compute. A result that was changed in
+    place since is computed again; allow_cache_entry_mutation is taken for PyTorch's sake.
+
+    >>> import functools
+    >>> import versant as vs
+    >>> from versant.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
+    >>> keep = functools.partial(create_selective_checkpoint_contexts, ["matmul"])
+    >>> net = vs.nn.Sequential(vs.nn.Linear(4, 4), vs.nn.Tanh())
+    >>> y = checkpoint(net, vs.ones(2, 4), use_reentrant=False, context_fn=keep)
+    >>> y.sum().backward()
+    """
+    policy = policy_fn_or_list
+    decide: Callable[[str], Any]
+    if callable(policy) and not hasattr(policy, "name"):
+        context = SelectiveCheckpointContext(is_recompute=False)
+        decide = functools.partial(policy, context)
+    else:
+        names = {
+            str(getattr(op, "name", op)) for op in (policy if isinstance(policy, Sequence) else [policy])
+        }
+        decide = names.__contains__
+
+    def chooses(name: str) -> bool:
+        name = "matmul" if name == "multiply" else name.partition(".")[0]
+        choice = decide(name)
+        if isinstance(choice, CheckpointPolicy):
+            return choice in (CheckpointPolicy.MUST_SAVE, CheckpointPolicy.PREFER_SAVE)
+        return bool(choice)
+
+    selection = _core.selection(chooses)
+    return _watching(_core.watch_keeping, selection), _watching(_core.watch_supplying, selection)
+
+
+@contextmanager
+def _watching(begin: Callable[[Any], int], selection: Any) -> Iterator[None]:
+    number = begin(selection)
+    try:
+        yield
+    finally:
+        _core.watch_end(number)
+
+
 def checkpoint_sequential(
     functions: Sequential | Sequence[Callable[..., Any]],
     segments: int,
@@ -202,4 +269,11 @@ def checkpoint_sequential(
     return chain(size * (segments - 1), len(parts))(input)
 
 
-__all__ = ["CheckpointError", "checkpoint", "checkpoint_sequential"]
+__all__ = [
+    "CheckpointError",
+    "CheckpointPolicy",
+    "SelectiveCheckpointContext",
+    "checkpoint",
+    "checkpoint_sequential",
+    "create_selective_checkpoint_contexts",
+]

@@ -1,0 +1,128 @@
+// Watchers: tools that are told of every action of the machine, when it is done.
+//
+// Note [Watching]
+// While modes.watching is set on a thread, what runs programs, primitives, products, copies, fills and calls
+// reports to `watcher` there where a trace would record it (trace.h): once for each action, after it, with
+// the arrays that it read and wrote. What an action does inside is part of it. A replay reports the steps of
+// its plan instead. When nobody watches, all of this costs the branch that a trace costs.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "machine/node.h"
+#include "machine/program.h"
+
+namespace versant::trace {
+struct Step;
+}  // namespace versant::trace
+
+namespace versant {
+struct Run;
+}
+
+// A fixed offset from the thread pointer instead of a call.
+#define VERSANT_TLS __attribute__((tls_model("initial-exec")))
+
+namespace versant::watch {
+
+struct Event {
+  const char* name;
+  std::span<const Operand> in;  // arrays without a storage are gone
+  std::span<const Array* const> out;
+  const Program* program = nullptr;   // of elementwise actions
+  const trace::Step* step = nullptr;  // of a replay
+  size_t together = 1;                // steps of a replay that ran as one
+  bool undoable = false;              // the replay can be taken back
+};
+
+class Watcher {
+ public:
+  virtual ~Watcher() = default;
+  virtual void begins() {}
+  virtual void ran(const Event& event) = 0;
+  // Whether replays keep what they change, as far as that is cheap: see Again.
+  virtual bool takes_back() const { return false; }
+  // Results in the place of what an action would compute: into `out`, or as those of a primitive's run.
+  virtual bool supplies(const char* /*name*/, std::span<const Array* const> /*out*/) { return false; }
+  virtual bool supplies(const char* /*name*/, Run& /*run*/) { return false; }
+};
+
+// Thrown by a watcher: the replay is taken back, and whoever asked for it is to run the function instead.
+struct Again {};
+
+extern thread_local Watcher* watcher VERSANT_TLS;  // while modes.watching is set
+extern thread_local const Node* back VERSANT_TLS;  // on a way back: the node whose gradient is being computed
+extern thread_local bool runs_again VERSANT_TLS;   // who asked for the replay can run the function instead
+extern thread_local const trace::Step* host VERSANT_TLS;  // the step of a replay that calls the host
+
+// Nothing is computed but shapes: products, convolutions, attention and elementwise actions only make room
+// for their results, whose contents are any numbers, or zeros where they are integers.
+extern thread_local bool dry VERSANT_TLS;
+// Sets integers and bools to 0.
+void clear_integers(std::span<const Array* const> arrays);
+
+// Suspends watching: what runs inside is part of one action.
+class Unwatched {
+ public:
+  Unwatched() : before_(modes.watching) { modes.watching = false; }
+  ~Unwatched() { modes.watching = before_; }
+  Unwatched(const Unwatched&) = delete;
+
+ private:
+  bool before_;
+};
+
+// Lives while a replay may be taken back.
+class RunsAgain {
+ public:
+  RunsAgain() : before_(runs_again) { runs_again = true; }
+  ~RunsAgain() { runs_again = before_; }
+  RunsAgain(const RunsAgain&) = delete;
+
+ private:
+  bool before_;
+};
+
+// Remembers the node of a way back; passes may be nested.
+class WayBack {
+ public:
+  WayBack() : before_(back) {}
+  ~WayBack() { back = before_; }
+  WayBack(const WayBack&) = delete;
+
+ private:
+  const Node* before_;
+};
+
+// Where the action is that runs: the user's line; on a way back the op whose gradient it computes and that
+// op's line; the paths of the module that runs and of the module that made that op.
+struct Place {
+  std::string where, module;
+  bool back = false;
+  std::string of_name, of;
+};
+Place place(const Event& event);
+
+// Calls run() as one action.
+template <typename Run>
+void around(const char* name, std::span<const Operand> in, std::span<const Array* const> out, Run run,
+            const Program* program = nullptr) {
+  {
+    const Unwatched quiet;
+    watcher->begins();
+    if (dry) [[unlikely]]
+      clear_integers(out);
+    else if (!watcher->supplies(name, out))
+      run();
+  }
+  watcher->ran({name, in, out, program});
+}
+inline std::vector<Operand> operands(std::span<const Array* const> arrays) {
+  std::vector<Operand> list;
+  for (const Array* array : arrays) list.push_back({array, {}});
+  return list;
+}
+
+}  // namespace versant::watch

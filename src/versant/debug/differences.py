@@ -1,0 +1,131 @@
+"""Where two recordings part."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import versant
+from versant.debug.recording import Kind, Recording, Row, Step
+
+__all__ = ["Difference", "Differences", "diff"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A tensor that differs: in which step, what it is in each recording, and by how much.
+
+    error: the greatest difference of elements, relative to the greatest magnitude, where elements were
+    recorded; of min, max, mean and std otherwise. Infinite where one has NaN or Inf and the other has not.
+    """
+
+    step: int
+    first: Kind
+    second: Kind
+    rows: tuple[Row, Row]
+    error: float
+    by_values: bool
+
+    def __str__(self) -> str:
+        kind = self.first
+        where = f"{kind.line}, in {kind.module}" if kind.module else kind.line
+        types = kind.type if kind.type == self.second.type else f"{kind.type} and {self.second.type}"
+        what = "elements" if self.by_values else "statistics"
+        return f"step {self.step}: {kind.title} at {where}: {types}, {what} differ by {self.error:.3g}"
+
+
+@dataclass(frozen=True)
+class Differences:
+    """What `diff` found: the tensors that differ in the order in which they were computed, of one step or of
+    all. compared: how many tensors both recordings have; alone: how many only one of them has.
+    """
+
+    found: list[Difference]
+    compared: int
+    alone: int
+
+    @property
+    def first(self) -> Difference | None:
+        """The first tensor that differs."""
+        return self.found[0] if self.found else None
+
+    def __str__(self) -> str:
+        count = f"{self.compared} tensors in both recordings, {self.alone} in one of them"
+        if not self.found:
+            return f"no difference: {count}"
+        return "\n".join([f"{len(self.found)} differences: {count}", *map(str, self.found[:20])])
+
+
+def diff(
+    first: Recording | str | os.PathLike[str],
+    second: Recording | str | os.PathLike[str],
+    *,
+    tolerance: float = 0.0,
+    most: int = 1000,
+) -> Differences:
+    """The tensors that differ between two recordings by more than `tolerance` (relative), in their order.
+
+    Tensors are the same ones in both where module, line, op, shape and the number of the call in its step
+    agree; their dtypes may differ. What only one recording has is passed over: a cast, or what a compiled
+    step keeps to itself. Ends after `most` differences.
+    """
+    a, b = (x if isinstance(x, Recording) else Recording(x) for x in (first, second))
+    others = {step.number: step for step in b.steps}
+    found: list[Difference] = []
+    compared = alone = 0
+    for step in a.steps:
+        if step.number not in others or len(found) >= most:
+            continue
+        pairs, rest = _pairs(a, step, b, others[step.number])
+        compared += len(pairs)
+        alone += rest
+        for rows in pairs:
+            difference = _difference(a, b, step.number, rows)
+            if difference.error > tolerance and len(found) < most:
+                found.append(difference)
+    return Differences(found, compared, alone)
+
+
+def _keyed(recording: Recording, step: Step) -> Iterator[tuple[Any, Row]]:
+    counts: dict[Any, int] = {}
+    for row in step.rows:
+        place = recording.kinds[row.kind].place
+        counts[place] = counts.get(place, 0) + 1
+        yield (*place, counts[place]), row
+
+
+def _pairs(a: Recording, step: Step, b: Recording, other: Step) -> tuple[list[tuple[Row, Row]], int]:
+    second = dict(_keyed(b, other))
+    pairs = [(row, second.pop(key)) for key, row in _keyed(a, step) if key in second]
+    return pairs, len(step.rows) - len(pairs) + len(second)
+
+
+def _difference(a: Recording, b: Recording, step: int, rows: tuple[Row, Row]) -> Difference:
+    x, y = rows
+    by_values = a.has_value(step, x.kind, x.order) and b.has_value(step, y.kind, y.order)
+    if (x.nan, x.inf) != (y.nan, y.inf):
+        error = math.inf
+    elif by_values:
+        error = _of_values(a.value(step, x.kind, x.order), b.value(step, y.kind, y.order))
+    else:
+        scale = max(abs(x.min), abs(x.max), abs(y.min), abs(y.max)) or 1.0
+        pairs = ((x.min, y.min), (x.max, y.max), (x.mean, y.mean), (x.std, y.std))
+        error = max(abs(p - q) for p, q in pairs) / scale
+        if not error and (x.zeros, x.bins) != (y.zeros, y.bins):
+            error = abs(x.zeros - y.zeros) / x.numel or 1 / x.numel
+    return Difference(step, a.kinds[x.kind], b.kinds[y.kind], rows, error, by_values)
+
+
+def _of_values(x: Any, y: Any) -> float:
+    if not x.numel():
+        return 0.0
+    if x.is_complex():
+        x, y = versant.view_as_real(x), versant.view_as_real(y)
+    x, y = x.double(), y.double()
+    gap = (x - y).abs()
+    worst = float(gap.where(gap == gap, gap.new_zeros(())).max())
+    scale = float(x.abs().where(x == x, x.new_zeros(())).max())
+    return worst / scale if scale and math.isfinite(scale) else worst

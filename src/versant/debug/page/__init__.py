@@ -1,0 +1,1 @@
+"""The page that shows a recording, served on this machine alone."""
