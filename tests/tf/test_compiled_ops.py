@@ -19,7 +19,9 @@ def computed(case: Case, tensors: list[Any]) -> list[Any]:
             tape.watch(floating)
         results = [y for y in tf.nest.flatten(case.call(tf, *tensors)) if tf.is_tensor(y)]
         wanted = [y for y in results if y.dtype in (tf.float32, tf.float64)]
-        total = tf.add_n([tf.reduce_sum(tf.cast(y, tf.float64)) for y in wanted] or [tf.zeros([], tf.float64)])
+        total = tf.add_n(
+            [tf.reduce_sum(tf.cast(y, tf.float64)) for y in wanted] or [tf.zeros([], tf.float64)]
+        )
     gradients = tape.gradient(total, floating) if case.gradient and floating else []
     return [*results, *(g for g in gradients if g is not None)]
 
