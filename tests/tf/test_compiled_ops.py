@@ -1,12 +1,12 @@
-"""Every op that is compared with TensorFlow: compiled, values and gradients are those of eager mode, bit for bit."""
+"""Every op compared with TensorFlow, compiled: values and gradients are those of eager mode, bit for bit."""
 
 from typing import Any
 
 import pytest
+from oracle_tf.cases import CASES, Case
 
 import versant as vs
 import versant.tf as tf
-from oracle_tf.cases import CASES, Case
 
 NAMES = sorted({case.name for case in CASES})
 
