@@ -112,7 +112,12 @@ Object operand_beside(PyObject* value, Tensor& other, const char* op) {
                  std::string(name(other.dtype)).c_str());
     return Object();
   }
-  if (value == Py_None || PyUnicode_Check(value) || !convert_like) return Object();
+  if (PyUnicode_Check(value)) {
+    PyErr_Format(PyExc_TypeError, "[%s] cannot convert %R to a tensor of dtype %s", op, value,
+                 std::string(name(other.dtype)).c_str());
+    return Object();
+  }
+  if (value == Py_None || !convert_like) return Object();
   if (!PyList_Check(value) && !PyTuple_Check(value) && !PyObject_CheckBuffer(value) && !PyNumber_Check(value))
     return Object();
   return Object(PyObject_CallFunctionObjArgs(convert_like, value, as_object(&other), nullptr));

@@ -27,6 +27,18 @@ class dtype:
     is_complex: _bool
     def to_real(self) -> dtype: ...
     def to_complex(self) -> dtype: ...
+    # What versant.tf adds.
+    as_numpy_dtype: Any
+    base_dtype: dtype
+    real_dtype: dtype
+    is_bool: _bool
+    is_floating: _bool
+    is_integer: _bool
+    is_unsigned: _bool
+    size: int
+    min: Any
+    max: Any
+    def is_compatible_with(self, other: Any) -> _bool: ...
 
 bool: dtype
 uint8: dtype
@@ -209,10 +221,19 @@ class Node:
     def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle: ...
 
 class TensorLike(Tensor):
-    """What tensors and variables of TensorFlow's dialect share."""
+    """What tensors and variables of TensorFlow's dialect share; versant.tf adds the members."""
+
+    shape: Any
+    device: Any
+    def numpy(self) -> Any: ...  # type: ignore[override]
+    def get_shape(self) -> Any: ...
+    def set_shape(self, shape: Any) -> None: ...
+    def ref(self) -> Any: ...
 
 class EagerTensor(TensorLike):
     """A tensor of TensorFlow's dialect."""
+
+    def eval(self) -> Any: ...
 
 class TapeBase:
     """A gradient tape: see versant.autograd.tape."""

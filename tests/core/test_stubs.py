@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import versant as vs
+import versant.tf  # adds members to classes of the extension module
 from versant import _core
 
 PACKAGE = Path(vs.__file__).parent

@@ -192,9 +192,7 @@ for mode in SEGMENTS.split():
     )
     with_call(
         f"math.unsorted_segment_{mode}",
-        lambda tf, a, m=mode: getattr(tf.math, f"unsorted_segment_{m}")(
-            a, [2, 0, -1, 0, 2], 3
-        ),
+        lambda tf, a, m=mode: getattr(tf.math, f"unsorted_segment_{m}")(a, [2, 0, -1, 0, 2], 3),
         floats(5, 2),
         gradient=mode != "prod",
     )

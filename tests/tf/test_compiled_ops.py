@@ -1,12 +1,12 @@
-"""Every op that is compared with TensorFlow: compiled, values and gradients are those of eager mode, bit for bit."""
+"""Every op compared with TensorFlow, compiled: values and gradients are those of eager mode, bit for bit."""
 
 from typing import Any
 
 import pytest
+from oracle_tf.cases import CASES, Case
 
 import versant as vs
 import versant.tf as tf
-from oracle_tf.cases import CASES, Case
 
 NAMES = sorted({case.name for case in CASES})
 
@@ -19,7 +19,9 @@ def computed(case: Case, tensors: list[Any]) -> list[Any]:
             tape.watch(floating)
         results = [y for y in tf.nest.flatten(case.call(tf, *tensors)) if tf.is_tensor(y)]
         wanted = [y for y in results if y.dtype in (tf.float32, tf.float64)]
-        total = tf.add_n([tf.reduce_sum(tf.cast(y, tf.float64)) for y in wanted] or [tf.zeros([], tf.float64)])
+        total = tf.add_n(
+            [tf.reduce_sum(tf.cast(y, tf.float64)) for y in wanted] or [tf.zeros([], tf.float64)]
+        )
     gradients = tape.gradient(total, floating) if case.gradient and floating else []
     return [*results, *(g for g in gradients if g is not None)]
 

@@ -141,6 +141,8 @@ def test_truth_and_numbers() -> None:
     assert (tf.constant(1.0) == None) is False  # noqa: E711
     with pytest.raises(ValueError, match="ambiguous"):
         bool(tf.constant([1.0, 2.0]))
+    with pytest.raises(TypeError, match="cannot convert 'text'"):
+        tf.constant(1.0) == "text"  # noqa: B015
     assert int(tf.constant(3)) == 3
     assert {tf.constant(1.0).ref(): 1}
 

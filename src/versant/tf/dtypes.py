@@ -92,4 +92,4 @@ def install() -> None:
         "max": lambda self: _limit(self, "max"),
     }.items():
         setattr(DType, name, property(get))
-    DType.is_compatible_with = _is_compatible_with  # type: ignore[attr-defined]
+    setattr(DType, "is_compatible_with", _is_compatible_with)  # noqa: B010  (a method, to type checkers)

@@ -69,9 +69,9 @@ def convert_image_dtype(image: Any, dtype: Any, saturate: bool = False, name: An
     if x.dtype in dtypes.INTEGERS and kind.is_floating_point:
         return brand(x.to(kind) * (1.0 / x.dtype.max))
     if x.dtype.is_floating_point and kind in dtypes.INTEGERS:
-        top = kind.max  # type: ignore[attr-defined]
+        top = kind.max
         scaled = x * (top + 0.5)
-        return brand((scaled.clamp(kind.min, top) if saturate else scaled).to(kind))  # type: ignore[attr-defined]
+        return brand((scaled.clamp(kind.min, top) if saturate else scaled).to(kind))
     return brand(x.to(kind))
 
 

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 from versant.tf import arrays, elementwise, gathering, products, reductions
@@ -103,7 +103,6 @@ NAMES: dict[str, Callable[[], Any]] = {
     "executing_eagerly": lambda: import_module("versant.tf.config").executing_eagerly,
     "Assert": lambda: import_module("versant.tf.debugging").Assert,
     "print": lambda: import_module("versant.tf.extras").print_,
-    "experimental": lambda: SimpleNamespace(),
 }
 
 

@@ -212,7 +212,7 @@ def _segments(name: str, mode: str) -> Function:
             n = versant.bincount(at, minlength=count).clamp(min=1).to(x.dtype)
             n = n if mode == "mean" else n.sqrt()
             return brand(total / n.reshape((-1,) + (1,) * len(rest)))
-        first = 1 if mode == "prod" else as_dtype(x.dtype).min if mode == "amax" else as_dtype(x.dtype).max  # type: ignore[attr-defined]
+        first = 1 if mode == "prod" else as_dtype(x.dtype).min if mode == "amax" else as_dtype(x.dtype).max
         base = versant.full((count, *rest), first, dtype=x.dtype)
         return brand(base.scatter_reduce(0, index, flat, mode, include_self=True))
 
