@@ -369,7 +369,7 @@ class Task {
     }
   }
 
-  static thread_local const Task* innermost VERSANT_TLS;
+  static constinit thread_local const Task* innermost VERSANT_TLS;
 
   Options options_;
   uint64_t id_;
@@ -387,7 +387,7 @@ class Task {
   std::unordered_map<Node*, uint32_t> own_map_;
 };
 
-thread_local const Task* Task::innermost VERSANT_TLS = nullptr;
+constinit thread_local const Task* Task::innermost VERSANT_TLS = nullptr;
 
 void start(Task& task, std::span<Tensor* const> roots, std::span<TensorRef> weights,
            std::span<const Edge> edges) {

@@ -136,10 +136,11 @@ struct Modes {
   bool packs = false;     // saved values go through the host: see SavingHooks
   bool tracing = false;   // what the machine does is recorded: trace.h
   bool watching = false;  // ... is reported: watch.h
+  bool dry = false;       // ... is to make room for results, and to compute none: watch.h
   bool observed() const { return tracing | watching; }
 };
 // Initial-exec: a fixed offset from the thread pointer instead of a call at every op.
-extern thread_local Modes modes __attribute__((tls_model("initial-exec")));
+extern constinit thread_local Modes modes __attribute__((tls_model("initial-exec")));
 
 // What the host keeps in the place of saved values where modes.packs is set, and how it gives them back.
 struct SavingHooks {

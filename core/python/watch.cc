@@ -222,7 +222,7 @@ PyObject* watch_turn(PyObject*, PyObject* args) {
 }
 
 PyObject* watch_dry(PyObject*, PyObject* on) {
-  return PyBool_FromLong(std::exchange(watch::dry, on == Py_True));
+  return PyBool_FromLong(std::exchange(modes.dry, on == Py_True));
 }
 
 PyObject* watch_end(PyObject*, PyObject* number) {
