@@ -271,6 +271,21 @@ PyObject* first_of(PyObject*, PyObject* tensor) {
   });
 }
 
+PyObject* report(PyObject*, PyObject* args) {
+  if (!modes.watching || modes.tracing) Py_RETURN_NONE;
+  const char* name;
+  PyObject *inputs, *outputs;
+  if (!PyArg_ParseTuple(args, "sOO", &name, &inputs, &outputs)) return nullptr;
+  return guarded([&]() -> PyObject* {
+    std::vector<versant::Operand> in;
+    std::vector<const Array*> out;
+    for (Tensor* tensor : tensors_of(inputs)) in.push_back({tensor, {}});
+    for (Tensor* tensor : tensors_of(outputs)) out.push_back(tensor);
+    watch::watcher->ran({name, in, out});
+    Py_RETURN_NONE;
+  });
+}
+
 PyObject* pause(PyObject*, PyObject* paused) {
   const bool before = watchers.any() && !modes.watching;
   modes.watching = watchers.any() && paused != Py_True;
@@ -301,6 +316,7 @@ PyMethodDef watch_functions[] = {
     {"watch_turn", watch_turn, METH_VARARGS, "watch_turn(number, on): lets a watcher rest, or watch again."},
     {"watch_dry", watch_dry, METH_O,
      "watch_dry(on): whether results are computed, or only made room for; what was."},
+    {"watch_report", report, METH_VARARGS, "watch_report(name, inputs, outputs): what the host computed."},
     {"watch_end", watch_end, METH_O, "Ends the watcher of that number."},
     {"watch_pause", pause, METH_O, "watch_pause(paused): whether it was."},
     {},
