@@ -12,7 +12,6 @@
 #include "machine/scratch.h"
 #include "machine/tiles.h"
 #include "machine/transforms/batching.h"
-#include "machine/watch.h"
 
 namespace versant::ops {
 
@@ -130,7 +129,7 @@ struct Attention final : Primitive {
     run.n_outputs = 2;
     run.out[0] = heads_inside(Dims{q.sizes[0], q.sizes[1], q.sizes[2], v.sizes[3]}, q.dtype);
     run.out[1] = Array::empty(Dims{q.sizes[0], q.sizes[1], q.sizes[2]}, stored_dtype(compute));
-    if (run.out[1].numel == 0 || watch::dry) return;
+    if (run.out[1].numel == 0 || modes.dry) return;
     const Array* mask = Form(run.attributes).masked ? run.in[3] : nullptr;
     AttentionJob job = job_of(run, q, k, v, mask, compute);
     job.out = rows_of(run.out[0], compute);
@@ -159,7 +158,7 @@ struct AttentionBackward final : Primitive {
     const Compute compute = compute_of(q.dtype);
     run.n_outputs = 3;
     for (int i = 0; i < 3; ++i) run.out[i] = heads_inside(run.in[i + 1]->sizes, q.dtype);
-    if (watch::dry) return;
+    if (modes.dry) return;
     if (run.in[5]->numel == 0 || k.sizes[2] == 0) {
       for (int i = 0; i < 3; ++i) fill(run.out[i], Scalar::of_int(0));
       return;

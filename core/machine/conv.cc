@@ -5,10 +5,10 @@
 #include "machine/call.h"
 #include "machine/conv_complex.h"
 #include "machine/memory_format.h"
+#include "machine/node.h"
 #include "machine/ops.h"
 #include "machine/transforms/batching.h"
 #include "machine/visit_dtype.h"
-#include "machine/watch.h"
 
 namespace versant::ops {
 
@@ -151,7 +151,7 @@ struct Convolution final : Primitive {
                                          : form.sizes[d - 2]);
     run.out[0] = empty_as(sizes, x.dtype, is_channels_last(x) || is_channels_last(weight));
     const Array from = five(x), filters = five(weight), to = five(run.out[0]);
-    if (watch::dry) [[unlikely]]
+    if (modes.dry) [[unlikely]]
       return;
     convolve(shape_of(form, from, filters, to), from, filters, run.in.size() > 2 ? run.in[2] : nullptr, to);
   }
@@ -179,7 +179,7 @@ struct ConvolutionInput final : Primitive {
     for (const int64_t size : form.sizes) sizes.push_back(size);
     run.out[0] = empty_as(sizes, grad.dtype, is_channels_last(grad) || is_channels_last(weight));
     const Array from = five(grad), filters = five(weight), to = five(run.out[0]);
-    if (watch::dry) [[unlikely]]
+    if (modes.dry) [[unlikely]]
       return;
     convolve_input_gradient(shape_of(form, to, filters, from), from, filters, to);
   }
@@ -207,7 +207,7 @@ struct ConvolutionWeight final : Primitive {
     for (const int64_t size : form.sizes) sizes.push_back(size);
     run.out[0] = empty_as(sizes, grad.dtype, form.weight_last);
     const Array along = five(grad), from = five(x), to = five(run.out[0]);
-    if (watch::dry) [[unlikely]]
+    if (modes.dry) [[unlikely]]
       return;
     convolve_weight_gradient(shape_of(form, from, to, along), from, along, to);
   }

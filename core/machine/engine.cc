@@ -75,7 +75,7 @@ class Task {
     }
     std::vector<bool> result;
     for (const Edge& end : ends) {
-      const bool needed = !pruned_ || (end.node && needed_->contains(end.node.get()));
+      const bool needed = !needed_ || (end.node && needed_->contains(end.node.get()));
       result.push_back(end.node && found.contains(end.node.get()) && needed);
     }
     return result;
@@ -137,13 +137,13 @@ class Task {
   // Restricts the pass to what leads to the targets and captures their gradients.
   void aim(std::span<const Edge> roots, std::span<const Edge> targets) {
     pruned_ = true;
-    needed_ = std::make_unique<std::unordered_set<Node*>>();
     targets_ = targets;
     captured_.resize(targets.size());
     // Every node behind the roots, then from low numbers up: needed if a target or if an edge leads to a
     // needed one.
     std::vector<uint32_t>& found = buffers_.found;
     bool falling = true;  // the nodes were found by falling number, as along a chain
+    bool hooked = false;  // somebody may ask where the pass comes to
     uint64_t last = ~uint64_t{0};
     auto visit = [&](Node* node) {
       const size_t before = entries_.size();
@@ -151,6 +151,7 @@ class Task {
       if (entries_.size() == before) return;
       entries_[slot].needed = false;
       found.push_back(slot);
+      hooked |= node->hooks != nullptr;
       falling &= node->number <= last;
       last = node->number;
     };
@@ -178,8 +179,11 @@ class Task {
       if (ends_at(*node)) continue;
       for (int k = 0; k < node->n_edges && !entries_[slot].needed; ++k)
         if (Node* next = node->edges()[k].node.get()) entries_[slot].needed = entries_[slot_of(next)].needed;
-      if (entries_[slot].needed) needed_->insert(node);
     }
+    if (!hooked) return;
+    needed_ = std::make_unique<std::unordered_set<Node*>>();
+    for (const uint32_t slot : found)
+      if (entries_[slot].needed) needed_->insert(entries_[slot].node.get());
   }
 
   // Counts the edges to every leaf with hooks, so that these run as soon as the leaf's gradient is whole and
@@ -417,13 +421,13 @@ class Task {
   };
   static constexpr size_t kMostSpare = 4096;
   static thread_local Buffers spare_buffers;
-  static thread_local const Task* innermost VERSANT_TLS;
+  static constinit thread_local const Task* innermost VERSANT_TLS;
 
   Options options_;
   uint64_t id_;
   const Task* outer_;
   std::span<const Edge> roots_;
-  std::unique_ptr<std::unordered_set<Node*>> needed_;  // where the pass is restricted
+  std::unique_ptr<std::unordered_set<Node*>> needed_;  // of a pass that is restricted and meets hooks
   bool pruned_ = false;
   bool awaits_ = false;
   bool keeps_leaves_ = false;
@@ -438,7 +442,7 @@ class Task {
 };
 
 thread_local Task::Buffers Task::spare_buffers;
-thread_local const Task* Task::innermost VERSANT_TLS = nullptr;
+constinit thread_local const Task* Task::innermost VERSANT_TLS = nullptr;
 
 void start(Task& task, std::span<Tensor* const> roots, std::span<TensorRef> weights,
            std::span<const Edge> edges) {

@@ -312,12 +312,20 @@ void multiply_complex(const Array& a, bool a_turned, const Array& b, bool b_turn
   join(Micro::Add, 1);
 }
 
-[[gnu::noinline]] void multiply_watched(const Array& a, bool a_turned, const Array& b, bool b_turned,
-                                        const Array& c, const Array* bias, bool add) {
+[[gnu::noinline]] void multiply_observed(const Array& a, bool a_turned, const Array& b, bool b_turned,
+                                         const Array& c, const Array* bias, bool add) {
+  const auto run = [&] { multiply(a, a_turned, b, b_turned, c, bias, add); };
+  if (modes.tracing) {
+    {
+      const trace::Quiet quiet;
+      run();
+    }
+    return trace::recorder->multiply(a, a_turned, b, b_turned, c, bias, add);
+  }
+  if (!modes.watching) return;  // dry
   const Operand in[] = {{&a, {}}, {&b, {}}, {bias, {}}};
   const Array* const out[] = {&c};
-  watch::around("matmul", {in, bias ? 3u : 2u}, out,
-                [&] { multiply(a, a_turned, b, b_turned, c, bias, add); });
+  watch::around("matmul", {in, bias ? 3u : 2u}, out, run);
 }
 
 }  // namespace
@@ -325,17 +333,8 @@ void multiply_complex(const Array& a, bool a_turned, const Array& b, bool b_turn
 void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c, const Array* bias,
               bool add) {
   if (c.numel == 0) return;
-  if (modes.tracing) [[unlikely]] {
-    {
-      const trace::Quiet quiet;
-      multiply(a, a_turned, b, b_turned, c, bias, add);
-    }
-    return trace::recorder->multiply(a, a_turned, b, b_turned, c, bias, add);
-  }
-  if (modes.watching) [[unlikely]]
-    return multiply_watched(a, a_turned, b, b_turned, c, bias, add);
-  if (watch::dry) [[unlikely]]
-    return;
+  if (modes.tracing | modes.watching | modes.dry) [[unlikely]]
+    return multiply_observed(a, a_turned, b, b_turned, c, bias, add);
   if (add) return run_batch(a, a_turned, b, b_turned, c, nullptr, true);
   if (is_complex(c.dtype)) return multiply_complex(a, a_turned, b, b_turned, c);
   if (c.dtype == DType::BFloat16 && (dnnl::has_tiles() || kernels->product_bf16) && a.numel > 0) {

@@ -10,7 +10,7 @@ namespace versant {
 LocationHooks location_hooks;
 HookTableHooks hook_table_hooks;
 int64_t hooked_leaves = 0;
-thread_local Modes modes __attribute__((tls_model("initial-exec")));
+constinit thread_local Modes modes __attribute__((tls_model("initial-exec")));
 
 namespace {
 uint64_t next_number = 1;

@@ -144,12 +144,13 @@ struct Modes {
   bool tracing = false;       // what the machine does is recorded: trace.h
   bool transforming = false;  // some tensors may stand for more than they show: transforms/levels.h
   bool watching = false;      // what the machine does is reported: watch.h
+  bool dry = false;           // ... is to make room for results, and to compute none: watch.h
   bool observed() const { return tracing | watching; }
   // Whether ways back are made of recorded ops, instead of kernels over arrays.
   bool composes() const { return grad || transforming; }
 };
 // Initial-exec: a fixed offset from the thread pointer instead of a call at every op.
-extern thread_local Modes modes __attribute__((tls_model("initial-exec")));
+extern constinit thread_local Modes modes __attribute__((tls_model("initial-exec")));
 
 // What the host keeps in the place of saved values where modes.packs is set, and how it gives them back.
 struct SavingHooks {

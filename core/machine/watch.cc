@@ -6,12 +6,11 @@
 
 namespace versant::watch {
 
-thread_local Watcher* watcher VERSANT_TLS = nullptr;
-thread_local const Node* back VERSANT_TLS = nullptr;
-thread_local const trace::Step* host VERSANT_TLS = nullptr;
+constinit thread_local Watcher* watcher VERSANT_TLS = nullptr;
+constinit thread_local const Node* back VERSANT_TLS = nullptr;
+constinit thread_local const trace::Step* host VERSANT_TLS = nullptr;
 
-thread_local bool runs_again VERSANT_TLS = false;
-thread_local bool dry VERSANT_TLS = false;
+constinit thread_local bool runs_again VERSANT_TLS = false;
 
 void clear_integers(std::span<const Array* const> arrays) {
   for (const Array* array : arrays)

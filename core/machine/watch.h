@@ -52,14 +52,16 @@ class Watcher {
 // Thrown by a watcher: the replay is taken back, and whoever asked for it is to run the function instead.
 struct Again {};
 
-extern thread_local Watcher* watcher VERSANT_TLS;  // while modes.watching is set
-extern thread_local const Node* back VERSANT_TLS;  // on a way back: the node whose gradient is being computed
-extern thread_local bool runs_again VERSANT_TLS;   // who asked for the replay can run the function instead
-extern thread_local const trace::Step* host VERSANT_TLS;  // the step of a replay that calls the host
+extern constinit thread_local Watcher* watcher VERSANT_TLS;  // while modes.watching is set
+extern constinit thread_local const Node* back
+    VERSANT_TLS;  // on a way back: the node whose gradient is being computed
+extern constinit thread_local bool runs_again
+    VERSANT_TLS;  // who asked for the replay can run the function instead
+extern constinit thread_local const trace::Step* host
+    VERSANT_TLS;  // the step of a replay that calls the host
 
-// Nothing is computed but shapes: products, convolutions, attention and elementwise actions only make room
-// for their results, whose contents are any numbers, or zeros where they are integers.
-extern thread_local bool dry VERSANT_TLS;
+// While modes.dry is set nothing is computed but shapes: products, convolutions, attention and elementwise
+// actions only make room for their results, whose contents are any numbers, or zeros where they are integers.
 // Sets integers and bools to 0.
 void clear_integers(std::span<const Array* const> arrays);
 
@@ -112,7 +114,7 @@ void around(const char* name, std::span<const Operand> in, std::span<const Array
   {
     const Unwatched quiet;
     watcher->begins();
-    if (dry) [[unlikely]]
+    if (modes.dry) [[unlikely]]
       clear_integers(out);
     else if (!watcher->supplies(name, out))
       run();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <unordered_set>
 
@@ -65,6 +66,12 @@ Object parts_of(const watch::Event& event) {
   return list;
 }
 
+// Elements that are only moved were looked at where they came from.
+bool is_copy(const watch::Event& event) {
+  return !event.program && event.in.size() == 1 && event.out.size() == 1 && event.in[0].array &&
+         event.in[0].array->dtype == event.out[0]->dtype && std::strcmp(event.name, "copy") == 0;
+}
+
 // Calls found(kind, output, name, operands, outputs, place, parts) at the first NaN, and the first Inf that
 // no operand explains. What the callable returns is dropped: it raises.
 class Guard final : public watch::Watcher {
@@ -78,7 +85,7 @@ class Guard final : public watch::Watcher {
     // What is filled with a number is as somebody wanted it.
     bool reads = false;
     for (size_t i = 0; i < event.in.size(); ++i) reads |= event.in[i].array && is_used(event, i);
-    if (!reads) return;
+    if (!reads || (infinite_.empty() && is_copy(event))) return;
     for (size_t k = 0; k < event.out.size(); ++k) {
       const Array& out = *event.out[k];
       const Magnitude found = magnitude(out);
@@ -222,7 +229,7 @@ PyObject* watch_turn(PyObject*, PyObject* args) {
 }
 
 PyObject* watch_dry(PyObject*, PyObject* on) {
-  return PyBool_FromLong(std::exchange(watch::dry, on == Py_True));
+  return PyBool_FromLong(std::exchange(modes.dry, on == Py_True));
 }
 
 PyObject* watch_end(PyObject*, PyObject* number) {
@@ -271,6 +278,21 @@ PyObject* first_of(PyObject*, PyObject* tensor) {
   });
 }
 
+PyObject* report(PyObject*, PyObject* args) {
+  if (!modes.watching || modes.tracing) Py_RETURN_NONE;
+  const char* name;
+  PyObject *inputs, *outputs;
+  if (!PyArg_ParseTuple(args, "sOO", &name, &inputs, &outputs)) return nullptr;
+  return guarded([&]() -> PyObject* {
+    std::vector<versant::Operand> in;
+    std::vector<const Array*> out;
+    for (Tensor* tensor : tensors_of(inputs)) in.push_back({tensor, {}});
+    for (Tensor* tensor : tensors_of(outputs)) out.push_back(tensor);
+    watch::watcher->ran({name, in, out});
+    Py_RETURN_NONE;
+  });
+}
+
 PyObject* pause(PyObject*, PyObject* paused) {
   const bool before = watchers.any() && !modes.watching;
   modes.watching = watchers.any() && paused != Py_True;
@@ -301,6 +323,7 @@ PyMethodDef watch_functions[] = {
     {"watch_turn", watch_turn, METH_VARARGS, "watch_turn(number, on): lets a watcher rest, or watch again."},
     {"watch_dry", watch_dry, METH_O,
      "watch_dry(on): whether results are computed, or only made room for; what was."},
+    {"watch_report", report, METH_VARARGS, "watch_report(name, inputs, outputs): what the host computed."},
     {"watch_end", watch_end, METH_O, "Ends the watcher of that number."},
     {"watch_pause", pause, METH_O, "watch_pause(paused): whether it was."},
     {},

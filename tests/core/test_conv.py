@@ -251,3 +251,17 @@ def test_nan_stays_where_it_reaches():
 def test_refusals(call, kind, message):
     with refused(kind, message):
         call()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 5, 8, 12])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_the_gradient_of_one_tap_with_strides(channels, stride):
+    rng = np.random.default_rng(channels)
+    x = rng.standard_normal((13, channels, 8, 8)).astype("f4")
+    seen = x[:, :, ::stride, ::stride]
+    grad = rng.standard_normal((13, 8, *seen.shape[2:])).astype("f4")
+    expected = np.einsum("nohw,nchw->oc", grad.astype("f8"), seen.astype("f8"))
+    for _ in range(5):  # the fault came and went with what memory held before
+        weight = vs.ones(8, channels, 1, 1, requires_grad=True)
+        vs.nn.functional.conv2d(vs.tensor(x), weight, None, stride).backward(vs.tensor(grad))
+        assert np.allclose(weight.grad.numpy()[:, :, 0, 0], expected, rtol=1e-4, atol=1e-3)

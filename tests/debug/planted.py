@@ -288,3 +288,9 @@ def under_autocast(self: Any, x: Any, bad: Any) -> Any:
         x = x.unsqueeze(0)
         x = vs.bmm(x, x.transpose(1, 2))  # planted
     return x[0, :, :4].float().tanh()
+
+
+@forward("inv", kind="Inf")
+def of_the_host(self: Any, x: Any, bad: Any) -> Any:
+    square = vs.eye(4) * (1 - bad) + bad * 1e-44 * vs.eye(4)
+    return x + vs.linalg.inv(square)[0]  # planted

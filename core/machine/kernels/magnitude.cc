@@ -9,22 +9,33 @@ namespace versant::isa::VERSANT_ISA {
 
 template <class Bits>
 uint64_t largest_bits(const void* data, std::ptrdiff_t n) {
-  constexpr Bits kSign = static_cast<Bits>(Bits{1} << (8 * sizeof(Bits) - 1));
-  constexpr std::ptrdiff_t kLanes = 256 / static_cast<std::ptrdiff_t>(sizeof(Bits));
+  typedef Bits Vector __attribute__((vector_size(kVectorBytes), aligned(sizeof(Bits)), may_alias));
+  constexpr std::ptrdiff_t kLanes = kVectorBytes / static_cast<std::ptrdiff_t>(sizeof(Bits));
+  constexpr Bits kRest = static_cast<Bits>(~(Bits{1} << (8 * sizeof(Bits) - 1)));  // all but the sign
   const Bits* const x = static_cast<const Bits*>(data);
-  const auto plain = [&](std::ptrdiff_t i) { return static_cast<Bits>(x[i] & static_cast<Bits>(~kSign)); };
-  // Several vectors of maxima, so that one comparison need not wait for the other.
-  Bits most[kLanes] = {};
+  // Several maxima, so that one comparison need not wait for the other.
+  Vector first = {}, second = {}, third = {}, fourth = {};
+  const auto see = [&](Vector& most, std::ptrdiff_t i) {
+    const Vector bits = *reinterpret_cast<const Vector*>(x + i) & kRest;
+    most = bits > most ? bits : most;
+  };
   std::ptrdiff_t i = 0;
-  for (; i + kLanes <= n; i += kLanes)
-    for (std::ptrdiff_t k = 0; k < kLanes; ++k) {
-      const Bits bits = plain(i + k);
-      most[k] = bits > most[k] ? bits : most[k];
-    }
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+    see(first, i);
+    see(second, i + kLanes);
+    see(third, i + 2 * kLanes);
+    see(fourth, i + 3 * kLanes);
+  }
+  first = second > first ? second : first;
+  third = fourth > third ? fourth : third;
+  first = third > first ? third : first;
   Bits all = 0;
-  for (std::ptrdiff_t k = 0; k < kLanes; ++k) all = most[k] > all ? most[k] : all;
-  for (; i < n; ++i) all = plain(i) > all ? plain(i) : all;
-  return all;
+  for (std::ptrdiff_t k = 0; k < kLanes; ++k) all = first[k] > all ? first[k] : all;
+  for (; i < n; ++i) {
+    const Bits bits = static_cast<Bits>(x[i] & kRest);
+    all = bits > all ? bits : all;
+  }
+  return static_cast<uint64_t>(all);
 }
 
 template <class T, class Bits>
@@ -110,9 +121,9 @@ void health(const void* data, std::ptrdiff_t n, Health& health) {
 void fill_magnitude(Kernels& k) {
   k.health[0] = health<float, int32_t>;
   k.health[1] = health<double, int64_t>;
-  k.largest_bits[0] = largest_bits<uint16_t>;
-  k.largest_bits[1] = largest_bits<uint32_t>;
-  k.largest_bits[2] = largest_bits<uint64_t>;
+  k.largest_bits[0] = largest_bits<int16_t>;
+  k.largest_bits[1] = largest_bits<int32_t>;
+  k.largest_bits[2] = largest_bits<int64_t>;
 }
 
 }  // namespace versant::isa::VERSANT_ISA

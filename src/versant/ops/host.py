@@ -121,10 +121,13 @@ def call_numpy(
     if all(0 in shape for shape, _ in stated):
         return tuple(empty(tuple(shape), dtype=dtype) for shape, dtype in stated)
     if not _core.is_tracing():
-        return from_numpy(op, inputs, parameters, stated)
+        found = from_numpy(op, inputs, parameters, stated)
+        _core.watch_report(op.__name__, list(inputs), list(found))
+        return found
     _core.trace_pause(True)
     try:
         found = from_numpy(op, inputs, parameters, stated)
+        _core.watch_report(op.__name__, list(inputs), list(found))
     finally:
         _core.trace_pause(False)
     _core.trace_apply(
