@@ -10,24 +10,25 @@ namespace versant::isa::VERSANT_ISA {
 // What a logarithm gives where the number is not positive and finite.
 template <class T>
 T log_edges(T x, T y) {
-  const T no_number = x < 0 ? kNaN<T> : x;  // infinity and NaN are their own logarithm
-  const T edge = x == 0 ? -kInf<T> : no_number;
-  return x > 0 && x < kInf<T> ? y : edge;
+  const T no_number = choose(x < 0, T(kNaN<T>), x);  // infinity and NaN are their own logarithm
+  const T edge = choose(x == 0, T(-kInf<T>), no_number);
+  return choose((x > 0) & (x < kInf<T>), y, edge);
 }
 
-inline float log(float x) {
-  const bool small = x < std::numeric_limits<float>::min();
-  const float scaled = small ? x * 0x1p23F : x;
+template <Single F>
+inline F log(F x) {
+  const auto small = x < std::numeric_limits<float>::min();
+  const F scaled = choose(small, x * 0x1p23F, x);
   // x = m * 2^e with m in [sqrt(1/2), sqrt(2))
-  const std::uint32_t split = bits_of(scaled) - 0x3f3504f3U;
-  const auto e = static_cast<float>((static_cast<std::int32_t>(split) >> 23) - (small ? 23 : 0));
-  const float f = from_bits((split & 0x7fffffU) + 0x3f3504f3U) - 1;
-  const float p = horner(f, 0.333333135F, -0.250001669F, 0.200022236F, -0.166593671F, 0.142095715F,
+  const auto split = bits_of(scaled) - 0x3f3504f3U;
+  const F e = to_number(as_signed(split) >> 23) - choose(small, F(23), F(0));
+  const F f = from_bits((split & 0x7fffffU) + 0x3f3504f3U) - 1;
+  const F p = horner(f, 0.333333135F, -0.250001669F, 0.200022236F, -0.166593671F, 0.142095715F,
                          -0.125497445F, 0.121088773F, -0.109158747F, 0.0533790812F);
   // f - f^2 / 2 + f^3 p, and e ln 2 in two parts
-  const float square = f * f;
-  const float tail = fused(e, kLn2Low<float>, fused(square * f, p, -0.5F * square));
-  return log_edges(x, fused(e, kLn2High<float>, f + tail));
+  const F square = f * f;
+  const F tail = fused(e, F(kLn2Low<F>), fused(square * f, p, -0.5F * square));
+  return log_edges(x, fused(e, F(kLn2High<F>), f + tail));
 }
 
 // log(1 + f) for f from sqrt(1/2) - 1 to sqrt(2) - 1, as 2 atanh(s) = s (2 + s^2 p(s^2)), s = f / (2 + f).

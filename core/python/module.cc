@@ -1,5 +1,7 @@
 // The extension module versant._core.
 #include "face.h"
+#include "machine/code/room.h"
+#include "machine/code/routines.h"
 #include "machine/cpu.h"
 #include "machine/kernels.h"
 #include "machine/lock.h"
@@ -52,6 +54,21 @@ PyObject* use_instruction_set(PyObject*, PyObject* name) {
   return PyErr_Format(PyExc_ValueError,
                       "[use_instruction_set] this processor runs no instruction set named %R", name);
 }
+PyObject* machine_code(PyObject*, PyObject*) {
+  constexpr const char* kModes[] = {"off", "hot", "always"};
+  return Py_BuildValue("{s:s,s:n,s:n}", "mode", kModes[static_cast<int>(code::mode.load())], "bytes",
+                       static_cast<Py_ssize_t>(code::Room::bytes_in_use()), "routines",
+                       static_cast<Py_ssize_t>(code::Room::count()));
+}
+PyObject* use_machine_code(PyObject*, PyObject* name) {
+  const char* const text = PyUnicode_AsUTF8(name);
+  if (!text) return nullptr;
+  const std::string_view mode = text;
+  if (mode != "off" && mode != "hot" && mode != "always")
+    return PyErr_Format(PyExc_ValueError, "[use_machine_code] expected off, hot or always, got %R", name);
+  code::mode = mode == "off" ? code::Mode::Off : mode == "hot" ? code::Mode::Hot : code::Mode::Always;
+  Py_RETURN_NONE;
+}
 
 PyMethodDef general_functions[] = {
     {"memory_stats", memory_stats, METH_NOARGS, "Counters of the allocator, in bytes."},
@@ -63,6 +80,8 @@ PyMethodDef general_functions[] = {
     {"instruction_set", instruction_set, METH_NOARGS, "The kernels in use: v2, v3 or v4."},
     {"instruction_sets", instruction_sets, METH_NOARGS, "The kernels that can be used, the best first."},
     {"use_instruction_set", use_instruction_set, METH_O, "Changes the kernels in use, for tests."},
+    {"machine_code", machine_code, METH_NOARGS, "Which programs run as machine code, and how much there is."},
+    {"use_machine_code", use_machine_code, METH_O, "Which do from now on: off, hot or always, for tests."},
     {},
 };
 
