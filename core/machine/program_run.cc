@@ -176,10 +176,10 @@ class TileRun {
       single &= !lane.uniform;
     }
 
-    streams_ = stream_results(total) && space.rank == 1;
+    streams_ = stream_results(total);
     choose_routine(total);
     // What needs no tile runs over more elements at a time.
-    plain &= routine_ ? !routine_->has_tiles() : single && !streams_;
+    plain &= !streams_ && (routine_ ? !routine_->has_tiles() : single);
     const int64_t tile = plain ? kLongTile : kTile;
     const int64_t row = space.sizes[space.rank - 1];
     const bool by_row = space.rank == 1 || row >= kShortRow;
@@ -385,11 +385,10 @@ class TileRun {
     return routine_ ? scratch.reg[inputs_.size() + k] : scratch.reg[program_->outputs[k]];
   }
 
-  // Once it is known which operands are uniform, and whether results are streamed.
+  // Once it is known which operands are uniform.
   void choose_routine(int64_t numel) {
-    code::Form form{static_cast<Compute>(compute_), 0, 0};
+    code::Form form{static_cast<Compute>(compute_), 0};
     for (size_t i = 0; i < inputs_.size(); ++i) form.uniform |= uint32_t{lanes_[i].uniform} << i;
-    for (size_t k = 0; k < outputs_.size() && streams_; ++k) form.streams |= 1U << k;
     routine_ = alone_ ? whole_.routines.find(form) : whole_.routines.get(whole_, form, numel * whole_.work);
   }
 
@@ -413,7 +412,7 @@ class TileRun {
     for (size_t k = 0; k < outputs_.size(); ++k) {
       const Lane& lane = output(k);
       direct[k] = nullptr;
-      if (!lane.direct || (streams_ && !routine_)) continue;
+      if (!lane.direct || streams_) continue;
       if (lane.flat) {
         direct[k] = lane.data + p * lane.item;
       } else {

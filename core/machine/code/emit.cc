@@ -42,8 +42,7 @@ class Emitter {
     }
     for (const Formula::Store& store : formula_.stores) {
       const int from = in_register(store.value);
-      code_.vector(store.streams ? Opcode{1, 0, 0x2b, false} : Opcode{1, 0, 0x11, false}, from, 0,
-                   memory(store.place));
+      code_.vector({1, 0, 0x11, false}, from, 0, memory(store.place));
       used(store.value);
       unpin();
     }

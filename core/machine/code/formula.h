@@ -66,7 +66,6 @@ class Formula {
   struct Store {
     Id value;
     int place;
-    bool streams;  // past the caches, to multiples of 64 bytes
   };
   const Compute compute;  // F32 or F64
   const int vector_bytes;

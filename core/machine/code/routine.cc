@@ -128,15 +128,14 @@ class Maker {
       for_operands(i, [&](int r) {
         if (r < first_ || ids[index(r)] < 0 || place_[index(r)] >= 0) return;
         place_[index(r)] = next_place_++;
-        formula.stores.push_back({static_cast<Id>(ids[index(r)]), place_[index(r)], false});
+        formula.stores.push_back({static_cast<Id>(ids[index(r)]), place_[index(r)]});
       });
     }
     for (std::size_t k = 0; k < program_.outputs.size(); ++k) {
       const int r = program_.outputs[k];
       const bool computed = ids[index(r)] >= 0 && r >= first_ && wanted[index(r - first_)];
       if (!computed && !(calls.empty() && !stored_[k])) continue;
-      formula.stores.push_back(
-          {id_of(r), program_.n_inputs + static_cast<int>(k), (form_.streams >> k & 1) != 0});
+      formula.stores.push_back({id_of(r), program_.n_inputs + static_cast<int>(k)});
       stored_[k] = true;
       if (calls.empty()) routine_->last_ |= 1U << k;
     }

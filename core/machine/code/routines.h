@@ -21,7 +21,6 @@ extern std::atomic<Mode> mode;
 // What a routine is made for.
 struct Form {
   Compute compute;
-  std::uint32_t streams;  // by output: whether it goes past the caches, to multiples of 64 bytes
   std::uint32_t uniform;  // by input: whether it is one number everywhere
 
   bool operator==(const Form&) const = default;
