@@ -40,58 +40,68 @@ inline double log_of_mantissa(double f) {
   return s * fused(z, p, 2.0);
 }
 
-struct Mantissa {
-  double e;
-  double f;  // x = (1 + f) * 2^e
+template <class F>
+struct MantissaOf {
+  F e;
+  F f;  // x = (1 + f) * 2^e
 };
+using Mantissa = MantissaOf<double>;
 
 // For normal positive doubles, so for every positive float.
-inline Mantissa split_mantissa(double x) {
+template <Double F>
+inline MantissaOf<F> split_mantissa(F x) {
   constexpr std::uint64_t root_half = 0x3fe6a09e667f3bcd;
-  const std::uint64_t biased = bits_of(x) + (0x3ff0000000000000 - root_half);
-  const double e = from_bits(biased >> 52 | 0x4330000000000000) - (0x1p52 + 1023);
-  const double m = from_bits((biased & 0xfffffffffffff) + root_half);
+  const auto biased = bits_of(x) + (0x3ff0000000000000 - root_half);
+  const F e = from_bits(biased >> 52 | 0x4330000000000000) - (0x1p52 + 1023);
+  const F m = from_bits((biased & 0xfffffffffffff) + root_half);
   return {e, m - 1};
 }
 
 // log(1 + f) = f - f^2 / 2 + s (f^2 / 2 + R) to the accuracy of double, s = f / (2 + f) (as in FreeBSD's
 // e_log.c).
+template <class F>
 struct WideLog {
-  double half_square;  // f^2 / 2
-  double tail;         // s (f^2 / 2 + R)
+  F half_square;  // f^2 / 2
+  F tail;         // s (f^2 / 2 + R)
 };
-inline WideLog wide_log(double f) {
-  const double s = f / (2 + f);
-  const double z = s * s;
-  const double rest =
+template <Double F>
+inline WideLog<F> wide_log(F f) {
+  const F s = f / (2 + f);
+  const F z = s * s;
+  const F rest =
       z * horner(z, 0.6666666666666735, 0.3999999999941109, 0.2857142874326269, 0.2222219847598521,
                  0.18183569739853522, 0.15313903245641833, 0.14797507719057545);
-  const double half_square = 0.5 * f * f;
+  const F half_square = 0.5 * f * f;
   return {half_square, s * (half_square + rest)};
 }
 
 // log((1 + f) * 2^e) + c, c being tiny.
-inline double log_of_split(Mantissa split, double c) {
-  const WideLog parts = wide_log(split.f);
-  const double tail = parts.tail + fused(split.e, kLn2Low<double>, c);
-  return fused(split.e, kLn2High<double>, split.f - (parts.half_square - tail));
+template <Double F>
+inline F log_of_split(MantissaOf<F> split, F c) {
+  const WideLog<F> parts = wide_log(split.f);
+  const F tail = parts.tail + fused(split.e, F(kLn2Low<F>), c);
+  return fused(split.e, F(kLn2High<F>), split.f - (parts.half_square - tail));
 }
 
 // For positive doubles, subnormals too.
-inline Mantissa split_any(double x) {
-  const bool small = x < std::numeric_limits<double>::min();
-  const Mantissa split = split_mantissa(small ? x * 0x1p54 : x);
-  return {split.e - (small ? 54.0 : 0.0), split.f};
+template <Double F>
+inline MantissaOf<F> split_any(F x) {
+  const auto small = x < std::numeric_limits<double>::min();
+  const MantissaOf<F> split = split_mantissa(choose(small, x * 0x1p54, x));
+  return {split.e - choose(small, F(54), F(0)), split.f};
 }
 
-inline double log(double x) { return log_edges(x, log_of_split(split_any(x), 0)); }
+template <Double F>
+inline F log(F x) {
+  return log_edges(x, log_of_split(split_any(x), F(0)));
+}
 
 // log(x) / log(base): the logarithm of the mantissa in a short and a small part, times 1 / log(base) in such
 // parts.
 inline double log_to_base(double x, double inverse_high, double inverse_low, double two_high,
                           double two_low) {
   const Mantissa split = split_any(x);
-  const WideLog parts = wide_log(split.f);
+  const WideLog<double> parts = wide_log(split.f);
   const double high = from_bits(bits_of(split.f - parts.half_square) & 0xffffffff00000000);
   const double low = split.f - high - parts.half_square + parts.tail;
   const double of_high = high * inverse_high;
@@ -111,7 +121,7 @@ inline double log1p_inner(double x, double e) {
   const double sum = 1 + x;
   const double lost = x > 1 ? 1 - (sum - x) : x - (sum - 1);
   const Mantissa split = split_mantissa(sum);
-  return log_of_split({split.e + e, split.f}, lost / sum);
+  return log_of_split(Mantissa{split.e + e, split.f}, lost / sum);
 }
 
 inline double log1p(double x) {

@@ -1,7 +1,5 @@
 // The extension module versant._core.
 #include "face.h"
-#include "machine/code/room.h"
-#include "machine/code/routines.h"
 #include "machine/cpu.h"
 #include "machine/kernels.h"
 #include "machine/lock.h"
@@ -12,6 +10,7 @@
 namespace versant::face {
 
 extern PyMethodDef tensor_backward_method;
+extern PyMethodDef machine_code_functions[];  // machine_code.cc
 
 namespace {
 
@@ -54,22 +53,6 @@ PyObject* use_instruction_set(PyObject*, PyObject* name) {
   return PyErr_Format(PyExc_ValueError,
                       "[use_instruction_set] this processor runs no instruction set named %R", name);
 }
-PyObject* machine_code(PyObject*, PyObject*) {
-  constexpr const char* kModes[] = {"off", "hot", "always"};
-  return Py_BuildValue("{s:s,s:n,s:n}", "mode", kModes[static_cast<int>(code::mode.load())], "bytes",
-                       static_cast<Py_ssize_t>(code::Room::bytes_in_use()), "routines",
-                       static_cast<Py_ssize_t>(code::Room::count()));
-}
-PyObject* use_machine_code(PyObject*, PyObject* name) {
-  const char* const text = PyUnicode_AsUTF8(name);
-  if (!text) return nullptr;
-  const std::string_view mode = text;
-  if (mode != "off" && mode != "hot" && mode != "always")
-    return PyErr_Format(PyExc_ValueError, "[use_machine_code] expected off, hot or always, got %R", name);
-  code::mode = mode == "off" ? code::Mode::Off : mode == "hot" ? code::Mode::Hot : code::Mode::Always;
-  Py_RETURN_NONE;
-}
-
 PyMethodDef general_functions[] = {
     {"memory_stats", memory_stats, METH_NOARGS, "Counters of the allocator, in bytes."},
     {"reset_peak_memory", reset_peak, METH_NOARGS, "Sets the peak to what is held now."},
@@ -80,8 +63,6 @@ PyMethodDef general_functions[] = {
     {"instruction_set", instruction_set, METH_NOARGS, "The kernels in use: v2, v3 or v4."},
     {"instruction_sets", instruction_sets, METH_NOARGS, "The kernels that can be used, the best first."},
     {"use_instruction_set", use_instruction_set, METH_O, "Changes the kernels in use, for tests."},
-    {"machine_code", machine_code, METH_NOARGS, "Which programs run as machine code, and how much there is."},
-    {"use_machine_code", use_machine_code, METH_O, "Which do from now on: off, hot or always, for tests."},
     {},
 };
 
@@ -109,7 +90,7 @@ int fill(PyObject* module) {
        {general_functions, convert_functions, dlpack_functions, op_functions, function_functions,
         composite_functions, autograd_functions, optimizer_functions, trace_functions, loop_functions,
         record_functions, program_functions, verifier_functions, compiled_functions, update_functions,
-        autocast_functions, saving_functions})
+        autocast_functions, saving_functions, machine_code_functions})
     if (PyModule_AddFunctions(module, list) < 0) return -1;
   lock_hooks = {release_lock, acquire_lock};
   const bool ready = init_errors(module) && init_dtypes(module) && init_tensor_type(module) &&

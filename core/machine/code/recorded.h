@@ -36,7 +36,6 @@ struct RecordedTruth {
 template <class T, bool is_signed = false>
 struct RecordedBits {
   using Integer = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-  static constexpr bool kWide = sizeof(T) == 8;
   Id id;
 
   explicit RecordedBits(Id id) : id(id) {}
@@ -45,6 +44,7 @@ struct RecordedBits {
   friend RecordedBits operator+(RecordedBits x, Integer y) { return x + of(y); }
   friend RecordedBits operator-(RecordedBits x, Integer y) { return x - of(y); }
   friend RecordedBits operator&(RecordedBits x, Integer y) { return x & of(y); }
+  friend RecordedBits operator|(RecordedBits x, Integer y) { return x | of(y); }
   friend RecordedBits operator+(RecordedBits x, RecordedBits y) {
     return RecordedBits(recorded(Kind::AddInt, x.id, y.id));
   }

@@ -9,10 +9,35 @@ namespace versant::code {
 // Makes one routine: rounds of a piece of code and of the kernels that read what it computed.
 class Maker {
  public:
-  Maker(const Program& program, const Form& form)
-      : program_(program), form_(form), first_(program.first_result()), routine_(new Routine) {}
+  Maker(const Program& program, const Form& form, int vector_bytes)
+      : program_(program),
+        form_(form),
+        vector_bytes_(vector_bytes),
+        first_(program.first_result()),
+        routine_(new Routine) {}
 
   std::unique_ptr<const Routine> run() {
+    if (!make_steps() || !worth()) return nullptr;
+    routine_->n_tiles_ = next_place_ - program_.n_inputs - static_cast<int>(program_.outputs.size());
+    routine_->lanes_ = vector_bytes_ / (form_.compute == Compute::F32 ? 4 : 8);
+    routine_->room_ = std::make_unique<Room>(bytes_);
+    const auto* const begin = static_cast<const std::uint8_t*>(routine_->room_->begin());
+    if (!begin) return nullptr;
+    for (std::size_t s = 0; s < routine_->steps_.size(); ++s)
+      if (!routine_->steps_[s].kernel)
+        routine_->steps_[s].code =
+            reinterpret_cast<Function>(reinterpret_cast<std::uintptr_t>(begin) + starts_[s]);
+    return std::move(routine_);
+  }
+
+  // The bytes of a program without calls.
+  std::vector<std::uint8_t> bytes() {
+    if (!make_steps() || routine_->steps_.size() != 1) return {};
+    return bytes_;
+  }
+
+ private:
+  bool make_steps() {
     const std::size_t registers = static_cast<std::size_t>(first_) + program_.code.size();
     place_.assign(registers, -1);
     for (int k = 0; k < program_.n_inputs; ++k) place_[static_cast<std::size_t>(k)] = k;
@@ -22,23 +47,13 @@ class Maker {
     done_.assign(program_.code.size(), false);
     while (true) {
       const std::vector<int> calls = ready_calls();
-      if (!piece(calls)) return nullptr;
+      if (!piece(calls)) return false;
       if (calls.empty()) break;
       for (const int i : calls) call(i);
     }
-    routine_->n_tiles_ = next_place_ - program_.n_inputs - static_cast<int>(program_.outputs.size());
-    if (next_place_ > Routine::kMaxPlaces || !worth()) return nullptr;
-    routine_->lanes_ = kernels->code_bytes / (form_.compute == Compute::F32 ? 4 : 8);
-    routine_->room_ = std::make_unique<Room>(bytes_);
-    const auto* const begin = static_cast<const std::uint8_t*>(routine_->room_->begin());
-    if (!begin) return nullptr;
-    for (std::size_t s = 0; s < routine_->steps_.size(); ++s)
-      if (!routine_->steps_[s].kernel)
-        routine_->steps_[s].code = reinterpret_cast<Function>(reinterpret_cast<std::uintptr_t>(begin) + starts_[s]);
-    return std::move(routine_);
+    return next_place_ <= Routine::kMaxPlaces;
   }
 
- private:
   static std::size_t index(int i) { return static_cast<std::size_t>(i); }
   const Instruction& instruction(int i) const { return program_.code[index(i)]; }
   MicroFormula formula_of(int i) const {
@@ -99,7 +114,7 @@ class Maker {
       wanted[index(i)] = wanted[index(i)] && needed_[index(i)] && !done_[index(i)];
       if (wanted[index(i)]) for_operands(i, want);
     }
-    Formula formula(form_.compute, kernels->code_bytes);
+    Formula formula(form_.compute, vector_bytes_);
     const Formula::Recording recording(formula);
     std::vector<int> ids(place_.size(), -1);
     const auto id_of = [&](int r) {
@@ -172,6 +187,7 @@ class Maker {
 
   const Program& program_;
   const Form& form_;
+  const int vector_bytes_;
   const int first_;
   std::unique_ptr<Routine> routine_;
   std::vector<int> place_;  // of registers in memory; -1: not there
@@ -184,7 +200,11 @@ class Maker {
 
 std::unique_ptr<const Routine> Routine::make(const Program& program, const Form& form) {
   if (program.for_compute(form.compute).code.size() < 2) return nullptr;
-  return Maker(program, form).run();
+  return Maker(program, form, kernels->code_bytes).run();
+}
+
+std::vector<std::uint8_t> code_of(const Program& program, const Form& form, int vector_bytes) {
+  return Maker(program, form, vector_bytes).bytes();
 }
 
 void Routine::run(void* const* places, std::int64_t n) const {

@@ -51,4 +51,8 @@ class Routine {
   std::unique_ptr<Room> room_;
 };
 
+// The machine code of a program of formulas alone, for vectors of 32 or 64 bytes, which this processor need not
+// have; empty for other programs.
+std::vector<std::uint8_t> code_of(const Program& program, const Form& form, int vector_bytes);
+
 }  // namespace versant::code

@@ -10,7 +10,8 @@ void fill_exponential(Kernels& k) {
   open_floats(k, Micro::Exp, [](auto x) { return exp(x); });
   open_floats(k, Micro::Exp2, [](auto x) { return exp2(x); });
   floats(k, Micro::Expm1, [](auto x) { return expm1(x); });
-  open_singles(k, Micro::Log, [](auto x) { return log(x); });
+  in_line<double>(k, Micro::Expm1, [](auto x) { return expm1(x); });
+  open_floats(k, Micro::Log, [](auto x) { return log(x); });
   floats(k, Micro::Log2, [](auto x) { return log2(x); });
   floats(k, Micro::Log10, [](auto x) { return log10(x); });
   floats(k, Micro::Log1p, [](auto x) { return log1p(x); });
