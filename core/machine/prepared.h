@@ -17,8 +17,8 @@ namespace versant::trace {
 // and given back after their last use, so that a plan between two replays holds little. Elementwise steps
 // write over inputs that nobody reads again. All others (arguments, captured tensors, results, what
 // primitives return) are bound to storages: a binding sets the arrays and pointers that name the buffer.
-// Small elementwise steps over plain arrays are calls of micro-kernels whose pointers are known beforehand, or of
-// a routine once there is one.
+// Small elementwise steps over plain arrays are calls of micro-kernels whose pointers are known beforehand,
+// or of a routine once there is one.
 class Prepared {
  public:
   explicit Prepared(const Trace& trace);

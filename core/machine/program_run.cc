@@ -220,10 +220,9 @@ class TileRun {
   struct Scratch {
     explicit Scratch(const TileRun& run) {
       const int wanted =
-          run.routine_ ? static_cast<int>(run.inputs_.size() + run.whole_.outputs.size()) +
-                             run.routine_->n_tiles()
-                       : static_cast<int>(run.inputs_.size() + run.program_->constants.size()) +
-                             run.program_->n_slots;
+          run.routine_
+              ? static_cast<int>(run.inputs_.size() + run.whole_.outputs.size()) + run.routine_->n_tiles()
+              : static_cast<int>(run.inputs_.size() + run.program_->constants.size()) + run.program_->n_slots;
       if (wanted <= kStackSlots) {
         tiles = stack;
       } else {

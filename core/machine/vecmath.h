@@ -20,9 +20,11 @@ struct NumberOf {
 template <class F>
 using Number = typename NumberOf<F>::Type;
 template <class F>
-concept Single = std::is_same_v<Number<F>, float>;
+concept Single = std::is_same_v < Number<F>,
+float > ;
 template <class F>
-concept Double = std::is_same_v<Number<F>, double>;
+concept Double = std::is_same_v < Number<F>,
+double > ;
 
 template <class F>
 inline constexpr Number<F> kInf = std::numeric_limits<Number<F>>::infinity();
@@ -112,8 +114,7 @@ inline F scale(F y, F shifted) {
 }
 template <Double F>
 inline F scale(F y, F shifted) {
-  const auto n =
-      bits_of(shifted) - bits_of(kRounder<double>) + 4096;  // positive: a logical shift halves it
+  const auto n = bits_of(shifted) - bits_of(kRounder<double>) + 4096;  // positive: a logical shift halves it
   const auto half = n >> 1;
   return y * from_bits((half - 2048 + 1023) << 52) * from_bits((n - half - 2048 + 1023) << 52);
 }

@@ -14,11 +14,11 @@ inline F erf(F x) {
   const F size = abs(x);
   const F z = size * size;
   const F p = horner(z, 0.128379166F, -0.376126289F, 0.112836227F, -0.0268553626F, 0.00519090286F,
-                         -0.000802529219F, 7.85893062e-05F);
+                     -0.000802529219F, 7.85893062e-05F);
   const F small = fused(size, p, size);
   const F t = at_most(size, 4.0F);
   const F large = 1 - exp_between(horner(t, -0.000133578171F, -1.12793612F, -0.636737227F, -0.104327492F,
-                                             0.0224201921F, -0.0030922778F, 0.000200993556F));
+                                         0.0224201921F, -0.0030922778F, 0.000200993556F));
   return copysign(choose(size < 0.875F, small, large), x);
 }
 

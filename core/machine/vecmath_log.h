@@ -23,8 +23,8 @@ inline F log(F x) {
   const auto split = bits_of(scaled) - 0x3f3504f3U;
   const F e = to_number(as_signed(split) >> 23) - choose(small, F(23), F(0));
   const F f = from_bits((split & 0x7fffffU) + 0x3f3504f3U) - 1;
-  const F p = horner(f, 0.333333135F, -0.250001669F, 0.200022236F, -0.166593671F, 0.142095715F,
-                         -0.125497445F, 0.121088773F, -0.109158747F, 0.0533790812F);
+  const F p = horner(f, 0.333333135F, -0.250001669F, 0.200022236F, -0.166593671F, 0.142095715F, -0.125497445F,
+                     0.121088773F, -0.109158747F, 0.0533790812F);
   // f - f^2 / 2 + f^3 p, and e ln 2 in two parts
   const F square = f * f;
   const F tail = fused(e, F(kLn2Low<F>), fused(square * f, p, -0.5F * square));
@@ -68,9 +68,8 @@ template <Double F>
 inline WideLog<F> wide_log(F f) {
   const F s = f / (2 + f);
   const F z = s * s;
-  const F rest =
-      z * horner(z, 0.6666666666666735, 0.3999999999941109, 0.2857142874326269, 0.2222219847598521,
-                 0.18183569739853522, 0.15313903245641833, 0.14797507719057545);
+  const F rest = z * horner(z, 0.6666666666666735, 0.3999999999941109, 0.2857142874326269, 0.2222219847598521,
+                            0.18183569739853522, 0.15313903245641833, 0.14797507719057545);
   const F half_square = 0.5 * f * f;
   return {half_square, s * (half_square + rest)};
 }

@@ -30,8 +30,7 @@ PyObject* machine_code_of(PyObject*, PyObject* args) {
   if (!PyArg_ParseTuple(args, "OiIpi", &parts, &n_inputs, &uniform, &wide, &vector_bytes)) return nullptr;
   return guarded([&]() -> PyObject* {
     const code::Form form{wide ? Compute::F64 : Compute::F32, uniform};
-    const std::vector<std::uint8_t> bytes =
-        code::code_of(parse_program(parts, n_inputs), form, vector_bytes);
+    const std::vector<std::uint8_t> bytes = code::code_of(parse_program(parts, n_inputs), form, vector_bytes);
     return PyBytes_FromStringAndSize(reinterpret_cast<const char*>(bytes.data()),
                                      static_cast<Py_ssize_t>(bytes.size()));
   });

@@ -13,7 +13,10 @@ import numpy as np
 LIBM = ctypes.CDLL("libm.so.6")
 LIBM.fmaf.restype, LIBM.fmaf.argtypes = ctypes.c_float, [ctypes.c_float] * 3
 LIBM.fma.restype, LIBM.fma.argtypes = ctypes.c_double, [ctypes.c_double] * 3
-FUSED = {"ps": np.vectorize(LIBM.fmaf, otypes=[np.float32]), "pd": np.vectorize(LIBM.fma, otypes=[np.float64])}
+FUSED = {
+    "ps": np.vectorize(LIBM.fmaf, otypes=[np.float32]),
+    "pd": np.vectorize(LIBM.fma, otypes=[np.float64]),
+}
 FLOAT = {"ps": np.float32, "pd": np.float64}
 WORD = {"ps": np.uint32, "pd": np.uint64, "d": np.uint32, "q": np.uint64}
 SIGNED = {"d": np.int32, "q": np.int64}
@@ -104,7 +107,7 @@ class Processor:
 
     def step(self, name: str, o: list[str]) -> None:
         """One instruction that is no jump."""
-        if name in ("push", "pop", "nop", "vzeroupper", "int3", "ret") or name == "and" and o[0] == "rsp":
+        if name in ("push", "pop", "nop", "vzeroupper", "int3", "ret") or (name == "and" and o[0] == "rsp"):
             return
         if name == "mov":
             return self.move(*o)
@@ -144,20 +147,31 @@ class Processor:
             if o[0][0] == "k":
                 self.masks[int(o[0][1:])] = np.pad(truth, (0, 16 - len(truth)))
             else:
-                self.write(o[0], np.where(truth, WORD[match.group(2)](-1 % 2 ** (8 * a.itemsize)), 0).astype(WORD[match.group(2)]))
+                self.write(
+                    o[0],
+                    np.where(truth, WORD[match.group(2)](-1 % 2 ** (8 * a.itemsize)), 0).astype(
+                        WORD[match.group(2)]
+                    ),
+                )
             return
         if match := re.match(r"v(add|sub|mul|div)(p[sd])", name):
-            return self.write(o[0], ARITHMETIC[match.group(1)](*(self.read(x, FLOAT[match.group(2)]) for x in o[1:])))
+            return self.write(
+                o[0], ARITHMETIC[match.group(1)](*(self.read(x, FLOAT[match.group(2)]) for x in o[1:]))
+            )
         if match := re.match(r"v(min|max)(p[sd])", name):
             a, b = (self.read(x, FLOAT[match.group(2)]) for x in o[1:])
             return self.write(o[0], np.where(a < b if match.group(1) == "min" else a > b, a, b))
         if match := re.match(r"v(andn|and|or|xor)(p[sd])", name):
-            return self.write(o[0], BITWISE[match.group(1)](*(self.read(x, WORD[match.group(2)]) for x in o[1:])))
+            return self.write(
+                o[0], BITWISE[match.group(1)](*(self.read(x, WORD[match.group(2)]) for x in o[1:]))
+            )
         if match := re.match(r"vpternlog([dq])", name):
             a, b, c = (self.read(x, WORD[match.group(1)]) for x in o[:3])
             return self.write(o[0], ternary(int(o[3], 16), a, b, c))
         if match := re.match(r"vp(add|sub)([dq])", name):
-            return self.write(o[0], ARITHMETIC[match.group(1)](*(self.read(x, WORD[match.group(2)]) for x in o[1:])))
+            return self.write(
+                o[0], ARITHMETIC[match.group(1)](*(self.read(x, WORD[match.group(2)]) for x in o[1:]))
+            )
         if match := re.match(r"vps(ll|rl|ra)([dq])", name):
             way, kind = match.groups()
             x = self.read(o[1], (SIGNED if way == "ra" else WORD)[kind])

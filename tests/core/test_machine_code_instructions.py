@@ -4,12 +4,12 @@ import shutil
 
 import numpy as np
 import pytest
-from core import avx
-from core.test_machine_code import DRAWN, FLOATS, NUMBERS, bits, make_op, numbers
+from core.micro_programs import DRAWN, FLOATS, NUMBERS, bits, make_op, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import versant as vs
+from core import avx
 from versant import _core
 
 pytestmark = [
@@ -56,7 +56,7 @@ IN_LINE = {
 
 
 @pytest.mark.parametrize("size", [32, 64])
-@pytest.mark.parametrize("name, dtype", [key for key, there in IN_LINE.items() if there])
+@pytest.mark.parametrize(("name", "dtype"), [key for key, there in IN_LINE.items() if there])
 def test_micro_ops(name, dtype, size, tmp_path):
     arity = FLOATS[name][1]
     steps = [(name, range(arity))]
@@ -67,7 +67,24 @@ def test_micro_ops(name, dtype, size, tmp_path):
 
 def test_which_are_in_line():
     """Arithmetic, comparisons and the functions of activations run in registers."""
-    both = "add sub mul div max min select abs sqrt floor eq le logical_and exp tanh sigmoid".split()
+    both = [
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "max",
+        "min",
+        "select",
+        "abs",
+        "sqrt",
+        "floor",
+        "eq",
+        "le",
+        "logical_and",
+        "exp",
+        "tanh",
+        "sigmoid",
+    ]
     assert all(IN_LINE[name, dtype] for name in both for dtype in DTYPES)
     assert IN_LINE["erf", "float32"]
     assert IN_LINE["log", "float32"]
@@ -84,7 +101,12 @@ def programs(draw, dtype):
         name = draw(st.sampled_from(names))
         register = st.integers(max(0, first + i - draw(st.sampled_from([3, 20, 60]))), first + i - 1)
         steps.append((name, [draw(register) for _ in range(FLOATS[name][1])]))
-    return n_inputs, constants, steps, draw(st.integers(0, 2**n_inputs - 1)) & draw(st.integers(0, 2**n_inputs - 1))
+    return (
+        n_inputs,
+        constants,
+        steps,
+        draw(st.integers(0, 2**n_inputs - 1)) & draw(st.integers(0, 2**n_inputs - 1)),
+    )
 
 
 @pytest.mark.parametrize("size", [32, 64])

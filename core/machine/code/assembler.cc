@@ -88,9 +88,7 @@ void Assembler::add(Gpr to, std::int32_t value) {
   emit({0x48 | to >> 3, 0x81, 0xc0 | (to & 7)});
   number(value);
 }
-void Assembler::bits_and(Gpr to, std::int8_t value) {
-  emit({0x48 | to >> 3, 0x83, 0xe0 | (to & 7), value});
-}
+void Assembler::bits_and(Gpr to, std::int8_t value) { emit({0x48 | to >> 3, 0x83, 0xe0 | (to & 7), value}); }
 void Assembler::shift_left(Gpr to, std::uint8_t by) { emit({0x48 | to >> 3, 0xc1, 0xe0 | (to & 7), by}); }
 void Assembler::clear(Gpr to) { emit({0x40 | (to >> 3) * 5, 0x31, 0xc0 | (to & 7) << 3 | (to & 7)}); }
 void Assembler::compare(Gpr x, Gpr y) {
@@ -120,8 +118,9 @@ std::vector<std::uint8_t> Assembler::finish(const std::vector<std::uint64_t>& co
   for (std::size_t k = 0; k < constants.size() * times; ++k)
     std::memcpy(bytes_.data() + pool + k * item, &constants[k / times], item);
   for (const Fixup& fixup : fixups_) {
-    const auto distance = static_cast<std::int32_t>(pool + static_cast<std::size_t>(fixup.pool) * item * times) -
-                          static_cast<std::int32_t>(fixup.end);
+    const auto distance =
+        static_cast<std::int32_t>(pool + static_cast<std::size_t>(fixup.pool) * item * times) -
+        static_cast<std::int32_t>(fixup.end);
     std::memcpy(bytes_.data() + fixup.at, &distance, 4);
   }
   fixups_.clear();

@@ -1,276 +1,46 @@
-// Registers and instructions: a linear scan over the scheduled values, which writes the code as it goes.
+// The instructions of each kind of value.
 #include "machine/code/emit.h"
 
-#include <algorithm>
-#include <array>
-#include <bit>
+#include <utility>
 
-#include "machine/code/assembler.h"
+#include "machine/code/registers.h"
 
 namespace versant::code {
 
 namespace {
 
-constexpr int kMostVectors = 32, kMasks = 8;
-constexpr int kKeptFree = 2;             // registers that are not given to numbers
-constexpr int kFree = -1, kNumber = -2;  // what a register holds, else a value
-constexpr Gpr kBases[] = {rdx, rcx, r8, r9, r10, rbx, r12, r13, r14, r15};
-constexpr Gpr kPassing = r11;
-
-bool is_saved(Gpr reg) { return reg == rbx || reg >= r12; }
-bool is_constant(Kind kind) { return kind == Kind::Number || kind == Kind::Uniform; }
-
-class Emitter {
+class Emitter : private Registers {
  public:
-  explicit Emitter(const Formula& formula)
-      : formula_(formula),
-        values_(formula.values),
-        wide_(formula.compute == Compute::F64),
-        avx512_(formula.vector_bytes == 64),
-        vectors_(avx512_ ? kMostVectors : 16),
-        order_(schedule(formula, vectors_ * 3 / 4)),
-        code_(formula.vector_bytes) {}
+  using Registers::Registers;
 
   std::vector<std::uint8_t> run() {
-    find_uses();
-    find_places();
-    keep_numbers();
     prologue();
     const std::size_t loop = code_.here();
-    for (now_ = 0; now_ < end(); ++now_) {
-      if (!instruction(order_[static_cast<std::size_t>(now_)])) return {};
+    for (const Id v : order_) {
+      if (!instruction(v)) return {};
     }
+    // An output may lie over an input, so all is read before anything is stored.
+    for (const Formula::Store& store : formula_.stores)
+      if (values_[store.value].kind == Kind::Input) in_register(store.value);
     for (const Formula::Store& store : formula_.stores) {
       const int from = in_register(store.value);
       code_.vector({1, 0, 0x11, false}, from, 0, memory(store.place));
       used(store.value);
-      unpin();
     }
+    unpin();
     code_.add(rax, formula_.vector_bytes);
     code_.compare(rax, rsi);
     code_.jump_below(loop);
     epilogue();
-    return finish();
+    return crowded_ ? std::vector<std::uint8_t>{} : finish();
   }
 
  private:
-  // --- what is used where
-
-  int end() const { return static_cast<int>(order_.size()); }
-
-  void find_uses() {
-    uses_.resize(values_.size());
-    next_.assign(values_.size(), 0);
-    for (int at = 0; at < end(); ++at) {
-      const Value& value = values_[order_[static_cast<std::size_t>(at)]];
-      for (int k = 0; k < operands_of(value); ++k)
-        if (uses_[value.at[k]].empty() || uses_[value.at[k]].back() != at) uses_[value.at[k]].push_back(at);
-    }
-    int at = end();
-    for (const Formula::Store& store : formula_.stores) uses_[store.value].push_back(at++);
-    reg_.assign(values_.size(), -1);
-    slot_.assign(values_.size(), -1);
-    holds_.fill(kFree);
-    masks_.fill(kFree);
-  }
-
-  // The bases of memory, and the constants behind the code.
-  void find_places() {
-    pool_.assign(values_.size(), -1);
-    const auto add = [&](int place) {
-      if (base_of(place) == kPassing && places_.size() < std::size(kBases)) places_.push_back(place);
-    };
-    for (std::size_t v = 0; v < values_.size(); ++v) {
-      if (uses_[v].empty()) continue;
-      const Value& value = values_[v];
-      if (value.kind == Kind::Input) add(value.at[0]);
-      if (value.kind == Kind::Uniform) uniforms_.push_back(static_cast<Id>(v));
-      if (value.kind == Kind::Number) {
-        pool_[v] = static_cast<int>(constants_.size());
-        constants_.push_back(value.bits);
-      }
-    }
-    for (const Formula::Store& store : formula_.stores) add(store.place);
-    const int each = avx512_ ? 8 : formula_.vector_bytes;
-    frame_ = (static_cast<int>(uniforms_.size()) * each + 63) / 64 * 64;
-    for (std::size_t k = 0; k < uniforms_.size(); ++k) slot_[uniforms_[k]] = static_cast<int>(k) * each;
-  }
-
-  // Registers that the other values leave free keep the numbers that are used most.
-  void keep_numbers() {
-    int alive = 0, most = 0;
-    std::vector<Id> numbers;
-    std::vector<int> last(static_cast<std::size_t>(end()) + formula_.stores.size() + 1, 0);
-    std::vector<int> born(last.size(), 0);
-    for (std::size_t v = 0; v < values_.size(); ++v) {
-      if (uses_[v].empty() || in_mask(static_cast<Id>(v))) continue;
-      if (is_constant(values_[v].kind)) {
-        numbers.push_back(static_cast<Id>(v));
-      } else {
-        ++last[static_cast<std::size_t>(uses_[v].back())];
-        if (values_[v].kind == Kind::Input) ++born[static_cast<std::size_t>(uses_[v].front())];
-      }
-    }
-    for (int at = 0; at < end(); ++at) {
-      alive += born[static_cast<std::size_t>(at)];
-      alive += in_mask(order_[static_cast<std::size_t>(at)]) ? 0 : 1;
-      most = std::max(most, alive);
-      alive -= last[static_cast<std::size_t>(at)];
-    }
-    std::stable_sort(numbers.begin(), numbers.end(),
-                     [&](Id x, Id y) { return uses_[x].size() > uses_[y].size(); });
-    const int room = std::clamp(vectors_ - kKeptFree - most, 0, static_cast<int>(numbers.size()));
-    kept_.assign(numbers.begin(), numbers.begin() + room);
-  }
-
-  // --- the frame of the function
-
-  void prologue() {
-    for (std::size_t k = 0; k < places_.size(); ++k)
-      if (is_saved(kBases[k])) code_.push(kBases[k]);
-    code_.push(rbp);
-    code_.move(rbp, rsp);
-    // Every value has room here, should it not fit the registers.
-    code_.add(rsp, -(frame_ + 64 * static_cast<int>(order_.size())) - 64);
-    code_.bits_and(rsp, -64);
-    for (std::size_t k = 0; k < places_.size(); ++k) code_.load(kBases[k], rdi, 8 * places_[k]);
-    for (const Id v : uniforms_) {
-      code_.load(kPassing, rdi, 8 * values_[v].at[0]);
-      if (avx512_) {
-        code_.load(kPassing, kPassing, 0);
-        code_.store(rsp, slot_[v], kPassing);
-      } else {
-        code_.vector(broadcast(), 0, 0, Place::memory(kPassing, 0, false));
-        code_.vector({1, 0, 0x11, false}, 0, 0, Place::memory(rsp, slot_[v], false));
-      }
-    }
-    int reg = vectors_;
-    for (const Id v : kept_) {
-      load_from_home(--reg, v);
-      holds_[static_cast<std::size_t>(reg)] = kNumber;
-      reg_[v] = reg;
-    }
-    code_.clear(rax);
-    code_.shift_left(rsi, avx512_ ? 6 : 5);
-    code_.align(32);
-  }
-
-  void epilogue() {
-    code_.leave_vectors();
-    code_.move(rsp, rbp);
-    code_.pop(rbp);
-    for (std::size_t k = places_.size(); k-- > 0;)
-      if (is_saved(kBases[k])) code_.pop(kBases[k]);
-    code_.ret();
-  }
-
-  std::vector<std::uint8_t> finish() {
-    const std::size_t item = wide_ ? 8 : 4;
-    return code_.finish(constants_, item, avx512_ ? 1 : static_cast<std::size_t>(formula_.vector_bytes) / item);
-  }
-
-  // --- where values are
-
-  Gpr base_of(int place) const {
-    const auto found = std::find(places_.begin(), places_.end(), place);
-    return found == places_.end() ? kPassing : kBases[found - places_.begin()];
-  }
-  Place memory(int place) {
-    const Gpr base = base_of(place);
-    if (base == kPassing) code_.load(kPassing, rdi, 8 * place);
-    return Place::memory(base, 0, true);
-  }
-  // Where a value lies that is in no register.
-  Place home(Id v) {
-    if (values_[v].kind == Kind::Input) return memory(values_[v].at[0]);
-    if (!is_constant(values_[v].kind)) return Place::memory(rsp, slot_[v], false);
-    return values_[v].kind == Kind::Number ? Place::constant(pool_[v], avx512_)
-                                           : Place::memory(rsp, slot_[v], false, avx512_);
-  }
-
-  bool is_last_use(Id v) const {
-    return next_[v] + 1U >= uses_[v].size() &&
-           (in_mask(v) || reg_[v] < 0 || holds_at(reg_[v]) != kNumber);
-  }
-  bool in_mask(Id v) const { return avx512_ && is_truth(values_[v].kind); }
-  int holds_at(int reg) const { return holds_[static_cast<std::size_t>(reg)]; }
-
-  // A register that nothing holds, or whose value is needed last of all; that value is put away.
-  int free_register() {
-    int best = -1, farthest = -1;
-    for (int r = 0; r < vectors_; ++r) {
-      const int held = holds_at(r);
-      if (held == kFree) return r;
-      if (held == kNumber || pinned_[static_cast<std::size_t>(r)]) continue;
-      const auto v = static_cast<std::size_t>(held);
-      const int next = uses_[v][static_cast<std::size_t>(next_[v])];
-      if (next > farthest) best = r, farthest = next;
-    }
-    const auto v = static_cast<Id>(holds_at(best));
-    if (values_[v].kind != Kind::Input && !is_constant(values_[v].kind) && slot_[v] < 0) {
-      slot_[v] = frame_;
-      frame_ += 64;
-      code_.vector({1, 0, 0x11, false}, best, 0, Place::memory(rsp, slot_[v], false));
-    }
-    reg_[v] = -1;
-    holds_[static_cast<std::size_t>(best)] = kFree;
-    return best;
-  }
-  int new_register(Id v) {
-    const int reg = free_register();
-    holds_[static_cast<std::size_t>(reg)] = v;
-    reg_[v] = reg;
-    pinned_[static_cast<std::size_t>(reg)] = true;
-    return reg;
-  }
-  Opcode broadcast() const { return wide_ ? Opcode{2, 1, 0x19, true} : Opcode{2, 1, 0x18, false}; }
-  void load_from_home(int reg, Id v) {
-    Place place = home(v);
-    if (place.repeated) {
-      place.repeated = false;
-      code_.vector(broadcast(), reg, 0, place);
-    } else {
-      code_.vector({1, 0, 0x10, false}, reg, 0, place);
-    }
-  }
-  int in_register(Id v) {
-    if (reg_[v] < 0) load_from_home(new_register(v), v);
-    pinned_[static_cast<std::size_t>(reg_[v])] = true;
-    return reg_[v];
-  }
-  // Whether an operand is better read from memory in passing.
-  bool stays_in_memory(Id v) const {
-    return reg_[v] < 0 && (is_constant(values_[v].kind) || next_[v] + 1U >= uses_[v].size());
-  }
-  Place operand(Id v) { return stays_in_memory(v) ? home(v) : Place::reg(in_register(v)); }
-
-  void unpin() { pinned_.fill(false); }
-  // One use of a value is over.
-  void used(Id v) {
-    const bool last = is_last_use(v);
-    ++next_[v];
-    if (in_mask(v)) {
-      if (last) masks_[static_cast<std::size_t>(reg_[v])] = kFree;
-    } else if (reg_[v] >= 0 && holds_at(reg_[v]) != kNumber && (last || is_constant(values_[v].kind))) {
-      // Numbers that were loaded in passing go at once.
-      holds_[static_cast<std::size_t>(reg_[v])] = kFree;
-      reg_[v] = -1;
-    }
-  }
-  void use_all(const Value& value) {
-    for (int k = 0; k < operands_of(value); ++k) {
-      const bool repeated = (k > 0 && value.at[k] == value.at[0]) || (k > 1 && value.at[k] == value.at[1]);
-      if (!repeated) used(value.at[k]);
-    }
-    unpin();
-  }
-
-  // --- instructions
-
   bool instruction(Id v) {
     const Value& value = values_[v];
     if (in_mask(v)) return mask_instruction(v, value);
-    if (!avx512_ && wide_ && (value.kind == Kind::ToNumber || value.kind == Kind::ShiftRightSigned)) return false;
+    if (!avx512_ && wide_ && (value.kind == Kind::ToNumber || value.kind == Kind::ShiftRightSigned))
+      return false;
     switch (value.kind) {
       case Kind::MultiplyAdd:
         multiply_add(v, value);
@@ -492,14 +262,15 @@ class Emitter {
     if (no_is_zero || values_[value.at[1]] == zero) {
       const Place other = operand(value.at[no_is_zero ? 1 : 2]);
       use_all(value);
-      code_.vector({1, 0, static_cast<std::uint8_t>(no_is_zero ? 0x54 : 0x55), false}, new_register(v), truth, other);
+      code_.vector({1, 0, static_cast<std::uint8_t>(no_is_zero ? 0x54 : 0x55), false}, new_register(v), truth,
+                   other);
       return unpin();
     }
     const int other = in_register(value.at[2]);
     const Place chosen = operand(value.at[1]);
     use_all(value);
-    code_.vector({3, 1, static_cast<std::uint8_t>(wide_ ? 0x4b : 0x4a), false}, new_register(v), other, chosen,
-                 static_cast<std::uint8_t>(truth << 4));
+    code_.vector({3, 1, static_cast<std::uint8_t>(wide_ ? 0x4b : 0x4a), false}, new_register(v), other,
+                 chosen, static_cast<std::uint8_t>(truth << 4));
     unpin();
   }
 
@@ -543,32 +314,12 @@ class Emitter {
     if (compares)
       code_.vector({1, prefix(), 0xc2, wide_}, to, x, y, value.immediate);
     else
-      code_.masks(value.kind == Kind::TruthAnd ? 0x41 : value.kind == Kind::TruthOr ? 0x45 : 0x47, to, x,
-                  y.number);
+      code_.masks(value.kind == Kind::TruthAnd  ? 0x41
+                  : value.kind == Kind::TruthOr ? 0x45
+                                                : 0x47,
+                  to, x, y.number);
     return true;
   }
-
-  const Formula& formula_;
-  const std::vector<Value>& values_;
-  const bool wide_;    // 64-bit elements
-  const bool avx512_;  // or AVX2: truths are vectors of ones and zeros, constants are whole vectors
-  const int vectors_;
-  const std::vector<Id> order_;
-  Assembler code_;
-  int now_ = 0;
-
-  std::vector<std::vector<int>> uses_;  // of each value: positions in the order, those of stores at the end
-  std::vector<int> next_;               // how many of them are over
-  std::vector<int> reg_;                // the register of a value, or its mask; -1: none
-  std::vector<int> slot_;               // its place in the frame; -1: none
-  std::vector<int> pool_;
-  std::vector<std::uint64_t> constants_;
-  std::vector<int> places_;  // that have a base register
-  std::vector<Id> uniforms_, kept_;
-  std::array<int, kMostVectors> holds_{};
-  std::array<bool, kMostVectors> pinned_{};
-  std::array<int, kMasks> masks_{};
-  int frame_ = 0;
 };
 
 }  // namespace

@@ -8,8 +8,8 @@
 
 namespace versant::code {
 
-// Elements at place p begin at places[p]; of each a formula computes `vectors` > 0 vectors. Of uniform places 8
-// bytes are read.
+// Elements at place p begin at places[p]; of each a formula computes `vectors` > 0 vectors. Of uniform places
+// 8 bytes are read.
 using Function = void (*)(void* const* places, std::int64_t vectors);
 
 // The bytes of a Function, which may lie on any multiple of 64. Empty where the instruction set lacks an

@@ -12,9 +12,9 @@
 namespace versant::code {
 
 enum class Kind : std::uint8_t {
-  Number,     // `bits`, the same in all lanes
-  Input,      // the vector at place `at[0]`
-  Uniform,    // the first element at place `at[0]`, in all lanes
+  Number,   // `bits`, the same in all lanes
+  Input,    // the vector at place `at[0]`
+  Uniform,  // the first element at place `at[0]`, in all lanes
   Add,
   Sub,
   Mul,

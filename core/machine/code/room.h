@@ -10,7 +10,8 @@ namespace versant::code {
 // One piece of machine code, in pages of its own.
 class Room {
  public:
-  // Nothing (`begin` is null) where the system refuses executable memory, or where there is much code already.
+  // Nothing (`begin` is null) where the system refuses executable memory, or where there is much code
+  // already.
   explicit Room(std::span<const std::uint8_t> code);
   ~Room();
   Room(const Room&) = delete;

@@ -56,9 +56,7 @@ class Maker {
 
   static std::size_t index(int i) { return static_cast<std::size_t>(i); }
   const Instruction& instruction(int i) const { return program_.code[index(i)]; }
-  MicroFormula formula_of(int i) const {
-    return kernels->formula_of(instruction(i).micro, form_.compute);
-  }
+  MicroFormula formula_of(int i) const { return kernels->formula_of(instruction(i).micro, form_.compute); }
   template <class Visit>
   void for_operands(int i, Visit visit) const {
     const std::uint8_t operands[3] = {instruction(i).a, instruction(i).b, instruction(i).c};
@@ -123,9 +121,10 @@ class Maker {
       if (r >= program_.n_inputs && r < first_)
         id = formula.number(program_.constants[index(r - program_.n_inputs)].as_double());
       else
-        id = formula.add({r < program_.n_inputs && (form_.uniform >> r & 1) != 0 ? Kind::Uniform : Kind::Input,
-                          0,
-                          {static_cast<Id>(place_[index(r)]), 0, 0}});
+        id =
+            formula.add({r < program_.n_inputs && (form_.uniform >> r & 1) != 0 ? Kind::Uniform : Kind::Input,
+                         0,
+                         {static_cast<Id>(place_[index(r)]), 0, 0}});
       return static_cast<Id>(id);
     };
     for (int i = 0; i < static_cast<int>(program_.code.size()); ++i) {
@@ -136,8 +135,8 @@ class Maker {
       ids[index(first_ + i)] = formula_of(i)(operands[0], operands[1], operands[2]);
       done_[index(i)] = true;
     }
-    // What later pieces and kernels read goes into tiles. Outputs are stored where they are computed, those of
-    // kernels at the end.
+    // What later pieces and kernels read goes into tiles. Outputs are stored where they are computed, those
+    // of kernels at the end.
     for (int i = 0; i < static_cast<int>(program_.code.size()); ++i) {
       if (done_[index(i)] || !needed_[index(i)]) continue;
       for_operands(i, [&](int r) {

@@ -1,11 +1,11 @@
 // Routines: tile programs as machine code.
 //
 // Note [Machine code]
-// A routine computes what a tile program computes, with the same bits: the functions of which micro-op kernels
-// are made, applied to symbols, give the instructions (recorded.h). Micro-ops that have such a form run
-// together in registers; between them the others are calls of their kernels over tiles. Nothing depends on
-// routines. A program gets one when it has done enough work to pay for it, on processors with AVX2 or AVX-512 and where
-// the system admits executable memory; tiles run all others.
+// A routine computes what a tile program computes, with the same bits: the functions of which micro-op
+// kernels are made, applied to symbols, give the instructions (recorded.h). Micro-ops that have such a form
+// run together in registers; between them the others are calls of their kernels over tiles. Nothing depends
+// on routines. A program gets one when it has done enough work to pay for it, on processors with AVX2 or
+// AVX-512 and where the system admits executable memory; tiles run all others.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ class Routine {
   const std::vector<std::uint8_t>& constants() const { return constants_; }
   int n_tiles() const { return n_tiles_; }
   bool has_tiles() const { return n_tiles_ > 0; }
-  int lanes() const { return lanes_; }                                    // elements of a vector
+  int lanes() const { return lanes_; }                                        // elements of a vector
   bool writes_last(std::size_t output) const { return last_ >> output & 1; }  // only the last step writes it
 
   // Computes n elements. Code reads and writes whole vectors.
@@ -51,8 +51,8 @@ class Routine {
   std::unique_ptr<Room> room_;
 };
 
-// The machine code of a program of formulas alone, for vectors of 32 or 64 bytes, which this processor need not
-// have; empty for other programs.
+// The machine code of a program of formulas alone, for vectors of 32 or 64 bytes, which this processor need
+// not have; empty for other programs.
 std::vector<std::uint8_t> code_of(const Program& program, const Form& form, int vector_bytes);
 
 }  // namespace versant::code

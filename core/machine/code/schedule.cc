@@ -31,7 +31,10 @@ bool is_leaf(Kind kind) { return kind == Kind::Number || kind == Kind::Uniform |
 class Scheduler {
  public:
   Scheduler(const Formula& formula, int registers)
-      : masks_(formula.vector_bytes == 64), values_(formula.values), registers_(registers), needed_(values_.size(), false) {
+      : masks_(formula.vector_bytes == 64),
+        values_(formula.values),
+        registers_(registers),
+        needed_(values_.size(), false) {
     for (const Formula::Store& store : formula.stores) needed_[store.value] = true;
     heights_.assign(values_.size(), 0);
     readers_.assign(values_.size(), 0);
@@ -126,6 +129,8 @@ class Scheduler {
 
 }  // namespace
 
-std::vector<Id> schedule(const Formula& formula, int registers) { return Scheduler(formula, registers).run(); }
+std::vector<Id> schedule(const Formula& formula, int registers) {
+  return Scheduler(formula, registers).run();
+}
 
 }  // namespace versant::code

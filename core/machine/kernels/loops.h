@@ -159,8 +159,8 @@ template <class... T, class F>
 void in_line(Kernels& k, Micro op, F) {
   if constexpr (kCodeBytes > 0) {
     k.code_bytes = kCodeBytes;
-    ((k.formulas[static_cast<std::size_t>(op)][static_cast<std::size_t>(
-          sizeof(T) == 4 ? Compute::F32 : Compute::F64)] = record<T, F>),
+    ((k.formulas[static_cast<std::size_t>(op)]
+                [static_cast<std::size_t>(sizeof(T) == 4 ? Compute::F32 : Compute::F64)] = record<T, F>),
      ...);
   }
 }
