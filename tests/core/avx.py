@@ -5,12 +5,13 @@ machine's own assembler, and code for AVX-512 can be run anywhere.
 """
 
 import ctypes
+import ctypes.util
 import re
 import subprocess
 
 import numpy as np
 
-LIBM = ctypes.CDLL("libm.so.6")
+LIBM = ctypes.CDLL(ctypes.util.find_library("m"))
 LIBM.fmaf.restype, LIBM.fmaf.argtypes = ctypes.c_float, [ctypes.c_float] * 3
 LIBM.fma.restype, LIBM.fma.argtypes = ctypes.c_double, [ctypes.c_double] * 3
 FUSED = {

@@ -70,6 +70,8 @@ Formula& Formula::current() { return *recording; }
 Formula::Recording::Recording(Formula& formula) : before_(std::exchange(recording, &formula)) {}
 Formula::Recording::~Recording() { recording = before_; }
 
+Id Formula::bits(std::uint64_t value) { return add({Kind::Number, 0, {0, 0, 0}, value}); }
+
 Id Formula::number(double value) {
   return bits(compute == Compute::F32 ? std::bit_cast<std::uint32_t>(static_cast<float>(value))
                                       : std::bit_cast<std::uint64_t>(value));

@@ -61,7 +61,7 @@ class Formula {
   // The number of a value equal to this one, which is simplified where no bit changes.
   Id add(const Value& value);
   Id number(double value);
-  Id bits(std::uint64_t value) { return add({Kind::Number, 0, {0, 0, 0}, value}); }
+  Id bits(std::uint64_t value);
 
   struct Store {
     Id value;

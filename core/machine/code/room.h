@@ -24,7 +24,7 @@ class Room {
 
  private:
   void* begin_ = nullptr;
-  std::size_t bytes_ = 0;
+  std::size_t bytes_;
 };
 
 }  // namespace versant::code
