@@ -22,15 +22,17 @@ PyObject* use_machine_code(PyObject*, PyObject* name) {
   Py_RETURN_NONE;
 }
 
-// machine_code_of(parts, n_inputs, uniform, double, vector_bytes)
+// machine_code_of(parts, n_inputs, uniform, wide, vector_bytes, paired)
 PyObject* machine_code_of(PyObject*, PyObject* args) {
   PyObject* parts;
-  int n_inputs, wide, vector_bytes;
+  int n_inputs, wide, vector_bytes, paired;
   unsigned uniform;
-  if (!PyArg_ParseTuple(args, "OiIpi", &parts, &n_inputs, &uniform, &wide, &vector_bytes)) return nullptr;
+  if (!PyArg_ParseTuple(args, "OiIpip", &parts, &n_inputs, &uniform, &wide, &vector_bytes, &paired))
+    return nullptr;
   return guarded([&]() -> PyObject* {
     const code::Form form{wide ? Compute::F64 : Compute::F32, uniform};
-    const std::vector<std::uint8_t> bytes = code::code_of(parse_program(parts, n_inputs), form, vector_bytes);
+    const std::vector<std::uint8_t> bytes =
+        code::code_of(parse_program(parts, n_inputs), form, vector_bytes, paired != 0);
     return PyBytes_FromStringAndSize(reinterpret_cast<const char*>(bytes.data()),
                                      static_cast<Py_ssize_t>(bytes.size()));
   });
@@ -42,7 +44,7 @@ PyMethodDef machine_code_functions[] = {
     {"machine_code", machine_code, METH_NOARGS, "Which programs run as machine code, and how much there is."},
     {"use_machine_code", use_machine_code, METH_O, "Which do from now on: off, hot or always, for tests."},
     {"machine_code_of", machine_code_of, METH_VARARGS,
-     "machine_code_of(parts, n_inputs, uniform, wide, vector_bytes) -> bytes"},
+     "machine_code_of(parts, n_inputs, uniform, wide, vector_bytes, paired) -> bytes"},
     {},
 };
 

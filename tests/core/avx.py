@@ -212,12 +212,12 @@ def ternary(table: int, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarr
     return result
 
 
-def run(code: bytes, places: list[np.ndarray], size: int, vectors: int, path: str) -> None:
-    """Runs the code over `vectors` vectors of `size` bytes; what it stores is stored in `places`."""
+def run(code: bytes, places: list[np.ndarray], size: int, turns: int, path: str) -> None:
+    """Runs `turns` turns of the code, on vectors of `size` bytes; what it stores is stored in `places`."""
     lines = disassemble(code, path)
     index = {address: k for k, (address, _, _) in enumerate(lines)}
     processor = Processor(code, places, size)
-    processor.general["rsi"] = vectors
+    processor.general["rsi"] = turns
     at = 0
     with np.errstate(all="ignore"):
         while at < len(lines):

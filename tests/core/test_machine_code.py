@@ -150,7 +150,7 @@ def test_programs_get_code_once_they_have_worked():
         _core.use_machine_code("hot")
         op(x)
         assert _core.machine_code()["routines"] == before["routines"]
-        for _ in range(300):
+        for _ in range(600):
             op(x)
     finally:
         _core.use_machine_code(before["mode"])

@@ -24,11 +24,11 @@ class Emitter : private Registers {
       if (values_[store.value].kind == Kind::Input) in_register(store.value);
     for (const Formula::Store& store : formula_.stores) {
       const int from = in_register(store.value);
-      code_.vector({1, 0, 0x11, false}, from, 0, memory(store.place));
+      code_.vector({1, 0, 0x11, false}, from, 0, memory(store.place, store.offset));
       used(store.value);
     }
     unpin();
-    code_.add(rax, formula_.vector_bytes);
+    code_.add(rax, formula_.vector_bytes * formula_.vectors);
     code_.compare(rax, rsi);
     code_.jump_below(loop);
     epilogue();

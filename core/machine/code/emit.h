@@ -8,9 +8,9 @@
 
 namespace versant::code {
 
-// Elements at place p begin at places[p]; of each a formula computes `vectors` > 0 vectors. Of uniform places
+// Elements at place p begin at places[p]; of each a formula takes `turns` > 0 turns. Of uniform places
 // 8 bytes are read.
-using Function = void (*)(void* const* places, std::int64_t vectors);
+using Function = void (*)(void* const* places, std::int64_t turns);
 
 // The bytes of a Function, which may lie on any multiple of 64. Empty where the instruction set lacks an
 // instruction, or registers for truths.

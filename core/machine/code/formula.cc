@@ -169,4 +169,20 @@ Id Formula::add(const Value& given) {
   return find(value);
 }
 
+Formula Formula::paired() const {
+  Formula pair(compute, vector_bytes);
+  pair.vectors = 2;
+  for (int turn = 0; turn < 2; ++turn) {
+    const int offset = turn * vector_bytes;
+    std::vector<Id> moved;
+    for (Value value : values) {
+      if (value.kind == Kind::Input) value.bits = static_cast<std::uint64_t>(offset);
+      for (int k = 0; k < operands_of(value); ++k) value.at[k] = moved[value.at[k]];
+      moved.push_back(pair.find(value));
+    }
+    for (const Store& store : stores) pair.stores.push_back({moved[store.value], store.place, offset});
+  }
+  return pair;
+}
+
 }  // namespace versant::code

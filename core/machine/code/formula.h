@@ -13,7 +13,7 @@ namespace versant::code {
 
 enum class Kind : std::uint8_t {
   Number,   // `bits`, the same in all lanes
-  Input,    // the vector at place `at[0]`
+  Input,    // the vector at place `at[0]`, `bits` bytes further
   Uniform,  // the first element at place `at[0]`, in all lanes
   Add,
   Sub,
@@ -66,11 +66,16 @@ class Formula {
   struct Store {
     Id value;
     int place;
+    int offset = 0;  // in bytes
   };
   const Compute compute;  // F32 or F64
   const int vector_bytes;
+  int vectors = 1;  // of each place, that one turn computes
   std::vector<Value> values;
   std::vector<Store> stores;
+
+  // The same for two vectors in one turn: their chains of instructions run beside each other.
+  Formula paired() const;
 
   // The formula that symbols are recorded into, one for each thread.
   static Formula& current();

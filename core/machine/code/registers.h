@@ -33,7 +33,7 @@ class Registers {
   std::vector<std::uint8_t> finish();
 
   Gpr base_of(int place) const;
-  Place memory(int place);
+  Place memory(int place, int offset);
   // Where a value lies that is in no register.
   Place home(Id v);
   bool is_last_use(Id v) const;

@@ -6,6 +6,12 @@
 
 namespace versant::code {
 
+namespace {
+
+constexpr std::size_t kLong = 48;  // values of a formula from which two vectors a turn are faster than one
+
+}  // namespace
+
 // Makes one routine: rounds of a piece of code and of the kernels that read what it computed.
 class Maker {
  public:
@@ -19,21 +25,30 @@ class Maker {
   std::unique_ptr<const Routine> run() {
     if (!make_steps() || !worth()) return nullptr;
     routine_->n_tiles_ = next_place_ - program_.n_inputs - static_cast<int>(program_.outputs.size());
+    routine_->n_places_ = next_place_;
+    routine_->uniform_ = form_.uniform;
     routine_->lanes_ = vector_bytes_ / (form_.compute == Compute::F32 ? 4 : 8);
     routine_->room_ = std::make_unique<Room>(bytes_);
     const auto* const begin = static_cast<const std::uint8_t*>(routine_->room_->begin());
     if (!begin) return nullptr;
-    for (std::size_t s = 0; s < routine_->steps_.size(); ++s)
-      if (!routine_->steps_[s].kernel)
-        routine_->steps_[s].code =
-            reinterpret_cast<Function>(reinterpret_cast<std::uintptr_t>(begin) + starts_[s]);
+    const auto at = [&](std::size_t start) {
+      return reinterpret_cast<Function>(reinterpret_cast<std::uintptr_t>(begin) + start);
+    };
+    for (std::size_t s = 0; s < routine_->steps_.size(); ++s) {
+      Routine::Step& step = routine_->steps_[s];
+      if (step.kernel) continue;
+      step.code = at(starts_[s].code);
+      if (starts_[s].pairs > 0) step.pairs = at(starts_[s].pairs);
+    }
     return std::move(routine_);
   }
 
   // The bytes of a program without calls.
-  std::vector<std::uint8_t> bytes() {
+  std::vector<std::uint8_t> bytes(bool paired) {
     if (!make_steps() || routine_->steps_.size() != 1) return {};
-    return bytes_;
+    if (!paired) return bytes_;
+    const auto start = static_cast<std::ptrdiff_t>(starts_[0].pairs);
+    return start == 0 ? std::vector<std::uint8_t>{} : std::vector(bytes_.begin() + start, bytes_.end());
   }
 
  private:
@@ -156,9 +171,11 @@ class Maker {
     if (formula.stores.empty()) return true;
     const std::vector<std::uint8_t> code = emit(formula);
     if (code.empty()) return false;
-    bytes_.resize((bytes_.size() + 63) / 64 * 64, 0xcc);
-    add_step({nullptr, nullptr, 0, 0, 0, 0});
-    bytes_.insert(bytes_.end(), code.begin(), code.end());
+    add_step({nullptr, nullptr, nullptr, 0, 0, 0, 0});
+    starts_.back().code = append(code);
+    if (formula.values.size() < kLong) return true;
+    const std::vector<std::uint8_t> pairs = emit(formula.paired());
+    if (!pairs.empty()) starts_.back().pairs = append(pairs);
     return true;
   }
 
@@ -169,13 +186,19 @@ class Maker {
     const int to = next_place_++;
     place_[index(first_ + i)] = to;
     done_[index(i)] = true;
-    add_step({nullptr, kernels->micro_of(instruction(i).micro, form_.compute), to, places[0], places[1],
-              places[2]});
+    add_step({nullptr, nullptr, kernels->micro_of(instruction(i).micro, form_.compute), to, places[0],
+              places[1], places[2]});
   }
 
   void add_step(const Routine::Step& step) {
     routine_->steps_.push_back(step);
-    starts_.push_back(bytes_.size());
+    starts_.push_back({0, 0});
+  }
+  std::size_t append(const std::vector<std::uint8_t>& code) {
+    bytes_.resize((bytes_.size() + 63) / 64 * 64, 0xcc);
+    const std::size_t start = bytes_.size();
+    bytes_.insert(bytes_.end(), code.begin(), code.end());
+    return start;
   }
 
   // A call for each micro-op would be no gain.
@@ -194,7 +217,10 @@ class Maker {
   std::vector<bool> needed_, done_;
   bool stored_[Program::kMaxOutputs] = {};
   std::vector<std::uint8_t> bytes_;
-  std::vector<std::size_t> starts_;
+  struct Start {
+    std::size_t code, pairs;
+  };
+  std::vector<Start> starts_;  // of each step
 };
 
 std::unique_ptr<const Routine> Routine::make(const Program& program, const Form& form) {
@@ -202,8 +228,8 @@ std::unique_ptr<const Routine> Routine::make(const Program& program, const Form&
   return Maker(program, form, kernels->code_bytes).run();
 }
 
-std::vector<std::uint8_t> code_of(const Program& program, const Form& form, int vector_bytes) {
-  return Maker(program, form, vector_bytes).bytes();
+std::vector<std::uint8_t> code_of(const Program& program, const Form& form, int vector_bytes, bool paired) {
+  return Maker(program, form, vector_bytes).bytes(paired);
 }
 
 void Routine::run(void* const* places, std::int64_t n) const {
@@ -212,8 +238,20 @@ void Routine::run(void* const* places, std::int64_t n) const {
     if (step.kernel)
       step.kernel(places[step.to], places[step.a], places[step.b], places[step.c], n);
     else
-      step.code(places, vectors);
+      run_code(step, places, vectors);
   }
+}
+
+void Routine::run_code(const Step& step, void* const* places, std::int64_t vectors) const {
+  if (!step.pairs) return step.code(places, vectors);
+  if (vectors > 1) step.pairs(places, vectors / 2);
+  if (vectors % 2 == 0) return;
+  // The last vector.
+  void* moved[kMaxPlaces];
+  const std::int64_t done = (vectors - 1) * kernels->code_bytes;
+  for (int p = 0; p < n_places_; ++p)
+    moved[p] = p < 32 && (uniform_ >> p & 1) != 0 ? places[p] : static_cast<char*>(places[p]) + done;
+  step.code(moved, 1);
 }
 
 }  // namespace versant::code

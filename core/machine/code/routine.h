@@ -38,21 +38,25 @@ class Routine {
   void run(void* const* places, std::int64_t n) const;
 
  private:
+  struct Step;
+  void run_code(const Step& step, void* const* places, std::int64_t vectors) const;
+
   struct Step {
-    Function code;  // null: a kernel
+    Function code, pairs;  // for a vector a turn, and for two or null; both null: a kernel
     MicroKernel kernel;
     int to, a, b, c;
   };
   friend class Maker;
   std::vector<Step> steps_;
   std::vector<std::uint8_t> constants_;
-  int n_tiles_ = 0, lanes_ = 0;
+  int n_tiles_ = 0, lanes_ = 0, n_places_ = 0;
+  std::uint32_t uniform_ = 0;
   std::uint32_t last_ = 0;
   std::unique_ptr<Room> room_;
 };
 
 // The machine code of a program of formulas alone, for vectors of 32 or 64 bytes, which this processor need
-// not have; empty for other programs.
-std::vector<std::uint8_t> code_of(const Program& program, const Form& form, int vector_bytes);
+// not have, one vector a turn or two; empty for other programs.
+std::vector<std::uint8_t> code_of(const Program& program, const Form& form, int vector_bytes, bool paired);
 
 }  // namespace versant::code

@@ -8,7 +8,7 @@ std::atomic<Mode> mode{Mode::Hot};
 
 namespace {
 
-constexpr std::int64_t kHotWork = 1 << 20;  // micro-ops times elements
+constexpr std::int64_t kHotWork = 2 << 20;  // micro-ops times elements
 constexpr std::size_t kMostForms = 8;       // of one program
 
 bool available(const Form& form) {
