@@ -20,8 +20,9 @@ inline F log(F x) {
   const auto small = x < std::numeric_limits<float>::min();
   const F scaled = choose(small, x * 0x1p23F, x);
   // x = m * 2^e with m in [sqrt(1/2), sqrt(2))
-  const auto split = bits_of(scaled) - 0x3f3504f3U;
-  const F e = to_number(as_signed(split) >> 23) - choose(small, F(23), F(0));
+  constexpr float root_half = 0x1.6a09e6p-1F;  // 0x3f3504f3
+  const auto split = bits_of(scaled) - bits_of(choose(small, F(root_half * 0x1p23F), F(root_half)));
+  const F e = to_number(as_signed(split) >> 23);
   const F f = from_bits((split & 0x7fffffU) + 0x3f3504f3U) - 1;
   const F p = horner(f, 0.333333135F, -0.250001669F, 0.200022236F, -0.166593671F, 0.142095715F, -0.125497445F,
                      0.121088773F, -0.109158747F, 0.0533790812F);
