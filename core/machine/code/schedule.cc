@@ -26,6 +26,8 @@ int latency(const Value& value) {
   }
 }
 
+constexpr int kMasks = 5;  // in use, from which on comparisons wait
+
 bool is_leaf(Kind kind) { return kind == Kind::Number || kind == Kind::Uniform || kind == Kind::Input; }
 
 class Scheduler {
@@ -66,7 +68,10 @@ class Scheduler {
       ready_.erase(ready_.begin() + static_cast<std::ptrdiff_t>(at));
       order.push_back(v);
       alive_ += growth(v);
-      for_operands(v, [&](Id operand) { --readers_[operand]; });
+      truths_ += is_truth(values_[v].kind) ? 1 : 0;
+      for_operands(v, [&](Id operand) {
+        if (--readers_[operand] == 0 && is_truth(values_[operand].kind)) --truths_;
+      });
       for (const Id user : users_[v]) {
         ready_at_[user] = std::max(ready_at_[user], now - 1 + latency(values_[v]));
         if (--waits_[user] == 0) ready_.push_back(user);
@@ -97,13 +102,22 @@ class Scheduler {
     return change;
   }
 
+  // Whether it would take one of the few masks while others wait to be read.
+  bool takes_last_mask(Id v) const { return masks_ && truths_ >= kMasks && values_[v].kind == Kind::Compare; }
+
   // Of what can start without waiting the highest; when registers run out, what frees some, and of those what
   // was recorded first.
   std::size_t choose(int now) const {
     const bool tight = alive_ >= registers_;
     std::size_t best = 0;
-    for (std::size_t k = 1; k < ready_.size(); ++k)
+    for (std::size_t k = 1; k < ready_.size(); ++k) {
+      const bool takes = takes_last_mask(ready_[k]);
+      if (takes != takes_last_mask(ready_[best])) {
+        if (!takes) best = k;
+        continue;
+      }
       if (tight ? better_when_tight(ready_[k], ready_[best]) : better(ready_[k], ready_[best], now)) best = k;
+    }
     return best;
   }
   bool better(Id x, Id y, int now) const {
@@ -120,7 +134,7 @@ class Scheduler {
   const bool masks_;  // truths have registers of their own
   const std::vector<Value>& values_;
   const int registers_;
-  int alive_ = 0;
+  int alive_ = 0, truths_ = 0;
   std::vector<bool> needed_;
   std::vector<int> heights_, readers_, waits_, ready_at_;
   std::vector<std::vector<Id>> users_;
