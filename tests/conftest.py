@@ -18,3 +18,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--golden-update", action="store_true", help="write the golden files of tests/compiler anew"
     )
+    parser.addoption(
+        "--machine-code", choices=["off", "hot", "always"], help="which programs run as machine code"
+    )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def machine_code(request: pytest.FixtureRequest) -> None:
+    """Runs all tests in the mode that was asked for."""
+    mode = request.config.getoption("--machine-code")
+    if mode:
+        from versant import _core
+
+        _core.use_machine_code(mode)

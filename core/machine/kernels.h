@@ -21,6 +21,10 @@ namespace versant {
 // ignored. `out` may be one of the operands; it may not overlap them otherwise.
 using MicroKernel = void (*)(void* out, const void* a, const void* b, const void* c, std::ptrdiff_t n);
 
+// Records into the current formula (code/formula.h) what a micro-op computes of values a, b and c of it, and
+// gives the number of the result.
+using MicroFormula = std::uint16_t (*)(std::uint16_t a, std::uint16_t b, std::uint16_t c);
+
 // A superinstruction: one kernel for a few micro-ops that often occur together. It gives the bits that they
 // give one by one, and spares their tiles. Its terms are a tree in which what occurs twice stands once,
 // operands before their users, the whole last.
@@ -341,6 +345,9 @@ struct Kernels {
 
   // Null where the micro-op has no kernel for the compute type (MicroInfo::floats, MicroInfo::ints).
   MicroKernel micro[kMicroCount + kMaxSuperinstructions][kComputeCount];
+  // Null where machine code calls the kernel.
+  MicroFormula formulas[kMicroCount][kComputeCount];
+  int code_bytes;  // of vectors in machine code, 0 where there is none
   Superinstruction supers[kMaxSuperinstructions];
   int n_supers;
   LoadKernel load[kRealDTypeCount][kComputeCount];
@@ -375,6 +382,9 @@ struct Kernels {
 
   MicroKernel micro_of(Micro op, Compute compute) const {
     return micro[static_cast<std::size_t>(op)][static_cast<std::size_t>(compute)];
+  }
+  MicroFormula formula_of(Micro op, Compute compute) const {
+    return formulas[static_cast<std::size_t>(op)][static_cast<std::size_t>(compute)];
   }
   int arity_of(Micro op) const {
     return super_number(op) < 0 ? info(op).arity : supers[super_number(op)].n_operands;

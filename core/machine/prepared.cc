@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "machine/code/routine.h"
 #include "machine/kernels.h"
 #include "machine/lock.h"
 #include "machine/matmul.h"
@@ -321,6 +322,13 @@ bool Prepared::prepare_micros(const Step& step, Ready& ready) {
     const Register& from = registers[program.outputs[k]];
     add(item == 4 ? copy_elements<4> : copy_elements<8>, of_window(step.out[k]), from, from, from);
   }
+  if (kernels->code_bytes == 0 || n * item % kernels->code_bytes != 0 || n_code < 2) return true;
+  ready.form.compute = step.compute;
+  for (size_t k = 0; k < step.in.size(); ++k) ready.form.uniform |= uint32_t{step.in[k].buffer < 0} << k;
+  ready.places.resize(step.in.size() + step.out.size());
+  for (size_t k = 0; k < step.in.size(); ++k) point(ready.places[k], registers[k]);
+  for (size_t k = 0; k < step.out.size(); ++k)
+    point(ready.places[step.in.size() + k], of_window(step.out[k]));
   return true;
 }
 
@@ -401,11 +409,26 @@ size_t Prepared::run(size_t s, const Stands& stands) {
   return s;
 }
 
+// What a routine for the step would be made for.
+static code::Form form_of(const Step& step, std::span<const Array* const> inputs) {
+  code::Form form{step.compute, 0};
+  for (size_t k = 0; k < inputs.size(); ++k)
+    form.uniform |= uint32_t{!inputs[k] || is_uniform(*inputs[k])} << k;
+  return form;
+}
+
 void Prepared::run_chain(const Chain& chain) {
   const auto& [first, end, rows] = chain.steps;
   const int64_t lanes = std::min<int64_t>(num_threads(), rows / 2), share = (rows + lanes - 1) / lanes;
   const size_t each = (chain.scratch + kAlign - 1) / kAlign * kAlign;
   const Scratch scratch(each * static_cast<size_t>(lanes));
+  // Threads find routines only, which are made here.
+  for (size_t s = first; s < end; ++s) {
+    const Step& step = trace_.steps[s];
+    if (step.kind == Step::Kind::Program)
+      step.program->routines.get(*step.program, form_of(step, {ready_[s].pointers.data(), step.in.size()}),
+                                 step.out[0].array.numel * step.program->work);
+  }
   const Unlocked unlocked;
   parallel_for(lanes, 1, [&](int64_t begin, int64_t stop) {
     for (int64_t lane = begin; lane < stop; ++lane) {
@@ -421,6 +444,13 @@ void Prepared::run_one(size_t s, const Stands& stands) {
   const Step& step = trace_.steps[s];
   Ready& ready = ready_[s];
   if (!ready.micros.empty()) {
+    if (!ready.places.empty()) {
+      const int64_t n = ready.micros[0].n;
+      const code::Routine* const routine =
+          step.program->routines.get(*step.program, ready.form, n * step.program->work);
+      if (routine && !routine->has_tiles())
+        return routine->run(const_cast<void* const*>(ready.places.data()), n);
+    }
     for (const Micro& micro : ready.micros)
       micro.kernel(const_cast<void*>(micro.out), micro.a, micro.b, micro.c, micro.n);
     return;

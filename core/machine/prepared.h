@@ -17,7 +17,8 @@ namespace versant::trace {
 // and given back after their last use, so that a plan between two replays holds little. Elementwise steps
 // write over inputs that nobody reads again. All others (arguments, captured tensors, results, what
 // primitives return) are bound to storages: a binding sets the arrays and pointers that name the buffer.
-// Small elementwise steps over plain arrays are calls of micro-kernels whose pointers are known beforehand.
+// Small elementwise steps over plain arrays are calls of micro-kernels whose pointers are known beforehand,
+// or of a routine once there is one.
 class Prepared {
  public:
   explicit Prepared(const Trace& trace);
@@ -57,6 +58,9 @@ class Prepared {
     std::vector<Operand> operands;
     std::vector<const Array*> pointers;
     std::vector<Micro> micros;
+    // The same for a routine, where vectors leave no rest.
+    std::vector<const void*> places;
+    code::Form form{};
   };
   struct Patch {
     Array* array;

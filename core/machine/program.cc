@@ -35,6 +35,7 @@ void Program::finish() {
   plan();
   work = static_cast<int64_t>(code.size());
   joined.reset();
+  routines.clear();
   if (code.empty() || !supported[static_cast<int>(Compute::F32)]) return;
   const std::shared_ptr<Program> shorter = join_instructions(*this);
   if (shorter) {

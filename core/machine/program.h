@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "machine/array.h"
+#include "machine/code/routines.h"
 #include "machine/micro.h"
 
 namespace versant {
@@ -44,6 +45,7 @@ struct Program {
   int64_t work = 0;                    // micro-ops for each element
   // The same program in superinstructions, for floats; null where there is nothing to join.
   std::shared_ptr<const Program> joined;
+  code::Routines routines;  // the same in machine code
 
   const Program& for_compute(Compute compute) const {
     return joined && compute != Compute::I64 ? *joined : *this;

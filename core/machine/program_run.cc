@@ -4,11 +4,13 @@
 #include <cstring>
 #include <memory>
 
+#include "machine/code/routine.h"
 #include "machine/kernels.h"
 #include "machine/lock.h"
 #include "machine/parallel.h"
 #include "machine/program.h"
 #include "machine/reduce_tree.h"
+#include "machine/tile_space.h"
 #include "machine/trace.h"
 #include "machine/watch.h"
 
@@ -45,84 +47,17 @@ struct Lane {
   bool uniform;  // one value everywhere
 };
 
-struct Space {
-  int rank;
-  int64_t sizes[kMaxRank];
-  int64_t strides[Program::kMaxInputs + Program::kMaxOutputs][kMaxRank];
-};
-
-// Walks the rows of a flat range [p, p + n): calls visit(offset of the first element, its inner stride,
-// count, done).
-template <typename Visit>
-void for_rows(const Space& space, const int64_t* strides, int64_t p, int64_t n, Visit visit) {
-  int64_t index[kMaxRank];
-  int64_t offset = 0;
-  const int inner = space.rank - 1;
-  for (int d = inner; d >= 0; --d) {
-    index[d] = p % space.sizes[d];
-    p /= space.sizes[d];
-    offset += index[d] * strides[d];
-  }
-  int64_t done = 0;
-  while (true) {
-    const int64_t count = std::min(n - done, space.sizes[inner] - index[inner]);
-    visit(offset, strides[inner], count, done);
-    done += count;
-    if (done == n) return;
-    offset -= index[inner] * strides[inner];
-    index[inner] = 0;
-    for (int d = inner - 1; d >= 0; --d) {
-      offset += strides[d];
-      if (++index[d] < space.sizes[d]) break;
-      offset -= space.sizes[d] * strides[d];
-      index[d] = 0;
-    }
-  }
-}
-
-// Drops axes of size 1 and merges neighbours that every operand crosses without a jump.
-void coalesce(const Dims& sizes, int lanes, Space& space, const Dims* all_strides) {
-  space.rank = 0;
-  for (int d = 0; d < sizes.size(); ++d) {
-    if (sizes[d] == 1) continue;
-    bool merge = space.rank > 0;
-    for (int k = 0; merge && k < lanes; ++k)
-      merge = space.strides[k][space.rank - 1] == all_strides[k][d] * sizes[d];
-    if (merge) {
-      space.sizes[space.rank - 1] *= sizes[d];
-      for (int k = 0; k < lanes; ++k) space.strides[k][space.rank - 1] = all_strides[k][d];
-    } else {
-      space.sizes[space.rank] = sizes[d];
-      for (int k = 0; k < lanes; ++k) space.strides[k][space.rank] = all_strides[k][d];
-      ++space.rank;
-    }
-  }
-  if (space.rank == 0) {
-    space.rank = 1;
-    space.sizes[0] = 1;
-    for (int k = 0; k < lanes; ++k) space.strides[k][0] = 1;
-  }
-}
-
-// Orders axes so that the first full-size operand is walked in memory order (channels-last stays fast).
-void sort_axes(Dims& sizes, int lanes, Dims* strides, int guide) {
-  const int rank = sizes.size();
-  int order[kMaxRank];
-  for (int d = 0; d < rank; ++d) order[d] = d;
-  std::stable_sort(order, order + rank, [&](int a, int b) { return strides[guide][a] > strides[guide][b]; });
-  auto permute = [&](Dims& dims) {
-    Dims old = dims;
-    for (int d = 0; d < rank; ++d) dims[d] = old[order[d]];
-  };
-  permute(sizes);
-  for (int k = 0; k < lanes; ++k) permute(strides[k]);
-}
-
 class TileRun {
  public:
-  TileRun(const Program& program, Compute compute, std::span<const Operand> inputs,
-          std::span<const Array* const> outputs, DType common)
-      : program_(program), compute_(static_cast<int>(compute)), inputs_(inputs), outputs_(outputs) {
+  // alone: on the calling thread, which does not hold the lock.
+  TileRun(const Program& whole, Compute compute, std::span<const Operand> inputs,
+          std::span<const Array* const> outputs, DType common, bool alone = false)
+      : whole_(whole),
+        program_(&whole.for_compute(compute)),
+        compute_(static_cast<int>(compute)),
+        alone_(alone),
+        inputs_(inputs),
+        outputs_(outputs) {
     for (size_t i = 0; i < inputs.size(); ++i) {
       Lane& lane = lanes_[i];
       const Array* array = inputs[i].array;
@@ -145,6 +80,7 @@ class TileRun {
 
   // Everything contiguous, of the same number of elements, in one tile.
   void run_small(int64_t n) {
+    choose_routine(n);
     Scratch scratch(*this);
     for (size_t i = 0; i < inputs_.size(); ++i) {
       const Lane& lane = lanes_[i];
@@ -153,13 +89,12 @@ class TileRun {
       else
         load(scratch, i, lane, lane.data, 1, n, 0);
     }
-    for (size_t c = 0; c < program_.constants.size(); ++c)
-      fill_scalar(scratch, inputs_.size() + c, program_.constants[c], n);
+    fill_constants(scratch, n);
     void* direct[Program::kMaxOutputs];
     for (size_t k = 0; k < outputs_.size(); ++k) direct[k] = output(k).direct ? output(k).data : nullptr;
     execute(scratch, direct, n);
     for (size_t k = 0; k < outputs_.size(); ++k)
-      if (!written_[k]) store(output(k), output(k).data, 1, scratch.reg[program_.outputs[k]], n);
+      if (!written_[k]) store(output(k), output(k).data, 1, result(scratch, k), n);
   }
 
   // Leaves of the sums over blocks of 1024 elements: leaves[k] has one for each block.
@@ -178,13 +113,14 @@ class TileRun {
       lanes_[k].uniform |= k < inputs_.size() && inputs_[k].array && is_uniform(*inputs_[k].array);
     }
     streams_ = stream_results(numel);
-    const bool unlock = numel * (program_.work + 1) >= kUnlockWork;
+    choose_routine(numel);
+    const bool unlock = numel * (whole_.work + 1) >= kUnlockWork;
     std::vector<Ref<Storage>> held;
     for (const Operand& input : inputs_)
       if (input.array) held.push_back(input.array->storage);
     for (const Array* output : outputs_) held.push_back(output->storage);
     Unlocked unlocked(unlock);
-    const int64_t grain = std::max<int64_t>(1, kParallelWork / (kBlock * (program_.work + 1)));
+    const int64_t grain = std::max<int64_t>(1, kParallelWork / (kBlock * (whole_.work + 1)));
     parallel_for(blocks, grain, [&](int64_t begin, int64_t end) {
       TileRun self = *this;
       Scratch scratch(self);
@@ -199,7 +135,7 @@ class TileRun {
           self.run_tile(scratch, space, b * kBlock + done, n);
           for (size_t k = 0; k < leaves.size(); ++k)
             std::memcpy(values.get() + static_cast<int64_t>(k) * kBlock * 8 + done * item,
-                        scratch.reg[program_.outputs[outputs_.size() + k]], static_cast<size_t>(n * item));
+                        self.result(scratch, outputs_.size() + k), static_cast<size_t>(n * item));
         }
         for (size_t k = 0; k < leaves.size(); ++k)
           rows({leaves[k] + b * item, values.get() + static_cast<int64_t>(k) * kBlock * 8, 0, 1, count,
@@ -209,8 +145,7 @@ class TileRun {
     });
   }
 
-  // alone: on the calling thread, which does not hold the lock.
-  void run_general(const Dims& sizes_in, bool alone = false) {
+  void run_general(const Dims& sizes_in) {
     Space space;
     const int n_lanes = static_cast<int>(inputs_.size() + outputs_.size());
     Dims sizes = sizes_in;
@@ -225,7 +160,7 @@ class TileRun {
 
     int64_t total = 1;
     for (int d = 0; d < space.rank; ++d) total *= space.sizes[d];
-    bool needs_tiles = program_.code.size() != 1;
+    bool plain = true, single = program_->code.size() == 1 && program_->constants.empty();
     for (int k = 0; k < n_lanes; ++k) {
       Lane& lane = lanes_[k];
       lane.strides = space.strides[k];
@@ -238,22 +173,25 @@ class TileRun {
       }
       lane.flat = flat;
       lane.uniform |= uniform && static_cast<size_t>(k) < inputs_.size();
-      needs_tiles |= lane.uniform || !lane.flat || !lane.direct;
+      plain &= lane.uniform || (lane.flat && lane.direct);
+      single &= !lane.uniform;
     }
-    needs_tiles |= !program_.constants.empty();
 
     streams_ = stream_results(total);
-    const int64_t tile = needs_tiles || streams_ ? kTile : kLongTile;
+    choose_routine(total);
+    // What needs no tile runs over more elements at a time.
+    plain &= !streams_ && (routine_ ? !routine_->has_tiles() : single);
+    const int64_t tile = plain ? kLongTile : kTile;
     const int64_t row = space.sizes[space.rank - 1];
     const bool by_row = space.rank == 1 || row >= kShortRow;
     const int64_t span = by_row ? row : total;  // tiles do not cross a multiple of this
     const int64_t tiles_per_span = (span + tile - 1) / tile;
     const int64_t tiles = (total / span) * tiles_per_span;
-    const int64_t weight = program_.work + 1;
+    const int64_t weight = whole_.work + 1;
     const int64_t grain = std::max<int64_t>(1, kParallelWork / (std::min(tile, span) * weight));
 
     // Meanwhile another thread may free what a tensor or a node holds.
-    const bool unlock = !alone && total * weight >= kUnlockWork;
+    const bool unlock = !alone_ && total * weight >= kUnlockWork;
     std::vector<Ref<Storage>> held;
     if (unlock) {
       for (const Operand& input : inputs_)
@@ -271,7 +209,7 @@ class TileRun {
       }
       if (streams_) kernels->end_stream();
     };
-    if (alone)
+    if (alone_)
       run(0, tiles);
     else
       parallel_for(tiles, grain, run);
@@ -282,8 +220,10 @@ class TileRun {
   // one.
   struct Scratch {
     explicit Scratch(const TileRun& run) {
-      const int fixed = static_cast<int>(run.inputs_.size() + run.program_.constants.size());
-      const int wanted = fixed + run.program_.n_slots;
+      const int wanted =
+          run.routine_
+              ? static_cast<int>(run.inputs_.size() + run.whole_.outputs.size()) + run.routine_->n_tiles()
+              : static_cast<int>(run.inputs_.size() + run.program_->constants.size()) + run.program_->n_slots;
       if (wanted <= kStackSlots) {
         tiles = stack;
       } else {
@@ -297,7 +237,7 @@ class TileRun {
     struct Free {
       void operator()(char* p) const { std::free(p); }
     };
-    const void* reg[Program::kMaxRegisters + 1];
+    const void* reg[Program::kMaxRegisters + 1];  // of a routine, the place that is read or written
     char* tiles;
     std::unique_ptr<char, Free> heap;
     alignas(64) char stack[kStackSlots * kSlotBytes];
@@ -316,7 +256,7 @@ class TileRun {
   }
 
   bool stream_results(int64_t numel) {
-    bool fits = !aliased_ && program_.code.size() > 0;
+    bool fits = !aliased_ && !program_->code.empty();
     for (size_t k = 0; k < outputs_.size(); ++k) {
       const Lane& lane = output(k);
       fits = fits && lane.flat && lane.direct && numel * lane.item >= kStreamBytes;
@@ -326,6 +266,7 @@ class TileRun {
 
   // Tiles for what is the same everywhere.
   void fill_uniform(Scratch& scratch, int64_t longest) {
+    longest = std::min(longest, kTile);  // longer ones have no kernel that reads past the first
     for (size_t i = 0; i < inputs_.size(); ++i) {
       const Lane& lane = lanes_[i];
       if (!lane.uniform) continue;
@@ -334,8 +275,17 @@ class TileRun {
       else
         load(scratch, i, lane, lane.data, 0, longest, 0);
     }
-    for (size_t c = 0; c < program_.constants.size(); ++c)
-      fill_scalar(scratch, inputs_.size() + c, program_.constants[c], longest);
+    fill_constants(scratch, longest);
+  }
+  void fill_constants(Scratch& scratch, int64_t n) {
+    if (routine_) {
+      const size_t first = inputs_.size() + whole_.outputs.size();
+      for (size_t k = 0; k < routine_->constants().size(); ++k)
+        fill_scalar(scratch, first + k, whole_.constants[routine_->constants()[k]], n);
+    } else {
+      for (size_t c = 0; c < program_->constants.size(); ++c)
+        fill_scalar(scratch, inputs_.size() + c, program_->constants[c], n);
+    }
   }
 
   void fill_scalar(Scratch& scratch, size_t reg, Scalar scalar, int64_t n) {
@@ -374,18 +324,19 @@ class TileRun {
 
   // Runs the instructions over n elements. Results go straight to `direct[k]` where given.
   void execute(Scratch& scratch, void* const* direct, int64_t n) {
-    const int first = program_.first_result();
-    const int n_code = static_cast<int>(program_.code.size());
+    if (routine_) return execute_routine(scratch, direct, n);
+    const int first = program_->first_result();
+    const int n_code = static_cast<int>(program_->code.size());
     const int fixed = first;
     const size_t n_outputs = outputs_.size();
     for (size_t k = 0; k < n_outputs; ++k) written_[k] = false;
     for (int i = 0; i < n_code; ++i) {
-      const Instruction& instruction = program_.code[i];
-      void* to = scratch.tile(fixed + program_.slot[i]);
+      const Instruction& instruction = program_->code[i];
+      void* to = scratch.tile(fixed + program_->slot[i]);
       // While an output shares memory with an input, only the last instruction may write it directly.
       if (!aliased_ || i + 1 == n_code) {
         for (size_t k = 0; k < n_outputs; ++k) {
-          if (program_.outputs[k] == first + i && direct[k]) {
+          if (program_->outputs[k] == first + i && direct[k]) {
             to = direct[k];
             written_[k] = true;
             break;
@@ -396,6 +347,49 @@ class TileRun {
           to, scratch.reg[instruction.a], scratch.reg[instruction.b], scratch.reg[instruction.c], n);
       scratch.reg[first + i] = to;
     }
+  }
+
+  // The same in machine code. What leaves a part of a vector is computed apart, between tiles.
+  void execute_routine(Scratch& scratch, void* const* direct, int64_t n) {
+    const size_t n_inputs = inputs_.size(), n_outputs = whole_.outputs.size();
+    void* places[code::Routine::kMaxPlaces];
+    for (size_t i = 0; i < n_inputs; ++i) places[i] = const_cast<void*>(scratch.reg[i]);
+    for (size_t p = n_inputs; p < n_inputs + n_outputs + static_cast<size_t>(routine_->n_tiles()); ++p)
+      places[p] = scratch.tile(static_cast<int>(p));
+    for (size_t k = 0; k < n_outputs; ++k) {
+      // While an output shares memory with an input, only the last step may write it directly.
+      written_[k] = k < outputs_.size() && direct[k] && (!aliased_ || routine_->writes_last(k));
+      if (written_[k]) places[n_inputs + k] = direct[k];
+      scratch.reg[n_inputs + k] = places[n_inputs + k];
+    }
+    const int64_t rest = n % routine_->lanes(), whole = n - rest;
+    if (whole > 0) routine_->run(places, whole);
+    if (rest == 0) return;
+    const int64_t done = whole * compute_bytes(static_cast<Compute>(compute_));
+    const auto left = static_cast<size_t>(rest * compute_bytes(static_cast<Compute>(compute_)));
+    for (size_t p = 0; p < n_inputs + n_outputs; ++p) {
+      if (p < n_inputs && lanes_[p].uniform) continue;
+      char* const tile = scratch.tile(static_cast<int>(p));
+      char* const from = static_cast<char*>(places[p]) + done;
+      const bool in_tile = places[p] == tile;
+      if (!in_tile && p < n_inputs) std::memcpy(tile, from, left);
+      places[p] = in_tile ? from : tile;
+    }
+    routine_->run(places, rest);
+    for (size_t k = 0; k < n_outputs; ++k)
+      if (written_[k]) std::memcpy(static_cast<char*>(direct[k]) + done, places[n_inputs + k], left);
+  }
+
+  // Where the values of an output are that was not written directly.
+  const void* result(const Scratch& scratch, size_t k) const {
+    return routine_ ? scratch.reg[inputs_.size() + k] : scratch.reg[program_->outputs[k]];
+  }
+
+  // Once it is known which operands are uniform.
+  void choose_routine(int64_t numel) {
+    code::Form form{static_cast<Compute>(compute_), 0};
+    for (size_t i = 0; i < inputs_.size(); ++i) form.uniform |= uint32_t{lanes_[i].uniform} << i;
+    routine_ = alone_ ? whole_.routines.find(form) : whole_.routines.get(whole_, form, numel * whole_.work);
   }
 
   void run_tile(Scratch& scratch, const Space& space, int64_t p, int64_t n) {
@@ -431,7 +425,7 @@ class TileRun {
     for (size_t k = 0; k < outputs_.size(); ++k) {
       if (written_[k]) continue;
       const Lane& lane = output(k);
-      const char* from = static_cast<const char*>(scratch.reg[program_.outputs[k]]);
+      const char* from = static_cast<const char*>(result(scratch, k));
       if (lane.flat) {
         char* const to = lane.data + p * lane.item;
         if (streams_ && reinterpret_cast<uintptr_t>(to) % 64 == 0)
@@ -447,8 +441,11 @@ class TileRun {
     }
   }
 
-  const Program& program_;
+  const Program& whole_;
+  const Program* program_;
+  const code::Routine* routine_ = nullptr;  // of the whole program
   int compute_;
+  bool alone_;
   std::span<const Operand> inputs_;
   std::span<const Array* const> outputs_;
   Lane lanes_[Program::kMaxInputs + Program::kMaxOutputs];
@@ -543,7 +540,7 @@ void run_program(const Program& whole, Compute compute, std::span<const Operand>
       fail(ErrorKind::ZeroDivision, "[", op, "] integer division by zero");
     return;
   }
-  TileRun run(program, compute, inputs, outputs, common);
+  TileRun run(whole, compute, inputs, outputs, common);
   if (is_small(inputs, outputs))
     run.run_small(numel);
   else
@@ -555,11 +552,11 @@ void run_program_part(const Program& whole, Compute compute, std::span<const Ope
                       std::span<const Array* const> outputs, const Dims& sizes, DType common) {
   const Program& program = whole.for_compute(compute);
   if (run_plain(program, compute, inputs, *outputs[0])) return;
-  TileRun run(program, compute, inputs, outputs, common);
+  TileRun run(whole, compute, inputs, outputs, common, true);
   if (is_small(inputs, outputs))
     run.run_small(outputs[0]->numel);
   else
-    run.run_general(sizes, true);
+    run.run_general(sizes);
 }
 
 bool is_uniform(const Array& array) {
@@ -571,13 +568,12 @@ bool is_uniform(const Array& array) {
 void run_program_summed(const Program& whole, Compute compute, std::span<const Operand> inputs,
                         std::span<const Array* const> outputs, std::span<const Total> totals, int64_t numel,
                         DType common, const char* op) {
-  const Program& program = whole.for_compute(compute);
   const int64_t item = compute_bytes(compute), blocks = (numel + kReductionBlock - 1) / kReductionBlock;
   std::vector<char> room(totals.size() * static_cast<size_t>(blocks * item));
   std::vector<char*> leaves;
   for (size_t k = 0; k < totals.size(); ++k)
     leaves.push_back(room.data() + static_cast<int64_t>(k) * blocks * item);
-  TileRun(program, compute, inputs, outputs, common).run_summed(numel, leaves);
+  TileRun(whole, compute, inputs, outputs, common).run_summed(numel, leaves);
   for (size_t k = 0; k < totals.size(); ++k) {
     alignas(64) char levels[ReductionTree::kMaxLevels * 8];
     ReductionTree tree(Reduction::Sum, compute, 1, levels);

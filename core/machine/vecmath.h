@@ -7,19 +7,38 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
 namespace versant::isa::VERSANT_ISA {
 
-template <class T>
-inline constexpr T kInf = std::numeric_limits<T>::infinity();
-template <class T>
-inline constexpr T kNaN = std::numeric_limits<T>::quiet_NaN();
+// What functions are applied to: numbers, or what stands for one where machine code is recorded (see
+// code/recorded.h). Functions of which machine code is made are templates over both.
+template <class F>
+struct NumberOf {
+  using Type = F;
+};
+template <class F>
+using Number = typename NumberOf<F>::Type;
+template <class F>
+concept Single = std::is_same_v < Number<F>,
+float > ;
+template <class F>
+concept Double = std::is_same_v < Number<F>,
+double > ;
+
+template <class F>
+inline constexpr Number<F> kInf = std::numeric_limits<Number<F>>::infinity();
+template <class F>
+inline constexpr Number<F> kNaN = std::numeric_limits<Number<F>>::quiet_NaN();
 inline constexpr double kPi = 3.141592653589793;
 
 inline std::uint32_t bits_of(float x) { return __builtin_bit_cast(std::uint32_t, x); }
 inline std::uint64_t bits_of(double x) { return __builtin_bit_cast(std::uint64_t, x); }
 inline float from_bits(std::uint32_t bits) { return __builtin_bit_cast(float, bits); }
 inline double from_bits(std::uint64_t bits) { return __builtin_bit_cast(double, bits); }
+inline std::int32_t as_signed(std::uint32_t bits) { return static_cast<std::int32_t>(bits); }
+inline std::uint32_t as_unsigned(std::int32_t x) { return static_cast<std::uint32_t>(x); }
+inline float to_number(std::int32_t x) { return static_cast<float>(x); }
 
 inline float abs(float x) { return __builtin_fabsf(x); }
 inline double abs(double x) { return __builtin_fabs(x); }
@@ -38,6 +57,11 @@ inline double round(double x) { return __builtin_rint(x); }
 
 inline float copysign(float x, float y) { return __builtin_copysignf(x, y); }
 inline double copysign(double x, double y) { return __builtin_copysign(x, y); }
+
+template <class T>
+inline T choose(bool truth, T x, T y) {
+  return truth ? x : y;
+}
 
 // Whether a * b + c can be rounded once.
 #if defined(__FMA__) || defined(__aarch64__)
@@ -58,38 +82,40 @@ inline double fused(double a, double b, double c) {
 
 // The polynomial c0 + c1 x + c2 x^2 + ...
 template <class T>
-T horner(T, T c0) {
+T horner(T, Number<T> c0) {
   return c0;
 }
 template <class T, class... Rest>
-T horner(T x, T c0, Rest... rest) {
-  return fused(horner(x, rest...), x, c0);
+T horner(T x, Number<T> c0, Rest... rest) {
+  return fused(horner(x, rest...), x, T(c0));
 }
 
 // Adding this rounds a number below half of it to an integer, which then stands in the low bits.
-template <class T>
-inline constexpr T kRounder = 0;
-template <>
-inline constexpr float kRounder<float> = 0x1.8p23F;
-template <>
-inline constexpr double kRounder<double> = 0x1.8p52;
+template <class F>
+inline constexpr Number<F> kRounder = sizeof(Number<F>) == 4 ? 0x1.8p23 : 0x1.8p52;
 
 // 2^n, given kRounder + n; n from -126 to 127, or from -1022 to 1023.
-inline float power_of_two(float shifted) { return from_bits((bits_of(shifted) + 127) << 23); }
-inline double power_of_two(double shifted) { return from_bits((bits_of(shifted) + 1023) << 52); }
+template <Single F>
+inline F power_of_two(F shifted) {
+  return from_bits((bits_of(shifted) + 127) << 23);
+}
+template <Double F>
+inline F power_of_two(F shifted) {
+  return from_bits((bits_of(shifted) + 1023) << 52);
+}
 
 // y * 2^n, given kRounder + n, rounded once for |n| up to twice the exponent range: y times two halves of the
 // power.
-inline float scale(float y, float shifted) {
-  const auto n = static_cast<std::int32_t>(bits_of(shifted) - bits_of(kRounder<float>));
-  const std::int32_t half = n >> 1;
-  return y * from_bits(static_cast<std::uint32_t>(half + 127) << 23) *
-         from_bits(static_cast<std::uint32_t>(n - half + 127) << 23);
+template <Single F>
+inline F scale(F y, F shifted) {
+  const auto n = as_signed(bits_of(shifted) - bits_of(kRounder<float>));
+  const auto half = n >> 1;
+  return y * from_bits(as_unsigned(half + 127) << 23) * from_bits(as_unsigned(n - half + 127) << 23);
 }
-inline double scale(double y, double shifted) {
-  const std::uint64_t n =
-      bits_of(shifted) - bits_of(kRounder<double>) + 4096;  // positive: a logical shift halves it
-  const std::uint64_t half = n >> 1;
+template <Double F>
+inline F scale(F y, F shifted) {
+  const auto n = bits_of(shifted) - bits_of(kRounder<double>) + 4096;  // positive: a logical shift halves it
+  const auto half = n >> 1;
   return y * from_bits((half - 2048 + 1023) << 52) * from_bits((n - half - 2048 + 1023) << 52);
 }
 
@@ -125,8 +151,8 @@ T quotient(Sum<T> a, Sum<T> b) {
 
 // The smaller of both; NaN stays NaN.
 template <class T>
-T at_most(T x, T high) {
-  return x > high ? high : x;
+T at_most(T x, Number<T> high) {
+  return choose(x > high, T(high), x);
 }
 
 }  // namespace versant::isa::VERSANT_ISA

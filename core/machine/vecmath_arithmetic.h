@@ -10,16 +10,18 @@ namespace versant::isa::VERSANT_ISA {
 inline std::int64_t wrapped(std::uint64_t x) { return static_cast<std::int64_t>(x); }
 inline std::uint64_t raw(std::int64_t x) { return static_cast<std::uint64_t>(x); }
 
-inline float neg(float x) { return -x; }
-inline double neg(double x) { return -x; }
+template <class T>
+T neg(T x) {
+  return -x;
+}
 inline std::int64_t neg(std::int64_t x) { return wrapped(0 - raw(x)); }
 
 inline std::int64_t abs(std::int64_t x) { return x < 0 ? neg(x) : x; }
 
 template <class T>
 T sign(T x) {
-  const T of_number = static_cast<T>(x > 0) - static_cast<T>(x < 0);
-  return x != x ? x : of_number;
+  const T of_number = choose(x > 0, T(1), T(0)) - choose(x < 0, T(1), T(0));
+  return choose(x != x, x, of_number);
 }
 
 template <class T>
@@ -65,8 +67,10 @@ inline std::int64_t remainder(std::int64_t x, std::int64_t y) {
   return r != 0 && (r < 0) != (y < 0) ? r + y : r;
 }
 
-inline float div(float x, float y) { return x / y; }
-inline double div(double x, double y) { return x / y; }
+template <class T>
+T div(T x, T y) {
+  return x / y;
+}
 
 // Where the quotient of floats is small enough, fmod is one exact fused multiply-add: the quotient, cut to an
 // integer, is right or one too large. The C library serves large quotients and divisors that are 0, infinite
@@ -142,40 +146,44 @@ T nextafter(T x, T y) {
 
 // IEEE 754-2019 maximum and minimum, and maximumNumber and minimumNumber. Of two zeros the sign decides: all
 // bits of equal numbers are the same but that one.
-inline float both(float x, float y) { return from_bits(bits_of(x) & bits_of(y)); }
-inline double both(double x, double y) { return from_bits(bits_of(x) & bits_of(y)); }
-inline float either(float x, float y) { return from_bits(bits_of(x) | bits_of(y)); }
-inline double either(double x, double y) { return from_bits(bits_of(x) | bits_of(y)); }
+template <class T>
+T both(T x, T y) {
+  return from_bits(bits_of(x) & bits_of(y));
+}
+template <class T>
+T either(T x, T y) {
+  return from_bits(bits_of(x) | bits_of(y));
+}
 
 // Chosen from either side, numbers that differ give the same bits twice; equal ones, and a NaN and a number,
 // give both. Their bits together are a NaN where one is, and of two zeros the one that the sign asks for.
-inline float both_positive(float x, float y) {
+template <Single F>
+F both_positive(F x, F y) {
   return from_bits((bits_of(x) & bits_of(y)) | ((bits_of(x) | bits_of(y)) & 0x7fffffffU));
 }
-inline double both_positive(double x, double y) {
+template <Double F>
+F both_positive(F x, F y) {
   return from_bits((bits_of(x) & bits_of(y)) | ((bits_of(x) | bits_of(y)) & 0x7fffffffffffffffU));
 }
 template <class T>
 T max(T x, T y) {
-  const T right = x > y ? x : y, left = y > x ? y : x;
-  return both_positive(left, right);
+  return both_positive(choose(y > x, y, x), choose(x > y, x, y));
 }
 template <class T>
 T min(T x, T y) {
-  const T right = x < y ? x : y, left = y < x ? y : x;
-  return either(left, right);
+  return either(choose(y < x, y, x), choose(x < y, x, y));
 }
 template <class T>
 T fmax(T x, T y) {
-  const T larger = x > y ? x : y;
-  const T settled = x == y ? both(x, y) : larger;
-  return y != y ? x : settled;
+  const T larger = choose(x > y, x, y);
+  const T settled = choose(x == y, both(x, y), larger);
+  return choose(y != y, x, settled);
 }
 template <class T>
 T fmin(T x, T y) {
-  const T smaller = x < y ? x : y;
-  const T settled = x == y ? either(x, y) : smaller;
-  return y != y ? x : settled;
+  const T smaller = choose(x < y, x, y);
+  const T settled = choose(x == y, either(x, y), smaller);
+  return choose(y != y, x, settled);
 }
 inline std::int64_t max(std::int64_t x, std::int64_t y) { return x > y ? x : y; }
 inline std::int64_t min(std::int64_t x, std::int64_t y) { return x < y ? x : y; }

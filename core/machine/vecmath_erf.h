@@ -9,16 +9,17 @@
 namespace versant::isa::VERSANT_ISA {
 
 // Near 0 an odd polynomial, elsewhere 1 - exp(p(|x|)); from 4 on the nearest float is 1.
-inline float erf(float x) {
-  const float size = abs(x);
-  const float z = size * size;
-  const float p = horner(z, 0.128379166F, -0.376126289F, 0.112836227F, -0.0268553626F, 0.00519090286F,
-                         -0.000802529219F, 7.85893062e-05F);
-  const float small = fused(size, p, size);
-  const float t = at_most(size, 4.0F);
-  const float large = 1 - exp_between(horner(t, -0.000133578171F, -1.12793612F, -0.636737227F, -0.104327492F,
-                                             0.0224201921F, -0.0030922778F, 0.000200993556F));
-  return copysign(size < 0.875F ? small : large, x);
+template <Single F>
+inline F erf(F x) {
+  const F size = abs(x);
+  const F z = size * size;
+  const F p = horner(z, 0.128379166F, -0.376126289F, 0.112836227F, -0.0268553626F, 0.00519090286F,
+                     -0.000802529219F, 7.85893062e-05F);
+  const F small = fused(size, p, size);
+  const F t = at_most(size, 4.0F);
+  const F large = 1 - exp_between(horner(t, -0.000133578171F, -1.12793612F, -0.636737227F, -0.104327492F,
+                                         0.0224201921F, -0.0030922778F, 0.000200993556F));
+  return copysign(choose(size < 0.875F, small, large), x);
 }
 
 // For x >= 0: exp(-x^2) p(q) / (1 + 2x), q = (x - 3) / (x + 3) (Shepherd and Laframboise 1981); 0 from 10.2

@@ -13,24 +13,18 @@ inline constexpr double kLog2e = 1.4426950408889634;
 inline constexpr double kLn2 = 0.6931471805599453;
 
 // ln 2 in two parts. The high one is short, so its product with an exponent is exact.
-template <class T>
-inline constexpr T kLn2High = 0;
-template <>
-inline constexpr float kLn2High<float> = 0x1.62e4p-1F;
-template <>
-inline constexpr double kLn2High<double> = 0x1.62e42fefa3800p-1;
-template <class T>
-inline constexpr T kLn2Low = 0;
-template <>
-inline constexpr float kLn2Low<float> = 1.42860677e-06F;
-template <>
-inline constexpr double kLn2Low<double> = 0x1.ef35793c76730p-45;
+template <class F>
+inline constexpr Number<F> kLn2High = sizeof(Number<F>) == 4 ? 0x1.62e4p-1 : 0x1.62e42fefa3800p-1;
+template <class F>
+inline constexpr Number<F> kLn2Low = sizeof(Number<F>) == 4 ? 1.42860677e-06F : 0x1.ef35793c76730p-45;
 
 // (exp(r) - 1 - r) / r^2 for |r| <= ln(2) / 2, to the accuracy of T
-inline float exp_tail(float r) {
+template <Single F>
+inline F exp_tail(F r) {
   return horner(r, 0.49999994F, 0.166665167F, 0.0416682512F, 0.00836909469F, 0.00138171366F);
 }
-inline double exp_tail(double r) {
+template <Double F>
+inline F exp_tail(F r) {
   return horner(r, 0.5, 0.16666666666666677, 0.041666666666666505, 0.008333333333321608,
                 0.0013888888888962906, 0.00019841269886207772, 2.4801587171833763e-05, 2.755724410433858e-06,
                 2.7557402947651567e-07, 2.5109081355739706e-08, 2.087532649068639e-09);
@@ -75,45 +69,50 @@ T exp_inner(T x) {
 }
 
 // exp(x) within 1 ulp in the same range, for less.
-inline float exp_between(float x) {
-  const ExpReduced<float> reduced = exp_reduced(x);
+template <Single F>
+inline F exp_between(F x) {
+  const ExpReduced<F> reduced = exp_reduced(x);
   return (1 + fused(reduced.r * reduced.r, exp_tail(reduced.r), reduced.r)) * power_of_two(reduced.shifted);
 }
 
 // Far outside the reduction gives any number, and a choice at the end repairs that: it costs less than to
 // clamp x first.
-inline float exp(float x) {
-  const ExpReduced<float> reduced = exp_reduced(x);
-  const float y = scale(1 + fused(reduced.r * reduced.r, exp_tail(reduced.r), reduced.r), reduced.shifted);
-  const float capped = x > 89 ? kInf<float> : y;
-  return x < -104 ? 0.0F : capped;
+template <Single F>
+inline F exp(F x) {
+  const ExpReduced<F> reduced = exp_reduced(x);
+  const F y = scale(1 + fused(reduced.r * reduced.r, exp_tail(reduced.r), reduced.r), reduced.shifted);
+  const F capped = choose(x > 89, F(kInf<F>), y);
+  return choose(x < -104, F(0), capped);
 }
-inline double exp(double x) {
-  const ExpReduced<double> reduced = exp_reduced(x);
-  const ExpParts<double> parts = exp_parts(reduced.r, reduced.lost);
-  const double y = scale(parts.head + parts.tail, reduced.shifted);
-  const double capped = x > 710 ? kInf<double> : y;
-  return x < -746 ? 0.0 : capped;
+template <Double F>
+inline F exp(F x) {
+  const ExpReduced<F> reduced = exp_reduced(x);
+  const ExpParts<F> parts = exp_parts(reduced.r, reduced.lost);
+  const F y = scale(parts.head + parts.tail, reduced.shifted);
+  const F capped = choose(x > 710, F(kInf<F>), y);
+  return choose(x < -746, F(0), capped);
 }
 
-inline float exp2(float x) {
-  const float shifted = x + kRounder<float>;
-  const float r = x - (shifted - kRounder<float>);
-  const float q =
+template <Single F>
+inline F exp2(F x) {
+  const F shifted = x + kRounder<F>;
+  const F r = x - (shifted - kRounder<F>);
+  const F q =
       horner(r, 0.693147242F, 0.240226552F, 0.0555027276F, 0.00961706508F, 0.0013417853F, 0.0001582322F);
-  const float y = scale(fused(r, q, 1.0F), shifted);
-  const float capped = x >= 128 ? kInf<float> : y;
-  return x < -150 ? 0.0F : capped;
+  const F y = scale(fused(r, q, F(1)), shifted);
+  const F capped = choose(x >= 128, F(kInf<F>), y);
+  return choose(x < -150, F(0), capped);
 }
-inline double exp2(double x) {
-  const double shifted = x + kRounder<double>;
-  const double n = x - (shifted - kRounder<double>);
-  const double r = n * kLn2;
-  const double lost = kFma ? fused(n, kLn2, -r) + n * 2.3190468138462996e-17 : 0;
-  const ExpParts<double> parts = exp_parts(r, lost);
-  const double y = scale(parts.head + parts.tail, shifted);
-  const double capped = x >= 1024 ? kInf<double> : y;
-  return x < -1075 ? 0.0 : capped;
+template <Double F>
+inline F exp2(F x) {
+  const F shifted = x + kRounder<F>;
+  const F n = x - (shifted - kRounder<F>);
+  const F r = n * kLn2;
+  const F lost = kFma ? fused(n, kLn2, -r) + n * 2.3190468138462996e-17 : F(0);
+  const ExpParts<F> parts = exp_parts(r, lost);
+  const F y = scale(parts.head + parts.tail, shifted);
+  const F capped = choose(x >= 1024, F(kInf<F>), y);
+  return choose(x < -1075, F(0), capped);
 }
 
 // exp(r) - 1 for |r| <= ln(2) / 2 in double, to the accuracy of float.
@@ -145,19 +144,21 @@ inline float expm1(float x) {
 
 // expm1(x) / 4 in two parts: 2^n (1 + r + r^2 q) - 1 as (2^n - 1) + 2^n r, whose rounding error is kept, and
 // the rest; a quarter, since 2^n alone may be infinite.
-inline Sum<double> quarter_expm1(double x) {
-  const ExpReduced<double> reduced = exp_reduced(x);
-  const double quarter = power_of_two(reduced.shifted - 2);
-  const Sum<double> sum = fast_sum(quarter - 0.25, quarter * reduced.r);
-  const double rest = fused(reduced.r * reduced.r, exp_tail(reduced.r), reduced.lost);
+template <Double F>
+inline Sum<F> quarter_expm1(F x) {
+  const ExpReduced<F> reduced = exp_reduced(x);
+  const F quarter = power_of_two(reduced.shifted - 2);
+  const Sum<F> sum = fast_sum(quarter - 0.25, quarter * reduced.r);
+  const F rest = fused(reduced.r * reduced.r, exp_tail(reduced.r), reduced.lost);
   return {sum.high, fused(quarter, rest, sum.low)};
 }
 
-inline double expm1(double x) {
-  const Sum<double> parts = quarter_expm1(x);
-  const double of_moderate = abs(x) < 0x1p-54 ? x : 4 * (parts.high + parts.low);
-  const double capped = x > 710 ? kInf<double> : of_moderate;
-  return x < -40 ? -1.0 : capped;
+template <Double F>
+inline F expm1(F x) {
+  const Sum<F> parts = quarter_expm1(x);
+  const F of_moderate = choose(abs(x) < 0x1p-54, x, 4 * (parts.high + parts.low));
+  const F capped = choose(x > 710, F(kInf<F>), of_moderate);
+  return choose(x < -40, F(-1), capped);
 }
 
 inline float sinh(float x) {
@@ -190,42 +191,48 @@ inline double cosh(double x) {
 }
 
 // Near 0 an odd polynomial, elsewhere 1 - 2 / (exp(2 |x|) + 1).
-inline float tanh(float x) {
-  const float size = abs(x);
-  const float z = size * size;
-  const float p = horner(z, -0.333332926F, 0.133316547F, -0.0537539423F, 0.0206782389F, -0.00574308215F);
-  const float small = fused(size * z, p, size);
-  const float e = exp_between(2 * at_most(size, 10.0F));
-  const float large = 1 - 2 / (e + 1);
-  return copysign(size < 0.625F ? small : large, x);
+template <Single F>
+inline F tanh(F x) {
+  const F size = abs(x);
+  const F z = size * size;
+  const F p = horner(z, -0.333332926F, 0.133316547F, -0.0537539423F, 0.0206782389F, -0.00574308215F);
+  const F small = fused(size * z, p, size);
+  const F e = exp_between(2 * at_most(size, 10.0F));
+  const F large = 1 - 2 / (e + 1);
+  return copysign(choose(size < 0.625F, small, large), x);
 }
 
 // e / (e + 2), e = expm1(2 |x|)
-inline double tanh(double x) {
-  const double size = abs(x);
-  const Sum<double> parts = quarter_expm1(2 * at_most(size, 22.0));
-  const Sum<double> e = fast_sum(4 * parts.high, 4 * parts.low);
-  const double sum = e.high + 2;
-  const double lost = (e.high > 2 ? e.high - sum + 2 : 2 - sum + e.high) + e.low;
-  const double y = quotient(e, Sum<double>{sum, lost});
-  return copysign(size < 0x1p-30 ? size : y, x);
+template <Double F>
+inline F tanh(F x) {
+  const F size = abs(x);
+  const Sum<F> parts = quarter_expm1(2 * at_most(size, 22.0));
+  const Sum<F> e = fast_sum(4 * parts.high, 4 * parts.low);
+  const F sum = e.high + 2;
+  const F lost = choose(e.high > 2, e.high - sum + 2, 2 - sum + e.high) + e.low;
+  const F y = quotient(e, Sum<F>{sum, lost});
+  return copysign(choose(size < 0x1p-30, size, y), x);
 }
 
 // exp(x) for x <= 0: as above, but all powers are at most 1, so that one constant keeps them normal.
-inline float exp_of_negative(float x) {
-  const ExpReduced<float> reduced = exp_reduced(x);
-  const float power = from_bits((bits_of(reduced.shifted) + 127 + 64) << 23);
-  const float y = (1 + fused(reduced.r * reduced.r, exp_tail(reduced.r), reduced.r)) * power * 0x1p-64F;
-  return x < -104 ? 0.0F : y;
+template <Single F>
+inline F exp_of_negative(F x) {
+  const ExpReduced<F> reduced = exp_reduced(x);
+  const F power = from_bits((bits_of(reduced.shifted) + 127 + 64) << 23);
+  const F y = (1 + fused(reduced.r * reduced.r, exp_tail(reduced.r), reduced.r)) * power * 0x1p-64F;
+  return choose(x < -104, F(0), y);
 }
-inline double exp_of_negative(double x) { return exp(x); }
+template <Double F>
+inline F exp_of_negative(F x) {
+  return exp(x);
+}
 
 // 1 / (1 + e) or e / (1 + e), e = exp(-|x|), corrected by the remainder. Without fused multiply-adds float
 // goes through double.
 template <class T>
 T sigmoid(T x) {
   const T e = exp_of_negative(-abs(x));
-  const T above = x < 0 ? e : T(1);
+  const T above = choose(x < 0, e, T(1));
   if constexpr (!kFma) return static_cast<T>(static_cast<double>(above) / (1 + static_cast<double>(e)));
   const Sum<T> below = fast_sum(T(1), e);
   const T inverse = 1 / below.high;

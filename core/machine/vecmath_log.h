@@ -10,24 +10,26 @@ namespace versant::isa::VERSANT_ISA {
 // What a logarithm gives where the number is not positive and finite.
 template <class T>
 T log_edges(T x, T y) {
-  const T no_number = x < 0 ? kNaN<T> : x;  // infinity and NaN are their own logarithm
-  const T edge = x == 0 ? -kInf<T> : no_number;
-  return x > 0 && x < kInf<T> ? y : edge;
+  const T no_number = choose(x < 0, T(kNaN<T>), x);  // infinity and NaN are their own logarithm
+  const T edge = choose(x == 0, T(-kInf<T>), no_number);
+  return choose((x > 0) & (x < kInf<T>), y, edge);
 }
 
-inline float log(float x) {
-  const bool small = x < std::numeric_limits<float>::min();
-  const float scaled = small ? x * 0x1p23F : x;
+template <Single F>
+inline F log(F x) {
+  const auto small = x < std::numeric_limits<float>::min();
+  const F scaled = choose(small, x * 0x1p23F, x);
   // x = m * 2^e with m in [sqrt(1/2), sqrt(2))
-  const std::uint32_t split = bits_of(scaled) - 0x3f3504f3U;
-  const auto e = static_cast<float>((static_cast<std::int32_t>(split) >> 23) - (small ? 23 : 0));
-  const float f = from_bits((split & 0x7fffffU) + 0x3f3504f3U) - 1;
-  const float p = horner(f, 0.333333135F, -0.250001669F, 0.200022236F, -0.166593671F, 0.142095715F,
-                         -0.125497445F, 0.121088773F, -0.109158747F, 0.0533790812F);
+  constexpr float root_half = 0x1.6a09e6p-1F;  // 0x3f3504f3
+  const auto split = bits_of(scaled) - bits_of(choose(small, F(root_half * 0x1p23F), F(root_half)));
+  const F e = to_number(as_signed(split) >> 23);
+  const F f = from_bits((split & 0x7fffffU) + 0x3f3504f3U) - 1;
+  const F p = horner(f, 0.333333135F, -0.250001669F, 0.200022236F, -0.166593671F, 0.142095715F, -0.125497445F,
+                     0.121088773F, -0.109158747F, 0.0533790812F);
   // f - f^2 / 2 + f^3 p, and e ln 2 in two parts
-  const float square = f * f;
-  const float tail = fused(e, kLn2Low<float>, fused(square * f, p, -0.5F * square));
-  return log_edges(x, fused(e, kLn2High<float>, f + tail));
+  const F square = f * f;
+  const F tail = fused(e, F(kLn2Low<F>), fused(square * f, p, -0.5F * square));
+  return log_edges(x, fused(e, F(kLn2High<F>), f + tail));
 }
 
 // log(1 + f) for f from sqrt(1/2) - 1 to sqrt(2) - 1, as 2 atanh(s) = s (2 + s^2 p(s^2)), s = f / (2 + f).
@@ -39,58 +41,67 @@ inline double log_of_mantissa(double f) {
   return s * fused(z, p, 2.0);
 }
 
-struct Mantissa {
-  double e;
-  double f;  // x = (1 + f) * 2^e
+template <class F>
+struct MantissaOf {
+  F e;
+  F f;  // x = (1 + f) * 2^e
 };
+using Mantissa = MantissaOf<double>;
 
 // For normal positive doubles, so for every positive float.
-inline Mantissa split_mantissa(double x) {
+template <Double F>
+inline MantissaOf<F> split_mantissa(F x) {
   constexpr std::uint64_t root_half = 0x3fe6a09e667f3bcd;
-  const std::uint64_t biased = bits_of(x) + (0x3ff0000000000000 - root_half);
-  const double e = from_bits(biased >> 52 | 0x4330000000000000) - (0x1p52 + 1023);
-  const double m = from_bits((biased & 0xfffffffffffff) + root_half);
+  const auto biased = bits_of(x) + (0x3ff0000000000000 - root_half);
+  const F e = from_bits(biased >> 52 | 0x4330000000000000) - (0x1p52 + 1023);
+  const F m = from_bits((biased & 0xfffffffffffff) + root_half);
   return {e, m - 1};
 }
 
 // log(1 + f) = f - f^2 / 2 + s (f^2 / 2 + R) to the accuracy of double, s = f / (2 + f) (as in FreeBSD's
 // e_log.c).
+template <class F>
 struct WideLog {
-  double half_square;  // f^2 / 2
-  double tail;         // s (f^2 / 2 + R)
+  F half_square;  // f^2 / 2
+  F tail;         // s (f^2 / 2 + R)
 };
-inline WideLog wide_log(double f) {
-  const double s = f / (2 + f);
-  const double z = s * s;
-  const double rest =
-      z * horner(z, 0.6666666666666735, 0.3999999999941109, 0.2857142874326269, 0.2222219847598521,
-                 0.18183569739853522, 0.15313903245641833, 0.14797507719057545);
-  const double half_square = 0.5 * f * f;
+template <Double F>
+inline WideLog<F> wide_log(F f) {
+  const F s = f / (2 + f);
+  const F z = s * s;
+  const F rest = z * horner(z, 0.6666666666666735, 0.3999999999941109, 0.2857142874326269, 0.2222219847598521,
+                            0.18183569739853522, 0.15313903245641833, 0.14797507719057545);
+  const F half_square = 0.5 * f * f;
   return {half_square, s * (half_square + rest)};
 }
 
 // log((1 + f) * 2^e) + c, c being tiny.
-inline double log_of_split(Mantissa split, double c) {
-  const WideLog parts = wide_log(split.f);
-  const double tail = parts.tail + fused(split.e, kLn2Low<double>, c);
-  return fused(split.e, kLn2High<double>, split.f - (parts.half_square - tail));
+template <Double F>
+inline F log_of_split(MantissaOf<F> split, F c) {
+  const WideLog<F> parts = wide_log(split.f);
+  const F tail = parts.tail + fused(split.e, F(kLn2Low<F>), c);
+  return fused(split.e, F(kLn2High<F>), split.f - (parts.half_square - tail));
 }
 
 // For positive doubles, subnormals too.
-inline Mantissa split_any(double x) {
-  const bool small = x < std::numeric_limits<double>::min();
-  const Mantissa split = split_mantissa(small ? x * 0x1p54 : x);
-  return {split.e - (small ? 54.0 : 0.0), split.f};
+template <Double F>
+inline MantissaOf<F> split_any(F x) {
+  const auto small = x < std::numeric_limits<double>::min();
+  const MantissaOf<F> split = split_mantissa(choose(small, x * 0x1p54, x));
+  return {split.e - choose(small, F(54), F(0)), split.f};
 }
 
-inline double log(double x) { return log_edges(x, log_of_split(split_any(x), 0)); }
+template <Double F>
+inline F log(F x) {
+  return log_edges(x, log_of_split(split_any(x), F(0)));
+}
 
 // log(x) / log(base): the logarithm of the mantissa in a short and a small part, times 1 / log(base) in such
 // parts.
 inline double log_to_base(double x, double inverse_high, double inverse_low, double two_high,
                           double two_low) {
   const Mantissa split = split_any(x);
-  const WideLog parts = wide_log(split.f);
+  const WideLog<double> parts = wide_log(split.f);
   const double high = from_bits(bits_of(split.f - parts.half_square) & 0xffffffff00000000);
   const double low = split.f - high - parts.half_square + parts.tail;
   const double of_high = high * inverse_high;
@@ -110,7 +121,7 @@ inline double log1p_inner(double x, double e) {
   const double sum = 1 + x;
   const double lost = x > 1 ? 1 - (sum - x) : x - (sum - 1);
   const Mantissa split = split_mantissa(sum);
-  return log_of_split({split.e + e, split.f}, lost / sum);
+  return log_of_split(Mantissa{split.e + e, split.f}, lost / sum);
 }
 
 inline double log1p(double x) {

@@ -11,6 +11,7 @@
 namespace versant::face {
 
 extern PyMethodDef tensor_backward_method;
+extern PyMethodDef machine_code_functions[];  // machine_code.cc
 
 namespace {
 
@@ -53,7 +54,6 @@ PyObject* use_instruction_set(PyObject*, PyObject* name) {
   return PyErr_Format(PyExc_ValueError,
                       "[use_instruction_set] this processor runs no instruction set named %R", name);
 }
-
 PyMethodDef general_functions[] = {
     {"memory_stats", memory_stats, METH_NOARGS, "Counters of the allocator, in bytes."},
     {"reset_peak_memory", reset_peak, METH_NOARGS, "Sets the peak to what is held now."},
@@ -83,16 +83,23 @@ bool add_backward(PyObject* module) {
 }
 
 int fill(PyObject* module) {
+  if (!kernels) {  // a build of fewer instruction sets than the processor needs
+    PyErr_SetString(PyExc_ImportError,
+                    "[versant] this build has kernels for other processors only; build it with "
+                    "VERSANT_KERNELS including v2 (the default has all)");
+    return -1;
+  }
   if (PyModule_AddStringConstant(module, "version", versant::version()) < 0 ||
       PyModule_AddStringConstant(module, "compiler", versant::compiler()) < 0 ||
       PyModule_AddStringConstant(module, "onednn_version", versant::onednn_version().c_str()) < 0)
     return -1;
   for (PyMethodDef* list :
-       {general_functions,   convert_functions,  dlpack_functions,    op_functions,       function_functions,
-        composite_functions, autograd_functions, optimizer_functions, trace_functions,    loop_functions,
-        record_functions,    program_functions,  verifier_functions,  compiled_functions, update_functions,
-        autocast_functions,  saving_functions,   watch_functions,     profile_functions,  recorder_functions,
-        selective_functions, transform_functions, dialect_functions})
+       {general_functions,   convert_functions,   dlpack_functions,   op_functions,
+        function_functions,  composite_functions, autograd_functions, optimizer_functions,
+        trace_functions,     loop_functions,      record_functions,   program_functions,
+        verifier_functions,  compiled_functions,  update_functions,   autocast_functions,
+        saving_functions,    watch_functions,     profile_functions,  recorder_functions,
+        selective_functions, transform_functions, dialect_functions,  machine_code_functions})
     if (PyModule_AddFunctions(module, list) < 0) return -1;
   lock_hooks = {release_lock, acquire_lock};
   const bool ready = init_errors(module) && init_dtypes(module) && init_tensor_type(module) &&

@@ -8,6 +8,7 @@
 
 #include <type_traits>
 
+#include "machine/code/recorded.h"
 #include "machine/kernels.h"
 
 namespace versant::isa::VERSANT_ISA {
@@ -123,10 +124,68 @@ void floats(Kernels& k, Micro op, F) {
   slot(k, op, Compute::F64) = kernel_of<double, F>();
 }
 
+// Records F (see code/recorded.h).
+template <class T, class F>
+std::uint16_t record(std::uint16_t a, std::uint16_t b, std::uint16_t c) {
+  using Symbol = Recorded<T>;
+  const auto recorded = [&] {
+    const Symbol x(a, nullptr), y(b, nullptr), z(c, nullptr);
+    if constexpr (std::is_invocable_v<F, Symbol>) {
+      return F{}(x);
+    } else if constexpr (std::is_invocable_v<F, Symbol, Symbol>) {
+      return F{}(x, y);
+    } else {
+      return F{}(x, y, z);
+    }
+  }();
+  if constexpr (std::is_same_v<decltype(recorded), const RecordedTruth>) {
+    return choose(recorded, Symbol(1), Symbol(0)).id;
+  } else {
+    return recorded.id;
+  }
+}
+
+// Machine code is for AVX2 with fused multiply-adds, and for AVX-512.
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+inline constexpr int kCodeBytes = 64;
+#elif defined(__AVX2__) && defined(__FMA__)
+inline constexpr int kCodeBytes = 32;
+#else
+inline constexpr int kCodeBytes = 0;
+#endif
+
+// Of micro-ops that machine code computes in line, in compute types T.
+template <class... T, class F>
+void in_line(Kernels& k, Micro op, F) {
+  if constexpr (kCodeBytes > 0) {
+    k.code_bytes = kCodeBytes;
+    ((k.formulas[static_cast<std::size_t>(op)]
+                [static_cast<std::size_t>(sizeof(T) == 4 ? Compute::F32 : Compute::F64)] = record<T, F>),
+     ...);
+  }
+}
+
 template <class F>
 void all(Kernels& k, Micro op, F f) {
   floats(k, op, f);
   ints(k, op, f);
+}
+
+// Of micro-ops that machine code has in line: for both float types, and for integers too; for float32 alone.
+template <class F>
+void open_floats(Kernels& k, Micro op, F f) {
+  floats(k, op, f);
+  in_line<float, double>(k, op, f);
+}
+template <class F>
+void open_all(Kernels& k, Micro op, F f) {
+  all(k, op, f);
+  in_line<float, double>(k, op, f);
+}
+template <class F>
+void open_singles(Kernels& k, Micro op, F f) {
+  floats(k, op, f);
+  in_line<float>(k, op, f);
 }
 
 }  // namespace versant::isa::VERSANT_ISA

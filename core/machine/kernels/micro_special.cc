@@ -7,7 +7,7 @@
 namespace versant::isa::VERSANT_ISA {
 
 void fill_special(Kernels& k) {
-  floats(k, Micro::Erf, [](auto x) { return erf(x); });
+  open_singles(k, Micro::Erf, [](auto x) { return erf(x); });
   floats(k, Micro::Erfc, [](auto x) { return erfc(x); });
   floats(k, Micro::Erfinv, [](auto x) { return erfinv(x); });
   floats(k, Micro::Erfcx, [](auto x) { return erfcx(x); });

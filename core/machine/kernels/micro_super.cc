@@ -74,10 +74,6 @@ static T square(T x) {
 }
 
 static Symbol choose(Symbol truth, Symbol x, Symbol y) { return Symbol::of(Micro::Select, truth, x, y); }
-template <class T>
-static T choose(bool truth, T x, T y) {
-  return truth ? x : y;
-}
 
 namespace {
 
