@@ -60,6 +60,70 @@ def test_stopping_inside() -> None:
     assert "(10, 8, 30, 30)" in done.stdout
 
 
+# --- the same inside of compiled functions: all calls give eager's bits, and the second one records nothing ----
+
+
+def agrees(function, *arguments, traces: int = 1) -> None:
+    vs.manual_seed(0)
+    expected = function(*arguments)
+    compiled = vs.compile(function)
+    for _ in range(3):
+        vs.manual_seed(0)
+        found = compiled(*arguments)
+        assert all(vs.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert compiled.stats()["traces"] == traces
+
+
+def test_linear_regression_compiled() -> None:
+    x, y = vs.tensor([[1.0], [2.0], [3.0]]), vs.tensor([[2.0], [4.0], [6.0]])
+
+    def step(x, y):
+        w, b = vs.randn([1, 1], requires_grad=True), vs.zeros([1], requires_grad=True)
+        y_pred = vs.matmul(x, w) + b
+        loss = vs.mean((y_pred - y) ** 2)
+        loss.backward()
+        optimizer = vs.optim.SGD([w, b], lr=0.01)
+        optimizer.step()
+        return loss.detach(), w.detach(), b.detach()
+
+    agrees(step, x, y)
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0, 3.0, 4.0], [0.5, 1.0]], ids=["one branch", "the other"])
+def test_control_flow_compiled(values: list[float]) -> None:
+    model = after("control_flow")["complex_model_pt"]
+
+    def gradient(x):
+        x = x.detach().requires_grad_()
+        loss = vs.sum(model(x))
+        loss.backward()
+        return loss.detach(), x.grad
+
+    agrees(gradient, vs.tensor(values))
+
+
+@pytest.mark.parametrize("name", ["custom_layer", "custom_derivative"])
+def test_logarithms_compiled(name: str) -> None:
+    program = after(name)
+    layer = program["layer"] if name == "custom_layer" else program["Log"].apply
+
+    def gradient(x):
+        x = x.detach().requires_grad_()
+        y = layer(x)
+        vs.sum(y).backward()
+        return y.detach(), x.grad
+
+    agrees(gradient, vs.tensor([1.0, 2.0, 3.0]))
+
+
+def test_making_tensors_compiled() -> None:
+    def make():
+        x, y = vs.rand(5, 3), vs.rand(5, 3)
+        return x, y, x + y
+
+    agrees(make)
+
+
 def test_every_program_has_a_test() -> None:
     tested = {"linear_regression", "control_flow", "custom_layer", "custom_derivative", "making_tensors"}
     assert {path.stem for path in FOLDER.glob("*.py")} == tested | {"stopping_inside"}
