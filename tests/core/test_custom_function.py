@@ -476,7 +476,7 @@ def test_contexts_and_values_are_released(outcome):
     gc.collect()
     assert contexts[0]() is None
     assert values() is None
-    assert vs.memory.stats()["live_bytes"] == before
+    assert vs.memory.stats()["live_bytes"] <= before  # less, where an earlier test's was freed meanwhile
 
 
 def test_a_context_that_holds_its_own_output_is_collected():
