@@ -189,7 +189,7 @@ PyObject* as_written(PyObject* self, PyObject* const* args, Py_ssize_t count) {
 PyObject* compiled_call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   CompiledObject* compiled = as_compiled(self);
   const Py_ssize_t count = PyVectorcall_NARGS(nargsf);
-  if (disabled == 0 && !kwnames && !modes.tracing) {
+  if (disabled == 0 && !kwnames && !modes.tracing && !modes.transforming) {
     for (size_t i = 0; i < compiled->entries->size(); ++i) {
       const auto run = [&]() -> PyObject* { return quick((*compiled->entries)[i], args, count); };
       PyObject* result = guarded(run);

@@ -6,6 +6,7 @@
 #include "machine/kernels.h"
 #include "machine/promote.h"
 #include "machine/trace.h"
+#include "machine/transforms/levels.h"
 
 namespace versant::face {
 
@@ -314,10 +315,11 @@ struct Writer {
 TensorRef tensor_from_data(PyObject* data, std::optional<DType> dtype, bool copy) {
   Scalar scalar;
   TensorRef source;
-  if (is_tensor(data))
+  if (is_tensor(data)) {
     source = TensorRef(as_tensor(data));
-  else if (!is_list(data) && !is_huge(data) && !to_number(data, &scalar))
-    source = array_leaf(data);
+    if (copy) transforms::check_readable(*source, "tensor");
+  }
+  if (!source && !is_list(data) && !is_huge(data) && !to_number(data, &scalar)) source = array_leaf(data);
   if (source) {
     if (!copy && (!dtype || *dtype == source->dtype)) return source;
     TensorRef result = ops::empty(source->sizes, dtype.value_or(source->dtype));

@@ -124,6 +124,8 @@ PyObject* method_set_(PyObject* self, PyObject* source) {
     Tensor& tensor = *as_tensor(self);
     check_in_place(tensor, "set_");
     bump_version(tensor);
+    if (tensor.wrapped || as_tensor(source)->wrapped)
+      fail(ErrorKind::Runtime, "[set_] cannot be used under vmap or jvp; use copy_ or return the result");
     adopt(tensor, *as_tensor(source));
     return Py_NewRef(self);
   });

@@ -41,6 +41,8 @@ Array own(const Tensor& result, DType dtype) {
 
 void write(const char* op, const Tensor& result, Tensor& out) {
   if (&result == &out) return;
+  if (result.wrapped || out.wrapped)
+    fail(ErrorKind::Runtime, "[", op, "] out= cannot be used under vmap or jvp; use the result");
   if (out.sizes == result.sizes) {
     const bool shared = out.storage.get() == result.storage.get();
     copy_into(out, shared ? own(result, result.dtype) : static_cast<const Array&>(result));

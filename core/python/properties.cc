@@ -10,6 +10,13 @@ namespace versant::face {
 
 namespace {
 
+// Of tensors that stand for more, as under vmap, only ops carry the whole.
+void refuse_wrapped(const Tensor& tensor, const char* what) {
+  if (tensor.wrapped)
+    fail(ErrorKind::Runtime, "[", what,
+         "] cannot be assigned under vmap or jvp; compute with ops and return results");
+}
+
 PyObject* get_shape(PyObject* self, void*) { return make_size(as_tensor(self)->sizes); }
 PyObject* get_dtype(PyObject* self, void*) { return Py_NewRef(dtype_object(as_tensor(self)->dtype)); }
 PyObject* get_device(PyObject*, void*) { return Py_NewRef(cpu_device()); }
@@ -72,6 +79,8 @@ int put_grad(PyObject* self, PyObject* value, void*) {
         if (!is_tensor(value))
           fail(ErrorKind::Type, "[grad] expected a tensor or None, got ", Py_TYPE(value)->tp_name);
         Tensor* grad = as_tensor(value);
+        refuse_wrapped(*grad, "grad");
+        refuse_wrapped(*tensor, "grad");
         if (grad == tensor) fail(ErrorKind::Runtime, "[grad] can't assign a tensor as its own gradient");
         if (grad->sizes != tensor->sizes)
           fail(ErrorKind::Shape, "[grad] assigned grad has shape ", grad->sizes, ", the tensor ",
@@ -101,6 +110,8 @@ int put_data(PyObject* self, PyObject* value, void*) {
       [&] {
         if (!value || !is_tensor(value)) fail(ErrorKind::Type, "[data] expected a tensor");
         Tensor *tensor = as_tensor(self), *source = as_tensor(value);
+        refuse_wrapped(*tensor, "data");
+        refuse_wrapped(*source, "data");
         if (tensor->node && source->dtype != tensor->dtype && !is_differentiable(source->dtype))
           fail(ErrorKind::DType, "[data] a tensor that requires grad cannot take data of dtype ",
                name(source->dtype));

@@ -22,6 +22,11 @@ NUMBERS = (bool, int, float, complex)
 OPAQUE = ("value", "object", slice, range)  # structures that hold no tensors
 
 
+def becomes_real() -> bool:
+    """Whether branches and loops are recorded as such. Under vmap and jvp they are what Python makes of them."""
+    return _core.is_tracing() and _core.level_depth() == 0
+
+
 def cond(
     pred: Tensor | bool,
     true_fn: Callable[..., Any],
@@ -48,7 +53,7 @@ def cond(
         raise ShapeError(f"[cond] pred has one element, got shape {tuple(pred.shape)}")
     given, structure = tensors_of(operands)
     given = settled(given)
-    if isinstance(pred, Tensor) and _core.is_tracing():
+    if isinstance(pred, Tensor) and becomes_real():
         from versant.compiler import loops
 
         return loops.cond(pred, true_fn, false_fn, given, structure)
@@ -77,7 +82,7 @@ def while_loop(
     state, structure = tensors_of(init)
     state = settled(state)
     condition, turn = Condition(cond_fn, structure), Turn("while_loop", body_fn, structure, state)
-    if _core.is_tracing():
+    if becomes_real():
         from versant.compiler import loops
 
         return loops.while_loop(condition, turn, state, max_steps)
@@ -113,7 +118,7 @@ def scan(
     length = length_of(columns, length)
     carry = settled(carry)
     turn = Turn("scan", f, structure, carry, x_structure)
-    if _core.is_tracing():
+    if becomes_real():
         from versant.compiler import loops
 
         return loops.scan(turn, carry, columns, length, reverse)

@@ -151,6 +151,24 @@ def test_indices_of_every_sample():
         func.vmap(lambda a, t: F.cross_entropy(a, t))(vs.randn(3, 2, 4), vs.tensor([[0, 1], [2, 3], [1, 4]]))
 
 
+def test_compiled_functions_and_loops_inside():
+    compiled = vs.compile(lambda a: a * 2 + 1)
+    x = vs.arange(6.0).reshape(3, 2)
+    compiled(x[0])  # a trace of one sample must not answer for all
+    assert_same(func.vmap(compiled)(x), x * 2 + 1)
+    assert_same(func.jvp(compiled, (x,), (x,))[1], x * 2)
+    assert_same(vs.compile(func.vmap(compiled))(x), x * 2 + 1)
+
+    def running(a):
+        return vs.scan(lambda total, item: (total + item, total * item), vs.zeros(()), a)[1]
+
+    expected = vs.stack([running(row) for row in x])
+    assert_same(func.vmap(running)(x), expected)
+    again = vs.compile(func.vmap(running))
+    assert_same(again(x), expected)
+    assert_same(again(x), expected)
+
+
 def test_shows_all_samples():
     shown = []
     func.vmap(lambda a: shown.append(repr(a)) or a)(vs.tensor([1.0, 2.0]))
@@ -176,6 +194,17 @@ BAD = {
     "without axes": (lambda: func.vmap(vs.sin)(vs.tensor(1.0)), ValueError, "without dimensions"),
     "branches": (lambda: func.vmap(lambda x: x if x > 0 else -x)(vs.ones(3)), RuntimeError, "where"),
     "item": (lambda: func.vmap(lambda x: x.item())(vs.ones(3)), RuntimeError, "vmap"),
+    "a copy": (lambda: func.vmap(vs.tensor)(vs.ones(3, 2)), RuntimeError, "vmap"),
+    "data": (
+        lambda: func.vmap(lambda x: setattr(vs.zeros(2), "data", x))(vs.ones(3, 2)),
+        RuntimeError,
+        "vmap",
+    ),
+    "grad": (
+        lambda: func.vmap(lambda x: setattr(vs.zeros(2), "grad", x))(vs.ones(3, 2)),
+        RuntimeError,
+        "vmap",
+    ),
     "numpy": (lambda: func.vmap(lambda x: x.numpy())(vs.ones(3, 2)), RuntimeError, "vmap"),
     "tolist": (lambda: func.vmap(lambda x: x.tolist())(vs.ones(3, 2)), RuntimeError, "vmap"),
     "sizes that differ": (

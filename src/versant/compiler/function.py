@@ -132,7 +132,8 @@ class Compiled(_core.CompiledBase):
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """A call that the quick way of the base has no answer for."""
-        if _core.disable_compiled(0) or getattr(_state, "traces", False):
+        # Under vmap and jvp tensors stand for more than a replay would see of them.
+        if _core.disable_compiled(0) or _core.level_depth() or getattr(_state, "traces", False):
             return self._function(*args, **kwargs)
         if self._written:
             with written.as_written(self._closures):
