@@ -23,7 +23,7 @@ OPAQUE = ("value", "object", slice, range)  # structures that hold no tensors
 
 
 def becomes_real() -> bool:
-    """Whether branches and loops are recorded as such. Under vmap and jvp they are what Python makes of them."""
+    """Whether branches and loops are recorded as such. Under vmap and jvp they are Python's."""
     return _core.is_tracing() and _core.level_depth() == 0
 
 
