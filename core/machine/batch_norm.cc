@@ -529,25 +529,6 @@ TensorRef moments_tensor(Tensor* running, int64_t channels, const char* what) {
   return ops::contiguous(*tensor);
 }
 
-// The same as the action batch_norm_statistics, as ops: for moments that stand for those of many samples.
-void update_running(Tensor& mean, Tensor& inverse, Tensor* running_mean, Tensor* running_var, Tensor* batches,
-                    int64_t count, double momentum, double eps) {
-  const GradMode quiet(false);
-  if (batches) momentum = 1.0 / (1.0 + item(*batches).as_double());
-  const auto blend = [&](Tensor& running, const TensorRef& fresh) {
-    const TensorRef kept = ops::mul(running, number(1.0 - momentum)),
-                    more = ops::mul(fresh, number(momentum));
-    const TensorRef sum = ops::cast(*ops::add(kept, ops::cast(*more, running.dtype)), running.dtype);
-    ops::copy_(running, sum);
-  };
-  const auto n = static_cast<double>(count);
-  if (running_mean) blend(*running_mean, ops::detach(mean));
-  if (!running_var) return;
-  const TensorRef rstd = ops::detach(inverse);
-  const TensorRef var = ops::sub(ops::div(number(1.0), ops::mul(rstd, rstd)), number(eps));
-  blend(*running_var, ops::mul(var, number(n / (n - 1.0))));
-}
-
 // batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, batches=None)
 // batches: running statistics are averages over so many batches before this one, instead of by momentum.
 Result batch_norm(Args& args) {
@@ -581,8 +562,8 @@ Result batch_norm(Args& args) {
   if (mean) inputs.insert(inputs.end(), {mean.get(), var.get()});
   Outputs out = apply(kNormalizeChannels, inputs, a);
   if (training && values > 0 && out.tensor[1]->wrapped && (running_mean || running_var)) {
-    update_running(*out.tensor[1], *out.tensor[2], running_mean, running_var, args.optional_tensor(8), values,
-                   args.number(6), a.floats[0]);
+    ops::update_running(*out.tensor[1], *out.tensor[2], running_mean, running_var, args.optional_tensor(8),
+                        values, args.number(6), a.floats[0]);
   } else if (training && values > 0 && (running_mean || running_var)) {
     std::vector<const Array*> written;
     for (Tensor* running : {running_mean, running_var}) {

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "machine/ops.h"
+#include "machine/trace.h"
+
 namespace versant {
 
 namespace {
@@ -57,5 +60,27 @@ const trace::Action batch_norm_statistics(
       return std::all_of(claim.out.begin(), claim.out.end(),
                          [&](const Array* to) { return to->sizes == claim.in[0]->sizes; });
     });
+
+namespace ops {
+
+void update_running(Tensor& mean, Tensor& inverse, Tensor* running_mean, Tensor* running_var, Tensor* batches,
+                    int64_t count, double momentum, double eps) {
+  const GradMode quiet(false);
+  if (batches) momentum = 1.0 / (1.0 + item(*batches).as_double());
+  const auto blend = [&](Tensor& running, const TensorRef& fresh) {
+    const TensorRef kept = mul(running, Input(Scalar::of(1.0 - momentum))),
+                    more = mul(fresh, Input(Scalar::of(momentum)));
+    const TensorRef sum = cast(*add(kept, cast(*more, running.dtype)), running.dtype);
+    copy_(running, sum);
+  };
+  const auto n = static_cast<double>(count);
+  if (running_mean) blend(*running_mean, detach(mean));
+  if (!running_var) return;
+  const TensorRef rstd = detach(inverse);
+  const TensorRef var = sub(div(Input(Scalar::of(1.0)), mul(rstd, rstd)), Input(Scalar::of(eps)));
+  blend(*running_var, mul(var, Input(Scalar::of(n / (n - 1.0)))));
+}
+
+}  // namespace ops
 
 }  // namespace versant

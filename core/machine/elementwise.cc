@@ -431,11 +431,6 @@ TensorRef apply_general(const ElementwiseOp& op, std::span<const Input> inputs, 
 
 }  // namespace
 
-const Derivative& derivative_of(ElementwiseOp& op, int input) {
-  if (!op.ready) elementwise_hooks.build_forward(op);
-  return derivative(op, input);
-}
-
 DType result_dtype(const ElementwiseOp& op, std::span<const Input> inputs, DType* common) {
   DType dtype = DType::Float32;
   bool same = true, any = false;

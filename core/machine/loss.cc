@@ -6,6 +6,7 @@
 #include "machine/call.h"
 #include "machine/kernels.h"
 #include "machine/lock.h"
+#include "machine/loss.h"
 #include "machine/ops.h"
 #include "machine/parallel.h"
 #include "machine/trace.h"
@@ -15,7 +16,7 @@ namespace versant {
 
 namespace {
 
-enum Reduction : int64_t { kNone, kMean, kSum };
+using loss::kMean, loss::kNone, loss::kSum, loss::Reduction;
 
 Reduction parse_reduction(std::string_view text, const char* op) {
   if (text == "mean") return kMean;
@@ -188,42 +189,13 @@ void check_target(const Array& target, int64_t classes, const Attributes& a, con
   if (target.dtype == DType::Int64) check_classes(target, classes, a.ints[1], op);
 }
 
-const NamedOp kNe("ne");
-
-// The rows of all samples at once, then the reduction of each sample's.
-bool batched_loss(const Primitive& primitive, Batch& b) {
-  const Attributes& a = b.attributes();
-  const bool soft = b.held(1).dtype != DType::Int64;
-  if (b.size() == 0 || b.has(2) || (a.ints[0] == kMean && a.ints[2] && !soft)) return false;
-  const TensorRef x = ops::contiguous(*b.folded(0));
-  const TensorRef target = ops::contiguous(soft ? *b.folded(1) : *ops::reshape(b.whole(1), Dims{-1}));
-  std::vector<Tensor*> inputs = {x.get(), target.get()};
-  if (a.ints[2]) inputs.push_back(&b.held(2));
-  Attributes rows = a;
-  rows.ints[0] = kNone;
-  TensorRef loss = b.unfolded(*apply(primitive, inputs, rows).tensor[0]);
-  if (a.ints[0] != kNone) loss = ops::sum(*loss, Dims{1}, false);
-  if (a.ints[0] == kMean) {
-    if (soft) {
-      loss = ops::div(loss, Input(Scalar::of(static_cast<double>(b.sizes(0)[0]))));
-    } else {
-      const Input counted[] = {Input(b.whole(1)), Input(Scalar::of_int(a.ints[1]))};
-      const TensorRef counts =
-          ops::sum(*ops::reshape(*apply(*kNe, counted), Dims{b.size(), -1}), Dims{1}, false);
-      loss = ops::div(loss, ops::cast(*counts, loss->dtype));
-    }
-  }
-  b.set(0, std::move(loss));
-  return true;
-}
-
 // --- nll_loss
 // ---------------------------------------------------------------------------------------------------------
 
 // Outputs: the loss, and what a mean divides by.
 struct NllLoss final : Primitive {
   const char* name() const override { return "nll_loss"; }
-  bool batch(Batch& b) const override { return batched_loss(*this, b); }
+  bool batch(Batch& b) const override { return loss::batched(*this, b); }
   bool admits(const Claim& c) const override { return admits_rows(c, 2, 0, false); }
   bool trusts_values() const override { return true; }
   void check_values(std::span<const Array> in, const Attributes& a) const override {
@@ -326,7 +298,7 @@ void NllLossBackward::vjp(Vjp& vjp) const {
 // Outputs: the loss, log(sum(exp(x))) of each row in float64, and what a mean divides by.
 struct CrossEntropy final : Primitive {
   const char* name() const override { return "cross_entropy"; }
-  bool batch(Batch& b) const override { return batched_loss(*this, b); }
+  bool batch(Batch& b) const override { return loss::batched(*this, b); }
   bool admits(const Claim& c) const override { return admits_rows(c, 3, 0, true); }
   bool trusts_values() const override { return true; }
   void check_values(std::span<const Array> in, const Attributes& a) const override {

@@ -20,6 +20,12 @@ ElementwiseOp* find_elementwise(const std::string& name) {
   return found == registry().end() ? nullptr : found->second;
 }
 
+const Derivative& derivative_of(ElementwiseOp& op, int input) {
+  if (!op.ready) elementwise_hooks.build_forward(op);
+  if (op.derivatives[input].kind == Derivative::Kind::Unknown) elementwise_hooks.build_derivative(op, input);
+  return op.derivatives[input];
+}
+
 NamedOp::NamedOp(const char* name) : name_(name) {}
 
 ElementwiseOp& NamedOp::operator*() const {

@@ -60,7 +60,7 @@ def test_stopping_inside() -> None:
     assert "(10, 8, 30, 30)" in done.stdout
 
 
-# --- the same inside of compiled functions: all calls give eager's bits, and only the first one records --------
+# --- the same inside of compiled functions: all calls give eager's bits, and only the first one records -----
 
 
 def agrees(function, *arguments, traces: int = 1) -> None:
