@@ -1,6 +1,7 @@
 """TensorFlow's first programs run as they are, alone and inside of compiled functions."""
 
 import json
+import os
 import runpy
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def test_making_tensors() -> None:
 
 
 def test_stopping_inside(tmp_path: Path) -> None:
-    environment = {"PYTHONPATH": str(Path(vs.__file__).parents[1]), "PATH": ""}
+    environment = os.environ | {"PYTHONPATH": str(Path(vs.__file__).parents[1])}
     subprocess.run(
         [sys.executable, str(FOLDER / "stopping_inside.py")], cwd=tmp_path, env=environment, check=True
     )
