@@ -15,7 +15,8 @@ namespace versant::trace {
 
 namespace {
 
-constexpr int64_t kMostBytes = 4096;  // of a constant
+constexpr int64_t kMostBytes = 4096;       // of a constant
+constexpr int64_t kMostSource = 64 << 10;  // of one that a primitive makes of its attributes: eye, arange
 
 // Whether a step only makes its results, and cannot fail.
 bool is_pure(const Step& step) {
@@ -25,6 +26,12 @@ bool is_pure(const Step& step) {
     return std::strcmp(step.primitive->name(), "sum") == 0 ||
            std::strcmp(step.primitive->name(), "mean") == 0;
   return step.kind == Step::Kind::Fill || step.kind == Step::Kind::Copy || step.kind == Step::Kind::Multiply;
+}
+
+// Whether a primitive makes its result of attributes alone, the same every time.
+bool is_source(const Step& step) {
+  return step.kind == Step::Kind::Primitive && step.in.empty() && !step.in_place &&
+         step.primitive->draws_at(step.attributes) < 0 && !step.primitive->sized();
 }
 
 // How often each buffer is written.
@@ -44,17 +51,20 @@ void fold(Trace& trace) {
            (trace.buffers[static_cast<size_t>(window.buffer)].origin == Buffer::Origin::Fixed &&
             written[static_cast<size_t>(window.buffer)] == 0);
   };
+  int64_t most = kMostBytes;
   const auto may_become = [&](const Window& window) {
     const auto b = static_cast<size_t>(window.buffer);
     return trace.buffers[b].origin == Buffer::Origin::Fresh && written[b] == 1 && !stays[b] &&
-           window.array.contiguous && window.array.data == nullptr && window.array.bytes() <= kMostBytes;
+           window.array.contiguous && window.array.data == nullptr && window.array.bytes() <= most;
   };
   const Stands stands(trace);
   std::vector<Step> steps;
   for (size_t s = 0; s < trace.steps.size(); ++s) {
     Step& step = trace.steps[s];
-    const bool known = s < trace.forward_steps &&
-                       (step.kind == Step::Kind::Fill || step.kind == Step::Kind::Program) && is_pure(step) &&
+    const bool source = is_source(step);
+    most = source ? kMostSource : kMostBytes;
+    const bool simple = (step.kind == Step::Kind::Fill || step.kind == Step::Kind::Program) && is_pure(step);
+    const bool known = s < trace.forward_steps && (source || simple) &&
                        std::all_of(step.in.begin(), step.in.end(), is_constant) &&
                        std::all_of(step.out.begin(), step.out.end(), may_become);
     if (!known) {
