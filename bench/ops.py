@@ -8,15 +8,11 @@ why). A cell is the median over the rounds.
 
 import argparse
 import importlib
-import json
-import os
-import signal
 import statistics
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from typing import Any
+
+import turns
 
 SLICE = 0.02  # seconds of one measurement
 
@@ -62,49 +58,10 @@ def operations(t: Any) -> dict[str, Op]:
 
 
 def work(framework: str, threads: int) -> None:
-    """Answers each name on the input with the microseconds of one call."""
     module = importlib.import_module(framework)
     module.set_num_threads(threads)
     known = operations(module)
-    print(json.dumps([f"{framework} {module.__version__}", list(known)]), flush=True)
-    for line in sys.stdin:
-        run = known[line.strip()]
-        run()
-        calls, start = 0, time.perf_counter()
-        while (spent := time.perf_counter() - start) < SLICE or calls < 3:
-            run()
-            calls += 1
-        print(json.dumps(spent / calls * 1e6), flush=True)
-
-
-class Process:
-    """A framework in a process that is stopped except while it answers."""
-
-    def __init__(self, framework: str, threads: int) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, __file__, "--worker", framework, "--threads", str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-            text=True,
-        )
-        self.about, self.names = self.answer()
-
-    def answer(self) -> Any:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"a worker ended with status {self.process.wait()}")
-        self.process.send_signal(signal.SIGSTOP)
-        return json.loads(line)
-
-    def measure(self, name: str) -> float:
-        assert self.process.stdin is not None
-        self.process.send_signal(signal.SIGCONT)
-        self.process.stdin.write(name + "\n")
-        self.process.stdin.flush()
-        microseconds: float = self.answer()
-        return microseconds
+    turns.answer_by(known, [f"{framework} {module.__version__}", list(known)], SLICE)
 
 
 def main() -> None:
@@ -116,10 +73,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.worker:
         return work(arguments.worker, arguments.threads)
-    processes = [Process(framework, arguments.threads) for framework in ("versant", "torch")]
+    processes = [turns.Process(__file__, name, arguments.threads) for name in ("versant", "torch")]
     try:
-        print(", ".join(p.about for p in processes), f"{arguments.threads} threads, microseconds")
-        for name in processes[0].names:
+        print(", ".join(p.about[0] for p in processes), f"{arguments.threads} threads, microseconds")
+        for name in processes[0].about[1]:
             if arguments.only not in name:
                 continue
             taken = [[p.measure(name) for p in processes] for _ in range(arguments.rounds)]
@@ -127,8 +84,7 @@ def main() -> None:
             print(f"{name:24}{ours:12.1f}{theirs:12.1f}{ours / theirs:8.2f}", flush=True)
     finally:
         for process in processes:
-            process.process.kill()
-            process.process.wait()
+            process.end()
 
 
 if __name__ == "__main__":

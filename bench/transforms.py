@@ -11,16 +11,12 @@ median over the rounds.
 
 import argparse
 import importlib
-import importlib.util
-import json
-import os
-import signal
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
+
+import turns
 
 SLICE = 0.05  # seconds of one measurement
 COLUMNS = ("versant", "versant compiled", "torch.func", "jax.jit")
@@ -83,7 +79,6 @@ def with_jax(jax: Any) -> dict[str, Call]:
 
 
 def work(column: str, threads: int) -> None:
-    """Answers each name on the input with the microseconds of one call."""
     name = column.split()[0].partition(".")[0]
     module = importlib.import_module(name)
     if name == "jax":
@@ -91,46 +86,7 @@ def work(column: str, threads: int) -> None:
     else:
         module.set_num_threads(threads)
         programs = with_torch_names(module, "compiled" in column)
-    print(json.dumps(f"{column} {module.__version__}"), flush=True)
-    for line in sys.stdin:
-        call = programs[line.strip()]
-        call()
-        calls, start = 0, time.perf_counter()
-        while (spent := time.perf_counter() - start) < SLICE or calls < 3:
-            call()
-            calls += 1
-        print(json.dumps(spent / calls * 1e6), flush=True)
-
-
-class Process:
-    """A column in a process that is stopped except while it answers."""
-
-    def __init__(self, column: str, python: str, threads: int) -> None:
-        self.process = subprocess.Popen(
-            [python, __file__, "--worker", column, "--threads", str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
-            text=True,
-        )
-        self.about = self.answer()
-
-    def answer(self) -> Any:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the worker ended with status {self.process.wait()}")
-        self.process.send_signal(signal.SIGSTOP)
-        return json.loads(line)
-
-    def measure(self, name: str) -> float:
-        assert self.process.stdin is not None
-        self.process.send_signal(signal.SIGCONT)
-        self.process.stdin.write(name + "\n")
-        self.process.stdin.flush()
-        microseconds: float = self.answer()
-        return microseconds
+    turns.answer_by(programs, f"{column} {module.__version__}", SLICE)
 
 
 def main() -> None:
@@ -143,12 +99,13 @@ def main() -> None:
     if arguments.worker:
         return work(arguments.worker, arguments.threads)
     pythons = dict(pair.split("=", 1) for pair in arguments.python)
-    running: dict[str, Process] = {}
+    running: dict[str, turns.Process] = {}
     try:
         for column in COLUMNS:
             name = column.split()[0].partition(".")[0]
             try:
-                running[column] = Process(column, pythons.get(name, sys.executable), arguments.threads)
+                python = pythons.get(name, sys.executable)
+                running[column] = turns.Process(__file__, column, arguments.threads, python)
             except RuntimeError as error:
                 print(f"{column} is left out: {error}", file=sys.stderr)
         print(", ".join(p.about for p in running.values()), f"{arguments.threads} threads, microseconds")
@@ -166,8 +123,7 @@ def main() -> None:
         print(f"per-sample gradients by vmap: {loop:.1f} times as fast as the loop (goal 5)")
     finally:
         for process in running.values():
-            process.process.kill()
-            process.process.wait()
+            process.end()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from oracle_tf.cases import floats, ints, with_call
 
+from versant.tf.keras import activations
+
 # Layers -----------------------------------------------------------------------------------------------------
 
 
@@ -87,26 +89,7 @@ layer(lambda k: k.ZeroPadding2D(((1, 2), (0, 1))), 1, 3, 3, 2)
 layer(lambda k: k.Cropping2D(((1, 0), (0, 1))), 1, 3, 3, 2)
 layer(lambda k: k.UpSampling2D(2), 1, 3, 3, 2)
 with_call("keras.layers.Lambda", lambda tf, a: tf.keras.layers.Lambda(lambda v: v * 2.0)(a), floats(3))
-for name in [
-    "elu",
-    "exponential",
-    "gelu",
-    "hard_sigmoid",
-    "leaky_relu",
-    "linear",
-    "log_softmax",
-    "mish",
-    "relu",
-    "relu6",
-    "selu",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "softplus",
-    "softsign",
-    "swish",
-    "tanh",
-]:
+for name in [name for name in activations.__all__ if name not in ("deserialize", "get", "serialize")]:
     with_call(
         f"keras.activations.{name}",
         lambda tf, a, name=name: getattr(tf.keras.activations, name)(a),

@@ -20,50 +20,37 @@ class LearningRateSchedule:
         raise NotImplementedError(f"[{type(self).__name__}] __call__ is not defined")
 
 
-class ExponentialDecay(LearningRateSchedule):
+class _Decay(LearningRateSchedule):
+    """What falls with step / decay_steps, a whole number if `staircase`."""
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: Any = None,
+    ) -> None:
+        self.initial, self.steps, self.rate = initial_learning_rate, decay_steps, decay_rate
+        self.staircase = staircase
+
+    def progress(self, step: Any) -> float:
+        p = int(step) / self.steps
+        return math.floor(p) if self.staircase else p
+
+
+class ExponentialDecay(_Decay):
     """initial * decay_rate ** (step / decay_steps)."""
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        decay_rate: float,
-        staircase: bool = False,
-        name: Any = None,
-    ) -> None:
-        self.initial, self.steps, self.rate, self.staircase = (
-            initial_learning_rate,
-            decay_steps,
-            decay_rate,
-            staircase,
-        )
-
     def __call__(self, step: Any) -> float:
-        p = int(step) / self.steps
-        return float(self.initial * self.rate ** (math.floor(p) if self.staircase else p))
+        return float(self.initial * self.rate ** self.progress(step))
 
 
-class InverseTimeDecay(LearningRateSchedule):
+class InverseTimeDecay(_Decay):
     """initial / (1 + decay_rate * step / decay_steps)."""
 
-    def __init__(
-        self,
-        initial_learning_rate: float,
-        decay_steps: int,
-        decay_rate: float,
-        staircase: bool = False,
-        name: Any = None,
-    ) -> None:
-        self.initial, self.steps, self.rate, self.staircase = (
-            initial_learning_rate,
-            decay_steps,
-            decay_rate,
-            staircase,
-        )
-
     def __call__(self, step: Any) -> float:
-        p = int(step) / self.steps
-        return float(self.initial / (1 + self.rate * (math.floor(p) if self.staircase else p)))
+        return float(self.initial / (1 + self.rate * self.progress(step)))
 
 
 class PiecewiseConstantDecay(LearningRateSchedule):
