@@ -1,7 +1,7 @@
 // Which kernels compute a convolution. float32: Winograd's tiles for 3 x 3 filters, else products of gathered
-// patches or oneDNN, whichever is faster. bfloat16: oneDNN. float64, and what none of these has a form for:
-// planes. Other dtypes are computed in one of these and rounded at the end. The choice depends on the shape
-// of an image and the instruction set, not on the batch.
+// patches or oneDNN, whichever is faster. bfloat16: oneDNN, where the processor has fast products of it. Else
+// 16-bit floats are computed in float32 and rounded at the end. float64, and what none of these has a form
+// for: planes. The choice depends on the shape of an image and the processor, not on the batch.
 #include "machine/conv.h"
 #include "machine/dnnl.h"
 #include "machine/parallel.h"
@@ -13,6 +13,11 @@ namespace {
 bool direct(DType dtype) {
   return dtype == DType::Float32 || (dtype == DType::BFloat16 && dnnl::fast_bfloat16());
 }
+
+// Whether a result is computed in float32 and rounded.
+bool by_way_of_float32(DType dtype) { return dtype == DType::Float16 || dtype == DType::BFloat16; }
+
+Array wide(const Array& x) { return x.to_dtype(DType::Float32); }
 
 DType working_dtype(DType dtype) {
   return dtype == DType::Float64 || !is_floating(dtype) ? DType::Float64 : DType::Float32;
@@ -146,13 +151,15 @@ void convolve(const ConvShape& shape, const Array& x, const Array& weight, const
   }
   if (winograd::convolve(shape, x, weight, bias, y) || patches::convolve(shape, x, weight, bias, y)) return;
   if (direct(y.dtype) && dnnl::convolve(shape, x, weight, bias, y)) return;
+  if (by_way_of_float32(y.dtype)) {
+    const Array sums = Array::empty_like_layout(y, DType::Float32);
+    const Array shift = bias ? wide(*bias) : Array();
+    convolve(shape, wide(x), wide(weight), bias ? &shift : nullptr, sums);
+    return copy_into(y, sums);
+  }
   const DType dtype = working_dtype(y.dtype);
   const Array a = x.to_dtype(dtype), w = weight.to_dtype(dtype);
   const Array b = bias ? ready(*bias, dtype) : Array();
-  if (y.dtype != dtype && direct(dtype)) {
-    const Array wide = Array::empty_like_layout(y, dtype);
-    if (dnnl::convolve(shape, a, w, bias ? &b : nullptr, wide)) return copy_into(y, wide);
-  }
   by_way_of(y, dtype, [&](const Array& out) {
     (shape.flat() ? planes::convolve : convolve_slices)(shape, a.to_contiguous(), w.to_contiguous(),
                                                         bias ? &b : nullptr, out);
@@ -167,12 +174,13 @@ void convolve_input_gradient(const ConvShape& shape, const Array& grad, const Ar
       patches::convolve_input_gradient(shape, grad, weight, x_grad))
     return;
   if (direct(x_grad.dtype) && dnnl::convolve_input_gradient(shape, grad, weight, x_grad)) return;
+  if (by_way_of_float32(x_grad.dtype)) {
+    const Array sums = Array::empty_like_layout(x_grad, DType::Float32);
+    convolve_input_gradient(shape, wide(grad), wide(weight), sums);
+    return copy_into(x_grad, sums);
+  }
   const DType dtype = working_dtype(x_grad.dtype);
   const Array g = grad.to_dtype(dtype), w = weight.to_dtype(dtype);
-  if (x_grad.dtype != dtype && direct(dtype)) {
-    const Array wide = Array::empty_like_layout(x_grad, dtype);
-    if (dnnl::convolve_input_gradient(shape, g, w, wide)) return copy_into(x_grad, wide);
-  }
   by_way_of(x_grad, dtype, [&](const Array& out) {
     (shape.flat() ? planes::convolve_input_gradient : input_gradient_slices)(shape, g.to_contiguous(),
                                                                              w.to_contiguous(), out);
@@ -187,12 +195,13 @@ void convolve_weight_gradient(const ConvShape& shape, const Array& x, const Arra
       patches::convolve_weight_gradient(shape, x, grad, weight_grad))
     return;
   if (direct(weight_grad.dtype) && dnnl::convolve_weight_gradient(shape, x, grad, weight_grad)) return;
+  if (by_way_of_float32(weight_grad.dtype)) {
+    const Array sums = Array::empty_like_layout(weight_grad, DType::Float32);
+    convolve_weight_gradient(shape, wide(x), wide(grad), sums);
+    return copy_into(weight_grad, sums);
+  }
   const DType dtype = working_dtype(weight_grad.dtype);
   const Array a = x.to_dtype(dtype), g = grad.to_dtype(dtype);
-  if (weight_grad.dtype != dtype && direct(dtype)) {
-    const Array wide = Array::empty_like_layout(weight_grad, dtype);
-    if (dnnl::convolve_weight_gradient(shape, a, g, wide)) return copy_into(weight_grad, wide);
-  }
   by_way_of(weight_grad, dtype, [&](const Array& out) {
     (shape.flat() ? planes::convolve_weight_gradient : weight_gradient_slices)(shape, a.to_contiguous(),
                                                                                g.to_contiguous(), out);

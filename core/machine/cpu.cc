@@ -74,6 +74,16 @@ const Kernels* best() {
 const Kernels* kernels = best();
 std::atomic<bool> integer_zero_division{false};
 
+bool fast_pair_products() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512bf16") &&
+         (!__builtin_cpu_is("intel") || __builtin_cpu_is("cooperlake"));
+#else
+  return false;
+#endif
+}
+
 std::vector<std::string_view> supported_isas() {
   std::vector<std::string_view> names;
   for (const Choice& choice : kChoices) {

@@ -13,4 +13,10 @@ std::vector<std::string_view> supported_isas();
 // supported. Not to be called while kernels run.
 bool select_isa(std::string_view isa);
 
+// Whether the instruction that multiplies pairs of bfloat16 (AVX512_BF16) does so faster than float32 is
+// multiplied. Intel's cores since Sapphire Rapids issue it every other cycle, at half the rate of float32:
+// there the fast way is by tiles (AMX), which a virtual machine may hide. By name, so that one machine always
+// computes the same bits.
+bool fast_pair_products();
+
 }  // namespace versant

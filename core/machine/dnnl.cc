@@ -5,6 +5,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "machine/cpu.h"
 #include "machine/dnnl_engine.h"
 #include "machine/lock.h"
 #include "machine/memory.h"
@@ -58,7 +59,8 @@ bool effective(::dnnl::cpu_isa isa) {
 }  // namespace
 
 bool fast_bfloat16() {
-  static const bool fast = effective(::dnnl::cpu_isa::avx512_core_bf16);
+  static const bool fast =
+      has_tiles() || (fast_pair_products() && effective(::dnnl::cpu_isa::avx512_core_bf16));
   return fast;
 }
 

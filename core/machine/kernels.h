@@ -94,12 +94,26 @@ constexpr std::size_t product_scratch(std::ptrdiff_t m, std::ptrdiff_t n, std::p
 inline constexpr std::ptrdiff_t kPairDepth = 8192, kPairSteps = 512,
                                 kPairBlockBytes = std::ptrdiff_t{1} << 19,
                                 kPairRowsBytes = std::ptrdiff_t{1} << 24;
+
+// Where they go by way of float32: sums of a block of c, which is rounded when it is complete.
+struct WideBlocks {
+  std::ptrdiff_t rows, columns;
+  constexpr WideBlocks(std::ptrdiff_t m, std::ptrdiff_t n)
+      : rows(m < 1024 ? m : 1024), columns(n < 512 ? (n + 15) / 16 * 16 : 512) {}
+};
+
+// Of products of bfloat16.
 constexpr std::size_t pair_scratch(std::ptrdiff_t m, std::ptrdiff_t n, std::ptrdiff_t k) {
+  const WideBlocks wide(m, n);
+  const std::size_t sums_and_room =
+      static_cast<std::size_t>(wide.rows * wide.columns + kProductDepth * 32) * 4;
+  const std::size_t wide_bytes = sums_and_room + product_scratch(wide.rows, wide.columns, k, 4);
   const std::ptrdiff_t depth = (k < kPairDepth ? k : kPairDepth) + 64;
   const std::ptrdiff_t most = kPairBlockBytes / depth + 128, columns = (n < most ? n : most) + 256;
   const std::ptrdiff_t sums = (k > kPairDepth ? m + 16 : 16) * columns * 4;
   const std::ptrdiff_t kept = m * depth * 2 < kPairRowsBytes ? m * depth * 2 : kPairRowsBytes;
-  return static_cast<std::size_t>(depth * 2 * (columns + 32) + sums + kept + 8192);
+  const auto bytes = static_cast<std::size_t>(depth * 2 * (columns + 32) + sums + kept + 8192);
+  return bytes > wide_bytes ? bytes : wide_bytes;
 }
 
 // --- reductions: see Note [Order of reductions] in reduce.h
@@ -354,7 +368,7 @@ struct Kernels {
   StoreKernel store[kRealDTypeCount][kComputeCount];
 
   ProductKernel product_f32, product_f64;
-  ProductKernel product_bf16;  // null where the processor has no instruction for it
+  ProductKernel product_bf16;
   ReduceRows reduce_rows[kReductionCount][kComputeCount];  // null: Deviation of integers
   ReduceColumns reduce_columns[kReductionCount][kComputeCount];
   FindKernel find[kComputeCount];

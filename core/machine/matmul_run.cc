@@ -39,13 +39,17 @@ struct Grid {
   int64_t rows, columns;  // of a block
   int64_t down, across;   // blocks
   Grid(const Product& x, int64_t pieces) {
-    // Each block packs its part of b and reads its part of a: prefer squares, and whole panels of columns.
+    // Each block packs its part of b once and its part of a for every so many columns: prefer what packs
+    // least, and whole panels of columns.
+    constexpr double columns_of_a_pass = kProductColumnBytes / 4.0;
     int64_t best_across = 1;
     double best = INFINITY;
     for (int64_t cut = 1; cut <= pieces; ++cut) {
       if (pieces % cut) continue;
-      const double cost = static_cast<double>(x.m) / static_cast<double>(pieces / cut) +
-                          static_cast<double>(x.n) / static_cast<double>(cut);
+      const double wide = static_cast<double>(x.n) / static_cast<double>(cut);
+      const double cost =
+          static_cast<double>(x.m) / static_cast<double>(pieces / cut) * std::ceil(wide / columns_of_a_pass) +
+          wide;
       const bool narrow = cut > 1 && x.n / cut < 32, low = cut < pieces && x.m / (pieces / cut) < 4;
       if (!narrow && !low && cost < best) {
         best = cost;
@@ -337,7 +341,7 @@ void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, cons
     return multiply_observed(a, a_turned, b, b_turned, c, bias, add);
   if (add) return run_batch(a, a_turned, b, b_turned, c, nullptr, true);
   if (is_complex(c.dtype)) return multiply_complex(a, a_turned, b, b_turned, c);
-  if (c.dtype == DType::BFloat16 && (dnnl::has_tiles() || kernels->product_bf16) && a.numel > 0) {
+  if (c.dtype == DType::BFloat16 && a.numel > 0) {
     Array wide;
     if (bias) {
       // Kernels read whole vectors of it.

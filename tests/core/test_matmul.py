@@ -156,6 +156,20 @@ def test_sixteen_bits_are_summed_in_float32_and_rounded_once(dtype, m, n, k, of_
     np.testing.assert_allclose(got.double().numpy(), exact, rtol=unit, atol=1e-5 * (1 + k**0.5))
 
 
+@pytest.mark.parametrize("layout", [lambda x: x, lambda x: x.T.contiguous().T], ids=["rows", "columns"])
+def test_blocks_of_a_large_product_of_sixteen_bits(layout, threads):
+    a, b = (
+        vs.tensor(random(*shape, seed=i)).bfloat16() for i, shape in enumerate([(2100, 700), (700, 1100)])
+    )
+    threads(1)
+    got = layout(a) @ layout(b)
+    exact = a.double().numpy() @ b.double().numpy()
+    np.testing.assert_allclose(got.double().numpy(), exact, rtol=2.0**-8, atol=1e-3)
+    np.testing.assert_array_equal(
+        (a[1030:1031] @ b[:, 1050:]).float().numpy(), got[1030:1031, 1050:].float().numpy()
+    )
+
+
 # --- gradients --------------------------------------------------------------------------------------------
 
 

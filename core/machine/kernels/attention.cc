@@ -54,7 +54,7 @@ void multiply(Size rows, Size columns, Size k, const T* a, Size a_row, const Fac
   job.c_row = c_row;
   job.tail = kLanes<T>;
   job.add = add;
-  const Tile<T> tile = tile_of<T>(turned, rows, 2);
+  const Tile<T> tile = tile_of<T>(turned, rows, 2, Reads::Whole);
   for (Size j = 0; j < columns; j += kPanel<T>) {
     job.b = b.data + j / kPanel<T> * b.panel;
     job.c = c + j;

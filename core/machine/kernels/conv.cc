@@ -64,7 +64,8 @@ void correlate(const Correlation& x, void* scratch) {
         job.tail = static_cast<int>(columns - (vectors - 1) * lanes);
         job.b = static_cast<const T*>(x.planes) + y * x.width + j;
         job.c = held + j;
-        tile_of<T>(false, rows, vectors)(job);
+        const bool whole = columns == vectors * lanes;
+        tile_of<T>(false, rows, vectors, whole ? Reads::Whole : Reads::Tail)(job);
       }
       for (Size i = 0; i < rows; ++i) {
         T* out = static_cast<T*>(x.out) + (o + i) * x.out_channel + y * x.out_row;
@@ -115,7 +116,7 @@ void filter_gradient(const FilterGradient& x, void* scratch) {
         job.tail = static_cast<int>(columns - (vectors - 1) * lanes);
         job.b = panels + o * positions + j;
         job.c = static_cast<T*>(x.out) + r * x.out_row + o + j;
-        const Tile<T> tile = tile_of<T>(false, rows, vectors);
+        const Tile<T> tile = tile_of<T>(false, rows, vectors, Reads::Whole);
         for (Size y = 0; y < x.rows; y += lines) {
           job.a_taps = a_taps + y;
           job.b_taps = b_taps + y;

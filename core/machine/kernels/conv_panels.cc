@@ -54,7 +54,7 @@ void multiply(const PanelProduct& job) {
     for (Size i = 0; i < job.rows; i += height) {
       tile.a = job.a + i * job.a_row;
       tile.c = job.c + i * job.c_row + o;
-      tile_of<float>(false, std::min(height, job.rows - i), vectors)(tile);
+      tile_of<float>(false, std::min(height, job.rows - i), vectors, Reads::Whole)(tile);
     }
   }
 }

@@ -82,7 +82,8 @@ void block(const Product& x, const T* a, const T* b, T* c, const T* bias, Size n
       const Size packed = j - in_place;
       job.b = placed ? b + j : panels + packed / width * width * k + packed % width;
       job.b_step = placed ? x.b_row : width;
-      const Tile<T> tile = tile_of<T>(k_major || turned, rows, vectors);
+      const bool whole = !placed || columns == vectors * lanes;
+      const Tile<T> tile = tile_of<T>(k_major || turned, rows, vectors, whole ? Reads::Whole : Reads::Tail);
       T* const at = c + i * x.c_row + j * x.c_col;
       if (x.c_col == 1 && (kMasked || columns == vectors * lanes)) {
         job.c = at;

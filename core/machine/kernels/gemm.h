@@ -65,7 +65,7 @@ void blocked_product(const Product& x, Size height, T* scratch, const PackA& pac
           job.b = panel;
           for (Size i = 0; i < m; i += height) {
             const Size rows = std::min(height, m - i);
-            const Tile<T> tile = tile_of<T>(true, rows, vectors);
+            const Tile<T> tile = tile_of<T>(true, rows, vectors, Reads::Whole);
             T* const at = c + (i0 + i) * x.c_row + (j0 + j) * x.c_col;
             job.a = tiles + i * k;
             if (x.c_col == 1 && (kMasked || left == vectors * lanes)) {

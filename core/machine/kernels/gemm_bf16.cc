@@ -1,12 +1,13 @@
-// Matrix products of bfloat16 on one thread, where the processor has an instruction for them: two steps of k
-// at a time, summed in float32 in the order of k, rounded once at the end. Only the sizes and k decide how an
-// element is summed, so no bit depends on m, on n or on layout.
+// Matrix products of bfloat16 on one thread, where the processor has a fast instruction for them: two steps
+// of k at a time, summed in float32 in the order of k, rounded once at the end. Only the sizes and k decide
+// how an element is summed, so no bit depends on m, on n or on layout.
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
 #include <utility>
 
+#include "machine/cpu.h"
 #include "machine/kernels.h"
 #include "machine/kernels/tile.h"
 
@@ -289,8 +290,7 @@ void product_bf16(const Product& x, void* scratch) {
 }  // namespace
 
 void fill_gemm_bf16(Kernels& k) {
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512bf16")) k.product_bf16 = product_bf16;
+  if (fast_pair_products()) k.product_bf16 = product_bf16;
 }
 
 #else

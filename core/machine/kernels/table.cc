@@ -11,6 +11,7 @@ void fill_trigonometric(Kernels&);
 void fill_special(Kernels&);
 void fill_super(Kernels&);
 void fill_gemm(Kernels&);
+void fill_gemm_bf16_wide(Kernels&);
 void fill_gemm_bf16(Kernels&);
 void fill_conv(Kernels&);
 void fill_convolution(Kernels&);
@@ -41,6 +42,7 @@ const Kernels& table() {
     fill_special(k);
     fill_super(k);
     fill_gemm(k);
+    fill_gemm_bf16_wide(k);
     fill_gemm_bf16(k);
     fill_conv(k);
     fill_convolution(k);

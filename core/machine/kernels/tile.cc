@@ -11,7 +11,7 @@ namespace versant::isa::VERSANT_ISA {
 
 namespace {
 
-template <class T, int rows, int vectors, bool k_major>
+template <class T, int rows, int vectors, bool k_major, Reads reads>
 void tile(const TileJob<T>& job) {
   constexpr int lanes = kLanes<T>;
   constexpr int last = vectors - 1;
@@ -37,7 +37,8 @@ void tile(const TileJob<T>& job) {
       const T* const at = b + p * b_step;
 #pragma GCC unroll 8
       for (int v = 0; v < last; ++v) line[v] = Simd<T>::load(at + v * lanes);
-      line[last] = load_first(at + last * lanes, tail);
+      line[last] =
+          reads == Reads::Whole ? Simd<T>::load(at + last * lanes) : load_first(at + last * lanes, tail);
 #pragma GCC unroll 16
       for (int i = 0; i < rows; ++i) {
         const T x = k_major ? a[p * a_step + i] : row[i][p];
@@ -77,17 +78,17 @@ void tile(const TileJob<T>& job) {
   }
 }
 
-template <class T, int vectors, bool k_major, int... row>
+template <class T, int vectors, bool k_major, Reads reads, int... row>
 constexpr std::array<Tile<T>, sizeof...(row)> tiles(std::integer_sequence<int, row...>) {
-  return {tile<T, row + 1, vectors, k_major>...};
+  return {tile<T, row + 1, vectors, k_major, reads>...};
 }
 
-template <class T, bool k_major>
+template <class T, bool k_major, Reads reads>
 Tile<T> find_tile(Size rows, int vectors) {
-  static constexpr auto one = tiles<T, 1, k_major>(std::make_integer_sequence<int, kTileRows>{});
-  static constexpr auto two = tiles<T, 2, k_major>(std::make_integer_sequence<int, kTileRows>{});
-  static constexpr auto four = tiles<T, 4, k_major>(std::make_integer_sequence<int, kTileRowsOf4>{});
-  static constexpr auto eight = tiles<T, 8, k_major>(std::make_integer_sequence<int, kTileRowsOf8>{});
+  static constexpr auto one = tiles<T, 1, k_major, reads>(std::make_integer_sequence<int, kTileRows>{});
+  static constexpr auto two = tiles<T, 2, k_major, reads>(std::make_integer_sequence<int, kTileRows>{});
+  static constexpr auto four = tiles<T, 4, k_major, reads>(std::make_integer_sequence<int, kTileRowsOf4>{});
+  static constexpr auto eight = tiles<T, 8, k_major, reads>(std::make_integer_sequence<int, kTileRowsOf8>{});
   switch (vectors) {
     case 1:
       return one[rows - 1];
@@ -103,8 +104,13 @@ Tile<T> find_tile(Size rows, int vectors) {
 }  // namespace
 
 template <class T>
-Tile<T> tile_of(bool k_major, Size rows, int vectors) {
-  return k_major ? find_tile<T, true>(rows, vectors) : find_tile<T, false>(rows, vectors);
+Tile<T> tile_of(bool k_major, Size rows, int vectors, Reads reads) {
+  if (kMasked && reads == Reads::Tail)
+    return k_major                                                ? find_tile < T, true,
+           kMasked ? Reads::Tail : Reads::Whole > (rows, vectors) : find_tile < T, false,
+           kMasked ? Reads::Tail : Reads::Whole > (rows, vectors);
+  return k_major ? find_tile<T, true, Reads::Whole>(rows, vectors)
+                 : find_tile<T, false, Reads::Whole>(rows, vectors);
 }
 
 template <class T>
@@ -195,8 +201,8 @@ void pack_tiles(T* out, const T* a, Size rows, Size k, Size height, Size row, Si
   }
 }
 
-template Tile<float> tile_of<float>(bool, Size, int);
-template Tile<double> tile_of<double>(bool, Size, int);
+template Tile<float> tile_of<float>(bool, Size, int, Reads);
+template Tile<double> tile_of<double>(bool, Size, int, Reads);
 template void pack_panel<float>(float*, const float*, Size, Size, Size, Size, Size);
 template void pack_panel<double>(double*, const double*, Size, Size, Size, Size, Size);
 template void pack_tiles<float>(float*, const float*, Size, Size, Size, Size, Size);

@@ -76,9 +76,11 @@ struct TileJob {
 template <class T>
 using Tile = void (*)(const TileJob<T>& job);
 
-// The tile of 1 to tile_rows(vectors) rows; vectors is 1, 2, 4 or 8.
+// The tile of 1 to tile_rows(vectors) rows; vectors is 1, 2, 4 or 8. Where the last vector of b may be read
+// whole, it says so: a masked load takes the place of a multiplication.
+enum class Reads : bool { Tail, Whole };
 template <class T>
-Tile<T> tile_of(bool k_major, Size rows, int vectors);
+Tile<T> tile_of(bool k_major, Size rows, int vectors, Reads reads);
 
 // A panel: k rows of b, `width` (a multiple of kLanes) columns side by side; columns past n are zeros.
 template <class T>

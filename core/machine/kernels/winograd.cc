@@ -245,7 +245,7 @@ void convolve_tiles(const WinogradJob& job, Size first, Size count, float* scrat
         const Size rows = std::min(height, count - i);
         tile.a = image + i * job.image_row();
         tile.c = sum + i * row + o;
-        tile_of<float>(false, rows, vectors)(tile);
+        tile_of<float>(false, rows, vectors, Reads::Whole)(tile);
       }
     }
   }
