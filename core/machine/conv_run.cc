@@ -1,9 +1,11 @@
-// Which kernels compute a convolution. float32: Winograd's tiles for 3 x 3 filters, else products of gathered
-// patches or oneDNN, whichever is faster. bfloat16: oneDNN, where the processor has fast products of it. Else
+// Which kernels compute a convolution. float32: Winograd's tiles for 3 x 3 filters, a matrix product for filters
+// of one tap over few positions, else products of gathered patches or oneDNN, whichever is faster. bfloat16: oneDNN, where the processor has fast products of it. Else
 // 16-bit floats are computed in float32 and rounded at the end. float64, and what none of these has a form
 // for: planes. The choice depends on the shape of an image and the processor, not on the batch.
 #include "machine/conv.h"
 #include "machine/dnnl.h"
+#include "machine/matmul.h"
+#include "machine/memory_format.h"
 #include "machine/parallel.h"
 
 namespace versant {
@@ -33,6 +35,34 @@ void by_way_of(const Array& out, DType dtype, Body&& body) {
 }
 
 Array ready(const Array& x, DType dtype) { return x.to_dtype(dtype).to_contiguous(); }
+
+// --- filters of one tap over few positions, whose weights are most of what is read: a matrix product
+
+constexpr int64_t kFewPositions = 64;  // of a sample
+
+bool convolve_as_product(const ConvShape& s, const Array& x, const Array& weight, const Array* bias,
+                         const Array& y) {
+  const ConvAxis &down = s.y(), &across = s.x();
+  if (y.dtype != DType::Float32 || !s.flat() || s.groups != 1 || s.taps() != 1 || down.pad || across.pad ||
+      down.out * across.out > kFewPositions)
+    return false;
+  const Dims sizes = {s.batch, s.in, 1, down.out, across.out};
+  const Dims strides = {x.strides[0], x.strides[1], x.strides[2], x.strides[3] * down.stride,
+                        x.strides[4] * across.stride};
+  Array from = x.view(sizes, strides);
+  if (!lies_channels_last(from)) {
+    const Array copy = empty_channels_last(sizes, x.dtype);
+    copy_into(copy, from);
+    from = copy;
+  }
+  const Array to = lies_channels_last(y) ? y : empty_channels_last(y.sizes, y.dtype);
+  const int64_t rows = s.batch * down.out * across.out;
+  multiply(from.view(Dims{rows, s.in}, Dims{s.in, 1}), false,
+           weight.view(Dims{s.out, s.in}, Dims{weight.strides[0], weight.strides[1]}), true,
+           to.view(Dims{rows, s.out}, Dims{s.out, 1}), bias);
+  if (to.data != y.data) copy_into(y, to);
+  return true;
+}
 
 // --- three dimensions as sums over the depth of the kernel of two-dimensional ones
 
@@ -149,7 +179,9 @@ void convolve(const ConvShape& shape, const Array& x, const Array& weight, const
                 bias->view(Dims{1, shape.out, 1, 1, 1}, Dims{0, bias->strides[0], 0, 0, 0}).expand(y.sizes));
     return;
   }
-  if (winograd::convolve(shape, x, weight, bias, y) || patches::convolve(shape, x, weight, bias, y)) return;
+  if (convolve_as_product(shape, x, weight, bias, y) || winograd::convolve(shape, x, weight, bias, y) ||
+      patches::convolve(shape, x, weight, bias, y))
+    return;
   if (direct(y.dtype) && dnnl::convolve(shape, x, weight, bias, y)) return;
   if (by_way_of_float32(y.dtype)) {
     const Array sums = Array::empty_like_layout(y, DType::Float32);
