@@ -176,7 +176,8 @@ class Work {
   }
 
   // y = kernel(x, gradient) everywhere.
-  void map(const ChannelKernel (&kernel)[2], const Factors<T>& factors, const Array& y) const {
+  void map(const ChannelKernel (&kernel)[2], const Factors<T>& factors, const Array& y,
+           Follower* follower = nullptr) const {
     const Elements to(y, kCompute);
     const int64_t planes = place_.last ? 1 : place_.batch * place_.channels;
     const int64_t count = place_.last ? place_.count() : place_.positions;  // positions of a plane
@@ -195,6 +196,7 @@ class Work {
         job.y = to.place(at, room.x());
         kernel[place_.last](job);
         to.write(at, n, job.y);
+        if (follower) follower->follow(at, at + n);
       }
     });
   }
@@ -292,6 +294,7 @@ struct Form {
 // Inputs: x, scale and shift?, mean and variance? (float64). Outputs: y, mean and 1 / sqrt(var + eps).
 struct NormalizeChannels final : Primitive {
   const char* name() const override { return "normalize_channels"; }
+  bool leads() const override { return true; }
   bool batch(Batch& b) const override;
   bool admits(const Claim& c) const override {
     if (c.in.empty() || c.out.size() != 3 || c.attributes.ints.size() != 2) return false;
@@ -313,6 +316,7 @@ struct NormalizeChannels final : Primitive {
     run.out[0] = Array::empty_like_layout(x, x.dtype);
     run.out[1] = Array::empty(Dims{channels}, DType::Float64);
     run.out[2] = Array::empty(Dims{channels}, DType::Float64);
+    if (run.follower) run.follower->begin(run.out[0]);
     double *const means = run.out[1].as<double>(), *const inverses = run.out[2].as<double>();
     const size_t moments = form.scaled ? 3 : 1;
     by_compute(x.dtype, [&]<typename T>() {
@@ -345,7 +349,7 @@ struct NormalizeChannels final : Primitive {
         factors.a[c] = static_cast<T>(scale ? inverses[c] * static_cast<double>(scale[c]) : inverses[c]);
         factors.b[c] = shift ? shift[c] : T(0);
       }
-      work.map(work.kernels_of().map, factors, run.out[0]);
+      work.map(work.kernels_of().map, factors, run.out[0], run.follower);
     });
   }
   Saves saves(const Attributes& a, uint32_t) const override { return {a.ints[0] ? 3u : 1u, 6u}; }

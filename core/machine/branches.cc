@@ -310,7 +310,7 @@ size_t run_next(Prepared& ready, const Trace& trace, size_t s, const Stands& sta
                                                   trace.steps.begin() + static_cast<std::ptrdiff_t>(next),
                                                   [](const Step& step) { return !step.probes.empty(); });
   if (!hides) {
-    run_quietly([&] { ready.run(s, stands); });
+    run_quietly([&] { next == s + 1 ? ready.run_alone(s, stands) : void(ready.run(s, stands)); });
     for (size_t i = s; i < next; ++i) report(trace.steps[i], next - s, undoable, look);
     return next;
   }

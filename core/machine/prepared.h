@@ -1,6 +1,7 @@
 // Plans made ready to run again and again: arrays stand at fixed places, and only what moved is set anew.
 #pragma once
 
+#include <map>
 #include <memory>
 
 #include "machine/kernels.h"
@@ -35,9 +36,10 @@ class Prepared {
   const std::vector<int>& passing() const { return passing_; }
   // Lets go of what is bound to a buffer.
   void release(int buffer) { bind(buffer, {}); }
-  // Runs a step, or all steps of the row chain that begins with it; returns the first step after them.
+  // Runs a step, and all steps of the row chain that begins with it or the one that follows it; returns the
+  // first step after them.
   size_t run(size_t step, const Stands& stands);
-  // The first step after those that run together with this one; runs the step alone.
+  // The first step after those of the row chain that begins with this one; runs the step alone.
   size_t end_of(size_t step) const;
   void run_alone(size_t step, const Stands& stands);
   // The array of a window, for whoever reads values or results.
@@ -75,14 +77,17 @@ class Prepared {
     size_t scratch = 0;      // bytes for each thread
   };
 
+  class Followed;
+
   bool in_arena(int buffer) const { return offsets_[static_cast<size_t>(buffer)] >= 0; }
   void plan_chains();
+  void plan_followers();
   void plan_arena();
   int dying_input(const Step& step, const Window& out, const std::vector<int>& taken,
                   const Chain* chain) const;
   void prepare(size_t step);
   void run_chain(const Chain& chain);
-  void run_one(size_t step, const Stands& stands);
+  void run_one(size_t step, const Stands& stands, Follower* follower = nullptr);
   // Memory of buffers that the step is the first to write.
   void make_room(size_t step);
   bool prepare_micros(const Step& step, Ready& ready);
@@ -98,7 +103,8 @@ class Prepared {
   std::vector<std::vector<std::pair<int, int>>>
       inherited_;  // by step: such buffers, and whose memory they take
   std::vector<Chain> chains_;
-  std::vector<int> chain_of_;  // of each step; -1: none
+  std::vector<int> chain_of_;            // of each step; -1: none
+  std::map<size_t, RowForm> followers_;  // by the step that leads: how the next one is cut into elements
   std::vector<int> brought_, passing_;
   Ref<Storage> arena_;
   int64_t tile_bytes_ = 0;

@@ -23,6 +23,17 @@ struct Attributes {
 constexpr int kMaxPrimitiveOutputs = 3;
 
 // One run: reads `in`, fills `out[0 .. n_outputs)`.
+// Works on the first result of a primitive piece by piece, while the pieces are in the cache. See Note
+// [Followers] in prepared.cc.
+class Follower {
+ public:
+  virtual ~Follower() = default;
+  // Once, before the first piece, with the lock held: where the result lies.
+  virtual void begin(const Array& out) = 0;
+  // Elements [first, end) of its memory are there. On any thread, each element once.
+  virtual void follow(int64_t first, int64_t end) = 0;
+};
+
 struct Run {
   Run(std::span<const Array* const> in, const Attributes& attributes) : in(in), attributes(attributes) {}
 
@@ -33,6 +44,7 @@ struct Run {
   // In place: out[0] is in[0] and already holds it; otherwise primitives that update a copy start with
   // `start_copy`.
   bool in_place = false;
+  Follower* follower = nullptr;  // of primitives that lead
 
   // out[0] as a fresh copy of in[0], unless the run is in place.
   void start_copy();
@@ -118,6 +130,8 @@ class Primitive {
   virtual const char* name() const = 0;
   // Checks shapes and dtypes, allocates and computes. Long loops give the bookkeeping lock up (lock.h).
   virtual void run(Run& run) const = 0;
+  // Whether `run` makes its first result piece by piece and lets a follower know.
+  virtual bool leads() const { return false; }
   // What the gradient reads, given which inputs need one.
   virtual Saves saves(const Attributes&, uint32_t /*needing*/) const { return {}; }
   // Sets the gradient of every input that needs one; leaving it unset means zero.
