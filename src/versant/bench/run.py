@@ -19,7 +19,7 @@ from .workloads.workload import Workload
 LATE = "left out, the time of --quick was used up"
 SCHEMA = 1  # of the record; a change that a reader must know of counts it up
 MEMORY = ("W9", "W10")  # the workloads whose memory tells most
-SLOW_COMPILERS = {"torch-compile"}  # they call a C++ compiler: seconds for the smallest step
+SLOW_COMPILERS = {"torch-compile", "torch-onestep"}  # they call a C++ compiler: seconds for the smallest step
 FEW = 3
 SPARE = 30.0
 
