@@ -99,11 +99,6 @@ def adds_jax(jax: Any, options: Options) -> Step:
     return lambda: add(x, c).block_until_ready()
 
 
-def adds_onestep(torch: Any, options: Options) -> Step:
-    x, c = torch.tensor([0.5]), torch.tensor([0.25])
-    return torch_onestep.compiled(torch, lambda: added(x, c))
-
-
 # W4b: the same additions, then the gradient with respect to the first number.
 
 
@@ -163,7 +158,7 @@ WORKLOADS = [
         "W4a",
         "adds, forward",
         "1000 additions of one number, no gradient wanted",
-        {"torch": adds, "tensorflow": adds_tensorflow, "jax": adds_jax, "torch-onestep": adds_onestep},
+        {"torch": adds, "tensorflow": adds_tensorflow, "jax": adds_jax},
         {"torch": 1 / 10, "tf": 1 / 40},
     ),
     Workload(
