@@ -89,6 +89,21 @@ def test_where_time_is_short_workloads_are_left_out():
     assert "–" in output.render(record)
 
 
+def test_a_short_run_compiles_slowly_what_it_names():
+    effort = Effort(1, 0.001, 0, 5, 1, slowly_compiled={"torch-compile": (), "torch-onestep": ("W2",)})
+    columns = against(["torch"])
+    names = ("W1", "W2", "W3", "W4")
+    left_out = Run([WORKLOADS[name] for name in names], columns, effort, threads=1, command="").left_out
+    why = "left out by --quick"
+    assert left_out(WORKLOADS["W2"], columns) == {"torch-compile": why}
+    assert left_out(WORKLOADS["W1"], columns) == {
+        "torch-compile": why,
+        "torch-onestep": f"{why}, which lets it compile W2 alone",
+    }
+    few = Run([WORKLOADS["W1"]], columns, effort, threads=1, command="")
+    assert few.left_out(WORKLOADS["W1"], columns) == {}
+
+
 def test_a_file_is_whole_or_not_there(tmp_path):
     path = tmp_path / "page.html"
     output.replace(path, "first")
