@@ -68,6 +68,14 @@ def test_a_process_that_raises_tells_its_exception(record):
     assert record["peaks"]["W1"]["torch-compile"]["error"].endswith("no compiler for <this> & that")
 
 
+def test_one_step_of_torch_is_a_column_of_the_record_and_the_page(record):
+    about = record["columns"]["torch-onestep"]
+    assert (about["framework"], about["peer"], about["compiles"]) == ("torch", "torch", True)
+    assert f'<th scope="col">{about["title"]}</th>' in output.render(record)
+    assert "torch-onestep" in record["workloads"]["W2"]["cells"]
+    assert "torch-onestep" in record["peaks"]["W1"]
+
+
 def test_columns_that_would_repeat_others_sit_out(record):
     assert {"versant-plain", "torch-fused"} <= set(record["columns"])
     assert "torch-fused" in record["workloads"]["W1"]["cells"]
