@@ -3,7 +3,8 @@
 import pytest
 
 from versant.bench import table
-from versant.bench.frameworks import FRAMEWORKS, Column
+from versant.bench.columns import against, takes_part
+from versant.bench.frameworks import CONTESTANTS, FRAMEWORKS, Column
 from versant.bench.rounds import disagreement
 from versant.bench.workloads import WORKLOADS
 
@@ -21,6 +22,18 @@ def test_a_columns_name_carries_threads_and_label():
 def test_an_unknown_column_is_named_in_the_error(label):
     with pytest.raises(ValueError, match="there are versant, versant-compile, versant-plain, torch"):
         column(label)
+
+
+def test_one_step_of_torch_has_programs_of_its_own_and_competes_as_torch():
+    whole = column("torch-onestep")
+    assert (whole.peer, whole.contestant.dialect, whole.contestant.compiles) == (
+        "torch",
+        "torch-onestep",
+        True,
+    )
+    assert [c.label for c in against(["torch"])][-1] == "torch-onestep"
+    assert takes_part(whole, WORKLOADS["W1"])
+    assert not takes_part(whole, WORKLOADS["W12f32"])
 
 
 def test_the_share_is_of_fastest_columns_on_both_sides():
@@ -60,5 +73,5 @@ def test_values_agree_within_the_tolerance_alone():
 
 def test_every_workload_has_our_program_and_goals_for_known_peers():
     for workload in WORKLOADS.values():
-        assert {"torch"} <= set(workload.programs) <= {face.dialect for face, _ in FRAMEWORKS.values()}
+        assert {"torch"} <= set(workload.programs) <= {c.dialect for c in CONTESTANTS.values()}
         assert set(workload.targets) <= set(FRAMEWORKS)

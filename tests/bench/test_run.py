@@ -68,6 +68,14 @@ def test_a_process_that_raises_tells_its_exception(record):
     assert record["peaks"]["W1"]["torch-compile"]["error"].endswith("no compiler for <this> & that")
 
 
+def test_one_step_of_torch_is_a_column_of_the_record_and_the_page(record):
+    about = record["columns"]["torch-onestep"]
+    assert (about["framework"], about["peer"], about["compiles"]) == ("torch", "torch", True)
+    assert f'<th scope="col">{about["title"]}</th>' in output.render(record)
+    assert "torch-onestep" in record["workloads"]["W2"]["cells"]
+    assert "torch-onestep" in record["peaks"]["W1"]
+
+
 def test_columns_that_would_repeat_others_sit_out(record):
     assert {"versant-plain", "torch-fused"} <= set(record["columns"])
     assert "torch-fused" in record["workloads"]["W1"]["cells"]
@@ -87,6 +95,21 @@ def test_where_time_is_short_workloads_are_left_out():
     record = Run([WORKLOADS["W2"]], against([]), hurried, threads=1, command="").measure()
     assert cell(record, "W2", "versant") == {"left_out": "left out, the time of --quick was used up"}
     assert "–" in output.render(record)
+
+
+def test_a_short_run_compiles_slowly_what_it_names():
+    effort = Effort(1, 0.001, 0, 5, 1, slowly_compiled={"torch-compile": (), "torch-onestep": ("W2",)})
+    columns = against(["torch"])
+    names = ("W1", "W2", "W3", "W4")
+    left_out = Run([WORKLOADS[name] for name in names], columns, effort, threads=1, command="").left_out
+    why = "left out by --quick"
+    assert left_out(WORKLOADS["W2"], columns) == {"torch-compile": why}
+    assert left_out(WORKLOADS["W1"], columns) == {
+        "torch-compile": why,
+        "torch-onestep": f"{why}, which lets it compile W2 alone",
+    }
+    few = Run([WORKLOADS["W1"]], columns, effort, threads=1, command="")
+    assert few.left_out(WORKLOADS["W1"], columns) == {}
 
 
 def test_a_file_is_whole_or_not_there(tmp_path):

@@ -11,7 +11,7 @@ from .workloads.workload import Workload
 OURS = "versant"
 STANDARD = {
     "versant": ["versant-compile"],
-    "torch": ["torch", "torch-fused", "torch-compile"],
+    "torch": ["torch", "torch-fused", "torch-compile", "torch-onestep"],
     "tf": ["tf", "tf-function", "tf-xla"],
     "jax": ["jax"],
 }
@@ -71,6 +71,6 @@ def takes_part(column: Column, workload: Workload) -> bool:
     """Whether the column's dialect has the workload, and the column is ours or no repetition in it."""
     contestant = column.contestant
     chosen = contestant.options.chosen()
-    spoken = FRAMEWORKS[contestant.framework][0].dialect in workload.programs
+    spoken = contestant.dialect in workload.programs
     own = column.label == OURS or contestant.compiles
     return spoken and (own or not chosen or bool(chosen & workload.reads))

@@ -46,7 +46,7 @@ class Torch:
 
     def in_mode(self, step: Step, mode: str) -> Step:
         """The step as a whole, compiled where the mode says so."""
-        if mode == "eager":
+        if mode != "compile":  # the programs of "onestep" compile themselves
             return step
         reset = getattr(getattr(self.module, "compiler", None), "reset", None)
         if callable(reset):
@@ -132,6 +132,8 @@ class Jax:
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
         os.environ["JAX_PLATFORMS"] = "cpu"
         self.module = load(module)
+        # A step waits for its result, so that a second thread to start it from would cost time and gain none.
+        self.module.config.update("jax_cpu_enable_async_dispatch", False)
 
     def version(self) -> str:
         return str(self.module.__version__)
@@ -170,6 +172,12 @@ class Contestant:
     what: str
     options: Options = field(default_factory=Options)
     mode: str = "eager"
+    programs: str = ""
+    """The dialect of its programs where it is not that of the framework."""
+
+    @property
+    def dialect(self) -> str:
+        return self.programs or FRAMEWORKS[self.framework][0].dialect
 
     @property
     def compiles(self) -> bool:
@@ -214,8 +222,17 @@ CONTESTANTS = {
             "torch",
             "torch.compile",
             "torch.compile of the whole step, channels-last",
-            Options(channels_last=True),
+            Options(channels_last=True, functional=True),
             "compile",
+        ),
+        Contestant(
+            "torch-onestep",
+            "torch",
+            "torch one step",
+            "torch.compile(fullgraph=True) of gradients and a written-out update; inference frozen",
+            Options(channels_last=True),
+            "onestep",
+            "torch-onestep",
         ),
         Contestant("tf", "tf", "TensorFlow", "eager, fused update ops"),
         Contestant("tf-function", "tf", "tf.function", "tf.function of the whole step", mode="function"),

@@ -38,7 +38,7 @@ def main(words: Sequence[str]) -> None:
     contestant = CONTESTANTS[name]
     face, module = FRAMEWORKS[contestant.framework]
     framework = face(module, int(threads))
-    program = WORKLOADS[workload].programs[face.dialect]
+    program = WORKLOADS[workload].programs[contestant.dialect]
     step = framework.in_mode(program(framework.module, contestant.options), contestant.mode)
     for _ in range(STEPS):
         result = step()

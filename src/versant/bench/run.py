@@ -19,7 +19,6 @@ from .workloads.workload import Workload
 LATE = "left out, the time of --quick was used up"
 SCHEMA = 1  # of the record; a change that a reader must know of counts it up
 MEMORY = ("W9", "W10")  # the workloads whose memory tells most
-SLOW_COMPILERS = {"torch-compile"}  # they call a C++ compiler: seconds for the smallest step
 FEW = 3
 SPARE = 30.0
 
@@ -47,8 +46,10 @@ class Effort:
     turn: float = float("inf")
     """Seconds of one workload after which it gets no further round."""
 
-    slowly_compiled: Sequence[str] | None = None
-    """The workloads that slow compilers take part in; None: all. Where few are asked for, those."""
+    slowly_compiled: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """For columns that call a C++ compiler, which takes seconds: the workloads that they take part in.
+
+    Where few are asked for, they take part in those."""
 
     narrow: bool = True
     """Whether workloads in bfloat16 are among those that are measured where none is named."""
@@ -65,7 +66,7 @@ QUICK = Effort(
     starts=2,
     budget=70,
     turn=6,
-    slowly_compiled=("W1", "W5", "W13"),
+    slowly_compiled={"torch-compile": (), "torch-onestep": ("W1", "W5", "W13")},
     narrow=False,
     memory=MEMORY[:1],
 )
@@ -87,6 +88,8 @@ class Run:
     """Told of the record and the columns that run, before the first measurement."""
 
     row: Callable[[Workload, Cells, dict[str, float]], None] = lambda workload, cells, ratios: None
+
+    _deadline: float = field(default=float("inf"), init=False)
 
     def measure(self) -> dict[str, Any]:
         """The record, which the page and the JSON file are made of."""
@@ -167,7 +170,7 @@ class Run:
         found: dict[str, Any] = {}
         for workload in self._order():
             competing = [column for column in running if takes_part(column, workload)]
-            left_out = self._left_out(workload, competing)
+            left_out = self.left_out(workload, competing)
             measured = [column for column in competing if column.label not in left_out]
             rounds.deadline = min(self._deadline, time.monotonic() + self.effort.turn)
             end = progress.done + len(competing) * (1 + self.effort.rounds)
@@ -193,15 +196,19 @@ class Run:
         hurried = self.effort.budget < float("inf")
         return sorted(self.workloads, key=lambda w: w.flops) if hurried else list(self.workloads)
 
-    def _left_out(self, workload: Workload, competing: Sequence[Column]) -> dict[str, str]:
+    def left_out(self, workload: Workload, competing: Sequence[Column]) -> dict[str, str]:
         """The columns that the time does not suffice for, and why."""
         if self._late():
             return {column.label: LATE for column in competing}
-        slowly = self.effort.slowly_compiled
-        if slowly is None or workload.name in slowly or len(self.workloads) <= FEW:
-            return {}
-        slow = [column.label for column in competing if column.contestant.name in SLOW_COMPILERS]
-        return dict.fromkeys(slow, f"left out by --quick, which lets it compile {', '.join(slowly)} alone")
+        reasons: dict[str, str] = {}
+        if len(self.workloads) <= FEW:
+            return reasons
+        for column in competing:
+            compiled = self.effort.slowly_compiled.get(column.contestant.name)
+            if compiled is not None and workload.name not in compiled:
+                alone = f", which lets it compile {', '.join(compiled)} alone" if compiled else ""
+                reasons[column.label] = f"left out by --quick{alone}"
+        return reasons
 
     def _peaks(
         self, workload: Workload, running: Sequence[Column], scratch: str, progress: Progress
@@ -211,7 +218,7 @@ class Run:
             if not takes_part(column, workload):
                 continue
             progress.step(f"memory of {workload.name} {column.label}")
-            slow = column.contestant.name in SLOW_COMPILERS and self.effort.slowly_compiled is not None
+            slow = column.contestant.name in self.effort.slowly_compiled
             if slow or self._late(SPARE):
                 found[column.label] = {"left_out": "left out by --quick" if slow else LATE}
                 continue

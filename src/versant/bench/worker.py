@@ -88,7 +88,7 @@ def main(words: Sequence[str]) -> None:
                 step = None
                 gc.collect()
                 workload = WORKLOADS[request["build"]]
-                program = workload.programs[face.dialect]
+                program = workload.programs[contestant.dialect]
                 step = framework.in_mode(program(framework.module, contestant.options), contestant.mode)
                 answer(**first_steps(workload, framework, step))
             else:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from . import jax_optimizers, torch_onestep
 from .workload import Options, Step, Workload
 
 # W4: times 1.0001, plus 0.001, tanh, in turn: 333 times all three and once more the first make 1000 ops.
@@ -37,6 +38,27 @@ def chain_tensorflow(tf: Any, options: Options) -> Step:
     return step
 
 
+def chain_jax(jax: Any, options: Options) -> Step:
+    def function(y: Any) -> Any:
+        for _ in range(333):
+            y = jax.numpy.tanh(y * 1.0001 + 0.001)
+        return y * 1.0001
+
+    return jax_optimizers.differentiated(jax, function, jax.numpy.array([0.5]))
+
+
+def chain_onestep(torch: Any, options: Options) -> Step:
+    x = torch.tensor([0.5], requires_grad=True)
+
+    def step() -> Any:
+        y = x
+        for _ in range(333):
+            y = torch.tanh(y * 1.0001 + 0.001)
+        return torch.autograd.grad(y * 1.0001, x)
+
+    return torch_onestep.compiled(torch, step)
+
+
 # W4a: a thousand additions, no gradient wanted.
 
 
@@ -63,6 +85,18 @@ def adds_tensorflow(tf: Any, options: Options) -> Step:
         return y
 
     return step
+
+
+def added(x: Any, c: Any) -> Any:
+    for _ in range(1000):
+        x = x + c
+    return x
+
+
+def adds_jax(jax: Any, options: Options) -> Step:
+    x, c = jax.numpy.array([0.5]), jax.numpy.array([0.25])
+    add = jax.jit(added)
+    return lambda: add(x, c).block_until_ready()
 
 
 # W4b: the same additions, then the gradient with respect to the first number.
@@ -96,12 +130,27 @@ def adds_and_backward_tensorflow(tf: Any, options: Options) -> Step:
     return step
 
 
+def adds_and_backward_jax(jax: Any, options: Options) -> Step:
+    c = jax.numpy.array([0.25])
+    return jax_optimizers.differentiated(jax, lambda x: added(x, c), jax.numpy.array([0.5]))
+
+
+def adds_and_backward_onestep(torch: Any, options: Options) -> Step:
+    x, c = torch.tensor([0.5], requires_grad=True), torch.tensor([0.25])
+    return torch_onestep.compiled(torch, lambda: torch.autograd.grad(added(x, c), x))
+
+
 WORKLOADS = [
     Workload(
         "W4",
         "op chain",
         "1000 ops on one number, one after the other, and the gradient",
-        {"torch": chain, "tensorflow": chain_tensorflow},
+        {
+            "torch": chain,
+            "tensorflow": chain_tensorflow,
+            "jax": chain_jax,
+            "torch-onestep": chain_onestep,
+        },
         {"torch": 1 / 20, "tf": 1 / 40},
         rtol=1e-4,  # the rounding of 333 hyperbolic tangents adds up
     ),
@@ -109,14 +158,19 @@ WORKLOADS = [
         "W4a",
         "adds, forward",
         "1000 additions of one number, no gradient wanted",
-        {"torch": adds, "tensorflow": adds_tensorflow},
+        {"torch": adds, "tensorflow": adds_tensorflow, "jax": adds_jax},
         {"torch": 1 / 10, "tf": 1 / 40},
     ),
     Workload(
         "W4b",
         "adds, and backward",
         "1000 additions of one number, and the gradient",
-        {"torch": adds_and_backward, "tensorflow": adds_and_backward_tensorflow},
+        {
+            "torch": adds_and_backward,
+            "tensorflow": adds_and_backward_tensorflow,
+            "jax": adds_and_backward_jax,
+            "torch-onestep": adds_and_backward_onestep,
+        },
         {"torch": 1 / 12, "tf": 1 / 40},
     ),
 ]

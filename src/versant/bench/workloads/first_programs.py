@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from . import jax_optimizers, tensorflow_optimizers
+from . import jax_optimizers, tensorflow_optimizers, torch_onestep
 from .workload import Options, Step, Workload
 
 # W1: three points, a weight, a bias, SGD.
@@ -56,6 +56,12 @@ def linear_regression_jax(jax: Any, options: Options) -> Step:
     return jax_optimizers.sgd(jax, loss, parameters, 0.01)
 
 
+def linear_regression_onestep(torch: Any, options: Options) -> Step:
+    x, y, w, b = (torch.tensor(a) for a in linear_regression_numbers())
+    parameters = [w.requires_grad_(), b.requires_grad_()]
+    return torch_onestep.sgd(torch, lambda: torch.mean((x @ w + b - y) ** 2), parameters, 0.01)
+
+
 # W2: a Python `if` decides, from the data, which function is differentiated.
 
 
@@ -83,10 +89,29 @@ def control_flow_tensorflow(tf: Any, options: Options) -> Step:
     return step
 
 
+def control_flow_jax(jax: Any, options: Options) -> Step:
+    jnp = jax.numpy
+
+    def chosen(x: Any) -> Any:
+        return jax.lax.cond(jnp.sum(x) > 5, jnp.square, jnp.sqrt, x)
+
+    return jax_optimizers.differentiated(jax, chosen, jnp.array([1.0, 2.0, 3.0, 4.0]))
+
+
+def control_flow_onestep(torch: Any, options: Options) -> Step:
+    x = torch.tensor([1.0, 2.0, 3.0, 4.0], requires_grad=True)
+
+    def step() -> Any:
+        y = torch.where(torch.sum(x) > 5, x**2, torch.sqrt(x))
+        return torch.autograd.grad(torch.sum(y), x)
+
+    return torch_onestep.compiled(torch, step)
+
+
 # W3: a logarithm that brings its own derivative.
 
 
-def custom_gradient(torch: Any, options: Options) -> Step:
+def logarithm(torch: Any) -> Any:
     class Log(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, x: Any) -> Any:
@@ -98,11 +123,15 @@ def custom_gradient(torch: Any, options: Options) -> Step:
             (x,) = ctx.saved_tensors
             return g / x
 
-    x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    return Log.apply
+
+
+def custom_gradient(torch: Any, options: Options) -> Step:
+    log, x = logarithm(torch), torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
 
     def step() -> Any:
         x.grad = None
-        torch.sum(Log.apply(x)).backward()
+        torch.sum(log(x)).backward()
         return x.grad
 
     return step
@@ -123,6 +152,20 @@ def custom_gradient_tensorflow(tf: Any, options: Options) -> Step:
     return step
 
 
+def custom_gradient_jax(jax: Any, options: Options) -> Step:
+    @jax.custom_vjp
+    def log(x: Any) -> Any:
+        return jax.numpy.log(x)
+
+    log.defvjp(lambda x: (jax.numpy.log(x), x), lambda x, g: (g / x,))
+    return jax_optimizers.differentiated(jax, log, jax.numpy.array([1.0, 2.0, 3.0]))
+
+
+def custom_gradient_onestep(torch: Any, options: Options) -> Step:
+    log, x = logarithm(torch), torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    return torch_onestep.compiled(torch, lambda: torch.autograd.grad(torch.sum(log(x)), x))
+
+
 TARGETS = {"torch": 1 / 8, "tf": 1 / 40}
 
 WORKLOADS = [
@@ -134,6 +177,7 @@ WORKLOADS = [
             "torch": linear_regression,
             "tensorflow": linear_regression_tensorflow,
             "jax": linear_regression_jax,
+            "torch-onestep": linear_regression_onestep,
         },
         TARGETS,
         reads=frozenset({"optimizer"}),
@@ -142,14 +186,24 @@ WORKLOADS = [
         "W2",
         "control flow",
         "a Python if on a tensor's value decides which function is differentiated",
-        {"torch": control_flow, "tensorflow": control_flow_tensorflow},
+        {
+            "torch": control_flow,
+            "tensorflow": control_flow_tensorflow,
+            "jax": control_flow_jax,
+            "torch-onestep": control_flow_onestep,
+        },
         TARGETS,
     ),
     Workload(
         "W3",
         "custom gradient",
         "a logarithm of 3 numbers whose derivative the program brings itself",
-        {"torch": custom_gradient, "tensorflow": custom_gradient_tensorflow},
+        {
+            "torch": custom_gradient,
+            "tensorflow": custom_gradient_tensorflow,
+            "jax": custom_gradient_jax,
+            "torch-onestep": custom_gradient_onestep,
+        },
         TARGETS,
     ),
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from . import tensorflow_optimizers
+from . import jax_optimizers, tensorflow_optimizers, torch_onestep
 from .workload import Options, Step, Workload
 
 WIDTH, LAYERS, HEADS, LENGTH, BATCH, VOCABULARY = 256, 4, 4, 128, 8, 256
@@ -68,7 +68,8 @@ def modules(torch: Any) -> Any:
     return GPT()
 
 
-def gpt(torch: Any, options: Options, autocast: Callable[[], Any] = contextlib.nullcontext) -> Step:
+def loaded(torch: Any) -> tuple[Any, Any, Any]:
+    """The model with the numbers in it, and both texts."""
     parameters, tokens, following = numbers()
     model = modules(torch)
     state = {}
@@ -80,7 +81,11 @@ def gpt(torch: Any, options: Options, autocast: Callable[[], Any] = contextlib.n
         linear = name.endswith("weight") and array.ndim == 2 and name[0] not in "tp"
         state[name] = torch.tensor(array.T if linear else array)
     model.load_state_dict(state)
-    tokens, following = torch.tensor(tokens), torch.tensor(following)
+    return model, torch.tensor(tokens), torch.tensor(following)
+
+
+def gpt(torch: Any, options: Options, autocast: Callable[[], Any] = contextlib.nullcontext) -> Step:
+    model, tokens, following = loaded(torch)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4, weight_decay=0.01, **options.optimizer)
 
     def step() -> Any:
@@ -97,6 +102,21 @@ def gpt(torch: Any, options: Options, autocast: Callable[[], Any] = contextlib.n
 
 def gpt_bfloat16(torch: Any, options: Options) -> Step:
     return gpt(torch, options, lambda: torch.autocast("cpu", dtype=torch.bfloat16))
+
+
+def gpt_onestep(torch: Any, options: Options, autocast: Callable[[], Any] = contextlib.nullcontext) -> Step:
+    model, tokens, following = loaded(torch)
+
+    def loss() -> Any:
+        with autocast():
+            logits = model(tokens)
+            return torch.nn.functional.cross_entropy(logits.view(-1, VOCABULARY), following.view(-1))
+
+    return torch_onestep.adam(torch, loss, list(model.parameters()), 3e-4, weight_decay=0.01)
+
+
+def gpt_bfloat16_onestep(torch: Any, options: Options) -> Step:
+    return gpt_onestep(torch, options, lambda: torch.autocast("cpu", dtype=torch.bfloat16))
 
 
 def gpt_tensorflow(tf: Any, options: Options) -> Step:
@@ -139,6 +159,46 @@ def gpt_tensorflow(tf: Any, options: Options) -> Step:
     return step
 
 
+def gpt_jax(jax: Any, options: Options, products: str = "float32") -> Step:
+    """`products` is the dtype of products and of what they pass on, as under torch.autocast."""
+    arrays, tokens, following = numbers()
+    jnp, nn = jax.numpy, jax.nn
+    tokens, following = jnp.asarray(tokens), jnp.asarray(following).reshape(-1)
+    mask = jnp.tri(LENGTH, dtype=bool)
+
+    def loss(p: dict[str, Any]) -> Any:
+        def norm(x: Any, name: str) -> Any:
+            mean = jnp.mean(x, -1, keepdims=True)
+            variance = jnp.mean((x - mean) ** 2, -1, keepdims=True)
+            return (x - mean) * jax.lax.rsqrt(variance + 1e-5) * p[f"{name}.weight"] + p[f"{name}.bias"]
+
+        def linear(x: Any, name: str) -> Any:
+            weight, bias = (p[f"{name}.{part}"].astype(products) for part in ("weight", "bias"))
+            return x.astype(products) @ weight + bias
+
+        def block(x: Any, i: int) -> Any:
+            qkv = linear(norm(x, f"{i}.norm1"), f"{i}.qkv").reshape(BATCH, LENGTH, 3, HEADS, SIZE)
+            q, k, v = qkv.transpose(2, 0, 3, 1, 4)
+            scores = (q @ k.swapaxes(2, 3)).astype("float32") / np.float32(np.sqrt(SIZE))
+            weights = nn.softmax(jnp.where(mask, scores, -jnp.inf)).astype(products)
+            attended = (weights @ v).transpose(0, 2, 1, 3).reshape(BATCH * LENGTH, WIDTH)
+            x = x + linear(attended, f"{i}.out")
+            return x + linear(nn.gelu(linear(norm(x, f"{i}.norm2"), f"{i}.up")), f"{i}.down")
+
+        x = (p["tokens"][tokens] + p["positions"]).reshape(BATCH * LENGTH, WIDTH)
+        for i in range(LAYERS):
+            x = block(x, i)
+        logits = norm(x, "norm").astype(products) @ p["head"].astype(products)
+        return jax_optimizers.cross_entropy(jax, logits.astype("float32"), following)
+
+    parameters = {name: jnp.asarray(array) for name, array in arrays.items()}
+    return jax_optimizers.adam(jax, loss, parameters, 3e-4, weight_decay=0.01)
+
+
+def gpt_bfloat16_jax(jax: Any, options: Options) -> Step:
+    return gpt_jax(jax, options, "bfloat16")
+
+
 TOKENS = BATCH * LENGTH
 PRODUCTS = 6.0 * TOKENS * (LAYERS * 12 * WIDTH * WIDTH + WIDTH * VOCABULARY)
 ATTENTION = LAYERS * 7.0 * BATCH * HEADS * LENGTH * LENGTH * SIZE  # 7 products, half of each is masked
@@ -149,7 +209,7 @@ WORKLOADS = [
         "W9",
         "gpt-nano",
         "a GPT of 4 layers of width 256, 8 texts of 128 tokens; AdamW",
-        {"torch": gpt, "tensorflow": gpt_tensorflow},
+        {"torch": gpt, "tensorflow": gpt_tensorflow, "jax": gpt_jax, "torch-onestep": gpt_onestep},
         {"torch": 0.9},
         reads=frozenset({"optimizer"}),
         rtol=2e-5,
@@ -160,7 +220,7 @@ WORKLOADS = [
         "W9bf16",
         "gpt-nano, autocast",
         "W9 under autocast(bfloat16)",
-        {"torch": gpt_bfloat16},
+        {"torch": gpt_bfloat16, "jax": gpt_bfloat16_jax, "torch-onestep": gpt_bfloat16_onestep},
         reads=frozenset({"optimizer"}),
         rtol=5e-3,  # bfloat16 keeps 8 bits
         flops=PRODUCTS + ATTENTION,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from . import jax_optimizers, tensorflow_optimizers
+from . import jax_optimizers, tensorflow_optimizers, torch_onestep
 from .workload import Options, Step, Workload
 
 
@@ -86,6 +86,19 @@ def mlp_tiny_jax(jax: Any, options: Options) -> Step:
     return jax_optimizers.adam(jax, loss, [jax.numpy.asarray(a) for a in weights + biases], 1e-3)
 
 
+def mlp_tiny_onestep(torch: Any, options: Options) -> Step:
+    weights, biases, x, y = mlp_tiny_numbers()
+    w1, w2, w3, b1, b2, b3 = parameters = [torch.tensor(a, requires_grad=True) for a in weights + biases]
+    x, y = torch.tensor(x), torch.tensor(y)
+
+    def loss() -> Any:
+        h = torch.relu(x @ w1 + b1)
+        h = torch.relu(h @ w2 + b2)
+        return torch.nn.functional.mse_loss(h @ w3 + b3, y)
+
+    return torch_onestep.adam(torch, loss, parameters, 1e-3)
+
+
 # W6: 784-256-128-10 on 64 samples, cross-entropy.
 
 
@@ -123,12 +136,43 @@ def mlp_mnist_tensorflow(tf: Any, options: Options) -> Step:
     return step
 
 
+def mlp_mnist_jax(jax: Any, options: Options) -> Step:
+    weights, biases, x, y = mlp_mnist_numbers()
+    x, y = jax.numpy.asarray(x), jax.numpy.asarray(y)
+
+    def loss(parameters: list[Any]) -> Any:
+        w1, w2, w3, b1, b2, b3 = parameters
+        h = jax.nn.relu(x @ w1 + b1)
+        h = jax.nn.relu(h @ w2 + b2)
+        return jax_optimizers.cross_entropy(jax, h @ w3 + b3, y)
+
+    return jax_optimizers.adam(jax, loss, [jax.numpy.asarray(a) for a in weights + biases], 1e-3)
+
+
+def mlp_mnist_onestep(torch: Any, options: Options) -> Step:
+    weights, biases, x, y = mlp_mnist_numbers()
+    w1, w2, w3, b1, b2, b3 = parameters = [torch.tensor(a, requires_grad=True) for a in weights + biases]
+    x, y = torch.tensor(x), torch.tensor(y)
+
+    def loss() -> Any:
+        h = torch.relu(x @ w1 + b1)
+        h = torch.relu(h @ w2 + b2)
+        return torch.nn.functional.cross_entropy(h @ w3 + b3, y)
+
+    return torch_onestep.adam(torch, loss, parameters, 1e-3)
+
+
 WORKLOADS = [
     Workload(
         "W5",
         "mlp-tiny",
         "4-64-64-2, ReLU, 32 samples, mean squared error; Adam",
-        {"torch": mlp_tiny, "tensorflow": mlp_tiny_tensorflow, "jax": mlp_tiny_jax},
+        {
+            "torch": mlp_tiny,
+            "tensorflow": mlp_tiny_tensorflow,
+            "jax": mlp_tiny_jax,
+            "torch-onestep": mlp_tiny_onestep,
+        },
         {"torch": 1 / 4, "tf": 1 / 40},
         reads=frozenset({"optimizer"}),
     ),
@@ -136,7 +180,12 @@ WORKLOADS = [
         "W6",
         "mlp-mnist",
         "784-256-128-10, ReLU, 64 samples, cross-entropy; Adam",
-        {"torch": mlp_mnist, "tensorflow": mlp_mnist_tensorflow},
+        {
+            "torch": mlp_mnist,
+            "tensorflow": mlp_mnist_tensorflow,
+            "jax": mlp_mnist_jax,
+            "torch-onestep": mlp_mnist_onestep,
+        },
         {"torch": 0.65},
         reads=frozenset({"optimizer"}),
         flops=2.0 * 64 * (2 * 784 * 256 + 3 * (256 * 128 + 128 * 10)),

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from . import torch_onestep
 from .workload import Options, Step, Workload, total, total_size
 
 # W12: 1024 x 1024 times 1024 x 1024.
@@ -91,6 +92,10 @@ def chain_jax(jax: Any, options: Options) -> Step:
     return lambda: jax.block_until_ready(gradients(x, y))
 
 
+def chain_onestep(torch: Any, options: Options) -> Step:
+    return torch_onestep.compiled(torch, chain(torch, options))
+
+
 def chain_value(gradients: list[Any]) -> float:
     by_x, by_y = gradients
     return total([by_x]) + total_size([by_y])
@@ -131,6 +136,22 @@ def attention_tensorflow(tf: Any, options: Options) -> Step:
     return step
 
 
+def attention_jax(jax: Any, options: Options) -> Step:
+    q, k, v, g = (jax.numpy.asarray(a) for a in attention_numbers())
+    mask = jax.numpy.tri(LENGTH, dtype=bool)
+
+    def attended(q: Any, k: Any, v: Any) -> Any:
+        scores = q @ k.swapaxes(2, 3) / np.float32(np.sqrt(SIZE))
+        return jax.nn.softmax(jax.numpy.where(mask, scores, -jax.numpy.inf)) @ v
+
+    gradients = jax.jit(lambda q, k, v, g: jax.vjp(attended, q, k, v)[1](g))
+    return lambda: jax.block_until_ready(gradients(q, k, v, g))
+
+
+def attention_onestep(torch: Any, options: Options) -> Step:
+    return torch_onestep.compiled(torch, attention(torch, options))
+
+
 WORKLOADS = [
     Workload(
         "W12f32",
@@ -159,7 +180,12 @@ WORKLOADS = [
         "W13",
         "big elementwise chain",
         "tanh(xy + 1.5) sigmoid(x) + exp(-yy) over 4 million numbers, and both gradients",
-        {"torch": chain, "tensorflow": chain_tensorflow, "jax": chain_jax},
+        {
+            "torch": chain,
+            "tensorflow": chain_tensorflow,
+            "jax": chain_jax,
+            "torch-onestep": chain_onestep,
+        },
         {"torch": 0.6},
         value=chain_value,
         traffic=4.0 * 4 * ELEMENTS,  # both inputs read, both gradients written
@@ -168,7 +194,12 @@ WORKLOADS = [
         "W14",
         "attention",
         "causal attention, 16 heads, 1024 positions of 64 numbers, and its three gradients",
-        {"torch": attention, "tensorflow": attention_tensorflow},
+        {
+            "torch": attention,
+            "tensorflow": attention_tensorflow,
+            "jax": attention_jax,
+            "torch-onestep": attention_onestep,
+        },
         {"torch": 0.7},
         value=total_size,
         flops=7.0 * 16 * LENGTH * LENGTH * SIZE,  # 7 products, half of each is masked

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from . import tensorflow_optimizers
+from . import jax_optimizers, tensorflow_optimizers, torch_onestep
 from .workload import Options, Step, Workload
 
 STEPS, INPUT, HIDDEN, BATCH = 50, 64, 128, 32
@@ -87,12 +87,52 @@ def lstm_tensorflow(tf: Any, options: Options) -> Step:
     return step
 
 
+def lstm_jax(jax: Any, options: Options) -> Step:
+    jnp, nn = jax.numpy, jax.nn
+    *parameters, x, y = (jnp.asarray(a) for a in numbers())
+
+    def loss(parameters: list[Any]) -> Any:
+        w_ih, w_hh, b = parameters
+
+        def cell(state: Any, now: Any) -> Any:
+            h, c = state
+            i, f, g, o = jnp.split(now @ w_ih + h @ w_hh + b, 4, 1)
+            c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
+            return (nn.sigmoid(o) * jnp.tanh(c), c), None
+
+        zeros = jnp.zeros((BATCH, HIDDEN))
+        (h, _), _ = jax.lax.scan(cell, (zeros, zeros), x)
+        return jnp.mean((h - y) ** 2)
+
+    return jax_optimizers.sgd(jax, loss, parameters, 0.01)
+
+
+def lstm_onestep(torch: Any, options: Options) -> Step:
+    w_ih, w_hh, b, x, y = (torch.tensor(a) for a in numbers())
+    parameters = [w.requires_grad_() for w in (w_ih, w_hh, b)]
+
+    def loss() -> Any:
+        h = c = torch.zeros(BATCH, HIDDEN)
+        for t in range(STEPS):
+            i, f, g, o = (x[t] @ w_ih + h @ w_hh + b).chunk(4, 1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+        return ((h - y) ** 2).mean()
+
+    return torch_onestep.sgd(torch, loss, parameters, 0.01)
+
+
 WORKLOADS = [
     Workload(
         "W8",
         "lstm",
         "an LSTM cell of 128 units over 50 steps, 32 samples; SGD",
-        {"torch": lstm, "tensorflow": lstm_tensorflow},
+        {
+            "torch": lstm,
+            "tensorflow": lstm_tensorflow,
+            "jax": lstm_jax,
+            "torch-onestep": lstm_onestep,
+        },
         {"torch": 0.5},
         reads=frozenset({"optimizer", "cells"}),
         flops=2.0 * STEPS * BATCH * 4 * HIDDEN * (2 * INPUT + 3 * HIDDEN),

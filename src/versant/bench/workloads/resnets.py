@@ -4,23 +4,9 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from . import resnets_jax, torch_onestep
+from .resnets_numbers import Numbers, inference_images, training_batch
 from .workload import Options, Step, Workload, total_size
-
-
-class Numbers:
-    """Draws weights in the order in which layers are made."""
-
-    def __init__(self) -> None:
-        self.rs = np.random.RandomState(0)
-
-    def conv(self, inputs: int, outputs: int, size: int) -> Any:
-        scale = np.sqrt(2 / (inputs * size * size))
-        return (self.rs.randn(outputs, inputs, size, size) * scale).astype(np.float32)
-
-    def linear(self, inputs: int, outputs: int) -> Any:
-        return (self.rs.randn(inputs, outputs) / np.sqrt(inputs)).astype(np.float32)
 
 
 def layers(torch: Any, numbers: Numbers) -> tuple[Any, Any]:
@@ -97,13 +83,16 @@ def resnet50(torch: Any) -> Any:
     return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), linear(2048, 1000))
 
 
+def in_layout(torch: Any, options: Options, *things: Any) -> list[Any]:
+    """Models and images with their channels where the options want them."""
+    if not options.channels_last:
+        return list(things)
+    return [thing.to(memory_format=torch.channels_last) for thing in things]
+
+
 def training(torch: Any, options: Options, autocast: Callable[[], Any] = contextlib.nullcontext) -> Step:
-    model = resnet18(torch)
-    rs = np.random.RandomState(1)
-    x, y = torch.tensor(rs.randn(32, 3, 32, 32).astype(np.float32)), torch.tensor(rs.randint(0, 10, 32))
-    if options.channels_last:
-        model = model.to(memory_format=torch.channels_last)
-        x = x.contiguous(memory_format=torch.channels_last)
+    x, y = (torch.tensor(a) for a in training_batch())
+    model, x = in_layout(torch, options, resnet18(torch), x)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, **options.optimizer)
 
     def step() -> Any:
@@ -121,18 +110,36 @@ def training_bfloat16(torch: Any, options: Options) -> Step:
     return training(torch, options, lambda: torch.autocast("cpu", dtype=torch.bfloat16))
 
 
+def training_onestep(
+    torch: Any, options: Options, autocast: Callable[[], Any] = contextlib.nullcontext
+) -> Step:
+    x, y = (torch.tensor(a) for a in training_batch())
+    model, x = in_layout(torch, options, resnet18(torch), x)
+
+    def loss() -> Any:
+        with autocast():
+            return torch.nn.functional.cross_entropy(model(x), y)
+
+    return torch_onestep.sgd(torch, loss, list(model.parameters()), 0.01, momentum=0.9)
+
+
+def training_bfloat16_onestep(torch: Any, options: Options) -> Step:
+    return training_onestep(torch, options, lambda: torch.autocast("cpu", dtype=torch.bfloat16))
+
+
 def inference(torch: Any, options: Options) -> Step:
-    model = resnet50(torch).eval()
-    x = torch.tensor(np.random.RandomState(1).randn(4, 3, 224, 224).astype(np.float32))
-    if options.channels_last:
-        model = model.to(memory_format=torch.channels_last)
-        x = x.contiguous(memory_format=torch.channels_last)
+    model, x = in_layout(torch, options, resnet50(torch).eval(), torch.tensor(inference_images()))
 
     def step() -> Any:
         with torch.inference_mode():
             return model(x)
 
     return step
+
+
+def inference_onestep(torch: Any, options: Options) -> Step:
+    model, x = in_layout(torch, options, resnet50(torch).eval(), torch.tensor(inference_images()))
+    return torch_onestep.frozen(torch, model, x)
 
 
 # Multiply-adds of the forward pass, counted over the layers; backward has twice as many, less the gradient
@@ -147,7 +154,7 @@ WORKLOADS = [
         "W10",
         "resnet18",
         "a ResNet-18 on 32 images of 32 x 32; SGD with momentum",
-        {"torch": training},
+        {"torch": training, "jax": resnets_jax.training, "torch-onestep": training_onestep},
         {"torch": 0.8},
         reads=frozenset({"optimizer", "channels_last"}),
         rtol=1e-3,  # six steps of SGD magnify the rounding of the first losses
@@ -158,7 +165,11 @@ WORKLOADS = [
         "W10bf16",
         "resnet18, autocast",
         "W10 under autocast(bfloat16)",
-        {"torch": training_bfloat16},
+        {
+            "torch": training_bfloat16,
+            "jax": resnets_jax.training_bfloat16,
+            "torch-onestep": training_bfloat16_onestep,
+        },
         reads=frozenset({"optimizer", "channels_last"}),
         rtol=0.1,  # bfloat16 keeps 8 bits, and six steps of SGD magnify the rounding
         flops=2 * (3 * RESNET18 - RESNET18_STEM),
@@ -169,7 +180,7 @@ WORKLOADS = [
         "W11",
         "resnet50 inference",
         "a ResNet-50 reads 4 images of 224 x 224, no gradient",
-        {"torch": inference},
+        {"torch": inference, "jax": resnets_jax.inference, "torch-onestep": inference_onestep},
         {"torch": 0.85},
         reads=frozenset({"channels_last"}),
         value=total_size,

@@ -1,7 +1,7 @@
 """What the harness knows of a workload."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 Step = Callable[[], Any]
@@ -20,8 +20,11 @@ class Options:
     cells: bool = False
     """The library's own recurrent cell in place of its formula."""
 
+    functional: bool = False
+    """Derivatives inside the loss by `torch.func.grad` in place of `torch.autograd.grad`."""
+
     def chosen(self) -> set[str]:
-        return {name for name in ("optimizer", "channels_last", "cells") if getattr(self, name)}
+        return {field.name for field in fields(self) if getattr(self, field.name)}
 
 
 Program = Callable[[Any, Options], Step]
