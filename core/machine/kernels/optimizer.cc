@@ -1,5 +1,10 @@
 // Optimizer updates: every element on its own, each operation rounded on its own.
 #include <cmath>
+#include <cstdint>
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 
 #include "machine/kernels.h"
 
@@ -8,6 +13,32 @@ namespace versant::isa::VERSANT_ISA {
 namespace {
 
 using Size = std::ptrdiff_t;
+
+// Results too small for a normal number are zeros while it lives. Where a gradient stays zero, averages over
+// the past shrink until they are subnormal and stay so for good, and each operation on them takes a hundred
+// cycles.
+class FlushesToZero {
+ public:
+#if defined(__x86_64__)
+  FlushesToZero() : before_(_mm_getcsr()) { _mm_setcsr(before_ | _MM_FLUSH_ZERO_ON); }
+  ~FlushesToZero() { _mm_setcsr(before_); }
+
+ private:
+  unsigned before_;
+#elif defined(__aarch64__)
+  FlushesToZero() {
+    asm volatile("mrs %0, fpcr" : "=r"(before_));
+    asm volatile("msr fpcr, %0" : : "r"(before_ | std::uint64_t{1} << 24) : "memory");
+  }
+  ~FlushesToZero() { asm volatile("msr fpcr, %0" : : "r"(before_) : "memory"); }
+
+ private:
+  std::uint64_t before_;
+#else
+  FlushesToZero() = default;
+#endif
+  FlushesToZero(const FlushesToZero&) = delete;
+};
 
 // g' = g + weight_decay * p
 // v  = g' at first, else momentum * v + (1 - dampening) * g'
@@ -39,6 +70,7 @@ void sgd(const SgdStep& s, void* param, const void* grad, void* momentum, Size n
   const auto run = [&](auto decays) {
     constexpr bool d = decays.value;
     if (s.momentum == 0) return sgd_loop<T, d, false, false>(s, p, g, v, n);
+    const FlushesToZero flushes;
     s.nesterov ? sgd_loop<T, d, true, true>(s, p, g, v, n) : sgd_loop<T, d, true, false>(s, p, g, v, n);
   };
   s.weight_decay != 0 ? run(std::true_type{}) : run(std::false_type{});
@@ -85,6 +117,7 @@ void adam(const AdamStep& s, void* param, const void* grad, void* m, void* v, vo
     loop(s, static_cast<T*>(param), static_cast<const T*>(grad), static_cast<T*>(m), static_cast<T*>(v),
          static_cast<T*>(largest), n);
   };
+  const FlushesToZero flushes;
   if (s.shrink != 1) return run(std::true_type{}, std::false_type{});
   s.weight_decay != 0 ? run(std::false_type{}, std::true_type{}) : run(std::false_type{}, std::false_type{});
 }
