@@ -313,6 +313,8 @@ class Compiled(_core.CompiledBase):
             result = self._describe(value, tensors, watch)
             _core.trace_backward()
             self._check_side_effects(watch)
+            if not self._entries:
+                release_cached_memory()  # compiling takes memory too
             branches = _core.trace_end(entry.branches if entry else None)
         finally:
             _state.traces = False
