@@ -58,10 +58,12 @@ _functions: weakref.WeakSet[Compiled] = weakref.WeakSet()  # all that there are
 class Result:
     """What a branch returns: its structure, and where each of its tensors comes from."""
 
-    __slots__ = ("places", "structure")
+    __slots__ = ("places", "structure", "switched")
 
     def __init__(self, structure: Structure, places: list[Any]) -> None:
         self.structure = structure
+        # Modules whose training mode the call leaves otherwise than it found it: their attributes, the mode.
+        self.switched: list[tuple[dict[str, Any], bool]] = []
         # None: the next result of the trace; ~n: result n again; n: that argument; a tensor: itself.
         self.places = places
 
@@ -247,6 +249,8 @@ class Compiled(_core.CompiledBase):
         return None
 
     def _answer(self, result: Result, tensors: list[Tensor], made: list[Tensor]) -> Any:
+        for attributes, training in result.switched:
+            attributes["training"] = training
         if result.structure == ("tensor",) and result.places == [None]:
             return made[0]
         places, new = iter(result.places), iter(made)
@@ -312,7 +316,7 @@ class Compiled(_core.CompiledBase):
                 return value
             result = self._describe(value, tensors, watch)
             _core.trace_backward()
-            self._check_side_effects(watch)
+            result.switched = self._check_side_effects(watch)
             if not self._entries:
                 release_cached_memory()  # compiling takes memory too
             branches = _core.trace_end(entry.branches if entry else None)
@@ -346,7 +350,8 @@ class Compiled(_core.CompiledBase):
         if len(facts) < len(rows):
             return
         constants = tuple(NotImplemented if isinstance(arg, Tensor) else arg for arg in args)
-        one_tensor = entry.results[0].structure == ("tensor",) and entry.results[0].places == [None]
+        first = entry.results[0]
+        one_tensor = first.structure == ("tensor",) and first.places == [None] and not first.switched
 
         def answer(branch: int, tensors: list[Tensor], made: list[Tensor]) -> Any:
             return self._answer(entry.results[branch], tensors, made)
@@ -373,18 +378,23 @@ class Compiled(_core.CompiledBase):
                 places.append(None)
         return Result(structure, places)
 
-    def _check_side_effects(self, watch: Watch) -> None:
+    def _check_side_effects(self, watch: Watch) -> list[tuple[dict[str, Any], bool]]:
+        """Refuses those that replays would not repeat; gives the training modes that they can set."""
         if watch.draws():
             raise CompileError(
                 f"[compile] {self.__name__} draws random numbers of Python or numpy, which replays would "
                 "not: draw them with tensors, or outside and pass them as arguments"
             )
         broken = watch.broken()
+        switched = [fact for fact in broken if watch.is_training_mode(fact)]
         for fact in sorted(broken, key=lambda fact: not isinstance(fact, Fact)):
+            if fact in switched:
+                continue
             raise CompileError(
                 f"[compile] {self.__name__} changes what it reads, which replays would not repeat: {fact}. "
                 "Return the new value, or keep it in a tensor that is changed in place"
             )
+        return [(fact.holder, fact.now()) for fact in switched if isinstance(fact, Fact)]
 
     def _refuse_readings(self, entry: Entry) -> None:
         readings = [step for step in read_record(entry.branches, 0).steps if step.reads]

@@ -72,6 +72,11 @@ class Watch:
     def broken(self) -> list[AnyFact]:
         return [fact for fact in (*self.facts, *self.own) if not fact.holds()]
 
+    def is_training_mode(self, fact: AnyFact) -> bool:
+        """Whether it is about whether a module trains, which replays can set."""
+        is_mode = isinstance(fact, Fact) and fact.key == "training" and isinstance(fact.holder, dict)
+        return is_mode and "_kinds" in fact.holder and isinstance(fact.holder["training"], bool)
+
     def draws(self) -> bool:
         """Whether random numbers were drawn since that are not ours."""
         return self._drawn != drawn()
