@@ -8,7 +8,15 @@ import pytest
 
 import versant as vs
 from tests.compiler.comparison import bits, state_of
-from tests.compiler.programs import generative, language, learning, optimizing, science  # noqa: F401
+from tests.compiler.programs import (  # noqa: F401
+    generative,
+    habits,
+    language,
+    learning,
+    optimizing,
+    science,
+    turns,
+)
 from tests.compiler.programs.table import PROGRAMS, Program
 from versant import nn
 
@@ -35,6 +43,7 @@ def run(program: Program, compiled: bool) -> Any:
             traces.append(function.stats()["traces"])
     if compiled:
         assert traces[-1] <= program.traces, function.explain()
+        assert function.stats()["replays"] == program.calls - traces[-1]
     return results, [left(value) for value in kept], bits(vs.rand(2))
 
 

@@ -257,7 +257,11 @@ def truncated_backpropagation_through_time():
 
 @program()
 def masked_language_model():
-    embed, layer, head = nn.Embedding(13, 8), nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), nn.Linear(8, 13)
+    embed, layer, head = (
+        nn.Embedding(13, 8),
+        nn.TransformerEncoderLayer(8, 2, 16, batch_first=True),
+        nn.Linear(8, 13),
+    )
     model = nn.ModuleList([embed, layer, head])
     optimizer = torch.optim.AdamW(model.parameters())
 

@@ -164,7 +164,9 @@ def focal_loss():
 @program()
 def mixup():
     """numpy draws outside, as arguments of the step."""
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)
+    )
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
 
@@ -287,7 +289,14 @@ def deep_q_learning():
 
     def arguments(i):
         done = torch.rand(5) < 0.2
-        return torch.randn(5, 4), torch.randint(0, 2, (5,)), torch.rand(5), torch.randn(5, 4), done, i % 3 == 2
+        return (
+            torch.randn(5, 4),
+            torch.randint(0, 2, (5,)),
+            torch.rand(5),
+            torch.randn(5, 4),
+            done,
+            i % 3 == 2,
+        )
 
     return step, arguments, [net, target, optimizer]
 
