@@ -172,10 +172,24 @@ void check_labels(const Array& x, const Array& labels, const Array& input_length
       fail(ErrorKind::Index, "[ctc_loss] targets must be classes from 0 to ", classes - 1);
 }
 
+// What the loops below rely on, but for the values of labels and lengths.
+bool admits_sequences(const Claim& c) {
+  constexpr int64_t kMost = int64_t{1} << 31;  // of times and of labels, so that their product is a number
+  const Array &x = *c.in[0], &labels = *c.in[1];
+  if ((x.dtype != DType::Float32 && x.dtype != DType::Float64) || x.rank() != 3 || !x.contiguous ||
+      labels.dtype != DType::Int64 || labels.rank() != 2 || !labels.contiguous)
+    return false;
+  const int64_t batch = x.sizes[1];
+  return labels.sizes[0] == batch && c.is_row(2, batch, DType::Int64) && c.is_row(3, batch, DType::Int64) &&
+         c.within(0, 0, x.sizes[2] - 1) && c.within(1, 0, 1) && x.sizes[0] < kMost &&
+         labels.sizes[1] < kMost / 4;
+}
+
 // Inputs as of Sequence; ints: blank, whether an infinite loss counts as zero. Outputs: the losses (N,), and
 // log_alpha (N, T, 2 S + 1).
 struct CtcLoss final : Primitive {
   const char* name() const override { return "ctc_loss"; }
+  bool admits(const Claim& c) const override { return c.counts(4, 2, 2) && admits_sequences(c); }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     check_labels(x, *run.in[1], *run.in[2], *run.in[3]);
@@ -196,6 +210,16 @@ struct CtcLoss final : Primitive {
 // Inputs: those of CtcLoss, the gradient of the losses, log_alpha.
 struct CtcLossBackward final : Primitive {
   const char* name() const override { return "ctc_loss_backward"; }
+  bool admits(const Claim& c) const override {
+    if (!c.counts(6, 1, 2) || !admits_sequences(c)) return false;
+    const Array &x = *c.in[0], &log_alpha = *c.in[5];
+    return c.is_row(4, x.sizes[1], x.dtype) && log_alpha.dtype == DType::Float64 && log_alpha.contiguous &&
+           log_alpha.sizes == Dims{x.sizes[1], x.sizes[0], 2 * c.in[1]->sizes[1] + 1};
+  }
+  bool trusts_values() const override { return true; }
+  void check_values(std::span<const Array> in, const Attributes&) const override {
+    check_labels(in[0], in[1], in[2], in[3]);
+  }
   void run(Run& run) const override {
     const Array& x = *run.in[0];
     const int64_t states = 2 * run.in[1]->sizes[1] + 1, size = x.sizes[0] * states;

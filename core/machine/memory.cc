@@ -1,5 +1,6 @@
 #include "machine/memory.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <bit>
@@ -18,13 +19,14 @@ namespace {
 // Blocks of a size class are cut once and keep their size, which is quick and wastes little while they are
 // small. Large ones are cut from stretches of huge pages, and what is given back joins its neighbours, so
 // that a training step whose arrays have many sizes takes hardly more from the system than its arrays need.
-// The stretches grow downwards from where the last one began, and so become one.
+// The stretches grow downwards from where the last one began, and so become one; blocks are cut from the
+// upper ends of what is free, so that what is left there joins what comes next.
 constexpr size_t kAlign = 64;
-constexpr size_t kSmall = size_t{7} << 17;  // the largest size class
+constexpr size_t kSmall = size_t{7} << 15;  // the largest size class
 constexpr size_t kCut = size_t{64} << 10;   // large blocks are multiples of it
 constexpr size_t kHuge = size_t{2} << 20;   // a huge page
 constexpr int kPerDoubling = 4;             // size classes per power of two
-constexpr int kClasses = 4 * 13;
+constexpr int kClasses = 4 * 11;
 #ifdef MAP_FIXED_NOREPLACE
 constexpr int kNoReplace = MAP_FIXED_NOREPLACE;
 #else
@@ -92,7 +94,7 @@ void* map_huge(size_t bytes) {
 
 // A multiple of kCut; null where the system has no more.
 void* take_large(size_t bytes) {
-  int64_t at = large_room.take(static_cast<int64_t>(bytes));
+  int64_t at = large_room.take(static_cast<int64_t>(bytes), true);
   if (at == Room::kNone) {
     const auto& free = large_room.free();
     const bool begins = !free.empty() && free.begin()->first == lowest;
@@ -100,7 +102,7 @@ void* take_large(size_t bytes) {
     void* const made = map_huge(rounded_up(more, kHuge));
     if (!made) return nullptr;
     large_room.give_back(reinterpret_cast<int64_t>(made), static_cast<int64_t>(rounded_up(more, kHuge)));
-    at = large_room.take(static_cast<int64_t>(bytes));
+    at = large_room.take(static_cast<int64_t>(bytes), true);
     if (at == Room::kNone) return take_large(bytes);  // it did not come to lie below the others
   }
   counters.cached_bytes -= static_cast<int64_t>(bytes);
@@ -176,6 +178,9 @@ void release_cached() {
   large_room.clear();
   counters.system_bytes -= counters.cached_bytes;
   counters.cached_bytes = 0;
+#ifdef __GLIBC__
+  malloc_trim(0);  // it keeps what small blocks leave
+#endif
 }
 
 void (*log)(const void* block, int64_t bytes) = nullptr;

@@ -12,6 +12,12 @@ namespace {
 // (N,), and their slopes by x (N, C), which are constant between the corners of the margins.
 struct MultilabelMargin final : Primitive {
   const char* name() const override { return "multilabel_margin_loss"; }
+  bool admits(const Claim& c) const override {
+    if (!c.counts(2, 2, 0)) return false;
+    const Array &x = *c.in[0], &labels = *c.in[1];
+    return (x.dtype == DType::Float32 || x.dtype == DType::Float64) && labels.dtype == DType::Int64 &&
+           x.rank() == 2 && x.sizes[1] > 0 && labels.sizes == x.sizes && x.contiguous && labels.contiguous;
+  }
   void run(Run& run) const override {
     const Array &x = *run.in[0], &labels = *run.in[1];
     const int64_t rows = x.sizes[0], classes = x.sizes[1];

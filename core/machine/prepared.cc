@@ -369,13 +369,10 @@ bool Prepared::prepare_micros(const Step& step, Ready& ready) {
 Layout Prepared::layout() const {
   std::vector<size_t> micros;
   for (const Ready& ready : ready_) micros.push_back(ready.micros.size());
-  return {offsets_,
-          extents_,
-          allocated_,
-          inherited_,
-          std::move(micros),
-          chain_of_,
-          static_cast<int64_t>(arena_->bytes),
+  std::vector<int64_t> rows;
+  for (const Chain& chain : chains_) rows.push_back(chain.steps.rows);
+  return {offsets_,          extents_,  allocated_,      inherited_,
+          std::move(micros), chain_of_, std::move(rows), static_cast<int64_t>(arena_->bytes),
           tile_bytes_};
 }
 

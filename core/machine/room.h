@@ -20,14 +20,15 @@ class Room {
     by_size_.clear();
   }
 
-  // The smallest free stretch that is large enough, of equal ones the first; kNone where there is none.
-  int64_t take(int64_t bytes) {
+  // Of the smallest free stretch that is large enough, of equal ones the first, its beginning or its end;
+  // kNone where there is none. What is left should lie towards where the room grows.
+  int64_t take(int64_t bytes, bool from_end = false) {
     const auto best = by_size_.lower_bound({bytes, 0});
     if (best == by_size_.end()) return kNone;
     const auto [size, at] = *best;
     drop(free_.find(at));
-    if (size > bytes) add(at + bytes, size - bytes);
-    return at;
+    if (size > bytes) add(from_end ? at : at + bytes, size - bytes);
+    return from_end ? at + size - bytes : at;
   }
   void give_back(int64_t at, int64_t bytes) {
     const auto next = free_.lower_bound(at);

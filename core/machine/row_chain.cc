@@ -8,6 +8,7 @@
 #include "machine/matmul.h"
 #include "machine/program.h"
 #include "machine/slots.h"
+#include "machine/verify.h"
 
 namespace versant::trace {
 
@@ -321,6 +322,7 @@ void line_up_rows(Trace& trace) {
   const auto end = trace.steps.begin() + static_cast<std::ptrdiff_t>(trace.forward_steps);
   if (std::count_if(trace.steps.begin(), end, is_product) < 2 || bytes_held(trace) > kSmallPlan) return;
   name_values(trace);
+  const std::vector<Step> before = verifying ? trace.steps : std::vector<Step>{};
   Dependences dependences(trace);
   std::vector<size_t> order;
   std::vector<bool> taken(trace.forward_steps, false);
@@ -358,6 +360,7 @@ void line_up_rows(Trace& trace) {
   std::vector<Step> steps;
   for (const size_t s : order) steps.push_back(std::move(trace.steps[s]));
   std::move(steps.begin(), steps.end(), trace.steps.begin());
+  if (verifying) verify_order(before, trace.steps, "lining up rows");
 }
 
 namespace {

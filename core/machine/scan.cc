@@ -220,6 +220,10 @@ void recur(const Array& a, const Array& b, const Array& s, int axis, bool lagged
 struct Recurrence final : Primitive {
   const char* name() const override { return "recurrence"; }
   bool batch(Batch& b) const override { return b.shifted({0}); }
+  bool admits(const Claim& c) const override {
+    return c.counts(2, 1, 3) && c.alike(0, 1) && is_floating(c.in[0]->dtype) && c.is_axis(0, *c.in[0]) &&
+           c.within(1, 0, 1) && c.within(2, 0, 1);
+  }
   void run(Run& run) const override {
     const DType dtype = run.in[1]->dtype;
     const DType wide = stored_dtype(compute_of(dtype));

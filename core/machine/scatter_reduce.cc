@@ -72,6 +72,17 @@ void divide(const Array& sums, const Array& counts) {
 struct ScatterReduce final : Primitive {
   const char* name() const override { return "scatter_reduce"; }
   bool batch(Batch& b) const override { return b.shifted({0}); }
+  bool admits(const Claim& c) const override {
+    if (!c.counts(3, 1, 3) || !c.is_axis(0, *c.in[0]) || !c.within(1, 0, 4) || !c.within(2, 0, 1))
+      return false;
+    const Array &x = *c.in[0], &index = *c.in[1], &src = *c.in[2];
+    const int rank = std::max(x.rank(), 1);
+    if (index.rank() != rank || src.rank() != rank || src.dtype != x.dtype) return false;
+    for (int d = 0; d < rank; ++d)
+      if (index.sizes[d] > src.sizes[d] || (d != c.attributes.ints[0] && index.sizes[d] > x.sizes[d]))
+        return false;
+    return true;
+  }
   void run(Run& run) const override {
     const int axis = static_cast<int>(run.attributes.ints[0]);
     const auto reduction = static_cast<Reduction>(run.attributes.ints[1]);

@@ -7,7 +7,7 @@
 //   * A value that is read early and again behind the peak, cheap to compute from what is there anyway, is
 //     computed a second time right before it is read again: activations, and normalised rows and channels.
 //
-// Values are computed twice only until the peak is a fifth lower.
+// Values are computed twice only until the peak is more than a quarter lower.
 #include "machine/spare.h"
 
 #include <algorithm>
@@ -23,7 +23,7 @@ namespace {
 
 constexpr int64_t kWorthwhile = 16 << 20;  // bytes of a peak that is worth lowering
 constexpr int64_t kLarge = 1 << 18;        // bytes of a value that is worth sparing
-constexpr double kGoal = 0.8;              // of the peak before
+constexpr double kGoal = 0.72;             // of the peak before
 constexpr int kMostChanges = 256;
 
 // What is alive where: the buffers of the steps before the results are there.

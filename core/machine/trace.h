@@ -241,6 +241,10 @@ class Recorder {
   bool is_new(const Tensor& tensor) const { return tensor.epoch == static_cast<uint16_t>(epoch_); }
   // Whether it is an argument or was made during the trace, so that replays have another one.
   bool is_of_the_call(const Tensor& tensor) const { return is_new(tensor) || argument_of(tensor) >= 0; }
+  // Whether the trace uses a tensor that was there before it.
+  bool knows(const Tensor& tensor) const {
+    return argument_of(tensor) >= 0 || tensors_.contains(const_cast<Tensor*>(&tensor));
+  }
   // Whether the way back from the results is being traced, which is no call of the user's.
   bool goes_back() const { return goes_back_; }
   Trace finish();

@@ -520,6 +520,9 @@ void verify_order(const std::vector<Step>& before, const std::vector<Step>& afte
            " stand in another order");
 }
 
-void verify_layout(const Trace& trace, const Layout& layout) { LayoutVerifier(trace, layout).run(); }
+void verify_layout(const Trace& trace, const Layout& layout) {
+  LayoutVerifier(trace, layout).run();
+  verify_chains(trace, layout);
+}
 
 }  // namespace versant::trace

@@ -14,7 +14,10 @@
 //   exactly once, by the last step that touches it, and no other buffer is.
 // * Buffers of the arena that live at one time do not overlap, but where an elementwise step writes over an
 //   input that it gives back and that lies as its output does; a buffer that ends within a row chain lives to
-//   the end of the chain. What outlives the forward steps, or what the host sees, is not in the arena. A
+//   the end of the chain.
+// * The steps of a row chain are products and elementwise steps over as many rows. What a row writes no other
+//   row touches, in whatever buffer of the arena; what every row reads whole nobody writes.
+// * What outlives the forward steps, or what the host sees, is not in the arena. A
 //   fresh buffer has memory when it is first written: in the arena, of the allocator, taken over, or made by
 //   its step.
 #pragma once
@@ -31,6 +34,7 @@ struct Layout {
   std::vector<std::vector<std::pair<int, int>>> inherited;  // by step: buffers, and whose memory they take
   std::vector<size_t> micros;                               // by step: calls of micro-kernels, 0 for none
   std::vector<int> chains;                                  // by step: the row chain that it is in, or -1
+  std::vector<int64_t> chain_rows;                          // of each chain
   int64_t arena_bytes = 0;
   int64_t tile_bytes = 0;  // of numbers and intermediate values
 };
@@ -42,5 +46,6 @@ void verify(const Trace& trace, const char* pass, bool with_lifetimes = false);
 // `after` holds the steps of `before` in another order, of which no reader or writer can tell.
 void verify_order(const std::vector<Step>& before, const std::vector<Step>& after, const char* pass);
 void verify_layout(const Trace& trace, const Layout& layout);
+void verify_chains(const Trace& trace, const Layout& layout);
 
 }  // namespace versant::trace

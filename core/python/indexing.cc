@@ -17,10 +17,17 @@ struct Plan {
 
 bool is_bool_value(PyObject* item) { return PyBool_Check(item); }
 
+// A tensor, or one made of a list, which is a constant in a trace, or of a numpy array.
+TensorRef tensor_of(PyObject* item) {
+  if (is_tensor(item)) return TensorRef(as_tensor(item));
+  TensorRef tensor = tensor_from_data(item, std::nullopt, false);
+  if (modes.tracing && !PyObject_CheckBuffer(item)) trace::recorder->constant(*tensor);
+  return tensor;
+}
+
 // A tensor made of an index that is a list, a numpy array or a tensor.
 TensorRef index_tensor(PyObject* item) {
-  TensorRef tensor =
-      is_tensor(item) ? TensorRef(as_tensor(item)) : tensor_from_data(item, std::nullopt, false);
+  TensorRef tensor = tensor_of(item);
   if (tensor->numel == 0 && is_differentiable(tensor->dtype) && !is_tensor(item))
     tensor = ops::empty(tensor->sizes, DType::Int64);
   if (is_differentiable(tensor->dtype))
@@ -157,8 +164,7 @@ TensorRef value_tensor(PyObject* value, const Tensor& target, int rank) {
     check_range(scalar, target.dtype, "index_put_");
     return ops::full({}, target.dtype, scalar);
   }
-  TensorRef tensor =
-      is_tensor(value) ? TensorRef(as_tensor(value)) : tensor_from_data(value, std::nullopt, false);
+  TensorRef tensor = tensor_of(value);
   while (tensor->rank() > rank && tensor->sizes[0] == 1) tensor = ops::select(*tensor, 0, 0);
   return ops::cast(*tensor, target.dtype);
 }

@@ -163,6 +163,10 @@ PyObject* trace_is_new(PyObject*, PyObject* tensor) {
   return guarded([&] { return PyBool_FromLong(current().is_of_the_call(tensor_of(tensor))); });
 }
 
+PyObject* trace_knows(PyObject*, PyObject* tensor) {
+  return guarded([&] { return PyBool_FromLong(current().knows(tensor_of(tensor))); });
+}
+
 PyObject* trace_host(PyObject*, PyObject* args) {
   PyObject *callable, *in;
   const char* name;
@@ -331,6 +335,7 @@ PyMethodDef trace_functions[] = {
      "trace_host(callable, name, tensors, pure): replays call callable(tensors), of then, or callable()."},
     {"trace_is_new", trace_is_new, METH_O,
      "Whether a tensor is an argument or was made by what is being traced."},
+    {"trace_knows", trace_knows, METH_O, "Whether what is traced uses a tensor that was there before."},
     {"trace_apply", trace_apply, METH_VARARGS,
      "trace_apply(callable, name, inputs, outputs): outputs are what callable makes of the list of inputs."},
     {"hooks_of", hooks_of, METH_O, "The hooks on a tensor's gradient."},

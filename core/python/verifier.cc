@@ -87,6 +87,10 @@ bool change(Trace& trace, trace::Layout& layout, std::string_view field, int64_t
     at(layout.allocated, i).push_back(number);
   else if (field == "layout.allocated.remove")
     std::erase(at(layout.allocated, i), number);
+  else if (field == "layout.chain")
+    at(layout.chains, i) = number;
+  else if (field == "layout.rows")
+    at(layout.chain_rows, i) = value;
   else if (field == "layout.inherited.add")
     at(layout.inherited, i).emplace_back(static_cast<int>(k), number);
   else

@@ -52,8 +52,10 @@ def peak_of(step: Step) -> int:
     return vs.memory.stats()["peak_bytes"]
 
 
-@pytest.mark.parametrize("make", [convolutions, perceptrons])
-def test_the_peak_of_a_training_step_is_a_tenth_lower(make: Callable[[], tuple[nn.Module, Step]]) -> None:
+@pytest.mark.parametrize(("make", "most"), [(convolutions, 0.85), (perceptrons, 0.65)])
+def test_the_peak_of_a_training_step_is_lower(
+    make: Callable[[], tuple[nn.Module, Step]], most: float
+) -> None:
     models, peaks = [], []
     for compiles in (False, True):
         vs.manual_seed(0)
@@ -65,8 +67,20 @@ def test_the_peak_of_a_training_step_is_a_tenth_lower(make: Callable[[], tuple[n
             step()
         peaks.append(peak_of(step) - before)
         models.append(model)
-    assert peaks[1] <= 0.9 * peaks[0]
+    assert peaks[1] <= most * peaks[0]
     assert state_of(models[0]) == state_of(models[1])
+
+
+def test_little_more_is_taken_from_the_system_than_arrays_need() -> None:
+    skip_without_cache()
+    vs.memory.release_cached()
+    before = vs.memory.stats()
+    _, step = perceptrons()
+    step = vs.compile(step)
+    for _ in range(3):
+        step()
+    peak = peak_of(step) - before["live_bytes"]
+    assert vs.memory.stats()["system_bytes"] - before["system_bytes"] <= 1.06 * peak
 
 
 def test_a_value_that_was_changed_meanwhile_is_not_computed_again() -> None:
@@ -91,12 +105,15 @@ def test_a_value_that_was_changed_meanwhile_is_not_computed_again() -> None:
         weight.fill_(1)
 
 
-def test_memory_of_the_trace_alone_goes_back() -> None:
+def skip_without_cache() -> None:
+    x = vs.ones(10 << 20)
+    del x
     if vs.memory.stats()["cached_bytes"] == 0:
-        x = vs.ones(10 << 20)
-        del x
-        if vs.memory.stats()["cached_bytes"] == 0:
-            pytest.skip("this build of the allocator keeps no blocks")
+        pytest.skip("this build of the allocator keeps no blocks")
+
+
+def test_memory_of_the_trace_alone_goes_back() -> None:
+    skip_without_cache()
     compiled = vs.compile(lambda x: (x * 2).exp().cumsum(0).sum())
     compiled(vs.ones(3000, 3000))
     assert vs.memory.stats()["cached_bytes"] < 64 << 20

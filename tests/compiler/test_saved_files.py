@@ -149,6 +149,18 @@ def others(x: vs.Tensor) -> Any:
     return picked, moved, x.std(1), x.amax(1), x.logsumexp(1), vs.rand(3)
 
 
+def sequences(x: vs.Tensor) -> Any:
+    """The way back too."""
+    labels, full = vs.tensor([[1, 2], [2, 1]]), vs.tensor([3, 3])
+    with vs.enable_grad():
+        logits = x.detach().requires_grad_()
+        loss = F.ctc_loss(logits.log_softmax(-1), labels, full, vs.tensor([2, 1]))
+        (grad,) = vs.autograd.grad(loss, logits)
+    index = vs.tensor([[0, 1, 0], [1, 1, 0]])
+    spread = [x[0].scatter_reduce(0, index, x[1], how) for how in ("prod", "mean", "amax")]
+    return loss.detach(), grad, spread, F.multilabel_margin_loss(x[0], vs.tensor([[0, 2, -1], [1, -1, 0]]))
+
+
 PROGRAMS: dict[str, Any] = {
     "convolutions": (conv, [vs.ones(2, 1, 4, 4)]),
     "rows": (rows, [vs.ones(2, 4)]),
@@ -157,6 +169,7 @@ PROGRAMS: dict[str, Any] = {
     "losses": (losses, [vs.arange(6.0).reshape(2, 3), vs.tensor([0, 2])]),
     "training": (trains, [vs.ones(3, 4)]),
     "attention": (attention, [vs.ones(1, 3, 8)]),
+    "sequences": (sequences, [vs.arange(18.0).reshape(3, 2, 3) / 9]),
     "others": (others, [vs.arange(12.0).reshape(3, 4) - 5]),
 }
 NUMBERS = [

@@ -80,6 +80,18 @@ def in_a_chain() -> vs.compiler.Compiled:
     return f
 
 
+def behind_a_chain() -> vs.compiler.Compiled:
+    """A product that reads all of what a row chain before it writes."""
+    weight, other = vs.ones(64, 64), vs.ones(256, 256)
+
+    @vs.compile
+    def f(x):
+        return other @ ((x @ weight).tanh() @ weight).exp()
+
+    f(vs.ones(256, 64))
+    return f
+
+
 def large() -> vs.compiler.Compiled:
     """Buffers too large for the arena, one of which takes another's memory."""
 
@@ -152,6 +164,19 @@ FAULTS: dict[str, tuple[Any, list[tuple[str, Any, int, int]], str]] = {
     "two living buffers in one place": (chain, [("layout.offset", 4, 0, 0)], "%4 over %3, which is still"),
     "two buffers across each other": (chain, [("layout.offset", 3, 0, 64)], "puts %3 across %2"),
     "over what other rows read": (in_a_chain, [("layout.offset", 6, 0, 0)], "other rows of the chain still"),
+    "all of what rows are written of": (
+        behind_a_chain,
+        [("layout.chain", 4, 0, 0)],
+        "one reads all of it and one writes rows of it",
+    ),
+    "no rows in a chain": (
+        large,
+        [("layout.chain", 0, 0, 0), ("layout.chain", 1, 0, 0)],
+        "is in a chain that",
+    ),
+    "a chain with a gap": (in_a_chain, [("layout.chain", 2, 0, -1)], "begins a row chain with a gap"),
+    "a chain of one step": (in_a_chain, [("layout.chain", 5, 0, 7)], "is a row chain by itself"),
+    "a chain of other rows": (in_a_chain, [("layout.rows", 0, 0, 128)], "does not work over 128 rows"),
     "an argument in the arena": (chain, [("layout.offset", 0, 0, 0)], "which is not fresh"),
     "a result in the arena": (
         chain,

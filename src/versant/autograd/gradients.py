@@ -34,12 +34,14 @@ def grad(
     grad_outputs: TensorOrTensors | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Tensor, ...]:
     """The gradients of `outputs` with respect to `inputs`, one of each input's shape.
 
+    only_inputs: always so, as in PyTorch: nothing is added to `.grad` of other tensors.
     allow_unused: give None for an input that no output depends on, instead of raising RuntimeError.
     materialize_grads: give zeros for it.
     is_grads_batched: grad_outputs have a first axis of weights more, and gradients come with that axis too.

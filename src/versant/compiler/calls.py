@@ -16,7 +16,7 @@ from versant.structure import take_apart
 
 # As `modes` gives them.
 MODES = ("gradient mode", "inference mode", "autocast", "the default dtype", "a gradient tape")
-MUCH = 16 << 20  # bytes
+MUCH = 4 << 20  # bytes
 
 
 def count(number: int, what: str) -> str:

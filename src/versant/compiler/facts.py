@@ -54,15 +54,43 @@ class Fact:
         return f"{self.owner} was {brief(self.value)}, now {brief(self.now())}"
 
 
+class TensorFact(Fact):
+    """A tensor that calls replace without a look at it: another one like it does as well."""
+
+    __slots__ = ("like",)
+
+    def __init__(self, holder: Any, key: Any, tensor: Tensor, owner: str) -> None:
+        super().__init__(holder, key, None, owner)
+        self.like = kind_of(tensor)
+
+    def holds(self) -> bool:
+        now = self.now()
+        return type(now) is Tensor and kind_of(now) == self.like
+
+    def as_row(self) -> Row | None:
+        return None
+
+    def __str__(self) -> str:
+        return f"{self.owner} was a tensor of another kind, now {brief(self.now())}"
+
+
 class Size:
     """How many items a container had."""
 
-    __slots__ = ("holder", "owner", "value")
+    __slots__ = ("holder", "keys", "owner", "value")
 
     def __init__(self, holder: Any, owner: str) -> None:
         self.holder = holder
         self.value = len(holder)
+        self.keys = frozenset(holder) if isinstance(holder, dict) else None
         self.owner = owner
+
+    def added_tensors(self) -> dict[Any, Tensor] | None:
+        """What a dict holds beside what it held, if that is tensors and all else is there."""
+        if self.keys is None or not self.keys <= self.holder.keys():
+            return None
+        added = {key: value for key, value in self.holder.items() if key not in self.keys}
+        return added if all(type(value) is Tensor for value in added.values()) else None
 
     def holds(self) -> bool:
         return len(self.holder) == self.value
@@ -102,6 +130,10 @@ class Contents:
 
 
 AnyFact = Fact | Size | Contents
+
+
+def kind_of(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.requires_grad
 
 
 def same(now: Any, then: Any) -> bool:

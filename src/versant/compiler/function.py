@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import logging
 import os
 import threading
@@ -30,15 +29,14 @@ from versant.compiler.facts import AnyFact, Fact
 from versant.compiler.picture import svg_of
 from versant.compiler.plan import Plan, plan_of
 from versant.compiler.record import Branch, read_record
+from versant.compiler.results import Result, left_behind
 from versant.compiler.text import branch_text
 from versant.compiler.watch import Watch
 from versant.structure import (
     PLAIN,
     Structure,
-    as_python,
     difference,
     named_arguments,
-    put_together,
     take_apart,
     tensor_names,
 )
@@ -53,30 +51,6 @@ MOST_READINGS = 16  # outcomes of the values that Python reads, for one entry
 _tracing = threading.Lock()  # one trace is made at a time
 _state = threading.local()
 _functions: weakref.WeakSet[Compiled] = weakref.WeakSet()  # all that there are
-
-
-class Result:
-    """What a branch returns: its structure, and where each of its tensors comes from."""
-
-    __slots__ = ("places", "structure")
-
-    def __init__(self, structure: Structure, places: list[Any]) -> None:
-        self.structure = structure
-        # None: the next result of the trace; ~n: result n again; n: that argument; a tensor: itself.
-        self.places = places
-
-    def written(self, arguments: list[str], names: dict[int, str]) -> list[str | int]:
-        """The result as Python would write it, in pieces: of new tensors their numbers."""
-        numbers = itertools.count()
-
-        def piece(place: Any) -> str | int:
-            if place is None:
-                return next(numbers)
-            if isinstance(place, int):
-                return arguments[place] if place >= 0 else ~place
-            return names.get(id(place), "a tensor")
-
-        return as_python(self.structure, iter([piece(place) for place in self.places]))
 
 
 class Entry:
@@ -161,7 +135,7 @@ class Compiled(_core.CompiledBase):
             self._replays += 1
             entry.calls += 1
             branch, made = found
-            return self._answer(entry.results[branch], tensors, made)
+            return entry.results[branch].answer(tensors, made)
         if self._dynamic is not None and (known := self._other_sizes(entries, tensors)):
             if not self._dynamic:
                 self._refuse_sizes(known, args, kwargs, tensors)
@@ -246,21 +220,6 @@ class Compiled(_core.CompiledBase):
                 return entry
         return None
 
-    def _answer(self, result: Result, tensors: list[Tensor], made: list[Tensor]) -> Any:
-        if result.structure == ("tensor",) and result.places == [None]:
-            return made[0]
-        places, new = iter(result.places), iter(made)
-
-        def next_tensor() -> Any:
-            place = next(places)
-            if place is None:
-                return next(new)
-            if isinstance(place, int):
-                return tensors[place] if place >= 0 else made[~place]
-            return place
-
-        return put_together(result.structure, next_tensor)
-
     # Traces -------------------------------------------------------------------------------------------------
 
     def _trace(
@@ -312,7 +271,8 @@ class Compiled(_core.CompiledBase):
                 return value
             result = self._describe(value, tensors, watch)
             _core.trace_backward()
-            self._check_side_effects(watch)
+            if not self._entries:
+                release_cached_memory()  # compiling takes memory too
             branches = _core.trace_end(entry.branches if entry else None)
         finally:
             _state.traces = False
@@ -327,6 +287,8 @@ class Compiled(_core.CompiledBase):
             entry.watch.names.update(watch.names)
         else:
             entries = self._entries.setdefault(key, [])
+            for place, _ in result.left:
+                watch.relax(place.holder, place.key)
             facts = [] if self._guards == "shapes" else list(watch.facts)
             entries.insert(0, Entry(watch, facts, branches, result, shapes))
             if len(entries) > MOST_ENTRIES:
@@ -344,17 +306,29 @@ class Compiled(_core.CompiledBase):
         if len(facts) < len(rows):
             return
         constants = tuple(NotImplemented if isinstance(arg, Tensor) else arg for arg in args)
-        one_tensor = entry.results[0].structure == ("tensor",) and entry.results[0].places == [None]
 
         def answer(branch: int, tensors: list[Tensor], made: list[Tensor]) -> Any:
-            return self._answer(entry.results[branch], tensors, made)
+            return entry.results[branch].answer(tensors, made)
 
-        self._add_entry(constants, facts, entry.branches, answer, one_tensor)
+        self._add_entry(constants, facts, entry.branches, answer, entry.results[0].one_tensor)
 
     def _describe(self, value: Any, tensors: list[Tensor], watch: Watch) -> Result:
+        if watch.draws():
+            raise CompileError(
+                f"[compile] {self.__name__} draws random numbers of Python or numpy, which replays would "
+                "not: draw them with tensors, or outside and pass them as arguments"
+            )
+        left, switched, rest = left_behind(fact for fact in watch.facts if not fact.holds())
+        # Containers among the arguments are others in every call.
+        rest += [fact for fact in watch.own if not fact.holds()]
+        for fact in sorted(rest, key=lambda fact: not isinstance(fact, Fact)):
+            raise CompileError(
+                f"[compile] {self.__name__} changes what it reads, which replays would not repeat: {fact}. "
+                "Return the new value, or keep it in a tensor that is changed in place"
+            )
         found: list[Tensor] = []
         made: list[Tensor] = []
-        structure = take_apart(value, found)
+        structure = take_apart((value, [tensor for _, tensor in left]) if left else value, found)
         places: list[Any] = []
         for tensor in found:
             index = next((i for i, argument in enumerate(tensors) if argument is tensor), None)
@@ -369,20 +343,7 @@ class Compiled(_core.CompiledBase):
                 _core.trace_result(tensor)
                 made.append(tensor)
                 places.append(None)
-        return Result(structure, places)
-
-    def _check_side_effects(self, watch: Watch) -> None:
-        if watch.draws():
-            raise CompileError(
-                f"[compile] {self.__name__} draws random numbers of Python or numpy, which replays would "
-                "not: draw them with tensors, or outside and pass them as arguments"
-            )
-        broken = watch.broken()
-        for fact in sorted(broken, key=lambda fact: not isinstance(fact, Fact)):
-            raise CompileError(
-                f"[compile] {self.__name__} changes what it reads, which replays would not repeat: {fact}. "
-                "Return the new value, or keep it in a tensor that is changed in place"
-            )
+        return Result(structure, places, [(place, None) for place, _ in left], switched)
 
     def _refuse_readings(self, entry: Entry) -> None:
         readings = [step for step in read_record(entry.branches, 0).steps if step.reads]

@@ -186,6 +186,8 @@ def save_entries(
         arguments = plain(structure, "an argument")
         results = []
         for result in entry.results:
+            for place, _ in result.left:
+                raise CompileError(f"[save] {function} leaves a tensor in {place.owner}: return it instead")
             places: list[list[Any] | None] = []
             for place in result.places:
                 if isinstance(place, Tensor):

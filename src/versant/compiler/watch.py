@@ -22,7 +22,7 @@ from typing import Any
 
 from versant import Tensor, _core
 from versant.compiler.errors import CompileError
-from versant.compiler.facts import MISSING, AnyFact, Contents, Fact, Size
+from versant.compiler.facts import MISSING, AnyFact, Contents, Fact, Size, TensorFact
 from versant.structure import PLAIN, positional_names
 
 MOST = 20000  # facts; beyond them objects are watched by identity alone
@@ -71,6 +71,17 @@ class Watch:
 
     def broken(self) -> list[AnyFact]:
         return [fact for fact in (*self.facts, *self.own) if not fact.holds()]
+
+    def relax(self, holder: Any, key: Any) -> None:
+        """Of a tensor that stands there, assumes what it is like, not which one it is."""
+        for i, fact in enumerate(self.facts):
+            if isinstance(fact, Fact) and fact.holder is holder and fact.key == key:
+                tensor = fact.value
+                if isinstance(tensor, Tensor):
+                    self.facts[i] = TensorFact(holder, key, tensor, fact.owner)
+                    self.names.pop(id(tensor), None)
+                    self.tensors = [other for other in self.tensors if other is not tensor]
+                    self._kept = [other for other in self._kept if other is not tensor]
 
     def draws(self) -> bool:
         """Whether random numbers were drawn since that are not ours."""

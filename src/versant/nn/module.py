@@ -34,7 +34,7 @@ class Module:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         module = super().__new__(cls)
-        module.__dict__["_kinds"] = {}
+        module.__dict__.update(_kinds={}, training=cls.training)
         return module
 
     def __init__(self) -> None:

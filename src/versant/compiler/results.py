@@ -1,0 +1,132 @@
+"""What a call gives and what it leaves behind: results, tensors in attributes, modes of modules."""
+
+from __future__ import annotations
+
+import itertools
+import types
+from collections.abc import Iterable
+from typing import Any
+
+from versant import Tensor, _core
+from versant.compiler.facts import AnyFact, Fact, Size
+from versant.structure import Structure, as_python, put_together
+
+
+class Result:
+    """What a branch returns and leaves: the structure, and where each of its tensors comes from."""
+
+    __slots__ = ("left", "places", "structure", "switched")
+
+    def __init__(
+        self, structure: Structure, places: list[Any], left: list[Entry], switched: list[Entry]
+    ) -> None:
+        self.structure = structure  # of the result; if something is left, of the result and the list of that
+        # None: the next result of the trace; ~n: result n again; n: that argument; a tensor: itself.
+        self.places = places
+        self.left = left
+        self.switched = switched
+
+    @property
+    def one_tensor(self) -> bool:
+        """Whether it is a new tensor and nothing else."""
+        return self.structure == ("tensor",) and self.places == [None] and not self.switched
+
+    def answer(self, tensors: list[Tensor], made: list[Tensor]) -> Any:
+        """The result of a replay with these arguments, which made these tensors."""
+        for place, mode in self.switched:
+            place.put(mode)
+        if self.structure == ("tensor",) and self.places == [None]:
+            return made[0]
+        places, new = iter(self.places), iter(made)
+
+        def next_tensor() -> Any:
+            place = next(places)
+            if place is None:
+                return next(new)
+            if isinstance(place, int):
+                return tensors[place] if place >= 0 else made[~place]
+            return place
+
+        value = put_together(self.structure, next_tensor)
+        if not self.left:
+            return value
+        value, left = value
+        for (place, _), tensor in zip(self.left, left, strict=True):
+            place.put(tensor)
+        return value
+
+    def written(self, arguments: list[str], names: dict[int, str]) -> list[str | int]:
+        """The result as Python would write it, in pieces: of new tensors their numbers."""
+        numbers = itertools.count()
+
+        def piece(place: Any) -> str | int:
+            if place is None:
+                return next(numbers)
+            if isinstance(place, int):
+                return arguments[place] if place >= 0 else ~place
+            return names.get(id(place), "a tensor")
+
+        return as_python(self.structure, iter([piece(place) for place in self.places]))
+
+
+class Place:
+    """An item of a dict or a list, a cell or an attribute."""
+
+    __slots__ = ("holder", "key", "owner")
+
+    def __init__(self, holder: Any, key: Any, owner: str) -> None:
+        self.holder = holder
+        self.key = key
+        self.owner = owner
+
+    def put(self, value: Any) -> None:
+        if isinstance(self.holder, types.CellType):
+            self.holder.cell_contents = value
+        elif isinstance(self.holder, (dict, list)):
+            self.holder[self.key] = value
+        else:
+            setattr(self.holder, self.key, value)
+
+
+Entry = tuple[Place, Any]  # and what is left there
+
+
+# Note [What calls leave behind]
+# Tensors that a function puts into attributes, dicts and lists are results too, which replays put there. That
+# repeats the call only if nothing depends on the tensor that was there before: where the trace knows it, as
+# that of a state that is carried on, the function is refused. What else was there before is a fact as ever: a
+# first call that finds None has a trace of its own. Of an older tensor the later calls assume what it is
+# like, not which one it is.
+def left_behind(broken: Iterable[AnyFact]) -> tuple[list[Entry], list[Entry], list[AnyFact]]:
+    """Of facts that the call broke: tensors and modes of modules that replays can leave too, and the rest."""
+    left: dict[tuple[int, Any], Entry] = {}
+    switched: list[Entry] = []
+    rest: list[AnyFact] = []
+    for fact in broken:
+        if isinstance(fact, Fact) and is_training_mode(fact):
+            switched.append((Place(fact.holder, fact.key, fact.owner), fact.now()))
+        elif isinstance(fact, Fact) and type(fact.now()) is Tensor and not is_used(fact.value):
+            left[id(fact.holder), fact.key] = Place(fact.holder, fact.key, fact.owner), fact.now()
+        elif isinstance(fact, Size) and (added := fact.added_tensors()) is not None:
+            for key, tensor in added.items():
+                place = Place(fact.holder, key, f"{fact.owner}[{key!r}]")
+                left.setdefault((id(fact.holder), key), (place, tensor))
+        else:
+            rest.append(fact)
+    return list(left.values()), switched, rest
+
+
+def is_training_mode(fact: Fact) -> bool:
+    """Whether it is about whether a module trains."""
+    holder = fact.holder
+    return (
+        fact.key == "training"
+        and isinstance(holder, dict)
+        and "_kinds" in holder
+        and isinstance(fact.now(), bool)
+    )
+
+
+def is_used(value: Any) -> bool:
+    """Whether the trace read a tensor, or may have."""
+    return isinstance(value, Tensor) and (type(value) is not Tensor or _core.trace_knows(value))
