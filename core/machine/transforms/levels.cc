@@ -133,6 +133,7 @@ void become_dual(Tensor& tensor, TensorRef tangent, int level) {
   }
   value->node = std::exchange(tensor.node, {});
   value->output_nr = tensor.output_nr;
+  value->taped = tensor.taped;
   value->view = std::exchange(tensor.view, nullptr);
   attach(tensor, Wrapped::Kind::Dual, level, std::move(value), std::move(tangent));
 }
