@@ -32,6 +32,8 @@ TensorRef twin(Tensor& tensor) {
   made->output_nr = edge.nr;
   made->taped = tensor.taped;
   made->inference = tensor.inference;
+  if (tensor.wrapped) [[unlikely]]
+    transforms::wrap_as(*made, tensor);
   return made;
 }
 

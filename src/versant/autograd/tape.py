@@ -151,7 +151,7 @@ class GradientTape(_core.TapeBase):
     def _rows(
         self, target: Any, sources: Any, unconnected: str, count: int, together: bool, batch: int = 1
     ) -> list[Any]:
-        """For each source the gradients of `count` elements of target (of every row of a batch): (count, ...)"""
+        """For each source the gradients of `count` elements of target (of each row of a batch)."""
         from versant import eye, stack  # the op table is above this room
         from versant.func.levels import batch_level
 

@@ -101,6 +101,7 @@ NAMES: dict[str, Callable[[], Any]] = {
     "random_normal_initializer": lambda: _lazy("keras.initializers", "RandomNormal"),
     "random_uniform_initializer": lambda: _lazy("keras.initializers", "RandomUniform"),
     "zeros_initializer": lambda: _lazy("keras.initializers", "Zeros"),
+    "TensorArray": lambda: _lazy("tensor_array", "TensorArray"),
     "Module": lambda: import_module("versant.tf.modules").Module,
     "device": lambda: import_module("versant.tf.config").device,
     "name_scope": lambda: import_module("versant.tf.config").name_scope,
