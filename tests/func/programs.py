@@ -1,6 +1,6 @@
 """Programs in the style of torch.func: each takes torch, or what stands for it, and gives tensors.
 
-Weights and inputs are numpy's. `wrapped` is what is done to the functions that compute: nothing, or vs.compile.
+Weights and inputs are numpy's. `wrapped` is what is done to functions that compute: nothing, or vs.compile.
 """
 
 import itertools
