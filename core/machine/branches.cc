@@ -309,15 +309,21 @@ size_t run_next(Prepared& ready, const Trace& trace, size_t s, const Stands& sta
       watch::watcher->takes_back() && std::any_of(trace.steps.begin() + static_cast<std::ptrdiff_t>(s),
                                                   trace.steps.begin() + static_cast<std::ptrdiff_t>(next),
                                                   [](const Step& step) { return !step.probes.empty(); });
-  if (!hides) {
-    run_quietly([&] { next == s + 1 ? ready.run_alone(s, stands) : void(ready.run(s, stands)); });
+  if (!hides && next > s + 1) {
+    run_quietly([&] { ready.run(s, stands); });
     for (size_t i = s; i < next; ++i) report(trace.steps[i], next - s, undoable, look);
     return next;
   }
   for (size_t i = s; i < next; ++i) {
-    report_hidden(trace.steps[i], undoable, look);
-    run_quietly([&] { ready.run_alone(i, stands); });
-    report(trace.steps[i], 1, undoable, look);
+    const Step& step = trace.steps[i];
+    if (hides) report_hidden(step, undoable, look);
+    const bool asks = step.kind == Step::Kind::Program || step.kind == Step::Kind::Multiply;
+    watch::Looks looks;
+    run_quietly([&] {
+      const watch::Asked ask(asks && watch::watcher->looks() ? &looks : nullptr);
+      ready.run_alone(i, stands);
+    });
+    report(step, 1, undoable, look, &looks);
   }
   return next;
 }

@@ -71,6 +71,8 @@ struct Product {
   // more, added before c is rounded.
   const void* bias = nullptr;
   bool add = false;  // c += the product; k is at most kProductDepth, and elements are float or double
+  // Of float and double: becomes the largest bits of c without the sign, where those are more. May be null.
+  uint64_t* largest = nullptr;
 };
 
 // Computes a product on the calling thread. `scratch` is 64-byte aligned, of product_scratch() bytes.

@@ -29,6 +29,13 @@ uint64_t infinity_of(DType dtype) {
 
 }  // namespace
 
+Magnitude magnitude_of(uint64_t largest, DType dtype) {
+  const uint64_t infinity = infinity_of(dtype);
+  return largest < infinity    ? Magnitude::Finite
+         : largest == infinity ? Magnitude::Infinite
+                               : Magnitude::NotANumber;
+}
+
 Magnitude magnitude(const Array& array) {
   if (!is_differentiable(array.dtype) || array.numel == 0) return Magnitude::Finite;
   if (!array.is_dense()) {
@@ -51,10 +58,7 @@ Magnitude magnitude(const Array& array) {
   };
   constexpr int64_t kGrain = 1 << 15;
   parallel_for(numel, kGrain, look);
-  const uint64_t infinity = infinity_of(dtype);
-  return largest < infinity    ? Magnitude::Finite
-         : largest == infinity ? Magnitude::Infinite
-                               : Magnitude::NotANumber;
+  return magnitude_of(largest, dtype);
 }
 
 namespace {

@@ -10,6 +10,8 @@ namespace versant {
 
 enum class Magnitude : uint8_t { Finite, Infinite, NotANumber };
 
+// What the largest bits without the sign say, as kernels->largest_bits has them.
+Magnitude magnitude_of(uint64_t largest, DType dtype);
 // NotANumber if any element is; else Infinite if any is; Finite for arrays of integers and bools.
 Magnitude magnitude(const Array& array);
 // What the elements are like; of complex numbers their parts. The bits do not depend on the number of

@@ -238,9 +238,17 @@ TensorRef matmul(Tensor& a, Tensor& b) {
     fail(ErrorKind::DType, "[matmul] expected both inputs to have the same dtype, got ",
          versant::name(a.dtype), " and ", versant::name(b.dtype));
   if (a.dtype == DType::Bool) fail(ErrorKind::DType, "[matmul] not implemented for bool");
-  if (a.rank() >= 2 && b.rank() >= 2) return product(a, false, b, false);
   if (a.sizes.back() != b.sizes[std::max(0, b.rank() - 2)])
     fail(ErrorKind::Shape, "[matmul] inner dimensions differ: ", a.sizes, " @ ", b.sizes);
+  if (a.rank() >= 2 && b.rank() >= 2) {
+    if (modes.transforming) {  // the error shows what the caller sees, without the samples
+      Dims batch_a = a.sizes, batch_b = b.sizes;
+      batch_a.resize(a.rank() - 2);
+      batch_b.resize(b.rank() - 2);
+      broadcast_sizes(batch_a, batch_b, "matmul");
+    }
+    return product(a, false, b, false);
+  }
   // A vector is a matrix of one row, or of one column, for the time of the product.
   TensorRef left = a.rank() == 1 ? unsqueeze(a, 0) : TensorRef(&a);
   TensorRef right = b.rank() == 1 ? unsqueeze(b, 1) : TensorRef(&b);

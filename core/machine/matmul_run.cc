@@ -15,6 +15,7 @@
 #include "machine/parallel.h"
 #include "machine/scratch.h"
 #include "machine/trace.h"
+#include "machine/watch.h"
 
 namespace versant {
 
@@ -83,7 +84,8 @@ Product part_of(const Product& x, int64_t i, int64_t m, int64_t j, int64_t n) {
 
 // A number of products of one shape; a, b and c of each lie at offsets in elements.
 template <typename T>
-void run_products(const Product& shape, std::span<const std::array<int64_t, 3>> offsets) {
+void run_products(const Product& shape, std::span<const std::array<int64_t, 3>> offsets,
+                  watch::Looks* looks = nullptr) {
   constexpr bool halves = std::is_same_v<T, BFloat16>;
   const ProductKernel kernel = halves                     ? kernels->product_bf16
                                : std::is_same_v<T, float> ? kernels->product_f32
@@ -94,6 +96,12 @@ void run_products(const Product& shape, std::span<const std::array<int64_t, 3>> 
     x.c = static_cast<T*>(x.c) + offsets[index][2];
     orient(x);
     return x;
+  };
+  const auto run = [&](Product x, void* scratch) {
+    uint64_t largest = 0;
+    if (looks) x.largest = &largest;
+    kernel(x, scratch);
+    if (looks) looks->saw(0, largest);
   };
   const auto count = static_cast<int64_t>(offsets.size());
   const double work = static_cast<double>(shape.m) * static_cast<double>(shape.n) *
@@ -106,7 +114,7 @@ void run_products(const Product& shape, std::span<const std::array<int64_t, 3>> 
   const size_t each = (bytes + 63) / 64 * 64;
   if (!shared) {
     Scratch scratch(each);
-    for (size_t i = 0; i < offsets.size(); ++i) kernel(at(shape, i), scratch.data());
+    for (size_t i = 0; i < offsets.size(); ++i) run(at(shape, i), scratch.data());
     return;
   }
   const Grid grid(first, count >= threads ? 1 : threads);
@@ -119,8 +127,8 @@ void run_products(const Product& shape, std::span<const std::array<int64_t, 3>> 
       for (int64_t task = lane * stretch; task < std::min(tasks, (lane + 1) * stretch); ++task) {
         const Product x = at(shape, static_cast<size_t>(task / blocks));
         const int64_t i = task % blocks / grid.across * grid.rows, j = task % grid.across * grid.columns;
-        kernel(part_of<T>(x, i, std::min(grid.rows, x.m - i), j, std::min(grid.columns, x.n - j)),
-               scratch.data() + static_cast<size_t>(lane) * each);
+        run(part_of<T>(x, i, std::min(grid.rows, x.m - i), j, std::min(grid.columns, x.n - j)),
+            scratch.data() + static_cast<size_t>(lane) * each);
       }
     }
   });
@@ -180,12 +188,13 @@ void run_bfloat16_products(const Product& shape, std::span<const std::array<int6
   }
 }
 
-void run_any(DType dtype, const Product& shape, std::span<const std::array<int64_t, 3>> offsets) {
+void run_any(DType dtype, const Product& shape, std::span<const std::array<int64_t, 3>> offsets,
+             watch::Looks* looks) {
   switch (dtype) {
     case DType::Float32:
-      return run_products<float>(shape, offsets);
+      return run_products<float>(shape, offsets, looks);
     case DType::Float64:
-      return run_products<double>(shape, offsets);
+      return run_products<double>(shape, offsets, looks);
     case DType::UInt8:
       return run_integer_products<uint8_t>(shape, offsets);
     case DType::Int8:
@@ -246,15 +255,19 @@ void run_batch(const Array& a, bool a_turned, const Array& b, bool b_turned, con
   x.c_col = c.strides[rc - 1];
   x.bias = bias;
   x.add = add;
+  const bool plain = c.dtype == DType::Float32 || c.dtype == DType::Float64;
+  watch::Looks* looks = std::exchange(watch::asked, nullptr);
+  const Array* const outputs[] = {&c};
+  if (looks && !(plain && looks->begin(outputs))) looks = nullptr;
   const std::array<int64_t, 3> none{};
-  if (rc == 2) return run_any(c.dtype, x, {&none, 1});
+  if (rc == 2) return run_any(c.dtype, x, {&none, 1}, looks);
   if (rb == 2 && !a_turned) {
     const int64_t a_folded = folded_stride(a), c_folded = folded_stride(c);
     if (a_folded >= 0 && c_folded >= 0) {
       x.m = c.numel / x.n;
       x.a_row = a_folded;
       x.c_row = c_folded;
-      return run_any(c.dtype, x, {&none, 1});
+      return run_any(c.dtype, x, {&none, 1}, looks);
     }
   }
   Dims batch(rc - 2);
@@ -278,7 +291,7 @@ void run_batch(const Array& a, bool a_turned, const Array& b, bool b_turned, con
       for (int which = 0; which < 3; ++which) offsets[static_cast<size_t>(i)][which] += at * step[which][d];
     }
   }
-  run_any(c.dtype, x, offsets);
+  run_any(c.dtype, x, offsets, looks);
 }
 
 // y[..., j] += bias[j]; y is contiguous.
@@ -329,7 +342,7 @@ void multiply_complex(const Array& a, bool a_turned, const Array& b, bool b_turn
   if (!modes.watching) return;  // dry
   const Operand in[] = {{&a, {}}, {&b, {}}, {bias, {}}};
   const Array* const out[] = {&c};
-  watch::around("matmul", {in, bias ? 3u : 2u}, out, run);
+  watch::around("matmul", {in, bias ? 3u : 2u}, out, run, nullptr, true);
 }
 
 }  // namespace
@@ -362,6 +375,7 @@ void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, cons
   } else {
     // Products with few columns are computed transposed.
     const bool joins = bias && is_floating(c.dtype) && bias->contiguous && bias->numel >= kJoinedBias;
+    const watch::Asked ask(bias && !joins ? nullptr : watch::asked);
     run_batch(a, a_turned, b, b_turned, c, joins ? bias->data : nullptr);
     if (bias && !joins) add_to_rows(c, *bias);
   }

@@ -112,4 +112,10 @@ bool Program::uses(int input) const {
   return false;
 }
 
+bool is_uniform(const Array& array) {
+  for (int d = 0; d < array.rank(); ++d)
+    if (array.sizes[d] > 1 && array.strides[d] != 0) return false;
+  return true;
+}
+
 }  // namespace versant

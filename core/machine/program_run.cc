@@ -114,6 +114,7 @@ class TileRun {
     }
     streams_ = stream_results(numel);
     choose_routine(numel);
+    watch::Looks* const looks = ask();
     const bool unlock = numel * (whole_.work + 1) >= kUnlockWork;
     std::vector<Ref<Storage>> held;
     for (const Operand& input : inputs_)
@@ -124,6 +125,7 @@ class TileRun {
     parallel_for(blocks, grain, [&](int64_t begin, int64_t end) {
       TileRun self = *this;
       Scratch scratch(self);
+      watch::Glances glances(looks);
       self.fill_uniform(scratch, std::min(kTile, numel));
       std::unique_ptr<char, typename Scratch::Free> values(
           static_cast<char*>(std::aligned_alloc(64, leaves.size() * kBlock * 8)));
@@ -133,6 +135,7 @@ class TileRun {
         for (int64_t done = 0; done < count; done += kTile) {
           const int64_t n = std::min(kTile, count - done);
           self.run_tile(scratch, space, b * kBlock + done, n);
+          glances.wrote(b * kBlock + done, n);
           for (size_t k = 0; k < leaves.size(); ++k)
             std::memcpy(values.get() + static_cast<int64_t>(k) * kBlock * 8 + done * item,
                         self.result(scratch, outputs_.size() + k), static_cast<size_t>(n * item));
@@ -190,6 +193,7 @@ class TileRun {
     const int64_t weight = whole_.work + 1;
     const int64_t grain = std::max<int64_t>(1, kParallelWork / (std::min(tile, span) * weight));
 
+    watch::Looks* const looks = ask();
     // Meanwhile another thread may free what a tensor or a node holds.
     const bool unlock = !alone_ && total * weight >= kUnlockWork;
     std::vector<Ref<Storage>> held;
@@ -202,10 +206,12 @@ class TileRun {
     const auto run = [&](int64_t begin, int64_t end) {
       TileRun self = *this;
       Scratch scratch(self);
+      watch::Glances glances(looks);
       self.fill_uniform(scratch, std::min(tile, span));
       for (int64_t t = begin; t < end; ++t) {
-        const int64_t at = t % tiles_per_span * tile;
-        self.run_tile(scratch, space, t / tiles_per_span * span + at, std::min(tile, span - at));
+        const int64_t at = t % tiles_per_span * tile, n = std::min(tile, span - at);
+        self.run_tile(scratch, space, t / tiles_per_span * span + at, n);
+        glances.wrote(t / tiles_per_span * span + at, n);
       }
       if (streams_) kernels->end_stream();
     };
@@ -262,6 +268,12 @@ class TileRun {
       fits = fits && lane.flat && lane.direct && numel * lane.item >= kStreamBytes;
     }
     return fits;
+  }
+
+  // Who is to look at what is written, as far as that lies in the caches.
+  watch::Looks* ask() const {
+    watch::Looks* const looks = alone_ ? nullptr : std::exchange(watch::asked, nullptr);
+    return looks && !streams_ && looks->begin(outputs_) ? looks : nullptr;
   }
 
   // Tiles for what is the same everywhere.
@@ -530,8 +542,8 @@ void run_program(const Program& whole, Compute compute, std::span<const Operand>
   }
   if (modes.watching) [[unlikely]]
     return watch::around(
-        op, inputs, outputs, [&] { run_program(whole, compute, inputs, outputs, sizes, common, op); },
-        &whole);
+        op, inputs, outputs, [&] { run_program(whole, compute, inputs, outputs, sizes, common, op); }, &whole,
+        true);
   const Program& program = whole.for_compute(compute);
   const bool divides = program.divides && compute == Compute::I64;
   if (divides) integer_zero_division = false;
@@ -557,12 +569,6 @@ void run_program_part(const Program& whole, Compute compute, std::span<const Ope
     run.run_small(outputs[0]->numel);
   else
     run.run_general(sizes);
-}
-
-bool is_uniform(const Array& array) {
-  for (int d = 0; d < array.rank(); ++d)
-    if (array.sizes[d] > 1 && array.strides[d] != 0) return false;
-  return true;
 }
 
 void run_program_summed(const Program& whole, Compute compute, std::span<const Operand> inputs,

@@ -104,7 +104,8 @@ void set_data(Tensor& tensor, const Array& array);
 void take_over(const Step& step, const std::vector<TensorRef>& made, Slots& slots);
 // Tells the watcher of a step, which ran together with others; look(window) is the array that it is now.
 template <typename Look>
-void report(const Step& step, size_t together, bool undoable, Look look) {
+void report(const Step& step, size_t together, bool undoable, Look look,
+            const watch::Looks* looks = nullptr) {
   if (step.kind >= Step::Kind::SetGradient) return;
   std::vector<Array> arrays;
   arrays.reserve(step.in.size() + step.out.size());
@@ -118,7 +119,7 @@ void report(const Step& step, size_t together, bool undoable, Look look) {
   }
   for (const Window& window : step.out)
     if (Array array = look(window); array.storage) out.push_back(&arrays.emplace_back(std::move(array)));
-  watch::watcher->ran({step.name.c_str(), in, out, step.program, &step, together, undoable});
+  watch::watcher->ran({step.name.c_str(), in, out, step.program, &step, together, undoable, looks});
 }
 // Tells the watcher of values that a step is about to hide.
 template <typename Look>
@@ -140,11 +141,13 @@ void report_hidden(const Step& step, bool undoable, Look look) {
     for (size_t k = 0; k < program->outputs.size(); ++k) results.push_back(Array::empty(sizes, dtype));
     std::vector<const Array*> out;
     for (const Array& result : results) out.push_back(&result);
+    watch::Looks looks;
     {
       const watch::Unwatched quiet;
+      const watch::Asked ask(&looks);
       run_program(*program, step.compute, in, out, sizes, step.common, step.name.c_str());
     }
-    watch::watcher->ran({step.name.c_str(), in, out, program.get(), &step, 1, undoable});
+    watch::watcher->ran({step.name.c_str(), in, out, program.get(), &step, 1, undoable, &looks});
   }
 }
 // Runs a step whose actions are its own affair: the watcher is told of it afterwards.

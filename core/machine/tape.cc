@@ -7,6 +7,8 @@
 #include "machine/engine.h"
 #include "machine/ops.h"
 #include "machine/trace.h"
+#include "machine/transforms/forward.h"
+#include "machine/transforms/levels.h"
 
 namespace versant {
 
@@ -110,8 +112,10 @@ void Tape::detach() {
   }
 }
 
-void Tape::watch(Tensor& tensor) {
+// Of a tensor that stands for more, what its plain tensor goes through is recorded.
+void Tape::watch(Tensor& shown) {
   if (!recording_) fail(ErrorKind::Value, "[watch] the tape is not recording");
+  Tensor& tensor = transforms::innermost(shown);
   if (!is_differentiable(tensor.dtype)) return;
   for (const Watched& entry : watched_)
     if (entry.tensor.get() == &tensor) return;
@@ -182,7 +186,11 @@ Edge Tape::way_to(Tensor& tensor) const {
     if (entry.tensor.get() == &tensor) return entry.edge;
   Edge edge = edge_of(tensor);
   if (!edge.node) return edge;
-  if (const LeafNode* leaf = leaf_of(edge)) return watches_accessed && leaf->watched_at == 0 ? edge : Edge{};
+  if (const LeafNode* leaf = leaf_of(edge)) {
+    const auto same = [&](const Watched& entry) { return entry.edge.node.get() == leaf; };
+    const bool watched = std::any_of(watched_.begin(), watched_.end(), same);
+    return watched || (watches_accessed && leaf->watched_at == 0) ? edge : Edge{};
+  }
   return holds(*edge.node) ? edge : Edge{};
 }
 
@@ -207,6 +215,33 @@ std::vector<TensorRef> Tape::gradients(std::span<Tensor* const> targets, std::sp
          "jacobians); use GradientTape(persistent=True)");
   if (recording_ && !persistent) stop();
   if (!listed_) fail(ErrorKind::Runtime, "[gradient] the tape has recorded nothing; use it in a with block");
+  std::vector<TensorRef> found;
+  if (modes.transforming && (transforms::level_of(targets) > 0 || transforms::level_of(sources) > 0)) {
+    std::vector<TensorRef> outputs, with = {weights.begin(), weights.end()}, by;
+    for (Tensor* target : targets) outputs.emplace_back(target);
+    for (Tensor* source : sources) by.emplace_back(source);
+    for (size_t i = 0; i < with.size(); ++i)
+      if (!with[i]) with[i] = ops::full(targets[i]->sizes, targets[i]->dtype, Scalar::of(1.0));
+    const auto plain = [&](std::span<const TensorRef> outs, std::span<const TensorRef> weighted,
+                           std::span<const TensorRef> of, bool keep) {
+      const auto pointers = [](std::span<const TensorRef> list) {
+        std::vector<Tensor*> raw;
+        for (const TensorRef& tensor : list) raw.push_back(tensor.get());
+        return raw;
+      };
+      return plain_gradients(pointers(outs), weighted, pointers(of), keep);
+    };
+    found = transforms::pull(outputs, with, by, plain, false);
+  } else {
+    found = plain_gradients(targets, weights, sources, false);
+  }
+  if (!persistent) use_up();
+  return found;
+}
+
+std::vector<TensorRef> Tape::plain_gradients(std::span<Tensor* const> targets,
+                                             std::span<const TensorRef> weights,
+                                             std::span<Tensor* const> sources, bool keep) {
   std::vector<TensorRef> found(sources.size());
   std::vector<Edge> roots, ends;
   std::vector<TensorRef> given;
@@ -229,7 +264,7 @@ std::vector<TensorRef> Tape::gradients(std::span<Tensor* const> targets, std::sp
       given.push_back(std::move(weight));
     }
   }
-  options.keep_graph = persistent || std::any_of(live.begin(), live.end(), [&](const Tape* other) {
+  options.keep_graph = persistent || keep || std::any_of(live.begin(), live.end(), [&](const Tape* other) {
                          return other != this && overlaps(*other);
                        });
   options.within = this;
@@ -238,7 +273,6 @@ std::vector<TensorRef> Tape::gradients(std::span<Tensor* const> targets, std::sp
   if (options.keep_graph)
     for (const Edge& root : roots)
       if (!root.node->is_leaf()) roots_.push_back(root.node);
-  if (!persistent) use_up();
   return found;
 }
 

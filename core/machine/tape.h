@@ -67,6 +67,9 @@ class Tape {
   };
 
   Edge way_to(Tensor& tensor) const;
+  // Of tensors that stand for nothing more; keep: the graph is needed again.
+  std::vector<TensorRef> plain_gradients(std::span<Tensor* const> targets, std::span<const TensorRef> weights,
+                                         std::span<Tensor* const> sources, bool keep);
   bool overlaps(const Tape& other) const;
   bool overlaps(NodeInterval interval) const;
   // Whether the sources are all leaves that were read or are watched, and nothing else.

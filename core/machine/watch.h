@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "machine/looks.h"
 #include "machine/node.h"
 #include "machine/program.h"
 
@@ -35,6 +36,7 @@ struct Event {
   const trace::Step* step = nullptr;  // of a replay
   size_t together = 1;                // steps of a replay that ran as one
   bool undoable = false;              // the replay can be taken back
+  const Looks* looks = nullptr;       // at results in passing
 };
 
 class Watcher {
@@ -44,6 +46,8 @@ class Watcher {
   virtual void ran(const Event& event) = 0;
   // Whether replays keep what they change, as far as that is cheap: see Again.
   virtual bool takes_back() const { return false; }
+  // Whether results are to be looked at in passing.
+  virtual bool looks() const { return false; }
   // Results in the place of what an action would compute: into `out`, or as those of a primitive's run.
   virtual bool supplies(const char* /*name*/, std::span<const Array* const> /*out*/) { return false; }
   virtual bool supplies(const char* /*name*/, Run& /*run*/) { return false; }
@@ -107,19 +111,21 @@ struct Place {
 };
 Place place(const Event& event);
 
-// Calls run() as one action.
+// Calls run() as one action, which may be asked to look at its results: see Note [Looks].
 template <typename Run>
 void around(const char* name, std::span<const Operand> in, std::span<const Array* const> out, Run run,
-            const Program* program = nullptr) {
+            const Program* program = nullptr, bool asks = false) {
+  Looks looks;
   {
     const Unwatched quiet;
+    const Asked ask(asks && watcher->looks() ? &looks : nullptr);
     watcher->begins();
     if (modes.dry) [[unlikely]]
       clear_integers(out);
     else if (!watcher->supplies(name, out))
       run();
   }
-  watcher->ran({name, in, out, program});
+  watcher->ran({name, in, out, program, nullptr, 1, false, &looks});
 }
 inline std::vector<Operand> operands(std::span<const Array* const> arrays) {
   std::vector<Operand> list;

@@ -32,6 +32,8 @@ TensorRef twin(Tensor& tensor) {
   made->output_nr = edge.nr;
   made->taped = tensor.taped;
   made->inference = tensor.inference;
+  if (tensor.wrapped) [[unlikely]]
+    transforms::wrap_as(*made, tensor);
   return made;
 }
 
@@ -100,7 +102,7 @@ Object operand_beside(PyObject* value, Tensor& other, const char* op) {
     if (as_tensor(value)->dtype != other.dtype) {
       PyErr_Format(
           argument_error, "[%s] the operands have different dtypes: %s and %s; tf.cast() one of them", op,
-          std::string(name(as_tensor(value)->dtype)).c_str(), std::string(name(other.dtype)).c_str());
+          std::string(name(other.dtype)).c_str(), std::string(name(as_tensor(value)->dtype)).c_str());
       return Object();
     }
     return Object::share(value);

@@ -92,6 +92,30 @@ PyObject* make_dual(PyObject*, PyObject* args) {
     return wrap(transforms::make_dual(TensorRef(as_tensor(value)), TensorRef(as_tensor(tangent)), level));
   });
 }
+PyObject* become_dual(PyObject*, PyObject* args) {
+  PyObject *tensor, *tangent;
+  int level;
+  if (!PyArg_ParseTuple(args, "O!O!i", tensor_type, &tensor, tensor_type, &tangent, &level)) return nullptr;
+  return guarded([&]() -> PyObject* {
+    transforms::become_dual(*as_tensor(tensor), TensorRef(as_tensor(tangent)), level);
+    Py_RETURN_NONE;
+  });
+}
+// What the head of a level's list leads to, for the tensors that Python holds.
+PyObject* duals_of(PyObject*, PyObject* number) {
+  const long at = PyLong_AsLong(number);
+  if (at == -1 && PyErr_Occurred()) return nullptr;
+  return guarded([&]() -> PyObject* {
+    if (at < 1 || at > transforms::depth()) fail(ErrorKind::Value, "[transforms] no level ", at, " is open");
+    Object list = checked(PyList_New(0));
+    for (const Wrapped* w = transforms::level(static_cast<int>(at)).head->after; w; w = w->after) {
+      if (!w->tangent) continue;
+      const Object pair = checked(Py_BuildValue("NN", wrap(TensorRef(w->owner)), wrap(w->tangent)));
+      if (PyList_Append(list.get(), pair.get()) < 0) throw HostError{};
+    }
+    return list.release();
+  });
+}
 PyObject* variable(PyObject*, PyObject* tensor) {
   return guarded([&]() -> PyObject* { return wrap(transforms::variable(tensor_of(tensor, "variable"))); });
 }
@@ -225,6 +249,9 @@ PyMethodDef transform_functions[] = {
     {"make_batch", make_batch, METH_VARARGS, "(samples, level) -> a tensor that stands for all of them"},
     {"samples_at", samples_at, METH_VARARGS, "(tensor, level) -> all samples, along axis 0"},
     {"make_dual", make_dual, METH_VARARGS, "(value, tangent, level) -> a tensor with a derivative"},
+    {"become_dual", become_dual, METH_VARARGS,
+     "(tensor, tangent, level): it has that derivative from now on."},
+    {"duals_of", duals_of, METH_O, "[(tensor, tangent)] of a level's tensors that are still there."},
     {"value_at", value_at, METH_VARARGS, "(tensor, level) -> its value"},
     {"tangent_at", tangent_at, METH_VARARGS, "(tensor, level) -> its derivative or None"},
     {"variable", variable, METH_O, "A copy to differentiate by."},

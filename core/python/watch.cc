@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <memory>
+#include <string_view>
 #include <unordered_set>
 
 #include "face.h"
@@ -68,8 +68,11 @@ Object parts_of(const watch::Event& event) {
 
 // Elements that are only moved were looked at where they came from.
 bool is_copy(const watch::Event& event) {
-  return !event.program && event.in.size() == 1 && event.out.size() == 1 && event.in[0].array &&
-         event.in[0].array->dtype == event.out[0]->dtype && std::strcmp(event.name, "copy") == 0;
+  if (event.program || event.in.size() != 1 || event.out.size() != 1 || !event.in[0].array ||
+      event.in[0].array->dtype != event.out[0]->dtype)
+    return false;
+  const std::string_view name = event.name;
+  return name == "copy" || name == "clone" || name == "slice_backward";
 }
 
 // Calls found(kind, output, name, operands, outputs, place, parts) at the first NaN, and the first Inf that
@@ -79,6 +82,7 @@ class Guard final : public watch::Watcher {
   Guard(Object found, bool inf, bool forward) : found_(std::move(found)), inf_(inf), forward_(forward) {}
 
   bool takes_back() const override { return true; }
+  bool looks() const override { return true; }
   void ran(const watch::Event& event) override {
     const trace::Step* const step = event.step ? event.step : watch::host;
     if (!forward_ && !(step ? step->back : watch::back != nullptr)) return;
@@ -88,7 +92,8 @@ class Guard final : public watch::Watcher {
     if (!reads || (infinite_.empty() && is_copy(event))) return;
     for (size_t k = 0; k < event.out.size(); ++k) {
       const Array& out = *event.out[k];
-      const Magnitude found = magnitude(out);
+      const auto seen = event.looks ? event.looks->largest(out) : std::nullopt;
+      const Magnitude found = seen ? magnitude_of(*seen, out.dtype) : magnitude(out);
       if (found == Magnitude::Finite) {
         if (!infinite_.empty()) infinite_.erase(out.data);
         continue;
@@ -187,6 +192,10 @@ class Watchers final : public watch::Watcher {
   bool takes_back() const override {
     return std::any_of(list_.begin(), list_.end(),
                        [](const Entry& entry) { return entry.on && entry.watcher->takes_back(); });
+  }
+  bool looks() const override {
+    return std::any_of(list_.begin(), list_.end(),
+                       [](const Entry& entry) { return entry.on && entry.watcher->looks(); });
   }
 
  private:

@@ -310,3 +310,76 @@ def test_a_way_back_through_a_compiled_function_is_looked_at():
         x.zero_()
     with nan_guard(), pytest.raises(NonFiniteError, match=r"gradient of sqrt.* gave Inf"):
         f(x).backward()
+
+
+# Large results are looked at by the loops that write them: wherever the element is, it is found.
+
+
+def product_of(
+    m: int, k: int, n: int, dtype: Any = vs.float32, turned: bool = False, bias: bool = False
+) -> Any:
+    a, b = vs.rand(m, k).to(dtype), vs.rand(n, k).T.to(dtype) if turned else vs.rand(k, n).to(dtype)
+    if bias:
+        return a, lambda x: F.linear(x, b.T, vs.ones(n, dtype=dtype))
+    return a, lambda x: x @ b
+
+
+def loop_over(shape: tuple[int, ...], function: Any, dtype: Any = vs.float32) -> Any:
+    return vs.rand(*shape).to(dtype) + 1, function
+
+
+LARGE = {
+    "one tile of rows": lambda: product_of(13, 64, 300),
+    "packed blocks": lambda: product_of(150, 70, 1030),
+    "k in blocks": lambda: product_of(150, 700, 333),
+    "few columns": lambda: product_of(4000, 40, 3),
+    "few columns and a bias": lambda: product_of(4000, 40, 3, bias=True),
+    "a bias": lambda: product_of(129, 40, 60, bias=True),
+    "turned": lambda: product_of(129, 40, 61, turned=True),
+    "float64": lambda: product_of(129, 40, 61, vs.float64),
+    "bfloat16": lambda: product_of(129, 40, 61, vs.bfloat16),
+    "float16": lambda: product_of(129, 40, 61, vs.float16),
+    "complex": lambda: product_of(129, 40, 61, vs.complex64),
+    "batches": lambda: (vs.rand(7, 33, 40), vs.rand(7, 40, 35).__rmatmul__),
+    "elements": lambda: loop_over((9999,), lambda x: x * 2 + 1),
+    "elements of float64": lambda: loop_over((9999,), lambda x: x * 2, vs.float64),
+    "elements of bfloat16": lambda: loop_over((9999,), lambda x: x * 2, vs.bfloat16),
+    "complex elements": lambda: loop_over((9999,), lambda x: x * 2, vs.complex64),
+    "past the caches": lambda: loop_over((1 << 22,), lambda x: x * 2),
+    "another order of axes": lambda: loop_over((40, 30, 20), lambda x: x.permute(2, 0, 1) * 2 + 1),
+    "a row for all": lambda: loop_over((300, 77), lambda x: (x - x[3] * 0.5) * 2),
+    "a sum in passing": lambda: loop_over((300, 77), lambda x: ((y := x * 2), y.sum())),
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_nan_anywhere_in_a_large_result_is_found(case, compiled):
+    vs.manual_seed(0)
+    x, function = LARGE[case]()
+    scale = vs.ones_like(x)
+    run = vs.compile(lambda x: function(x * scale)) if compiled else function
+    for _ in range(2):
+        run(x)
+    with nan_guard():
+        run(x)
+    flat = x.view(-1) if x.is_contiguous() else x
+    for place in (0, 17, flat.numel() // 2 + 1, flat.numel() - 1):
+        kept = flat[place].clone()
+        flat[place] = float("nan")
+        with nan_guard(), pytest.raises(NonFiniteError) as caught:
+            run(x)
+        assert caught.value.kind == "NaN"
+        flat[place] = kept
+
+
+def test_a_product_added_to_what_is_there_is_looked_at():
+    weight = vs.rand(200, 300, requires_grad=True)
+    x = vs.rand(150, 200)
+    largest = vs.finfo(vs.float32).max
+    with nan_guard():
+        (x @ weight).backward(vs.ones(150, 300))
+        (x @ weight).backward(vs.ones(150, 300))
+    weight.grad[199, 299] = -largest
+    with nan_guard(), pytest.raises(NonFiniteError, match="Inf"):
+        (x @ weight).backward(vs.full((150, 300), -largest / 150 / x.mean().item()))

@@ -230,3 +230,12 @@ def test_bad_use(case):
     with pytest.raises(kind, match=message):
         call()
     assert vs._core.level_depth() == 0
+
+
+@pytest.mark.parametrize("in_dims", [(0, 0), (0, None)])
+def test_errors_of_products_show_one_sample(in_dims):
+    b = vs.ones(5, 4, 3) if in_dims[1] == 0 else vs.ones(4, 3)
+    with pytest.raises(vs.ShapeError, match=r"\(2, 3\) @ \(4, 3\)"):
+        func.vmap(lambda a, b: a @ b, in_dims)(vs.ones(5, 2, 3), b)
+    with pytest.raises(vs.ShapeError, match=r"matmul.*\(6,\).*\(7,\)"):
+        func.vmap(lambda a, b: a @ b)(vs.ones(5, 6, 2, 3), vs.ones(5, 7, 3, 2))

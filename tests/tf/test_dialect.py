@@ -255,3 +255,12 @@ def test_seeds_repeat() -> None:
 def test_unknown_names_say_where_to_look() -> None:
     with pytest.raises(AttributeError, match="coverage-tf"):
         tf.no_such_name  # noqa: B018
+
+
+@pytest.mark.parametrize("op", [tf.add, tf.matmul, tf.multiply, tf.less, lambda a, b: a + b])
+def test_errors_name_the_dtypes_in_the_order_of_the_operands(op) -> None:
+    real, whole = tf.constant([[1.0]]), tf.constant([[1]])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="float32 and int32"):
+        op(real, whole)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="int32 and float32"):
+        op(whole, real)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+import versant as vs
 import versant.tf as tf
 
 
@@ -152,3 +153,25 @@ def test_map_scan_fold() -> None:
         tf.while_loop(lambda a, b: a < 3, lambda a, b: (a,), (tf.constant(0), tf.constant(1)))
     with pytest.raises(TypeError, match="functions"):
         tf.cond(tf.constant(True), 1, 2)
+
+
+def test_the_call_that_creates_variables_changes_others_once() -> None:
+    calls, w = tf.Variable(0.0), tf.Variable([1.0, 2.0])
+    optimizer = tf.keras.optimizers.SGD(0.5, momentum=0.9)
+
+    @tf.function
+    def step(x: Any) -> Any:
+        calls.assign_add(1.0)
+        noise = tf.random.normal([2])
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(w * x)
+        optimizer.apply_gradients([(tape.gradient(loss, w), w)])
+        return noise
+
+    tf.random.set_seed(1)
+    found = [step(tf.ones([2])) for _ in range(3)]
+    assert float(calls) == 3.0
+    assert step.experimental_get_tracing_count() == 1
+    tf.random.set_seed(1)
+    for noise in found:
+        assert vs.equal(noise, tf.random.normal([2]))

@@ -21,10 +21,11 @@ void pack_rows(T* out, const T* a, Size rows, Size k, Size stride, Size row, Siz
   }
 }
 
-// A product over one block of k and one of n; `add` adds it to what c holds, `bias` is added last.
+// A product over one block of k and one of n; `add` adds it to what c holds, `bias` is added last. `largest`,
+// if given, sees what is written.
 template <class T>
 void block(const Product& x, const T* a, const T* b, T* c, const T* bias, Size n, Size k, bool add,
-           T* scratch) {
+           LargestOf<T>* largest, T* scratch) {
   constexpr int lanes = kLanes<T>;
   const int widest = tile_vectors(x.m);
   const Size width = Size{widest} * lanes;
@@ -90,6 +91,8 @@ void block(const Product& x, const T* a, const T* b, T* c, const T* bias, Size n
         job.c_row = x.c_row;
         job.bias = bias ? bias + j : nullptr;
         tile(job);
+        if (largest) [[unlikely]]
+          for (Size r = 0; r < rows; ++r) largest->see_row(at + r * x.c_row, columns);
         continue;
       }
       alignas(64) T held[kTileElements<T>];
@@ -104,6 +107,8 @@ void block(const Product& x, const T* a, const T* b, T* c, const T* bias, Size n
           T& to = at[r * x.c_row + s * x.c_col];
           to = add ? to + held[r * job.c_row + s] : held[r * job.c_row + s];
           if (bias) to = to + bias[j + s];
+          if (largest) [[unlikely]]
+            largest->see_row(&to, 1);
         }
       }
     }
@@ -131,6 +136,7 @@ void product(const Product& x, void* scratch) {
   }
   constexpr Size columns = kProductColumnBytes / static_cast<Size>(sizeof(T));
   const Size depth = equal_part(x.k, kProductDepth);
+  LargestOf<T> largest;
   for (Size j = 0; j < x.n; j += columns) {
     const Size n = std::min(columns, x.n - j);
     Size p = 0;
@@ -138,10 +144,11 @@ void product(const Product& x, void* scratch) {
       const Size k = std::min(depth, x.k - p);
       const T* const bias = x.bias && p + k >= x.k ? static_cast<const T*>(x.bias) + j : nullptr;
       block(x, a + p * x.a_col, b + p * x.b_row + j * x.b_col, c + j * x.c_col, bias, n, k, x.add || p > 0,
-            static_cast<T*>(scratch));
+            x.largest && p + k >= x.k ? &largest : nullptr, static_cast<T*>(scratch));
       p += k;
     } while (p < x.k);
   }
+  if (x.largest) *x.largest = std::max(*x.largest, largest.all());
 }
 
 }  // namespace

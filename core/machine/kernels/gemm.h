@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "machine/kernels.h"
+#include "machine/kernels/largest.h"
 #include "machine/kernels/tile.h"
 
 namespace versant::isa::VERSANT_ISA {
@@ -29,6 +30,8 @@ Size block_rows(Size height, Size k) {
 // c (+)= a @ b, where pack_a(out, i, rows, p, k) packs rows i.. as pack_tiles does, and
 // pack_b(out, j, columns, p, k) a panel as pack_panel does, of width 2 * kLanes<T>.
 // x.a and x.b are not looked at. `scratch` is 64-byte aligned, of product_scratch() bytes.
+//
+// x.largest asks for a look at what is written last, while it lies in the first cache.
 template <class T, class PackA, class PackB>
 void blocked_product(const Product& x, Size height, T* scratch, const PackA& pack_a, const PackB& pack_b) {
   constexpr int lanes = kLanes<T>;
@@ -39,6 +42,7 @@ void blocked_product(const Product& x, Size height, T* scratch, const PackA& pac
   const Size most_rows = std::min(block_rows<T>(height, depth), (x.m + height - 1) / height * height);
   T* const tiles = scratch;
   T* const panels = scratch + (most_rows * depth / lanes + 2) * lanes;
+  LargestOf<T> largest;
   TileJob<T> job;
   job.taps = 1;
   job.a_taps = job.b_taps = &start;
@@ -50,7 +54,7 @@ void blocked_product(const Product& x, Size height, T* scratch, const PackA& pac
     Size p = 0;
     do {
       const Size k = std::min(depth, x.k - p);
-      const bool add = x.add || p > 0;
+      const bool add = x.add || p > 0, looks = x.largest && p + k >= x.k;
       const T* const bias = x.bias && p + k >= x.k ? static_cast<const T*>(x.bias) + j0 : nullptr;
       job.k = k;
       for (Size i0 = 0; i0 < x.m; i0 += most_rows) {
@@ -74,6 +78,8 @@ void blocked_product(const Product& x, Size height, T* scratch, const PackA& pac
               job.add = add;
               job.bias = bias ? bias + j : nullptr;
               tile(job);
+              if (looks) [[unlikely]]
+                for (Size r = 0; r < rows; ++r) largest.see_row(at + r * x.c_row, left);
               continue;
             }
             alignas(64) T held[kTileElements<T>];
@@ -87,6 +93,8 @@ void blocked_product(const Product& x, Size height, T* scratch, const PackA& pac
                 T& to = at[r * x.c_row + s * x.c_col];
                 to = add ? to + held[r * job.c_row + s] : held[r * job.c_row + s];
                 if (bias) to = to + bias[j + s];
+                if (looks) [[unlikely]]
+                  largest.see_row(&to, 1);
               }
             }
           }
@@ -95,6 +103,7 @@ void blocked_product(const Product& x, Size height, T* scratch, const PackA& pac
       p += k;
     } while (p < x.k);
   }
+  if (x.largest) *x.largest = std::max(*x.largest, largest.all());
 }
 
 }  // namespace versant::isa::VERSANT_ISA

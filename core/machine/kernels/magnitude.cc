@@ -1,41 +1,33 @@
-// The largest element of an array without its sign, as the bits of a float: they are in order, and NaN comes
-// after infinity.
+// The largest element of an array without its sign, and what elements are like.
 #include <cstdint>
 
 #include "machine/kernels.h"
-#include "machine/kernels/tile.h"
+#include "machine/kernels/largest.h"
 
 namespace versant::isa::VERSANT_ISA {
 
 template <class Bits>
 uint64_t largest_bits(const void* data, std::ptrdiff_t n) {
-  typedef Bits Vector __attribute__((vector_size(kVectorBytes), aligned(sizeof(Bits)), may_alias));
-  constexpr std::ptrdiff_t kLanes = kVectorBytes / static_cast<std::ptrdiff_t>(sizeof(Bits));
-  constexpr Bits kRest = static_cast<Bits>(~(Bits{1} << (8 * sizeof(Bits) - 1)));  // all but the sign
-  const Bits* const x = static_cast<const Bits*>(data);
+  using L = Largest<Bits>;
+  typedef Bits Element __attribute__((may_alias));
+  const Element* const x = static_cast<const Element*>(data);
   // Several maxima, so that one comparison need not wait for the other.
-  Vector first = {}, second = {}, third = {}, fourth = {};
-  const auto see = [&](Vector& most, std::ptrdiff_t i) {
-    const Vector bits = *reinterpret_cast<const Vector*>(x + i) & kRest;
-    most = bits > most ? bits : most;
+  L first, second, third, fourth;
+  const auto see = [&](L& most, std::ptrdiff_t i) {
+    most.see(*reinterpret_cast<const typename L::Vector*>(x + i));
   };
   std::ptrdiff_t i = 0;
-  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+  for (; i + 4 * L::kWidth <= n; i += 4 * L::kWidth) {
     see(first, i);
-    see(second, i + kLanes);
-    see(third, i + 2 * kLanes);
-    see(fourth, i + 3 * kLanes);
+    see(second, i + L::kWidth);
+    see(third, i + 2 * L::kWidth);
+    see(fourth, i + 3 * L::kWidth);
   }
-  first = second > first ? second : first;
-  third = fourth > third ? fourth : third;
-  first = third > first ? third : first;
-  Bits all = 0;
-  for (std::ptrdiff_t k = 0; k < kLanes; ++k) all = first[k] > all ? first[k] : all;
-  for (; i < n; ++i) {
-    const Bits bits = static_cast<Bits>(x[i] & kRest);
-    all = bits > all ? bits : all;
-  }
-  return static_cast<uint64_t>(all);
+  first.see(second);
+  third.see(fourth);
+  first.see(third);
+  for (; i < n; ++i) first.see_one(x[i]);
+  return first.all();
 }
 
 template <class T, class Bits>

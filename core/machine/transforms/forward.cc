@@ -327,23 +327,11 @@ TensorRef detached(Tensor& x) {
 }
 
 std::vector<TensorRef> pull(std::span<const TensorRef> outputs, std::span<const TensorRef> weights,
-                            std::span<const TensorRef> variables, engine::Options options) {
+                            std::span<const TensorRef> variables, const PlainPull& plain, bool keep) {
   int at = 0;
   for (const auto& list : {outputs, variables})
     for (const TensorRef& tensor : list) at = std::max(at, transforms::level_of(*tensor));
-  if (at == 0) {
-    std::vector<Tensor*> roots, targets;
-    std::vector<TensorRef> with;
-    for (size_t k = 0; k < outputs.size(); ++k) {
-      if (!needs_grad(*outputs[k]) || !weights[k]) continue;
-      trace::reach({weights[k].get()});
-      roots.push_back(outputs[k].get());
-      with.push_back(weights[k]);
-    }
-    for (const TensorRef& variable : variables) targets.push_back(variable.get());
-    if (roots.empty()) return std::vector<TensorRef>(variables.size());
-    return engine::gradients(roots, with, targets, options);
-  }
+  if (at == 0) return plain(outputs, weights, variables, keep);
   if (level(at).kind == Wrapped::Kind::Batch) {
     std::vector<TensorRef> outs, with, by;
     for (size_t k = 0; k < outputs.size(); ++k) {
@@ -354,7 +342,7 @@ std::vector<TensorRef> pull(std::span<const TensorRef> outputs, std::span<const 
     }
     for (const TensorRef& variable : variables) by.push_back(samples_at(*variable, at));
     const Hidden hidden(at);
-    std::vector<TensorRef> grads = pull(outs, with, by, options);
+    std::vector<TensorRef> grads = pull(outs, with, by, plain, keep);
     for (TensorRef& grad : grads)
       if (grad) grad = batch_at(*grad, at);
     return grads;
@@ -376,17 +364,36 @@ std::vector<TensorRef> pull(std::span<const TensorRef> outputs, std::span<const 
     }
   }
   for (const TensorRef& variable : variables) by.push_back(value_at(*variable, at));
-  engine::Options keep = options;
-  keep.keep_graph = true;
-  std::vector<TensorRef> grads = pull(outs, with, by, slopes.empty() ? options : keep);
+  std::vector<TensorRef> grads = pull(outs, with, by, plain, keep || !slopes.empty());
   if (slopes.empty()) return grads;
-  const std::vector<TensorRef> along = pull(slopes, slopes_with, by, options);
+  const std::vector<TensorRef> along = pull(slopes, slopes_with, by, plain, keep);
   for (size_t i = 0; i < grads.size(); ++i) {
     if (!along[i]) continue;
     if (!grads[i]) grads[i] = ops::zeros(along[i]->sizes, along[i]->dtype);
     grads[i] = dual_at(*grads[i], along[i].get(), at);
   }
   return grads;
+}
+
+std::vector<TensorRef> pull(std::span<const TensorRef> outputs, std::span<const TensorRef> weights,
+                            std::span<const TensorRef> variables, engine::Options options) {
+  const auto plain = [&](std::span<const TensorRef> outs, std::span<const TensorRef> with,
+                         std::span<const TensorRef> by, bool keep) {
+    std::vector<Tensor*> roots, targets;
+    std::vector<TensorRef> weighted;
+    for (size_t k = 0; k < outs.size(); ++k) {
+      if (!needs_grad(*outs[k]) || !with[k]) continue;
+      trace::reach({with[k].get()});
+      roots.push_back(outs[k].get());
+      weighted.push_back(with[k]);
+    }
+    for (const TensorRef& variable : by) targets.push_back(variable.get());
+    if (roots.empty()) return std::vector<TensorRef>(by.size());
+    engine::Options now = options;
+    now.keep_graph |= keep;
+    return engine::gradients(roots, weighted, targets, now);
+  };
+  return pull(outputs, weights, variables, plain, false);
 }
 
 Pushed push_through(const std::function<std::vector<TensorRef>(std::span<Tensor* const>)>& function,

@@ -33,7 +33,14 @@ void write_in_place(Tensor& self, Tensor& result, const char* op, int at);
 // A copy of `x` to differentiate by: its plain tensor is a variable of the tape of its own (tied to what `x`
 // came from), with a batch at every open level of vmap.
 TensorRef variable(Tensor& x);
+// Gradients of plain outputs, weighted, by plain variables; keep: others of the same graph are asked after.
+using PlainPull = std::function<std::vector<TensorRef>(std::span<const TensorRef> outputs,
+                                                       std::span<const TensorRef> weights,
+                                                       std::span<const TensorRef> variables, bool keep)>;
 // The gradients of `outputs`, weighted, by variables; null where there is none. All may be wrapped.
+std::vector<TensorRef> pull(std::span<const TensorRef> outputs, std::span<const TensorRef> weights,
+                            std::span<const TensorRef> variables, const PlainPull& plain, bool keep);
+// The same from the whole graph.
 std::vector<TensorRef> pull(std::span<const TensorRef> outputs, std::span<const TensorRef> weights,
                             std::span<const TensorRef> variables, engine::Options options);
 // x.detach(): off the tape and without derivatives.

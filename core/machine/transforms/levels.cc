@@ -119,6 +119,11 @@ TensorRef make_dual(TensorRef value, TensorRef tangent, int level) {
   return tensor;
 }
 
+void wrap_as(Tensor& tensor, const Tensor& like) {
+  const Wrapped& held = *like.wrapped;
+  attach(tensor, held.kind, held.level, held.value, held.tangent);
+}
+
 void become_batch(Tensor& tensor, TensorRef samples, int level) {
   static_cast<Array&>(tensor) = first_sample(*samples);
   attach(tensor, Wrapped::Kind::Batch, level, std::move(samples), {});
@@ -127,12 +132,10 @@ void become_batch(Tensor& tensor, TensorRef samples, int level) {
 void become_dual(Tensor& tensor, TensorRef tangent, int level) {
   TensorRef value = Tensor::make(tensor);
   value->inference = tensor.inference;
-  if (tensor.wrapped) {
-    const Wrapped& held = *tensor.wrapped;
-    attach(*value, held.kind, held.level, held.value, held.tangent);
-  }
+  if (tensor.wrapped) wrap_as(*value, tensor);
   value->node = std::exchange(tensor.node, {});
   value->output_nr = tensor.output_nr;
+  value->taped = tensor.taped;
   value->view = std::exchange(tensor.view, nullptr);
   attach(tensor, Wrapped::Kind::Dual, level, std::move(value), std::move(tangent));
 }

@@ -88,6 +88,8 @@ int level_of(std::span<Tensor* const> tensors);  // the innermost
 TensorRef make_batch(TensorRef samples, int level);
 // A null tangent stands for zeros.
 TensorRef make_dual(TensorRef value, TensorRef tangent, int level);
+// Lets a plain tensor stand for what `like` stands for.
+void wrap_as(Tensor& tensor, const Tensor& like);
 // Makes `tensor` itself the wrapped one.
 void become_batch(Tensor& tensor, TensorRef samples, int level);
 void become_dual(Tensor& tensor, TensorRef tangent, int level);

@@ -3,6 +3,7 @@
 What a tape records and what it watches is told in Note [Tapes] of the machine.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -118,11 +119,13 @@ class GradientTape(_core.TapeBase):
         """The derivative of each element of target by each element of sources.
 
         target: (*T); sources: a structure of tensors (*S), for which it gives one of tensors (*T, *S).
-        parallel_iterations, experimental_use_pfor: accepted; they say how TensorFlow computes the same.
+        experimental_use_pfor: all rows in one way back, as vmap does it; False takes one way back for each
+        element of target, which needs a persistent tape. parallel_iterations: accepted.
+        Raises ValueError where the way back cannot be taken for all rows at once.
         """
-        y = target.reshape(-1)
-        rows = self._rows(target, sources, unconnected_gradients, y.numel())
-        return self._stacked(rows, sources, [tuple(target.shape)] * len(flatten(sources)), 0)
+        count = _element(target).numel()
+        rows = self._rows(target, sources, unconnected_gradients, count, experimental_use_pfor)
+        return self._formed(rows, sources, tuple(target.shape), 0)
 
     def batch_jacobian(
         self,
@@ -141,49 +144,60 @@ class GradientTape(_core.TapeBase):
             raise ValueError(
                 f"[batch_jacobian] target and source must have one first dimension, got shapes {t} and {s}"
             )
-        columns = 1
-        for n in t[1:]:
-            columns *= n
-        rows = self._rows(target, source, unconnected_gradients, columns, batch=t[0])
-        return self._stacked(rows, source, [(t[0], *t[1:])], 1)
+        columns = math.prod(t[1:])
+        rows = self._rows(target, source, unconnected_gradients, columns, experimental_use_pfor, batch=t[0])
+        return self._formed(rows, source, t, 1)
 
     def _rows(
-        self, target: Any, sources: Any, unconnected: str, count: int, batch: int = 0
-    ) -> list[list[Any]]:
-        """For each of `count` elements of target (of every row of a batch) the gradients by the sources."""
-        if not isinstance(target, Tensor):
-            raise TypeError(f"[jacobian] the target must be a tensor, got {type(target).__name__}")
-        was_persistent = self._persistent
-        self._set_persistent(True)
-        try:
-            rows = []
-            for i in range(count):
-                weight = _core.full((max(batch, 1), count), 0, target.dtype, False)
-                weight[:, i] = 1
-                grads = self.gradient(target, sources, weight.reshape(tuple(target.shape)), unconnected)
-                rows.append(flatten(grads))
-        finally:
-            self._set_persistent(was_persistent)
-        if not was_persistent:
-            self._finish()
-        return rows
+        self, target: Any, sources: Any, unconnected: str, count: int, together: bool, batch: int = 1
+    ) -> list[Any]:
+        """For each source the gradients of `count` elements of target (of each row of a batch)."""
+        from versant import eye, stack  # the op table is above this room
+        from versant.func.levels import batch_level
 
-    def _stacked(self, rows: list[list[Any]], sources: Any, shapes: list[Any], axis: int) -> Any:
-        from versant import stack  # the op table is above this room
+        if not together and not self._persistent:
+            raise RuntimeError(
+                "[jacobian] experimental_use_pfor=False asks the tape more than once; use "
+                "GradientTape(persistent=True)"
+            )
+        shape = tuple(target.shape)
+        unit = eye(count, dtype=target.dtype)
+        weights = unit.unsqueeze(1).expand(count, batch, count).reshape((count, *shape))
+        if count and not together:
+            found = [flatten(self.gradient(target, sources, w, unconnected)) for w in weights]
+            return [None if parts[0] is None else stack(parts) for parts in zip(*found, strict=True)]
+        if not count:
+            if not self._persistent:
+                self._finish()
+            return [_core.full((0, *source.shape), 0, source.dtype, False) for source in flatten(sources)]
+        with batch_level(count, "error") as level:
+            weight = _core.make_batch(weights, level)
+            try:
+                grads = flatten(self.gradient(target, sources, weight, unconnected))
+            except RuntimeError as error:
+                if "vmap" not in str(error):
+                    raise
+                raise ValueError(
+                    f"[jacobian] not for all rows at once: {error}; say experimental_use_pfor=False"
+                ) from error
+            return [None if g is None else _core.samples_at(g, level) for g in grads]
 
+    def _formed(self, rows: list[Any], sources: Any, shape: tuple[int, ...], axis: int) -> Any:
+        """Rows as (*shape, *the rest of the source's shape); `axis` of a batch comes first."""
         made: list[Any] = []
-        for k, (source, shape) in enumerate(zip(flatten(sources), shapes, strict=True)):
-            parts = [row[k] for row in rows]
-            s = tuple(source.shape)[axis:]
-            if not parts:
-                made.append(_core.full((*shape, *s), 0, source.dtype, False))
-            elif parts[0] is None:
-                made.append(None)
-            else:
-                made.append(stack(parts, axis).reshape((*shape, *s)))
+        for source, row in zip(flatten(sources), rows, strict=True):
+            if row is not None:
+                row = row.movedim(0, axis).reshape((*shape, *tuple(source.shape)[axis:]))
+            made.append(row)
         if _speaks_dialect(flatten(sources)):
-            made = [g if g is None else _core.brand(g) for g in made]
+            made = [g if g is None else _core.brand(_core.plain(g)) for g in made]
         return pack_sequence_as(sources, made)
+
+
+def _element(target: Any) -> Tensor:
+    if not isinstance(target, Tensor):
+        raise TypeError(f"[jacobian] the target must be a tensor, got {type(target).__name__}")
+    return target
 
 
 def _is_differentiable(tensor: Tensor) -> bool:

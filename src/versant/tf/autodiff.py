@@ -14,11 +14,11 @@ __all__ = ["ForwardAccumulator", "GradientTape"]
 class ForwardAccumulator:
     """Jacobian-vector products of what is computed inside a `with` block.
 
-    primals: tensors, nested. tangents: the direction, nested as primals, of their shapes and dtypes.
+    primals: tensors and variables, nested. tangents: the direction, nested as primals, of their shapes and
+    dtypes.
 
-    The vjp is linear in its weight; its derivative by the weight is the jvp (Townsend, "A new trick for
-    calculating Jacobian vector products", 2017). So what is computed inside is recorded until the
-    accumulator is gone.
+    Inside, each primal is a dual number, and every op computes the derivative of its result beside it.
+    Derivatives are kept for the tensors that are still there when the block ends.
     """
 
     def __init__(self, primals: Any, tangents: Any) -> None:
@@ -31,15 +31,23 @@ class ForwardAccumulator:
                     f"[ForwardAccumulator] a primal has shape {tuple(p.shape)} and dtype {p.dtype.name}, its "
                     f"tangent {tuple(t.shape)} and {t.dtype.name}"
                 )
-        self._tape = GradientTape(persistent=True, watch_accessed_variables=False)
+        self._level = 0
+        # By id, with the tensor, so that the id stays its own.
+        self._kept: dict[int, tuple[Any, Any]] = {}
 
     def __enter__(self) -> "ForwardAccumulator":
-        self._tape.__enter__()
-        self._tape.watch(self._primals)
+        if self._level:
+            raise ValueError("[ForwardAccumulator] the accumulator is already recording")
+        self._level = _core.level_enter(False, 0, 0)
+        for p, t in zip(self._primals, self._tangents, strict=True):
+            if p.dtype.is_floating_point or p.dtype.is_complex:
+                _core.become_dual(p, _core.plain(t), self._level)
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        self._tape.__exit__(*exception)
+        self._kept |= {id(y): (y, brand(t)) for y, t in _core.duals_of(self._level)}
+        self._level = 0
+        _core.level_leave()
 
     def jvp(self, primals: Any, unconnected_gradients: str = "none") -> Any:
         """The derivatives of these results along the direction, in their structure; None without a way."""
@@ -50,19 +58,9 @@ class ForwardAccumulator:
         return map_structure(lambda y: self._one(y, unconnected_gradients == "zero"), primals)
 
     def _one(self, y: Any, zeros: bool) -> Any:
-        for p, t in zip(self._primals, self._tangents, strict=True):
-            if p is y:
-                return t
-        weight = versant.zeros_like(_core.plain(y))
-        with GradientTape(watch_accessed_variables=False) as second:
-            second.watch(weight)
-            pulled = self._tape.gradient(y, self._primals, weight)
-            pairs = [(g, t) for g, t in zip(pulled, self._tangents, strict=True) if g is not None]
-        found = None
-        if pairs:
-            found = second.gradient([g for g, _ in pairs], weight, [_core.plain(t) for _, t in pairs])
-            if found is None:
-                found = versant.zeros_like(_core.plain(y))
+        found = _core.tangent_at(y, self._level) if self._level else None
+        if found is None and id(y) in self._kept:
+            return self._kept[id(y)][1]
         if found is None:
             return brand(versant.zeros_like(_core.plain(y))) if zeros else None
         return brand(found)

@@ -10,7 +10,7 @@ from versant.tensors.nest import flatten
 from versant.tf.dtypes import as_dtype
 from versant.tf.shapes import TensorShape
 from versant.tf.tensors import convert
-from versant.tf.variables import VariableCreated
+from versant.tf.variables import lifting
 
 __all__ = [
     "Function",
@@ -99,6 +99,7 @@ class Function:
         self.input_signature = None if input_signature is None else tuple(input_signature)
         self._compiled = versant.compile(python_function, dynamic=dynamic)
         self._dynamic = dynamic
+        self.created = False  # whether the call under way has created variables
         functools.update_wrapper(self, python_function, updated=())
 
     def _taken(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
@@ -133,13 +134,14 @@ class Function:
             args, kwargs = self._taken(args, kwargs), {}
         if _eager or _core.is_tracing():
             return self.python_function(*args, **kwargs)
-        random = versant.default_generator.get_state()
+        before, lifting.by = lifting.by, self
         try:
             return self._compiled(*args, **kwargs)
-        except VariableCreated:
-            versant.default_generator.set_state(random)
-            self._compiled = versant.compile(self.python_function, dynamic=self._dynamic)
-            return self.python_function(*args, **kwargs)
+        finally:
+            lifting.by = before
+            if self.created:
+                self.created = False
+                self._compiled = versant.compile(self.python_function, dynamic=self._dynamic)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:

@@ -23,6 +23,7 @@ __all__ = [
     "resize",
     "rgb_to_grayscale",
     "rot90",
+    "total_variation",
 ]
 
 
@@ -124,6 +125,13 @@ def rgb_to_grayscale(images: Any, name: Any = None) -> Any:
     x = plainly(images)
     weights = versant.tensor([0.2989, 0.587, 0.114], dtype=x.dtype)
     return brand((x * weights).sum(-1, True))
+
+
+def total_variation(images: Any, name: Any = None) -> Any:
+    """The sum of the differences of neighbours, of each of (N, H, W, C) or of one image."""
+    x = plainly(images)
+    down, across = x.diff(dim=-3).abs(), x.diff(dim=-2).abs()
+    return brand(down.sum((-3, -2, -1)) + across.sum((-3, -2, -1)))
 
 
 def resize(

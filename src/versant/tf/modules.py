@@ -1,7 +1,8 @@
 """tf.Module: finds the variables that its attributes hold."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from versant.tf.variables import Variable
@@ -21,10 +22,13 @@ class Module:
         return getattr(self, "_name", _snake(type(self).__name__))
 
     def _children(self) -> Iterator[Any]:
-        """Variables and modules in attributes and in lists, tuples and dicts there."""
-        for key, value in vars(self).items():
+        """Variables and modules in attributes, by their names, and in lists, tuples and dicts there."""
+        for key, value in self._attributes():
             if not key.startswith("_tf_function_"):
                 yield from _found(value)
+
+    def _attributes(self) -> Iterable[tuple[str, Any]]:
+        return sorted(vars(self).items())
 
     @property
     def submodules(self) -> tuple[Any, ...]:
@@ -35,7 +39,7 @@ class Module:
 
     @property
     def variables(self) -> tuple[Any, ...]:
-        """All variables, each once, in the order of the attributes."""
+        """All variables, each once: those of the attributes, then those of modules there."""
         found: list[Any] = []
         _collect_variables(self, found, set())
         return tuple(found)
@@ -49,6 +53,11 @@ class Module:
     def non_trainable_variables(self) -> tuple[Any, ...]:
         """The variables that are not trainable."""
         return tuple(v for v in self.variables if not v.trainable)
+
+    @property
+    def name_scope(self) -> Any:
+        """A context for the module's names, which have no scopes here."""
+        return nullcontext(self.name)
 
     @classmethod
     def with_name_scope(cls, method: Any) -> Any:
@@ -74,6 +83,7 @@ def _found(value: Any) -> Iterator[Any]:
 
 
 def _collect_variables(module: Module, found: list[Any], seen: set[int]) -> None:
+    inside = []
     for child in module._children():
         if id(child) in seen:
             continue
@@ -81,7 +91,9 @@ def _collect_variables(module: Module, found: list[Any], seen: set[int]) -> None
         if isinstance(child, Variable):
             found.append(child)
         else:
-            _collect_variables(child, found, seen)
+            inside.append(child)
+    for child in inside:
+        _collect_variables(child, found, seen)
 
 
 def _collect_modules(module: Module, found: list[Any], seen: set[int]) -> None:

@@ -1,9 +1,11 @@
 """Variable: a tensor that keeps its identity while its value changes."""
 
+import threading
 from typing import Any, Self
 
 import versant
 from versant import Tensor, _core
+from versant.compiler import written
 from versant.tf import dtypes
 from versant.tf.dtypes import as_dtype
 from versant.tf.tensors import array_text, convert, identity
@@ -17,7 +19,27 @@ _NO_AUGMENTED = (
 
 
 class VariableCreated(RuntimeError):
-    """A function that is being traced created a variable: its first call has to run as it is written."""
+    """A compiled function that is no tf.function created a variable."""
+
+
+class Lifting(threading.local):
+    """The tf.function that runs, whose first call may create variables."""
+
+    by: Any = None
+
+
+lifting = Lifting()
+
+
+def creates(message: str) -> None:
+    """Told before a variable is made in a function that is being traced: its call goes on as it is written.
+
+    Raises VariableCreated where no tf.function allows that.
+    """
+    if lifting.by is None:
+        raise VariableCreated(message)
+    lifting.by.created = True
+    written.leave("it creates variables")
 
 
 class VariableSynchronization:
@@ -63,7 +85,7 @@ class Variable(_core.TensorLike):
         if initial_value is None:
             raise ValueError("[Variable] initial_value must be given")
         if _core.is_tracing():
-            raise VariableCreated(
+            creates(
                 "[Variable] a compiled function creates a variable, which a replay would not do again: "
                 "create it before, or use tf.function, whose first call may create variables"
             )

@@ -7,11 +7,12 @@ from versant.tf import arrays, dtypes, gathering
 from versant.tf.elementwise import MATH, divide_no_nan
 from versant.tf.keras import losses
 from versant.tf.modules import Module
-from versant.tf.reductions import argmax, reduce_mean, reduce_sum
+from versant.tf.reductions import argmax, reduce_sum
 from versant.tf.tensors import cast, convert, identity
 from versant.tf.variables import Variable
 
 __all__ = [
+    "AUC",
     "Accuracy",
     "BinaryAccuracy",
     "BinaryCrossentropy",
@@ -147,10 +148,9 @@ def accuracy(y_true: Any, y_pred: Any) -> Any:
 
 
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
-    """The mean over the last axis of: 1 where y_pred > threshold is what y_true says."""
+    """1 where y_pred > threshold is what y_true says."""
     pred = cast(convert(y_pred) > threshold, dtypes.float32)
-    same = cast(cast(convert(y_true), dtypes.float32) == pred, dtypes.float32)
-    return reduce_mean(same, -1) if same.dim() else same
+    return cast(cast(convert(y_true), dtypes.float32) == pred, dtypes.float32)
 
 
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
@@ -302,3 +302,62 @@ class TrueNegatives(_Counts):
     """How many negatives are predicted."""
 
     counted = "right_negative"
+
+
+class AUC(Metric):
+    """The area under a curve over thresholds: "ROC", by trapezoids, or "PR" (precision over recall).
+
+    The precision between two thresholds is taken as Davis and Goadrich do ("The relationship between
+    precision-recall and ROC curves", 2006). y_pred: probabilities; with from_logits, before the sigmoid.
+    """
+
+    def __init__(
+        self,
+        num_thresholds: int = 200,
+        curve: str = "ROC",
+        name: str | None = None,
+        dtype: Any = None,
+        from_logits: bool = False,
+    ) -> None:
+        super().__init__(name, dtype)
+        if curve not in ("ROC", "PR"):
+            raise ValueError(f"[AUC] curve must be 'ROC' or 'PR', got {curve!r}")
+        if num_thresholds < 2:
+            raise ValueError(f"[AUC] expected at least 2 thresholds, got {num_thresholds}")
+        self.curve, self.from_logits = curve, from_logits
+        inner = [(i + 1) / (num_thresholds - 1) for i in range(num_thresholds - 2)]
+        self.thresholds = [-1e-7, *inner, 1 + 1e-7]
+        shape = (num_thresholds,)
+        self.right_positive = self.add_weight("true_positives", shape)
+        self.wrong_positive = self.add_weight("false_positives", shape)
+        self.wrong_negative = self.add_weight("false_negatives", shape)
+        self.right_negative = self.add_weight("true_negatives", shape)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Take labels and predictions in."""
+        pred = arrays.reshape(cast(convert(y_pred), dtypes.float32), (1, -1))
+        pred = MATH["sigmoid"](pred) if self.from_logits else pred
+        true = arrays.reshape(cast(cast(convert(y_true), dtypes.bool), dtypes.float32), (1, -1))
+        weight = convert(1.0) if sample_weight is None else cast(convert(sample_weight), dtypes.float32)
+        weight = arrays.reshape(weight, (1, -1))
+        above = cast(pred > arrays.reshape(convert(self.thresholds), (-1, 1)), dtypes.float32)
+        self.right_positive.assign_add(reduce_sum(above * true * weight, 1))
+        self.wrong_positive.assign_add(reduce_sum(above * (1.0 - true) * weight, 1))
+        self.wrong_negative.assign_add(reduce_sum((1.0 - above) * true * weight, 1))
+        self.right_negative.assign_add(reduce_sum((1.0 - above) * (1.0 - true) * weight, 1))
+
+    def result(self) -> Any:
+        """The area so far."""
+        tp, fp = identity(self.right_positive), identity(self.wrong_positive)
+        positives = tp + self.wrong_negative
+        if self.curve == "ROC":
+            recall, rate = divide_no_nan(tp, positives), divide_no_nan(fp, fp + self.right_negative)
+            return reduce_sum((rate[:-1] - rate[1:]) * (recall[:-1] + recall[1:]) / 2.0)
+        predicted = tp + fp
+        step = tp[:-1] - tp[1:]
+        slope = divide_no_nan(step, MATH["maximum"](predicted[:-1] - predicted[1:], 0.0))
+        intercept = tp[1:] - slope * predicted[1:]
+        both = MATH["logical_and"](predicted[:-1] > 0.0, predicted[1:] > 0.0)
+        ratio = divide_no_nan(predicted[:-1], predicted[1:])
+        ratio = gathering.where(both, ratio, arrays.ones_like(ratio))
+        return reduce_sum(divide_no_nan(slope * (step + intercept * MATH["log"](ratio)), positives[1:]))

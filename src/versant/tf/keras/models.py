@@ -73,6 +73,7 @@ class Sequential(Model):
     def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
         super().__init__(trainable=trainable, name=name)
         self._layers: list[Any] = []
+        self._shape: Any = None  # that the last layer gives, where the first one's input is known
         for layer in layers or []:
             self.add(layer)
 
@@ -81,16 +82,14 @@ class Sequential(Model):
         if not callable(layer):
             raise TypeError(f"[Sequential] expected a layer, got {type(layer).__name__}")
         self._layers.append(layer)
-        first = self._layers[0]
-        if isinstance(first, InputLayer) and first.batch_shape is not None and not self.built:
-            shape = first.batch_shape
-            if len(self._layers) > 1:
-                for inner in self._layers[1:-1]:
-                    shape = inner.compute_output_shape(shape)
-                layer.compute_output_shape(shape)
+        if len(self._layers) == 1:
+            self._shape = getattr(layer, "batch_shape", None)
+        if self._shape is not None and not isinstance(layer, InputLayer):
+            self._shape = layer.compute_output_shape(self._shape) if isinstance(layer, Layer) else None
 
     def pop(self) -> Any:
         """Take the last layer away."""
+        self._shape = None
         return self._layers.pop()
 
     @property

@@ -14,7 +14,7 @@ from versant.tf.elementwise import clip_by_value
 from versant.tf.keras import schedules
 from versant.tf.products import clip_by_global_norm, clip_by_norm
 from versant.tf.tensors import brand
-from versant.tf.variables import VariableCreated
+from versant.tf.variables import creates
 
 __all__ = [
     "SGD",
@@ -133,7 +133,7 @@ class Optimizer:
         if self._steps is not None:
             return
         if _core.is_tracing():
-            raise VariableCreated(
+            creates(
                 f"[{self.name}] a compiled function makes the optimizer's state, which a replay would not do "
                 "again: call build(variables) before, or use tf.function"
             )

@@ -1,5 +1,6 @@
 """Layer: what all layers share."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from versant import _core
@@ -52,8 +53,10 @@ class Layer(Module):
         self._penalties: list[tuple[Any, Any]] = []
         self.activity_regularizer = regularizers.get(activity_regularizer)
         if input_shape is not None:
-            self._build_for((None, *tuple(input_shape)))
+            self.batch_shape = (None, *tuple(input_shape))
+            self._build_for(self.batch_shape)
 
+    batch_shape: Any = None  # of the input, where the constructor was told
     _takes_training = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -123,21 +126,33 @@ class Layer(Module):
             if isinstance(child, Layer):
                 child.trainable = on
 
+    def _attributes(self) -> Iterable[tuple[str, Any]]:
+        return vars(self).items()  # in the order in which they were made
+
     @property
     def weights(self) -> list[Any]:
-        """All variables."""
-        return list(self.trainable_weights) + list(self.non_trainable_weights)
+        """All variables: the layer's own, those that are trained first, then those of the layers inside."""
+        own: list[Variable] = []
+        inside: list[Variable] = []
+        for child in self._children():
+            if isinstance(child, Variable):
+                own.append(child)
+            else:
+                inside += child.weights if isinstance(child, Layer) else child.variables
+        ordered = [v for v in own if v.trainable] + [v for v in own if not v.trainable] + inside
+        return list({id(v): v for v in ordered}.values())
 
     @property
     def trainable_weights(self) -> list[Any]:
         """The variables that are trained."""
-        return [v for v in Module.variables.fget(self) if v.trainable and id(v) not in self._frozen()]  # type: ignore[attr-defined]
+        frozen = self._frozen()
+        return [v for v in self.weights if v.trainable and id(v) not in frozen]
 
     @property
     def non_trainable_weights(self) -> list[Any]:
         """The variables that are not trained."""
         frozen = self._frozen()
-        return [v for v in Module.variables.fget(self) if not v.trainable or id(v) in frozen]  # type: ignore[attr-defined]
+        return [v for v in self.weights if not v.trainable or id(v) in frozen]
 
     def _frozen(self) -> set[int]:
         found: set[int] = set()

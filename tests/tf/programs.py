@@ -1,0 +1,9 @@
+"""Programs that people write first in TensorFlow 2: each takes TensorFlow, or what stands for it.
+
+They give numbers. Weights and inputs are numpy's, so that both start from the same ones.
+"""
+
+from tf import programs_networks, programs_parts
+from tf.program_table import PROGRAMS, differences, flat
+
+__all__ = ["PROGRAMS", "differences", "flat", "programs_networks", "programs_parts"]
