@@ -439,6 +439,7 @@ bool Branches::run_prepared(const std::shared_ptr<const Plan>& plan, std::span<T
         next = run_next(ready, trace, s, stands, takes_back && s < plan->undoable_);
       }
       for (; s < next; ++s) {
+        if (!ready.leaves_work(s)) continue;
         for (const Window& window : trace.steps[s].out)
           if (trace.buffers[static_cast<size_t>(window.buffer)].origin != Buffer::Origin::Fresh)
             ++ready.storage(window.buffer)->version;

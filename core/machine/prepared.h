@@ -35,7 +35,11 @@ class Prepared {
   const std::vector<int>& brought() const { return brought_; }
   const std::vector<int>& passing() const { return passing_; }
   // Lets go of what is bound to a buffer.
-  void release(int buffer) { bind(buffer, {}); }
+  void release(int buffer) {
+    if (storage(buffer)) bind(buffer, {});
+  }
+  // Whether after a step some memory counts a change, or is let go of.
+  bool leaves_work(size_t step) const { return leaves_work_[step]; }
   // Runs a step, and all steps of the row chain that begins with it or the one that follows it; returns the
   // first step after them.
   size_t run(size_t step, const Stands& stands);
@@ -79,9 +83,17 @@ class Prepared {
 
   class Followed;
 
+  // Steps that are micro-kernels over numbers and the arena alone, with nothing to do between them.
+  struct Batch {
+    size_t end;
+    std::vector<Micro> micros;
+  };
+
   bool in_arena(int buffer) const { return offsets_[static_cast<size_t>(buffer)] >= 0; }
   void plan_chains();
   void plan_followers();
+  void plan_batches();
+  bool fits_batch(size_t step) const;
   void plan_arena();
   int dying_input(const Step& step, const Window& out, const std::vector<int>& taken,
                   const Chain* chain) const;
@@ -105,6 +117,9 @@ class Prepared {
   std::vector<Chain> chains_;
   std::vector<int> chain_of_;            // of each step; -1: none
   std::map<size_t, RowForm> followers_;  // by the step that leads: how the next one is cut into elements
+  std::vector<Batch> batches_;
+  std::vector<int> batch_at_;  // that begins with a step; -1: none
+  std::vector<bool> leaves_work_;
   std::vector<int> brought_, passing_;
   Ref<Storage> arena_;
   int64_t tile_bytes_ = 0;
