@@ -21,6 +21,11 @@ void pack_rows(T* out, const T* a, Size rows, Size k, Size stride, Size row, Siz
   }
 }
 
+constexpr Size kFewRows = Size{4} * kTileRows;
+// The columns up to which packing the rows of a costs more than to read them where they lie.
+template <class T>
+constexpr Size kColumnsAlong = kMasked ? 1024 : 8 * kLanes<T>;
+
 // A product over one block of k and one of n; `add` adds it to what c holds, `bias` is added last. `largest`,
 // if given, sees what is written.
 template <class T>
@@ -32,7 +37,7 @@ void block(const Product& x, const T* a, const T* b, T* c, const T* bias, Size n
   const Size height = equal_part(x.m, tile_rows(widest));
   const Size tiles_down = (x.m + height - 1) / height;
   const bool k_major = x.a_row == 1 && x.a_col != 1;
-  const bool pack_a = !k_major && (x.a_col != 1 || n > 4 * width);
+  const bool pack_a = !k_major && (x.a_col != 1 || (x.m <= kFewRows && n > 4 * width));
   // Steps side by side are read faster than rows; to turn rows costs a little, and reads whole vectors of
   // them.
   const bool turn_a = pack_a && x.a_col == 1 && n > 6 * width && height <= lanes;
@@ -115,15 +120,15 @@ void block(const Product& x, const T* a, const T* b, T* c, const T* bias, Size n
   }
 }
 
-constexpr Size kFewRows = Size{4} * kTileRows;
-
 template <class T>
 void product(const Product& x, void* scratch) {
   const auto* a = static_cast<const T*>(x.a);
   const auto* b = static_cast<const T*>(x.b);
   auto* c = static_cast<T*>(x.c);
-  // A few tiles read b where it lies, or panels that are packed for them alone.
-  if (x.m > kFewRows) {
+  // A few tiles read b where it lies, or panels that are packed for them alone. Many may read the rows of a
+  // where they lie, while panels come from the second cache.
+  const bool rows_stay = x.a_col == 1 && x.n <= kColumnsAlong<T>;
+  if (x.m > kFewRows && !rows_stay) {
     const Size height = equal_part(x.m, kTileRows);
     return blocked_product<T>(
         x, height, static_cast<T*>(scratch),
