@@ -1,5 +1,9 @@
 #include "machine/cpu.h"
 
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+
 #include "machine/kernels.h"
 
 namespace versant {
@@ -82,6 +86,19 @@ bool fast_pair_products() {
 #else
   return false;
 #endif
+}
+
+std::int64_t stream_bytes() {
+  static const std::int64_t bytes = [] {
+    std::int64_t kilobytes = 0;
+    char unit = 0;
+    if (std::FILE* const file = std::fopen("/sys/devices/system/cpu/cpu0/cache/index3/size", "r")) {
+      if (std::fscanf(file, "%" SCNd64 "%c", &kilobytes, &unit) != 2 || unit != 'K') kilobytes = 0;
+      std::fclose(file);
+    }
+    return std::max(kStreamBytes, std::clamp<std::int64_t>(kilobytes, 0, 1 << 22) * 1024 / 8);
+  }();
+  return bytes;
 }
 
 std::vector<std::string_view> supported_isas() {

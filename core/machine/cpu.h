@@ -1,6 +1,7 @@
 // The choice of instruction set.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -18,5 +19,10 @@ bool select_isa(std::string_view isa);
 // there the fast way is by tiles (AMX), which a virtual machine may hide. By name, so that one machine always
 // computes the same bits.
 bool fast_pair_products();
+
+// The size from which results are written past the caches: larger where the last cache, as the system lists
+// it, holds several arrays of that size. Sizes beyond kStreamBytes ask.
+inline constexpr std::int64_t kStreamBytes = 12 << 20;
+std::int64_t stream_bytes();
 
 }  // namespace versant

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "machine/code/routine.h"
+#include "machine/cpu.h"
 #include "machine/kernels.h"
 #include "machine/lock.h"
 #include "machine/parallel.h"
@@ -18,10 +19,9 @@ namespace versant {
 
 namespace {
 
-constexpr int64_t kTile = 256;              // elements of a tile: a dozen of them fit in L1
-constexpr int64_t kLongTile = 4096;         // when no intermediate tile is needed
-constexpr int64_t kStreamBytes = 12 << 20;  // results from here on are written past the caches
-constexpr int64_t kShortRow = 64;           // shorter rows are gathered several to a tile
+constexpr int64_t kTile = 256;       // elements of a tile: a dozen of them fit in L1
+constexpr int64_t kLongTile = 4096;  // when no intermediate tile is needed
+constexpr int64_t kShortRow = 64;    // shorter rows are gathered several to a tile
 constexpr int64_t kSlotBytes = kTile * 8;
 constexpr int kStackSlots = 16;
 constexpr int64_t kParallelWork = 32768;  // instructions times elements worth a second thread
@@ -265,7 +265,8 @@ class TileRun {
     bool fits = !aliased_ && !program_->code.empty();
     for (size_t k = 0; k < outputs_.size(); ++k) {
       const Lane& lane = output(k);
-      fits = fits && lane.flat && lane.direct && numel * lane.item >= kStreamBytes;
+      const int64_t bytes = numel * lane.item;
+      fits = fits && lane.flat && lane.direct && bytes >= kStreamBytes && bytes >= stream_bytes();
     }
     return fits;
   }
