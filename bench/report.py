@@ -1,5 +1,7 @@
 """Writes docs/performance.md from the newest figures under bench/results.
 
+A section of which there are no figures stays as it is: each says when and where it was measured.
+
 python bench/run.py && python bench/compiled.py && python bench/limits.py && python bench/peak.py
 python bench/instructions.py && python bench/memory.py && python bench/footprint.py
 python bench/report.py
@@ -257,13 +259,24 @@ SECTIONS = [
 ]
 
 
+def sections_of(page: Path) -> dict[str, str]:
+    """The sections of a page that is there, by their titles."""
+    parts = page.read_text().split("\n## ")[1:] if page.exists() else []
+    return {f"## {part.partition(chr(10))[0]}": f"## {part.rstrip()}\n" for part in parts}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "performance.md")
     arguments = parser.parse_args()
     page = INTRODUCTION
+    before = sections_of(arguments.out)
     for kind, text, write, command in SECTIONS:
         record = results.newest(kind)
+        title = text.partition("\n")[0]
+        if record is None and title in before:
+            page += "\n" + before[title]
+            continue
         if record is None:
             sys.exit(f"[report] no figures of kind {kind!r}; first run `{command}`")
         rates = {key: rate / 1e9 for key, rate in fastest(record).items()} if kind == "limits" else {}
