@@ -10,14 +10,6 @@ from versant.nn import functional as F
 CHANNELS = 24
 
 
-@pytest.fixture(params=[1, 2, 4])
-def threads(request):
-    before = vs.get_num_threads()
-    vs.set_num_threads(request.param)
-    yield request.param
-    vs.set_num_threads(before)
-
-
 def norm(x, training=False):
     vs.manual_seed(1)
     scale, shift, mean, variance = (vs.rand(CHANNELS, dtype=x.dtype) + 0.5 for _ in range(4))

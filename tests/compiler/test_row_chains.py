@@ -10,14 +10,6 @@ from versant.nn import functional as F
 ROWS = 256
 
 
-@pytest.fixture(params=[1, 2, 4])
-def threads(request):
-    before = vs.get_num_threads()
-    vs.set_num_threads(request.param)
-    yield request.param
-    vs.set_num_threads(before)
-
-
 def weights(*sizes, dtype=vs.float32):
     vs.manual_seed(1)
     return [vs.randn(*size, dtype=dtype) / 8 for size in sizes]

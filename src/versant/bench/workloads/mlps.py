@@ -73,28 +73,31 @@ def mlp_tiny_tensorflow(tf: Any, options: Options) -> Step:
     return step
 
 
+def outputs(relu: Any, x: Any, parameters: Any) -> Any:
+    """Of three layers, in the arrays of any framework."""
+    w1, w2, w3, b1, b2, b3 = parameters
+    h = relu(x @ w1 + b1)
+    h = relu(h @ w2 + b2)
+    return h @ w3 + b3
+
+
 def mlp_tiny_jax(jax: Any, options: Options) -> Step:
     weights, biases, x, y = mlp_tiny_numbers()
     x, y = jax.numpy.asarray(x), jax.numpy.asarray(y)
 
     def loss(parameters: list[Any]) -> Any:
-        w1, w2, w3, b1, b2, b3 = parameters
-        h = jax.nn.relu(x @ w1 + b1)
-        h = jax.nn.relu(h @ w2 + b2)
-        return jax.numpy.mean((h @ w3 + b3 - y) ** 2)
+        return jax.numpy.mean((outputs(jax.nn.relu, x, parameters) - y) ** 2)
 
     return jax_optimizers.adam(jax, loss, [jax.numpy.asarray(a) for a in weights + biases], 1e-3)
 
 
 def mlp_tiny_onestep(torch: Any, options: Options) -> Step:
     weights, biases, x, y = mlp_tiny_numbers()
-    w1, w2, w3, b1, b2, b3 = parameters = [torch.tensor(a, requires_grad=True) for a in weights + biases]
+    parameters = [torch.tensor(a, requires_grad=True) for a in weights + biases]
     x, y = torch.tensor(x), torch.tensor(y)
 
     def loss() -> Any:
-        h = torch.relu(x @ w1 + b1)
-        h = torch.relu(h @ w2 + b2)
-        return torch.nn.functional.mse_loss(h @ w3 + b3, y)
+        return torch.nn.functional.mse_loss(outputs(torch.relu, x, parameters), y)
 
     return torch_onestep.adam(torch, loss, parameters, 1e-3)
 
@@ -141,23 +144,18 @@ def mlp_mnist_jax(jax: Any, options: Options) -> Step:
     x, y = jax.numpy.asarray(x), jax.numpy.asarray(y)
 
     def loss(parameters: list[Any]) -> Any:
-        w1, w2, w3, b1, b2, b3 = parameters
-        h = jax.nn.relu(x @ w1 + b1)
-        h = jax.nn.relu(h @ w2 + b2)
-        return jax_optimizers.cross_entropy(jax, h @ w3 + b3, y)
+        return jax_optimizers.cross_entropy(jax, outputs(jax.nn.relu, x, parameters), y)
 
     return jax_optimizers.adam(jax, loss, [jax.numpy.asarray(a) for a in weights + biases], 1e-3)
 
 
 def mlp_mnist_onestep(torch: Any, options: Options) -> Step:
     weights, biases, x, y = mlp_mnist_numbers()
-    w1, w2, w3, b1, b2, b3 = parameters = [torch.tensor(a, requires_grad=True) for a in weights + biases]
+    parameters = [torch.tensor(a, requires_grad=True) for a in weights + biases]
     x, y = torch.tensor(x), torch.tensor(y)
 
     def loss() -> Any:
-        h = torch.relu(x @ w1 + b1)
-        h = torch.relu(h @ w2 + b2)
-        return torch.nn.functional.cross_entropy(h @ w3 + b3, y)
+        return torch.nn.functional.cross_entropy(outputs(torch.relu, x, parameters), y)
 
     return torch_onestep.adam(torch, loss, parameters, 1e-3)
 
