@@ -26,6 +26,14 @@ constexpr Size kFewRows = Size{4} * kTileRows;
 template <class T>
 constexpr Size kColumnsAlong = kMasked ? 1024 : 8 * kLanes<T>;
 
+// Whether the rows of a tile share one set of the first cache, which holds 4096 bytes in each of its ways:
+// more rows than ways push each other out.
+[[gnu::always_inline]] inline bool rows_collide(Size stride_bytes) {
+  constexpr Size way = 4096;
+  const Size past = stride_bytes & (way - 1);
+  return std::min(past, way - past) < 16;
+}
+
 // A product over one block of k and one of n; `add` adds it to what c holds, `bias` is added last. `largest`,
 // if given, sees what is written.
 template <class T>
@@ -127,7 +135,8 @@ void product(const Product& x, void* scratch) {
   auto* c = static_cast<T*>(x.c);
   // A few tiles read b where it lies, or panels that are packed for them alone. Many may read the rows of a
   // where they lie, while panels come from the second cache.
-  const bool rows_stay = x.a_col == 1 && x.n <= kColumnsAlong<T>;
+  const bool rows_stay =
+      x.a_col == 1 && x.n <= kColumnsAlong<T> && !rows_collide(x.a_row * static_cast<Size>(sizeof(T)));
   if (x.m > kFewRows && !rows_stay) {
     const Size height = equal_part(x.m, kTileRows);
     return blocked_product<T>(
