@@ -320,7 +320,11 @@ size_t run_next(Prepared& ready, const Trace& trace, size_t s, const Stands& sta
     const bool asks = step.kind == Step::Kind::Program || step.kind == Step::Kind::Multiply;
     watch::Looks looks;
     run_quietly([&] {
-      const watch::Asked ask(asks && watch::watcher->looks() ? &looks : nullptr);
+      watch::Looks* const question = watch::watcher->looks() ? &looks : nullptr;
+      const watch::Asked ask(asks ? question : nullptr);
+      const watch::Offered offer(
+          step.kind == Step::Kind::Primitive ? static_cast<const void*>(step.primitive) : &watch::kUpdates,
+          question);
       ready.run_alone(i, stands);
     });
     report(step, 1, undoable, look, &looks);

@@ -6,6 +6,7 @@
 #include "machine/call.h"
 #include "machine/complex.h"
 #include "machine/kernels.h"
+#include "machine/looks.h"
 #include "machine/ops.h"
 #include "machine/parallel.h"
 #include "machine/trace.h"
@@ -43,6 +44,7 @@ struct MatMul final : Primitive {
     sizes.push_back(m);
     sizes.push_back(n);
     run.out[0] = Array::empty(sizes, a.dtype);
+    const watch::Asked ask(watch::take(this));
     multiply(a, ta, b, tb, run.out[0]);
   }
   Saves saves(const Attributes&, uint32_t needing) const override {

@@ -6,6 +6,7 @@
 
 #include "machine/call.h"
 #include "machine/lock.h"
+#include "machine/looks.h"
 #include "machine/parallel.h"
 #include "machine/tensor.h"
 #include "machine/trace.h"
@@ -53,6 +54,7 @@ class Update {
   // part(item, first element, number of elements).
   template <typename Body>
   void run(Body&& body) {
+    watch::Looks* const looks = changed_.empty() ? watch::take(&watch::kUpdates, params_) : nullptr;
     {
       Unlocked unlocked(total_ >= kUnlockedCount);
       parallel_for(total_, kGrain, [&](int64_t begin, int64_t end) {
@@ -60,7 +62,10 @@ class Update {
         int64_t start = 0;
         for (const Item& item : items_) {
           const int64_t from = std::max(begin, start), to = std::min(end, start + item.count);
-          if (from < to) part(item, from - start, to - from);
+          if (looks) [[unlikely]]
+            look(part, *looks, &item - items_.data(), from - start, to - start);
+          else if (from < to)
+            part(item, from - start, to - from);
           start += item.count;
           if (start >= end) break;
         }
@@ -70,8 +75,20 @@ class Update {
   }
 
  private:
+  // A part of item i in pieces that are looked at while they are in the first cache.
+  template <typename Part>
+  void look(Part& part, watch::Looks& looks, std::ptrdiff_t i, int64_t from, int64_t to) {
+    constexpr int64_t kPiece = 2048;
+    for (; from < to; from += kPiece) {
+      const int64_t n = std::min(kPiece, to - from);
+      part(items_[static_cast<size_t>(i)], from, n);
+      looks.look_at(static_cast<int>(i), from, from + n);
+    }
+  }
   void add(const char* op, std::span<const std::span<Tensor* const>> lists, size_t i) {
     Tensor& param = *lists[0][i];
+    if (watch::offered.looks) [[unlikely]]
+      params_.push_back(&param);
     const bool pairs = is_complex(param.dtype);
     if (!param.is_floating() && !pairs)
       fail(ErrorKind::DType, "[", op, "] expected floating-point parameters, got ", name(param.dtype));
@@ -107,6 +124,7 @@ class Update {
   }
 
   std::vector<Item> items_;
+  std::vector<const Array*> params_;
   std::vector<WriteBack> kept_, changed_;
   int64_t total_ = 0;
 };

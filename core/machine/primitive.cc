@@ -210,13 +210,18 @@ void run_any(const Primitive& primitive, Run& run);
   if (primitive.is_view()) return run_primitive(primitive, run);
   const Array* out[kMaxPrimitiveOutputs];
   for (int k = 0; k < kMaxPrimitiveOutputs; ++k) out[k] = &run.out[k];
+  watch::Looks looks;
   {
     const watch::Unwatched quiet;
+    const watch::Offered offer(&primitive, watch::watcher->looks() ? &looks : nullptr);
     watch::watcher->begins();
     if (!watch::watcher->supplies(primitive.name(), run)) run_primitive(primitive, run);
   }
   const std::vector<Operand> in = watch::operands(run.in);
-  watch::watcher->ran({primitive.name(), in, {out, static_cast<size_t>(run.n_outputs)}});
+  watch::watcher->ran({.name = primitive.name(),
+                       .in = in,
+                       .out = {out, static_cast<size_t>(run.n_outputs)},
+                       .looks = &looks});
 }
 
 void run_any(const Primitive& primitive, Run& run) {

@@ -4,10 +4,12 @@
 // Note [Gradients of scale and shift]
 // They are sums over rows. The rows are cut into a number of stretches that the shape alone decides; a
 // stretch adds up in order, and the sums of the stretches are added in order at the end, in float64.
+#include <array>
 #include <cmath>
 
 #include "machine/call.h"
 #include "machine/lock.h"
+#include "machine/looks.h"
 #include "machine/ops.h"
 #include "machine/parallel.h"
 #include "machine/tiles.h"
@@ -133,9 +135,11 @@ struct NormalizeRows final : Primitive {
     const RowNormKernel kernel = kernels->row_norm[static_cast<int>(compute)];
     double* const means = run.out[1].as<double>();
     char* const inverses = run.out[2].as<char>();
+    watch::Looks* const looks = watch::take(this, std::array<const Array*, 1>{&run.out[0]});
     Unlocked unlocked(x.numel >= kUnlockWork);
     parallel_for(rows, std::max<int64_t>(1, kParallelWork / form.width), [&](int64_t begin, int64_t end) {
       const Room room(from.room());
+      watch::Glances glances(looks);
       for (int64_t r = begin; r < end; ++r) {
         RowNorm row = shared;
         row.x = from.read(r, room.at(0));
@@ -145,6 +149,7 @@ struct NormalizeRows final : Primitive {
         if (form.segment) move_scales(row, form, r, item);
         kernel(row);
         to.write(r, row.y);
+        glances.wrote(r * form.width, form.width);
       }
     });
   }
@@ -185,12 +190,13 @@ struct NormalizeRowsBackward final : Primitive {
     Array partial[2];
     if (sums || segments)
       for (Array& p : partial) p = Array::empty(Dims{segments ? rows : stretches, scales}, wide);
+    watch::Looks* const looks = watch::take(this, std::array<const Array*, 1>{&run.out[0]});
     {
       Unlocked unlocked(x.numel >= kUnlockWork);
       if (compute == Compute::F32)
-        go<float>(run, form, rows, stretch, partial);
+        go<float>(run, form, rows, stretch, partial, looks);
       else
-        go<double>(run, form, rows, stretch, partial);
+        go<double>(run, form, rows, stretch, partial, looks);
     }
     for (int k = 1; sums && k < 3; ++k) {
       run.out[k] = Array::empty(Dims{scales * form.groups}, stored_dtype(compute));
@@ -203,7 +209,8 @@ struct NormalizeRowsBackward final : Primitive {
 
  private:
   template <typename T>
-  static void go(Run& run, const Form& form, int64_t rows, int64_t stretch, const Array* partial) {
+  static void go(Run& run, const Form& form, int64_t rows, int64_t stretch, const Array* partial,
+                 watch::Looks* looks) {
     const Compute compute = sizeof(T) == 4 ? Compute::F32 : Compute::F64;
     const Rows grads(*run.in[0], form.width), from(*run.in[1], form.width), to(run.out[0], form.width);
     const RowNormKernel kernel = kernels->row_norm_backward[static_cast<int>(compute)];
@@ -215,7 +222,7 @@ struct NormalizeRowsBackward final : Primitive {
     double* const means = run.in[2]->as<double>();
     T* const inverses = run.in[3]->template as<T>();
     const int64_t scales = form.scales();
-    auto one = [&](int64_t r, RowNorm row, const Room& room) {
+    auto one = [&](int64_t r, RowNorm row, const Room& room, watch::Glances& glances) {
       row.grad = grads.read(r, room.at(0));
       row.x = from.read(r, room.at(grads.room()));
       row.y = to.place(r, room.at(grads.room()));
@@ -223,16 +230,18 @@ struct NormalizeRowsBackward final : Primitive {
       row.inverse = inverses + r;
       kernel(row);
       to.write(r, row.y);
+      glances.wrote(r * form.width, form.width);
     };
     if (form.segment) {
       parallel_for(rows, std::max<int64_t>(1, kParallelWork / form.width), [&](int64_t begin, int64_t end) {
         const Room room(grads.room() + from.room());
+        watch::Glances glances(looks);
         for (int64_t r = begin; r < end; ++r) {
           RowNorm row = shared;
           NormalizeRows::move_scales(row, form, r, sizeof(T));
           row.d_scale = partial[0].as<T>() + r * scales;
           row.d_shift = partial[1].as<T>() + r * scales;
-          one(r, row, room);
+          one(r, row, room, glances);
         }
       });
       return;
@@ -251,12 +260,14 @@ struct NormalizeRowsBackward final : Primitive {
                      at[k] = reinterpret_cast<T*>(room.at(base + static_cast<size_t>(k) * sum_bytes));
                    if (form.scaled) row.d_scale = at[0];
                    if (form.shifted) row.d_shift = at[1];
+                   watch::Glances glances(looks);
                    for (int64_t s = begin; s < end; ++s) {
                      const int64_t last = std::min(rows, (s + 1) * stretch);
                      for (int64_t r = s * stretch; r < last; r += kRowsAtOnce) {
                        for (T* sum : at)
                          if (sum) std::fill_n(sum, form.width, T(0));
-                       for (int64_t i = r; i < std::min(last, r + kRowsAtOnce); ++i) one(i, row, room);
+                       for (int64_t i = r; i < std::min(last, r + kRowsAtOnce); ++i)
+                         one(i, row, room, glances);
                        for (int k = 0; sums && k < 2; ++k) {
                          double* const total = partial[k].as<double>() + s * form.width;
                          for (int64_t i = 0; i < form.width; ++i)

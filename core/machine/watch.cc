@@ -7,6 +7,7 @@
 namespace versant::watch {
 
 constinit thread_local Looks* asked __attribute__((tls_model("initial-exec"))) = nullptr;
+constinit thread_local Offer offered __attribute__((tls_model("initial-exec")));
 constinit thread_local Watcher* watcher VERSANT_TLS = nullptr;
 constinit thread_local const Node* back VERSANT_TLS = nullptr;
 constinit thread_local const trace::Step* host VERSANT_TLS = nullptr;

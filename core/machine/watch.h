@@ -118,7 +118,9 @@ void around(const char* name, std::span<const Operand> in, std::span<const Array
   Looks looks;
   {
     const Unwatched quiet;
-    const Asked ask(asks && watcher->looks() ? &looks : nullptr);
+    Looks* const question = watcher->looks() ? &looks : nullptr;
+    const Asked ask(asks ? question : nullptr);
+    const Offered offer(&kUpdates, question);
     watcher->begins();
     if (modes.dry) [[unlikely]]
       clear_integers(out);
