@@ -15,6 +15,7 @@ namespace versant::trace {
 namespace {
 
 constexpr int64_t kFewestRows = 128;        // of a product: each thread packs the other matrix
+constexpr int64_t kFewestTurned = 32;       // of one whose left matrix is turned, the gradient of a weight
 constexpr int64_t kMostElements = 1 << 17;  // of an array: larger ones scale as they are
 constexpr int64_t kMostWeights = 1 << 15;   // elements of a matrix that every row is multiplied with
 constexpr double kWorthwhile = 8e5;         // work of a chain that threads share
@@ -34,8 +35,10 @@ double work_of(const Step& step) {
 
 std::optional<RowForm> form_of_product(const Step& step, int64_t rows) {
   const Array &a = step.in[0].array, &b = step.in[1].array, &c = step.out[0].array;
-  if (!is_wide(c.dtype) || a.dtype != c.dtype || b.dtype != c.dtype || step.attributes.ints[0] ||
-      b.rank() != 2 || rows < kFewestRows || b.numel > kMostWeights || c.numel == 0)
+  const bool turned = step.attributes.ints[0] != 0;
+  if (!is_wide(c.dtype) || a.dtype != c.dtype || b.dtype != c.dtype || b.rank() != 2 ||
+      rows < (turned ? kFewestTurned : kFewestRows) || b.numel > kMostWeights || c.numel == 0 ||
+      (turned && a.rank() != 2))
     return {};
   const int64_t width = c.sizes[c.rank() - 1];
   if (width == 0 || c.numel / width != rows) return {};
@@ -48,7 +51,8 @@ std::optional<RowForm> form_of_product(const Step& step, int64_t rows) {
     return rows;
   };
   RowForm form;
-  form.windows = {cut(a), Rows{}};
+  // Columns of a turned matrix lie apart from each other as rows do, but not in pieces.
+  form.windows = {turned ? Rows{} : cut(a), Rows{}};
   if (step.in.size() > 2) {
     const Array& bias = step.in[2].array;
     if (!bias.contiguous || bias.dtype != c.dtype || !c.contiguous) return {};
@@ -56,7 +60,7 @@ std::optional<RowForm> form_of_product(const Step& step, int64_t rows) {
   }
   form.windows.push_back(cut(c));
   Rows& of_a = form.windows.front();
-  of_a.whole = of_a.pitch == 0;  // one row, again and again
+  of_a.whole = of_a.pitch == 0;  // turned, or one row, again and again
   if ((of_a.whole && a.rank() != 2) || form.windows.back().pitch == 0) return {};
   return form;
 }
@@ -391,6 +395,16 @@ void fill_part(Array& part, const Array& array, const Rows& rows, bool flat, int
   part.contiguous = is_contiguous(part.sizes, part.strides);
 }
 
+// Columns of a matrix as the rows of its transpose.
+void turn_part(Array& part, const Array& array, int64_t begin, int64_t end) {
+  part.dtype = array.dtype;
+  part.data = array.as<char>() + begin * array.strides[1] * static_cast<int64_t>(itemsize(array.dtype));
+  part.sizes = Dims{end - begin, array.sizes[0]};
+  part.strides = Dims{array.strides[1], array.strides[0]};
+  part.numel = (end - begin) * array.sizes[0];
+  part.contiguous = false;
+}
+
 }  // namespace
 
 void run_rows(const Step& step, const RowForm& form, const Array* const* arrays, int64_t begin, int64_t end,
@@ -402,10 +416,15 @@ void run_rows(const Step& step, const RowForm& form, const Array* const* arrays,
   for (size_t k = 0; k < n; ++k) {
     auto* const part = new (&parts[k]) Array;
     if (!arrays[k]) continue;
-    const bool shared = form.windows[k].whole && !form.flat && (step.kind == Step::Kind::Program || k == 0);
+    const bool program = step.kind == Step::Kind::Program;
+    if (!program && k == 0 && step.attributes.ints[0]) {
+      turn_part(*part, *arrays[k], begin, end);
+      continue;
+    }
+    const bool shared = form.windows[k].whole && !form.flat && (program || k == 0);
     fill_part(*part, *arrays[k], form.windows[k], form.flat, begin, end);
     if (!shared || part->rank() < 2) continue;
-    part->sizes[0] = step.kind == Step::Kind::Program ? 1 : end - begin;  // it is the same for all rows
+    part->sizes[0] = program ? 1 : end - begin;  // it is the same for all rows
     part->numel = part->sizes[0] * part->sizes[1];
     part->contiguous = false;
   }
@@ -429,7 +448,7 @@ size_t row_scratch(const Step& step, int64_t rows) {
   if (step.kind != Step::Kind::Multiply) return 0;
   const Array& a = step.in[0].array;
   return multiply_rows_scratch(rows, step.out[0].array.sizes[step.out[0].array.rank() - 1],
-                               a.sizes[a.rank() - 1], itemsize(a.dtype));
+                               a.sizes[a.rank() - (step.attributes.ints[0] ? 2 : 1)], itemsize(a.dtype));
 }
 
 }  // namespace versant::trace

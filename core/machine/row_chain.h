@@ -9,10 +9,11 @@ namespace versant::trace {
 
 // Note [Row chains]
 // Products by small matrices and elementwise steps compute rows of their results from the same rows of what
-// they read. Where such steps follow each other, each thread runs all of them over rows of its own: it finds
-// what it reads in its own cache, and nobody waits until the end. What every row reads whole, a weight, must
-// not be written in the chain; memory of the arena changes hands at the end of a chain only. The bits are
-// those of the steps one by one, since neither products nor programs depend on how rows are shared out.
+// they read, gradients of weights from columns of the layer's input. Where such steps follow each other, each
+// thread runs all of them over rows of its own: it finds what it reads in its own cache, and nobody waits
+// until the end. What every row reads whole, a weight, must not be written in the chain; memory of the arena
+// changes hands at the end of a chain only. The bits are those of the steps one by one, since neither
+// products nor programs depend on how rows are shared out.
 struct RowChain {
   size_t begin, end;  // steps
   int64_t rows;

@@ -71,7 +71,8 @@ class ChainVerifier {
     const Array& like = step.out[0].array;
     const bool divides = product ? like.rank() > 0 && like.sizes[like.rank() - 1] * rows == like.numel
                                  : like.numel % rows == 0;
-    if (rows < 2 || !divides || (product && step.attributes.ints[0]))
+    const bool turned = product && step.attributes.ints[0];
+    if (rows < 2 || !divides || (turned && step.in[0].array.rank() != 2))
       fault(s, "does not work over ", rows, " rows");
     for (size_t k = 0; k < step.in.size() + step.out.size(); ++k) {
       const bool writes = k >= step.in.size();
@@ -79,8 +80,8 @@ class ChainVerifier {
       if (window.buffer < 0) continue;
       Touched touched = place(s, window);
       touched.writes = writes;
-      cut(touched, window.array, rows, product ? like.numel : 0, product ? k == 0 || writes : true,
-          like.numel);
+      cut(touched, window.array, rows, product ? like.numel : 0,
+          product ? (k == 0 && !turned) || writes : true, like.numel);
       if (writes && touched.whole)
         fault(s, "writes ", describe(window.array), ", which is not cut into rows");
       all.push_back(touched);

@@ -80,7 +80,34 @@ def gradients(x):
     return vs.autograd.grad(slope.square().mean() + net(x).mean(), list(net.parameters()))
 
 
-PROGRAMS = [perceptron, narrow, read_whole, read_whole_first, columns, one_row, changed_in_place, gradients]
+def weight_gradients(x):
+    """Products of columns: matrices that are turned, with gaps between their columns, added to each other."""
+    (w,) = weights((64, 128), dtype=x.dtype)
+    y = (x @ w).tanh()
+    product = x.T @ y[:, 1:127:2]
+    product.addmm_(y[:, 64:].T, x[:, :63]).addmm_(w[:, ::2], y[:64, ::2][:, 1:])
+    return product, y[:, 3:100].T @ x[:, 5:6]
+
+
+def turned_into_rows(x):
+    """What the columns of one step are, the next one reads by rows: each thread needs all of it."""
+    (w,) = weights((64, 64), dtype=x.dtype)
+    total = x.T @ x
+    return ((total @ w).T @ total).tanh() + total.T @ w
+
+
+PROGRAMS = [
+    perceptron,
+    narrow,
+    read_whole,
+    read_whole_first,
+    columns,
+    one_row,
+    changed_in_place,
+    gradients,
+    weight_gradients,
+    turned_into_rows,
+]
 
 
 @pytest.mark.parametrize("dtype", [vs.float32, vs.float64], ids=str)
