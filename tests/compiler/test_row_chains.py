@@ -81,12 +81,12 @@ def gradients(x):
 
 
 def weight_gradients(x):
-    """Products of columns: matrices that are turned, with gaps between their columns, added to each other."""
-    (w,) = weights((64, 128), dtype=x.dtype)
+    """Products of columns, of parts of rows too, that are added to each other; one is read by rows after it."""
+    w, v = (each.requires_grad_() for each in weights((64, 96), (33, 40), dtype=x.dtype))
     y = (x @ w).tanh()
-    product = x.T @ y[:, 1:127:2]
-    product.addmm_(y[:, 64:].T, x[:, :63]).addmm_(w[:, ::2], y[:64, ::2][:, 1:])
-    return product, y[:, 3:100].T @ x[:, 5:6]
+    z = y[:, 3:36] @ v + (x[:, 31:] @ v) * y[:, 50:90]
+    of_w, of_v = vs.autograd.grad((z * z).mean() + (x.flip(0) @ w).sin().mean(), [w, v])
+    return of_w, of_v, (of_w @ of_w.T).exp()
 
 
 def turned_into_rows(x):
