@@ -81,10 +81,10 @@ def gradients(x):
 
 
 def weight_gradients(x):
-    """Products of columns, of parts of rows too, that are added to each other; one is read by rows after it."""
-    w, v = (each.requires_grad_() for each in weights((64, 96), (33, 40), dtype=x.dtype))
+    """Products of columns, of parts of rows too, that are added up; one is read by rows after it."""
+    w, v = (each.requires_grad_() for each in weights((64, 96), (33, 64), dtype=x.dtype))
     y = (x @ w).tanh()
-    z = y[:, 3:36] @ v + (x[:, 31:] @ v) * y[:, 50:90]
+    z = y[:, 3:36] @ v + (x[:, 31:] @ v) * y[:, 20:84]
     of_w, of_v = vs.autograd.grad((z * z).mean() + (x.flip(0) @ w).sin().mean(), [w, v])
     return of_w, of_v, (of_w @ of_w.T).exp()
 
