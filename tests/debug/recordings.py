@@ -1,5 +1,6 @@
 """Recordings for tests: the digits network of `versant demo`, and a browser to look at their pages."""
 
+import os
 import shutil
 import subprocess
 import threading
@@ -56,11 +57,13 @@ def page_of(*paths: Path) -> Iterator[str]:
 
 def browse(address: str, *options: str) -> str:
     """What a browser prints: with --dump-dom the page as its script left it."""
+    # Libraries that are loaded for us, a sanitizer's, are not for the browser.
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
     done = subprocess.run(
         [
             BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
             "--virtual-time-budget=8000", *options, address,
         ],
-        capture_output=True, text=True, timeout=120, check=True,
+        env=environment, capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     return done.stdout
