@@ -14,10 +14,11 @@ constexpr int64_t kAddedDepth = 320;
 void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c,
               const Array* bias = nullptr, bool add = false);
 
-// The same of matrices of float32 or float64 on the calling thread, which need not hold the lock; a bias has
+// Rows [begin, end) of a product of float32 or float64 on the calling thread, which need not hold the lock.
+// The leading axes of `a` and `c` count as rows, as they do where there are no gaps between them; a bias has
 // no gaps. `scratch` is 64-byte aligned, of multiply_rows_scratch bytes for so many rows, columns and steps.
-void multiply_rows(const Array& a, const Array& b, bool b_turned, const Array& c, const Array* bias, bool add,
-                   void* scratch);
+void multiply_rows(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c,
+                   const Array* bias, bool add, int64_t begin, int64_t end, void* scratch);
 size_t multiply_rows_scratch(int64_t rows, int64_t columns, int64_t depth, size_t itemsize);
 
 }  // namespace versant

@@ -381,22 +381,29 @@ void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, cons
   }
 }
 
-void multiply_rows(const Array& a, const Array& b, bool b_turned, const Array& c, const Array* bias, bool add,
-                   void* scratch) {
+void multiply_rows(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c,
+                   const Array* bias, bool add, int64_t begin, int64_t end, void* scratch) {
   const bool wide = c.dtype == DType::Float64;
+  const auto item = static_cast<int64_t>(itemsize(c.dtype));
+  const auto pitch = [](const Array& x) {
+    const int rank = x.rank();
+    return rank == 2 ? x.strides[0] : x.sizes[rank - 1];
+  };
+  const int last_a = a.rank() - 1, last_c = c.rank() - 1;
   Product x;
-  x.m = c.sizes[0];
-  x.n = c.sizes[1];
-  x.k = a.sizes[1];
-  x.a = a.data;
-  x.b = b.data;
-  x.c = c.data;
-  x.a_row = a.strides[0];
-  x.a_col = a.strides[1];
+  x.m = end - begin;
+  x.n = c.sizes[last_c];
+  x.k = a.sizes[a_turned ? 0 : last_a];
+  x.a_row = a_turned ? a.strides[1] : pitch(a);
+  x.a_col = a_turned ? a.strides[0] : a.strides[last_a];
   x.b_row = b.strides[b_turned ? 1 : 0];
   x.b_col = b.strides[b_turned ? 0 : 1];
-  x.c_row = c.strides[0];
-  x.c_col = c.strides[1];
+  x.c_row = pitch(c);
+  x.c_col = c.strides[last_c];
+  x.a = a.as<char>() + begin * x.a_row * item;
+  x.b = b.data;
+  char* const rows = c.as<char>() + begin * x.c_row * item;
+  x.c = rows;
   x.add = add;
   const bool joins = bias && bias->numel >= kJoinedBias;
   if (joins) x.bias = bias->data;
@@ -404,9 +411,9 @@ void multiply_rows(const Array& a, const Array& b, bool b_turned, const Array& c
   (wide ? kernels->product_f64 : kernels->product_f32)(x, scratch);
   if (!bias || joins) return;
   const MicroKernel plus = kernels->micro_of(Micro::Add, wide ? Compute::F64 : Compute::F32);
-  for (int64_t r = 0; r < c.sizes[0]; ++r) {
-    char* const row = c.as<char>() + r * c.strides[0] * static_cast<int64_t>(itemsize(c.dtype));
-    plus(row, row, bias->data, nullptr, c.sizes[1]);
+  for (int64_t r = 0; r < end - begin; ++r) {
+    char* const row = rows + r * pitch(c) * item;
+    plus(row, row, bias->data, nullptr, c.sizes[last_c]);
   }
 }
 

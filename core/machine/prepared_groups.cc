@@ -2,10 +2,12 @@
 // micro-kernels.
 #include <algorithm>
 
+#include "machine/code/routine.h"
 #include "machine/lock.h"
 #include "machine/parallel.h"
 #include "machine/prepared.h"
 #include "machine/scratch.h"
+#include "machine/tiles.h"
 
 namespace versant::trace {
 
@@ -99,11 +101,36 @@ void Prepared::plan_batches() {
 }
 
 // Threads find routines only, which are made here.
-static void prepare_routine(const Step& step, std::span<const Array* const> arrays) {
+static const code::Routine* prepare_routine(const Step& step, std::span<const Array* const> arrays) {
   code::Form form{step.compute, 0};
   for (size_t k = 0; k < step.in.size(); ++k)
     form.uniform |= uint32_t{!arrays[k] || is_uniform(*arrays[k])} << k;
-  step.program->routines.get(*step.program, form, step.out[0].array.numel * step.program->work);
+  return step.program->routines.get(*step.program, form, step.out[0].array.numel * step.program->work);
+}
+
+// Whether a routine can work on rows of a step where they lie: all of them have whole vectors.
+static bool runs_in_place(const code::Routine& routine, const Step& step, const RowForm& form,
+                          std::span<const Array* const> arrays) {
+  if (!form.flat || routine.has_tiles()) return false;
+  const size_t n_in = step.in.size();
+  for (size_t k = 0; k < arrays.size(); ++k) {
+    const Rows& rows = form.windows[k];
+    if (rows.whole || rows.width % routine.lanes() != 0 || compute_of(arrays[k]->dtype) != step.compute ||
+        stored_dtype(step.compute) != arrays[k]->dtype)
+      return false;
+    for (size_t i = 0; k >= n_in && i < n_in; ++i)
+      if (arrays[i]->data == arrays[k]->data && !routine.writes_last(k - n_in)) return false;
+  }
+  return true;
+}
+
+static void run_routine(const code::Routine& routine, const RowForm& form, const Array* const* arrays,
+                        int64_t begin, int64_t end) {
+  void* places[code::Routine::kMaxPlaces];
+  const int64_t width = form.windows[0].width;
+  for (size_t k = 0; k < form.windows.size(); ++k)
+    places[k] = arrays[k]->as<char>() + begin * width * static_cast<int64_t>(itemsize(arrays[k]->dtype));
+  routine.run(places, (end - begin) * width);
 }
 
 // The elementwise step behind a primitive that leads.
@@ -157,15 +184,27 @@ void Prepared::run_chain(const Chain& chain) {
   const int64_t lanes = std::min<int64_t>(num_threads(), rows / 2), share = (rows + lanes - 1) / lanes;
   const size_t each = (chain.scratch + kAlign - 1) / kAlign * kAlign;
   const Scratch scratch(each * static_cast<size_t>(lanes));
-  for (size_t s = first; s < end; ++s)
-    if (trace_.steps[s].kind == Step::Kind::Program) prepare_routine(trace_.steps[s], ready_[s].pointers);
+  std::vector<const code::Routine*> in_place(end - first, nullptr);
+  for (size_t s = first; s < end; ++s) {
+    const Step& step = trace_.steps[s];
+    if (step.kind != Step::Kind::Program) continue;
+    const code::Routine* const routine = prepare_routine(step, ready_[s].pointers);
+    if (routine && runs_in_place(*routine, step, chain.forms[s - first], ready_[s].pointers))
+      in_place[s - first] = routine;
+  }
   const Unlocked unlocked;
   parallel_for(lanes, 1, [&](int64_t begin, int64_t stop) {
     for (int64_t lane = begin; lane < stop; ++lane) {
       const int64_t from = lane * share, to = std::min(rows, from + share);
-      for (size_t s = first; s < end && from < to; ++s)
-        run_rows(trace_.steps[s], chain.forms[s - first], ready_[s].pointers.data(), from, to,
-                 scratch.data() + static_cast<size_t>(lane) * each);
+      for (size_t s = first; s < end && from < to; ++s) {
+        const RowForm& form = chain.forms[s - first];
+        const Array* const* const arrays = ready_[s].pointers.data();
+        if (const code::Routine* const routine = in_place[s - first])
+          run_routine(*routine, form, arrays, from, to);
+        else
+          run_rows(trace_.steps[s], form, arrays, from, to,
+                   scratch.data() + static_cast<size_t>(lane) * each);
+      }
     }
   });
 }

@@ -395,37 +395,27 @@ void fill_part(Array& part, const Array& array, const Rows& rows, bool flat, int
   part.contiguous = is_contiguous(part.sizes, part.strides);
 }
 
-// Columns of a matrix as the rows of its transpose.
-void turn_part(Array& part, const Array& array, int64_t begin, int64_t end) {
-  part.dtype = array.dtype;
-  part.data = array.as<char>() + begin * array.strides[1] * static_cast<int64_t>(itemsize(array.dtype));
-  part.sizes = Dims{end - begin, array.sizes[0]};
-  part.strides = Dims{array.strides[1], array.strides[0]};
-  part.numel = (end - begin) * array.sizes[0];
-  part.contiguous = false;
-}
-
 }  // namespace
 
 void run_rows(const Step& step, const RowForm& form, const Array* const* arrays, int64_t begin, int64_t end,
               void* scratch) {
+  const size_t n_in = step.in.size(), n = n_in + step.out.size();
+  if (step.kind == Step::Kind::Multiply) {
+    const Dims& how = step.attributes.ints;
+    return multiply_rows(*arrays[0], how[0] != 0, *arrays[1], how[1] != 0, *arrays[n_in],
+                         n_in > 2 ? arrays[2] : nullptr, how[2] != 0, begin, end, scratch);
+  }
   constexpr size_t kMost = Program::kMaxInputs + Program::kMaxOutputs;
   alignas(Array) std::byte room[kMost * sizeof(Array)];
   Array* const parts = reinterpret_cast<Array*>(room);
-  const size_t n_in = step.in.size(), n = n_in + step.out.size();
   for (size_t k = 0; k < n; ++k) {
     auto* const part = new (&parts[k]) Array;
     if (!arrays[k]) continue;
-    const bool program = step.kind == Step::Kind::Program;
-    if (!program && k == 0 && step.attributes.ints[0]) {
-      turn_part(*part, *arrays[k], begin, end);
-      continue;
-    }
-    const bool shared = form.windows[k].whole && !form.flat && (program || k == 0);
+    const bool shared = form.windows[k].whole && !form.flat;
     fill_part(*part, *arrays[k], form.windows[k], form.flat, begin, end);
     if (!shared || part->rank() < 2) continue;
-    part->sizes[0] = program ? 1 : end - begin;  // it is the same for all rows
-    part->numel = part->sizes[0] * part->sizes[1];
+    part->sizes[0] = 1;  // it is the same for all rows
+    part->numel = part->sizes[1];
     part->contiguous = false;
   }
   struct Drop {
@@ -433,9 +423,6 @@ void run_rows(const Step& step, const RowForm& form, const Array* const* arrays,
     size_t n;
     ~Drop() { std::destroy_n(parts, n); }
   } drop{parts, n};
-  if (step.kind == Step::Kind::Multiply)
-    return multiply_rows(parts[0], parts[1], step.attributes.ints[1] != 0, parts[n_in],
-                         n_in > 2 ? &parts[2] : nullptr, step.attributes.ints[2] != 0, scratch);
   Operand operands[Program::kMaxInputs];
   const Array* outputs[Program::kMaxOutputs];
   for (size_t k = 0; k < n_in; ++k) operands[k] = {arrays[k] ? &parts[k] : nullptr, step.in[k].number};
