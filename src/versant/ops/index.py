@@ -290,7 +290,8 @@ _FAMILIES = {
         ctc_loss
         """,
         "dropouts": """
-        alpha_dropout dropout dropout1d dropout2d dropout3d feature_alpha_dropout rrelu
+        alpha_dropout dropout dropout1d dropout2d dropout3d feature_alpha_dropout gumbel_softmax
+        rrelu
         """,
         "tables": """
         embedding embedding_bag one_hot
@@ -346,8 +347,8 @@ _FAMILIES = {
     },
     "fft": {
         "fourier": """
-        fft fft2 fftfreq fftn fftshift hfft ifft ifft2 ifftn ifftshift ihfft irfft irfftn rfft
-        rfftfreq rfftn
+        fft fft2 fftfreq fftn fftshift hfft hfft2 hfftn ifft ifft2 ifftn ifftshift ihfft ihfft2
+        ihfftn irfft irfft2 irfftn rfft rfft2 rfftfreq rfftn
         """,
     },
     "operator": {
