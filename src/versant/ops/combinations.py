@@ -122,7 +122,7 @@ def batched_vander(x: Tensor, *, N: int | None = None) -> Tensor:
     places="versant nn.functional",
 )
 def pdist(input: Tensor, p: float = 2) -> Tensor:
-    """The p-norm distances of all pairs of rows, first to second, first to third...: (n, k) -> (n (n - 1) / 2,)
+    """The p-norm distances of all pairs of rows: (n, k) -> (n (n - 1) / 2,), in the order of `combinations`.
 
     The gradient at distance 0 is 0.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @composite(places="Tensor", without={"ref": "tests/ops/test_combinations.py compares it with numpy's"})
 def fill_diagonal_(input: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
-    """Fills the main diagonal.  wrap: in tall matrices it begins again below the square, after an empty row"""
+    """Fills the main diagonal.  wrap: in tall matrices it begins again below the square"""
     if input.ndim < 2:
         raise ShapeError(f"[fill_diagonal_] expected at least 2 axes, got shape {tuple(input.shape)}")
     if input.ndim > 2:

@@ -398,5 +398,5 @@ def install() -> None:
     }  # fmt: skip
     for name, dtype in names.items():
         setattr(Tensor, name, _convert(dtype))
-    Tensor.layout = property(lambda self: formats.strided, doc="How its elements lie in memory: by strides.")
+    setattr(Tensor, "layout", property(lambda self: formats.strided, doc="How its elements lie: by strides."))
     Tensor.__array_priority__ = 1000
