@@ -215,7 +215,7 @@ def test_single_samples_are_converted_or_collated():
     assert list(data.DataLoader([1, 2], batch_size=None, collate_fn=lambda x: x * 10)) == [10, 20]
 
 
-# Datasets of datasets, and those with an order of their own ---------------------------------------------------
+# Datasets of datasets, and those with an order of their own -------------------------------------------------
 
 
 class Stream(data.IterableDataset):
@@ -270,7 +270,10 @@ def test_lists_of_samples_are_read_at_once() -> None:
         def __getitems__(self, indices):
             return [("read", i) for i in indices]
 
-    assert list(data.DataLoader(Several(3), 2, collate_fn=list)) == [[("read", 0), ("read", 1)], [("read", 2)]]
+    assert list(data.DataLoader(Several(3), 2, collate_fn=list)) == [
+        [("read", 0), ("read", 1)],
+        [("read", 2)],
+    ]
 
 
 @pytest.mark.parametrize(

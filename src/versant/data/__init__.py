@@ -23,7 +23,6 @@ from versant.data.sampler import (
 )
 
 
-
 def get_worker_info() -> None:
     """None: the calling thread reads the samples, as in PyTorch without workers."""
 

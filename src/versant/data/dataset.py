@@ -191,4 +191,6 @@ class StackDataset(Dataset):
         return tuple(dataset[index] for dataset in self.datasets)
 
     def __len__(self) -> int:
-        return len(next(iter(self.datasets.values())) if isinstance(self.datasets, dict) else self.datasets[0])
+        return len(
+            next(iter(self.datasets.values())) if isinstance(self.datasets, dict) else self.datasets[0]
+        )

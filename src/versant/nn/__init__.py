@@ -29,8 +29,8 @@ from versant.nn.transformer import *
 
 
 def __getattr__(name: str) -> object:
-    if name == "utils":
+    if name in ("modules", "utils"):
         from importlib import import_module
 
-        return import_module("versant.nn.utils")
+        return import_module(f"versant.nn.{name}")
     raise AttributeError(f"module 'versant.nn' has no attribute {name!r}")

@@ -50,15 +50,12 @@ def to(
 
 
 def type(self: Tensor, dtype: Any = None) -> Any:
-    """The tensor in another dtype; without one, the name of its kind, such as "versant.FloatTensor"."""
-    if dtype is not None:
-        return self.cast(dtype)
-    kinds = {
-        "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long",
-        "float16": "Half", "bfloat16": "BFloat16", "float32": "Float", "float64": "Double",
-        "complex64": "ComplexFloat", "complex128": "ComplexDouble",
-    }  # fmt: skip
-    return f"versant.{kinds[self.dtype.name]}Tensor"
+    """The tensor in another dtype, which may go by the name of its kind; without one, that name:
+    "versant.FloatTensor".
+    """
+    from versant.tensors import kinds
+
+    return kinds.name_of(self.dtype) if dtype is None else self.cast(kinds.dtype_of(dtype))
 
 
 def _convert(dtype: Any) -> Callable[..., Tensor]:
@@ -377,7 +374,9 @@ def pin_memory(self: Tensor, device: Any = None) -> Tensor:
 
 def new(self: Tensor, *args: Any) -> Tensor:
     """A tensor of this dtype: of the given sizes, or of the given data."""
-    return Tensor(*args).to(self.dtype)
+    from versant.tensors.kinds import made
+
+    return made(self.dtype, *args)
 
 
 def install() -> None:
@@ -398,5 +397,6 @@ def install() -> None:
     }  # fmt: skip
     for name, dtype in names.items():
         setattr(Tensor, name, _convert(dtype))
-    setattr(Tensor, "layout", property(lambda self: formats.strided, doc="How its elements lie: by strides."))
+    named: Any = Tensor
+    named.layout = property(lambda self: formats.strided, doc="How its elements lie: by strides.")
     Tensor.__array_priority__ = 1000
