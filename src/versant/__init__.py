@@ -102,11 +102,12 @@ _BORROWED = {
     "GradScaler": "versant.amp",
     "vmap": "versant.func",
 }
-_SETTINGS = """are_deterministic_algorithms_enabled get_default_device get_float32_matmul_precision set_default_device
-set_default_tensor_type set_float32_matmul_precision set_flush_denormal use_deterministic_algorithms"""
+_SETTINGS = """are_deterministic_algorithms_enabled get_default_device get_float32_matmul_precision
+set_default_device set_default_tensor_type set_float32_matmul_precision set_flush_denormal
+use_deterministic_algorithms"""
 _BORROWED.update(dict.fromkeys(_SETTINGS.split(), "versant.settings"))
-_KINDS = """BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor HalfTensor IntTensor LongTensor
-ShortTensor"""
+_KINDS = """BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor HalfTensor IntTensor
+LongTensor ShortTensor"""
 _BORROWED.update(dict.fromkeys(_KINDS.split(), "versant.tensors.kinds"))
 _AUTOCAST = """autocast is_autocast_enabled set_autocast_enabled get_autocast_dtype set_autocast_dtype
 is_autocast_cache_enabled set_autocast_cache_enabled clear_autocast_cache is_autocast_cpu_enabled
