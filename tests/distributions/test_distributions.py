@@ -151,6 +151,13 @@ def test_checks_can_be_switched_off() -> None:
         D.Distribution.set_default_validate_args(1)
 
 
+def test_compiled_functions_do_not_look_at_values() -> None:
+    function = vs.compile(lambda p, x: D.Bernoulli(p).log_prob(x))
+    with pytest.raises(ValueError, match="do not broadcast"):
+        function(vs.tensor([0.5, 0.5]), vs.tensor([0.0, 1.0, 1.0]))
+    assert function(vs.tensor([0.5]), vs.tensor([0.5])).item() == pytest.approx(math.log(0.5))
+
+
 def test_texts() -> None:
     assert repr(D.Normal(vs.zeros(2), 1.0)) == "Normal(loc: versant.Size([2]), scale: versant.Size([2]))"
     assert repr(D.Normal(0.0, 1.0)) == "Normal(loc: 0.0, scale: 1.0)"

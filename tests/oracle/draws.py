@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import versant as vs
+from versant.ops import dropouts
 
 
 class Draws:
@@ -90,8 +91,9 @@ class Draws:
         return x * self.dropout(self.library.ones_like(x[..., :1, :1].detach()), p, training)
 
 
-FUNCTIONS = "rand randn randint randperm rand_like randn_like bernoulli multinomial normal".split()
-METHODS = "uniform_ normal_ exponential_ bernoulli_ bernoulli multinomial".split()
+FUNCTIONS = ["rand", "randn", "randint", "randperm", "rand_like", "randn_like"]
+FUNCTIONS += ["bernoulli", "multinomial", "normal"]
+METHODS = ["uniform_", "normal_", "exponential_", "bernoulli_", "bernoulli", "multinomial"]
 
 
 def sizes(given: tuple[Any, ...]) -> tuple[int, ...]:
@@ -110,6 +112,8 @@ def shared() -> Iterator[dict[Any, Draws]]:
                 patch.setattr(library.Tensor, name, method(getattr(draws, name)))
             for name in ("dropout", "dropout2d"):
                 patch.setattr(library.nn.functional, name, getattr(draws, name))
+        ours = streams[vs]
+        patch.setattr(dropouts, "exponential_", ours.exponential_)
         yield streams
 
 

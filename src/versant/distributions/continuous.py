@@ -282,8 +282,8 @@ class Uniform(Distribution):
     def __init__(self, low: Any, high: Any, validate_args: bool | None = None) -> None:
         self.low, self.high = broadcast_all(low, high)
         super().__init__(self.low.shape, validate_args=validate_args)
-        if self._validate_args and not (self.low < self.high).all():
-            raise ValueError("[Uniform] expected low < high everywhere")
+        if self._validate_args:
+            self._check("low", constraints.less_than(self.high), self.low)
 
     @property
     def support(self) -> Constraint:

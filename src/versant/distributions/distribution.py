@@ -6,7 +6,7 @@ from numbers import Number
 from typing import Any, ClassVar, Self
 
 import versant
-from versant import Size, Tensor
+from versant import Size, Tensor, _core
 from versant.distributions.constraints import Constraint, Constraints, is_dependent
 
 
@@ -58,7 +58,8 @@ class Distribution:
 
     batch_shape: of the parameters. event_shape: of one sample. A sample of sample_shape S has the shape
     S + batch_shape + event_shape; log_prob sums over the event axes.
-    validate_args: whether parameters and values are checked; by default they are.
+    validate_args: whether parameters and values are checked; by default they are. Compiled functions do not
+        look at values.
     """
 
     has_rsample = False
@@ -89,6 +90,8 @@ class Distribution:
         Distribution._validate_args = value
 
     def _check(self, what: str, constraint: Constraint, value: Tensor) -> None:
+        if _core.is_tracing():  # a replay could not take the answer back
+            return
         if not constraint.check(value).all():
             raise ValueError(
                 f"[{type(self).__name__}] Expected {what} of shape {tuple(value.shape)} to satisfy "
