@@ -12,6 +12,7 @@ from versant.nn.conv import *
 from versant.nn.dropout import *
 from versant.nn.embedding import *
 from versant.nn.group_norm import *
+from versant.nn.lazy import *
 from versant.nn.linear import *
 from versant.nn.loss import *
 from versant.nn.module import *
