@@ -117,3 +117,25 @@ def test_whole_modules_change_memory_and_type() -> None:
     assert module.share_memory() is module
     with pytest.raises(RuntimeError, match="got 'cuda'"):
         module.cuda()
+
+
+def test_states_beside_tensors() -> None:
+    class Scaled(nn.Linear):
+        factor = 1.0
+
+        def get_extra_state(self):
+            return {"factor": self.factor}
+
+        def set_extra_state(self, state):
+            self.factor = state["factor"]
+
+    module, other = nn.Sequential(Scaled(2, 2)), nn.Sequential(Scaled(2, 2))
+    module[0].factor = 3.0
+    state = module.state_dict()
+    assert list(state) == ["0.weight", "0.bias", "0._extra_state"]
+    other.load_state_dict(state)
+    assert other[0].factor == 3.0
+    with pytest.raises(RuntimeError, match=r"missing: 0\._extra_state"):
+        other.load_state_dict({name: state[name] for name in ("0.weight", "0.bias")})
+    with pytest.raises(RuntimeError, match=r"unexpected: 0\._extra_state"):
+        nn.Sequential(nn.Linear(2, 2)).load_state_dict(state)

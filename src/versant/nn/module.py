@@ -362,6 +362,8 @@ class Module:
                 value = self.__dict__[name]
                 if kind is wanted and value is not None:
                     state[prefix + name] = value if keep_vars else value.detach()
+        if type(self).get_extra_state is not Module.get_extra_state:
+            state[f"{prefix}_extra_state"] = self.get_extra_state()
         for name, module in self._modules.items():
             if module is not None:
                 module.state_dict(destination=state, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
@@ -369,6 +371,15 @@ class Module:
             for hook in self._hooks.after_state.values():
                 hook(self, state, prefix, {})
         return state
+
+    def get_extra_state(self) -> Any:
+        """What a state_dict holds of this module beside tensors. A module that defines it also defines
+        set_extra_state."""
+        raise RuntimeError(f"[{type(self).__name__}] get_extra_state is not defined")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Takes what get_extra_state gave."""
+        raise RuntimeError(f"[{type(self).__name__}] set_extra_state is not defined")
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False

@@ -33,8 +33,9 @@ def load_into(
         raise TypeError(f"{where} expected a dict of tensors, got {type(state_dict).__name__}")
     places = _places(module)
     state_dict, missing, unexpected, faults = _prepared(module, state_dict, strict)
-    missing += [name for name in places if name not in state_dict]
-    unexpected += [name for name in state_dict if name not in places]
+    extras = _extras(module)
+    missing += [name for name in (*places, *extras) if name not in state_dict]
+    unexpected += [name for name in state_dict if name not in places and name not in extras]
     if strict:
         faults += [f"missing: {name}" for name in missing]
         faults += [f"unexpected: {name}" for name in unexpected]
@@ -56,6 +57,9 @@ def load_into(
                 owner.__dict__[attribute] = Parameter(new, old.requires_grad)
             else:
                 owner.__dict__[attribute] = new
+    for name, owner in extras.items():
+        if name in state_dict:
+            owner.set_extra_state(state_dict[name])
     found = IncompatibleKeys(missing, unexpected)
     for inner in module.modules():
         for hook in () if inner._hooks is None else list(inner._hooks.after_load.values()):
@@ -94,6 +98,16 @@ def _places(module: "Module") -> dict[str, tuple["Module", str]]:
             if kind in (Kind.PARAMETER, Kind.BUFFER) and owner.__dict__[name] is not None:
                 places[f"{path}.{name}" if path else name] = (owner, name)
     return places
+
+
+def _extras(module: "Module") -> dict[str, "Module"]:
+    """The modules that take something beside tensors, by its name in a state_dict."""
+    asked = versant.nn.Module.set_extra_state
+    return {
+        f"{path}._extra_state" if path else "_extra_state": owner
+        for path, owner in module.named_modules(remove_duplicate=False)
+        if type(owner).set_extra_state is not asked
+    }
 
 
 def _misfit(name: str, new: Any, old: Tensor) -> list[str]:
