@@ -82,3 +82,12 @@ def test_networks_are_converted_and_copied_before_the_first_input() -> None:
 def test_an_input_without_channels() -> None:
     with pytest.raises(vs.ShapeError, match=r"\[LazyConv2d\] expected at least 3 axes"):
         nn.LazyConv2d(3, 3)(vs.ones(5, 5))
+
+
+def test_the_first_input_comes_before_compilation() -> None:
+    model = nn.LazyLinear(2)
+    function = vs.compile(lambda x: model(x))
+    with pytest.raises(RuntimeError, match="call the module once before it is compiled"):
+        function(vs.ones(1, 3))
+    y = model(vs.ones(1, 3))
+    assert (function(vs.ones(1, 3)) == y).all()

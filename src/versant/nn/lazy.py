@@ -4,7 +4,7 @@ from inspect import signature
 from typing import Any, ClassVar
 
 import versant
-from versant import Tensor
+from versant import Tensor, _core
 from versant.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from versant.nn.linear import Linear
 from versant.nn.module import Module
@@ -101,6 +101,11 @@ class _Lazy(Module):
                 self._buffers[name] = buffer
 
     def _learn(self, args: Any) -> None:
+        if _core.is_tracing():
+            raise RuntimeError(
+                f"[{type(self).__name__}] call the module once before it is compiled: its first input tells "
+                "the shapes of its parameters"
+            )
         self.initialize_parameters(args[0])
 
     def extra_repr(self) -> str:

@@ -397,6 +397,5 @@ def install() -> None:
     }  # fmt: skip
     for name, dtype in names.items():
         setattr(Tensor, name, _convert(dtype))
-    named: Any = Tensor
-    named.layout = property(lambda self: formats.strided, doc="How its elements lie: by strides.")
+    Tensor.layout = property(lambda self: formats.strided, doc="How its elements lie: by strides.")
     Tensor.__array_priority__ = 1000
