@@ -44,7 +44,9 @@ def test_layers_know_the_bases_at_their_addresses() -> None:
     assert isinstance(vs.nn.BatchNorm2d(3), bases.batchnorm._BatchNorm)
     assert isinstance(vs.nn.Conv1d(3, 3, 1), bases.conv._ConvNd)
     assert isinstance(vs.nn.BCELoss(), bases.loss._Loss)
-    assert bases.utils._pair(3) == (3, 3)
+    assert vs.nn.utils.clip_grad_norm_ is not None
+    assert vs.nn.modules.utils._pair(3) == (3, 3)
+    assert bases.Linear is vs.nn.Linear
     assert bases.utils._triple((1, 2)) == (1, 2)
     assert bases.utils._reverse_repeat_tuple((1, 2), 2) == (2, 2, 1, 1)
 
