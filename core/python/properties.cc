@@ -181,6 +181,7 @@ int put_imag(PyObject* self, PyObject* value, void*) {
   return guarded([&] { return put_part(*imaginary(self), value, "imag"); }, -1);
 }
 PyObject* always_false(PyObject*, void*) { Py_RETURN_FALSE; }
+PyObject* always_true(PyObject*, void*) { Py_RETURN_TRUE; }
 
 }  // namespace
 
@@ -206,6 +207,9 @@ PyGetSetDef tensor_getset[] = {
     {"H", get_hermitian, nullptr, "mT of a matrix; for complex numbers their conjugates.", nullptr},
     {"real", get_real, put_real, "The real part: a view, or the real tensor itself.", nullptr},
     {"imag", get_imag, put_imag, "The imaginary part, a view.", nullptr},
+    {"is_cpu", always_true, nullptr, "True.", nullptr},
+    {"is_meta", always_false, nullptr, "False.", nullptr},
+    {"is_mps", always_false, nullptr, "False.", nullptr},
     {"is_cuda", always_false, nullptr, "False.", nullptr},
     {"is_sparse", always_false, nullptr, "False.", nullptr},
     {"is_quantized", always_false, nullptr, "False.", nullptr},

@@ -64,10 +64,13 @@ _ROOMS = {
     "amp",
     "array_api",
     "autograd",
+    "backends",
     "compiler",
     "cpu",
+    "cuda",
     "data",
     "debug",
+    "distributions",
     "fft",
     "func",
     "io",
@@ -76,6 +79,7 @@ _ROOMS = {
     "nn",
     "optim",
     "profiling",
+    "random",
     "special",
     "testing",
     "tf",
@@ -95,7 +99,16 @@ _BORROWED = {
     "save": "versant.io",
     "load": "versant.io",
     "set_printoptions": "versant.tensors.printing",
+    "GradScaler": "versant.amp",
+    "vmap": "versant.func",
 }
+_SETTINGS = """are_deterministic_algorithms_enabled get_default_device get_float32_matmul_precision
+set_default_device set_default_tensor_type set_float32_matmul_precision set_flush_denormal
+use_deterministic_algorithms"""
+_BORROWED.update(dict.fromkeys(_SETTINGS.split(), "versant.settings"))
+_KINDS = """BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor HalfTensor IntTensor
+LongTensor ShortTensor"""
+_BORROWED.update(dict.fromkeys(_KINDS.split(), "versant.tensors.kinds"))
 _AUTOCAST = """autocast is_autocast_enabled set_autocast_enabled get_autocast_dtype set_autocast_dtype
 is_autocast_cache_enabled set_autocast_cache_enabled clear_autocast_cache is_autocast_cpu_enabled
 set_autocast_cpu_enabled get_autocast_cpu_dtype set_autocast_cpu_dtype autocast_increment_nesting
@@ -125,6 +138,21 @@ def is_tensor(obj: "_Any") -> bool:
 def is_floating_point(input: Tensor) -> bool:
     """Whether the dtype is a floating-point one."""
     return input.dtype.is_floating_point
+
+
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the only element is not zero."""
+    return input.is_nonzero()
+
+
+def is_signed(input: Tensor) -> bool:
+    """Whether the dtype holds negative numbers."""
+    return input.is_signed()
+
+
+def is_same_size(input: Tensor, other: Tensor) -> bool:
+    """Whether both shapes are equal."""
+    return input.is_same_size(other)
 
 
 def numel(input: Tensor) -> int:
@@ -160,6 +188,9 @@ __all__ = [
     "is_floating_point",
     "is_grad_enabled",
     "is_inference_mode_enabled",
+    "is_nonzero",
+    "is_same_size",
+    "is_signed",
     "is_tensor",
     "manual_seed",
     "no_grad",

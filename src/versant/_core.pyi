@@ -91,9 +91,13 @@ class Tensor(TensorOps):
     mH: Tensor
     real: Tensor
     imag: Tensor
+    is_cpu: _bool
+    is_meta: _bool
+    is_mps: _bool
     is_cuda: _bool
     is_sparse: _bool
     is_quantized: _bool
+    layout: Any
     _version: int
     _base: Tensor | None
     __array_priority__: int

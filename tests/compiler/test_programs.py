@@ -15,7 +15,9 @@ from tests.compiler.programs import (  # noqa: F401
     learning,
     optimizing,
     science,
+    sequences,
     turns,
+    vision,
 )
 from tests.compiler.programs.table import PROGRAMS, Program
 from versant import nn

@@ -142,7 +142,7 @@ def test_collate_fn_sampler_and_batch_sampler() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_workers": 2}, "num_workers must be 0, got 2"),
+        ({"num_workers": -1}, "num_workers must not be negative, got -1"),
         ({"batch_size": 0}, "batch_size must be a positive int, got 0"),
         ({"batch_size": 2.5}, "batch_size must be a positive int, got 2.5"),
         ({"shuffle": True, "sampler": [0]}, "sampler and shuffle exclude each other"),
@@ -213,3 +213,81 @@ def test_single_samples_are_converted_or_collated():
     assert nested["x"][1] == "a"
     assert number == 3
     assert list(data.DataLoader([1, 2], batch_size=None, collate_fn=lambda x: x * 10)) == [10, 20]
+
+
+# Datasets of datasets, and those with an order of their own -------------------------------------------------
+
+
+class Stream(data.IterableDataset):
+    def __init__(self, start, stop):
+        self.start, self.stop = start, stop
+
+    def __iter__(self):
+        return iter(range(self.start, self.stop))
+
+
+class Counted(Stream):
+    def __len__(self):
+        return self.stop - self.start
+
+
+def test_workers_change_nothing() -> None:
+    options = {"num_workers": 4, "persistent_workers": True, "prefetch_factor": 2, "worker_init_fn": print}
+    loaders = [data.DataLoader(columns(), 3, shuffle=True, seed=1, **more) for more in ({}, options)]
+    assert seen(loaders[0]) == seen(loaders[1])
+    assert data.get_worker_info() is None
+
+
+def test_streams_are_batched_as_they_come() -> None:
+    stream = Counted(0, 7)
+    assert [x.tolist() for x in data.DataLoader(stream, 3)] == [[0, 1, 2], [3, 4, 5], [6]]
+    short = data.DataLoader(stream, 3, drop_last=True)
+    assert [x.tolist() for x in short] == [[0, 1, 2], [3, 4, 5]]
+    assert (len(data.DataLoader(stream, 3)), len(short)) == (3, 2)
+    assert list(data.DataLoader(stream, batch_size=None)) == list(range(7))
+    assert list(data.DataLoader(Stream(0, 5) + Stream(8, 9), 4, collate_fn=list)) == [[0, 1, 2, 3], [4, 8]]
+    with pytest.raises(TypeError, match="does not know its length"):
+        len(data.DataLoader(Stream(0, 5)))
+    with pytest.raises(ValueError, match="an IterableDataset excludes shuffle"):
+        data.DataLoader(stream, shuffle=True)
+
+
+def test_datasets_are_joined_and_stacked() -> None:
+    joined = Squares(3) + Squares(2)
+    assert len(joined) == 5
+    assert [joined[i][1] for i in (0, 2, 3, 4, -1)] == [0, 4, 0, 1, 1]
+    with pytest.raises(IndexError, match="index 5 is out of range for 5 samples"):
+        joined[5]
+    assert len(data.ChainDataset([Counted(0, 2), Counted(0, 3)])) == 5
+    pairs = data.StackDataset([1, 2, 3], "abc")
+    assert (len(pairs), pairs[1]) == (3, (2, "b"))
+    named = data.StackDataset(x=[1, 2], y=[3, 4])
+    assert [b["y"].tolist() for b in data.DataLoader(named, 2)] == [[3, 4]]
+
+
+def test_lists_of_samples_are_read_at_once() -> None:
+    class Several(Squares):
+        def __getitems__(self, indices):
+            return [("read", i) for i in indices]
+
+    assert list(data.DataLoader(Several(3), 2, collate_fn=list)) == [
+        [("read", 0), ("read", 1)],
+        [("read", 2)],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: data.ConcatDataset([]), ValueError, "at least one dataset"),
+        (lambda: data.ConcatDataset([Stream(0, 1)]), TypeError, "join it by ChainDataset"),
+        (lambda: data.ChainDataset([[1]]), TypeError, "expected IterableDatasets, got list"),
+        (lambda: data.StackDataset(), ValueError, "at least one dataset"),
+        (lambda: data.StackDataset([1], x=[1]), ValueError, "all by position or all by name"),
+        (lambda: data.StackDataset([1], [1, 2]), ValueError, r"differ in length: \[1, 2\]"),
+        (lambda: next(iter(data.IterableDataset())), NotImplementedError, "define __iter__"),
+    ],
+)
+def test_datasets_refuse(call, error, message) -> None:
+    with pytest.raises(error, match=message):
+        call()

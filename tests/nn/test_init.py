@@ -55,3 +55,12 @@ def test_sparse_columns():
 def test_refusals(fill, message):
     with pytest.raises(ValueError, match=message):
         fill()
+
+
+def test_first_names_warn() -> None:
+    for name, args in (("constant", (2.0,)), ("uniform", ()), ("kaiming_normal", ()), ("eye", ())):
+        vs.manual_seed(0)
+        expected = getattr(init, f"{name}_")(vs.empty(3, 3), *args)
+        vs.manual_seed(0)
+        with pytest.warns(FutureWarning, match=f"nn.init.{name}_"):
+            assert (getattr(init, name)(vs.empty(3, 3), *args) == expected).all()

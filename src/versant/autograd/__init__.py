@@ -21,6 +21,7 @@ _BORROWED = {
     "detect_anomaly": "anomaly",
     "is_anomaly_enabled": "anomaly",
     "set_detect_anomaly": "anomaly",
+    "Variable": "variable",
     "gradcheck": "checks",
     "gradgradcheck": "checks",
 }

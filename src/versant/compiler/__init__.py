@@ -6,6 +6,7 @@ assumed and do the same again, without Python and without the tape: whole traini
 in-place updates, random numbers and the optimizer.
 """
 
+from versant._core import is_tracing as is_compiling
 from versant.compiler.errors import CompileError
 from versant.compiler.function import Compiled, compile, compile_disabled
 from versant.compiler.plan import Plan
@@ -24,4 +25,13 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["CompileError", "Compiled", "Plan", "Program", "compile", "compile_disabled", "load_program"]
+__all__ = [
+    "CompileError",
+    "Compiled",
+    "Plan",
+    "Program",
+    "compile",
+    "compile_disabled",
+    "is_compiling",
+    "load_program",
+]

@@ -16,6 +16,10 @@ class Sampler:
     def __len__(self) -> int:
         raise NotImplementedError(f"[{type(self).__name__}] define __len__(self)")
 
+    def __class_getitem__(cls, index: Any) -> type["Sampler"]:
+        """The class itself: `Sampler[int]` tells readers what iterating gives."""
+        return cls
+
 
 class OrderSampler(Sampler):
     """A sampler that makes the order of a whole pass at once: `order()` gives it as an int64 tensor."""

@@ -12,6 +12,7 @@ from versant.nn.conv import *
 from versant.nn.dropout import *
 from versant.nn.embedding import *
 from versant.nn.group_norm import *
+from versant.nn.lazy import *
 from versant.nn.linear import *
 from versant.nn.loss import *
 from versant.nn.module import *
@@ -29,8 +30,8 @@ from versant.nn.transformer import *
 
 
 def __getattr__(name: str) -> object:
-    if name == "utils":
+    if name in ("modules", "utils"):
         from importlib import import_module
 
-        return import_module("versant.nn.utils")
+        return import_module(f"versant.nn.{name}")
     raise AttributeError(f"module 'versant.nn' has no attribute {name!r}")

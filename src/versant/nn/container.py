@@ -1,5 +1,6 @@
 """Containers: modules and parameters held in order or by name."""
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, Self, overload
@@ -9,7 +10,7 @@ from versant.nn.module import Module, _bracketed
 from versant.nn.parameter import Parameter
 from versant.nn.registry import Kind, Registered
 
-__all__ = ["ModuleDict", "ModuleList", "ParameterList", "Sequential"]
+__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
 _MODULE = Kind.MODULE  # read once: an enum's members are slow to reach
 
@@ -266,5 +267,114 @@ class ParameterList(_Numbered):
         lines = [
             f"  ({i}): Parameter containing: [{p.dtype} of size {'x'.join(map(str, p.shape))}]"
             for i, p in enumerate(self)
+        ]
+        return _bracketed(type(self).__name__, "", lines)
+
+
+class ParameterDict(Module):
+    """A dict of parameters that belong to the module that holds it; plain tensors become parameters.
+
+    A plain dict is taken over in the order of its sorted keys, everything else in its own.
+    """
+
+    def __init__(self, parameters: Any = None) -> None:
+        super().__init__()
+        if parameters is not None:
+            self.update(parameters)
+
+    def __getitem__(self, key: str) -> Parameter:
+        parameter: Parameter = self._parameters[key]
+        return parameter
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"[ParameterDict] expected a Parameter or Tensor for {key!r}, got {type(value).__name__}"
+            )
+        parameter = value if isinstance(value, Parameter) else Parameter(value)
+        if key in self._kinds:
+            self._parameters[key] = parameter
+        else:
+            self.register_parameter(key, parameter)
+
+    def __delitem__(self, key: str) -> None:
+        del self._parameters[key]
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(list(self._parameters))
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._parameters
+
+    def __or__(self, other: Any) -> "ParameterDict":
+        joined = self.copy()
+        joined.update(other)
+        return joined
+
+    def __ior__(self, other: Any) -> Self:
+        self.update(other)
+        return self
+
+    def keys(self) -> Iterable[str]:
+        return self._parameters.keys()
+
+    def values(self) -> Iterable[Parameter]:
+        return self._parameters.values()
+
+    def items(self) -> Iterable[tuple[str, Parameter]]:
+        return self._parameters.items()
+
+    def update(self, parameters: Any) -> None:
+        """Add or replace parameters by name."""
+        if isinstance(parameters, Mapping) and not isinstance(parameters, OrderedDict):
+            pairs: Iterable[Any] = sorted(parameters.items())
+        else:
+            pairs = parameters.items() if hasattr(parameters, "items") else parameters
+        for key, value in pairs:
+            self[key] = value
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The parameter under `key`, or default."""
+        return self._parameters.get(key, default)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """The parameter under `key`; where there is none, default is put there."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def pop(self, key: str) -> Parameter:
+        """Take the parameter under `key` out and return it."""
+        parameter = self[key]
+        del self[key]
+        return parameter
+
+    def popitem(self) -> tuple[str, Parameter]:
+        """Take the last parameter out and return its name and it."""
+        key = next(reversed(self))
+        return key, self.pop(key)
+
+    def clear(self) -> None:
+        """Take all parameters out."""
+        self._parameters.clear()
+
+    def copy(self) -> "ParameterDict":
+        """A dict of the same parameters."""
+        return ParameterDict(self)
+
+    def fromkeys(self, keys: Iterable[str], default: Any = None) -> "ParameterDict":
+        """A dict with the default under all keys."""
+        return ParameterDict((key, default) for key in keys)
+
+    def __repr__(self) -> str:
+        lines = [
+            f"  ({key}): Parameter containing: [{p.dtype} of size {'x'.join(map(str, p.shape))}]"
+            for key, p in self.items()
         ]
         return _bracketed(type(self).__name__, "", lines)

@@ -43,6 +43,10 @@ class Hooks:
         self.after: Calls = {}  # (hook, with_kwargs, always_call)
         self.before_backward: Calls = {}  # hook
         self.after_backward: Calls = {}  # hook
+        self.before_state: Calls = {}  # hook
+        self.after_state: Calls = {}  # hook
+        self.before_load: Calls = {}  # (hook, with_module)
+        self.after_load: Calls = {}  # hook
 
     def add(self, calls: Calls, entry: Any, *, prepend: bool = False) -> RemovableHandle:
         handle = RemovableHandle(self, calls)

@@ -5,6 +5,8 @@ Martens 2010.
 """
 
 import math
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import versant
@@ -184,3 +186,21 @@ def _fan(name: str, tensor: Tensor, mode: str) -> int:
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"[{name}] mode must be 'fan_in' or 'fan_out', got {mode!r}")
     return _fans(name, tensor)[mode == "fan_out"]
+
+
+def _by_first_name(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The function under the name that it had before in-place functions ended in "_"; it warns."""
+    now = function.__name__
+
+    def first(*args: Any, **kwargs: Any) -> Tensor:
+        warnings.warn(f"nn.init.{now[:-1]} is now nn.init.{now}", FutureWarning, stacklevel=2)
+        return function(*args, **kwargs)
+
+    first.__name__, first.__doc__ = now[:-1], f"{now} by its first name."
+    return first
+
+
+uniform, normal, constant = (_by_first_name(f) for f in (uniform_, normal_, constant_))
+eye, dirac, sparse, orthogonal = (_by_first_name(f) for f in (eye_, dirac_, sparse_, orthogonal_))
+xavier_uniform, xavier_normal = _by_first_name(xavier_uniform_), _by_first_name(xavier_normal_)
+kaiming_uniform, kaiming_normal = _by_first_name(kaiming_uniform_), _by_first_name(kaiming_normal_)

@@ -6,7 +6,7 @@ from typing import Any, Self
 import versant
 from versant import Tensor, _core
 from versant.nn.hooks import Hooks, RemovableHandle
-from versant.nn.parameter import Parameter, clear_grad
+from versant.nn.parameter import Buffer, Parameter, clear_grad
 from versant.nn.registry import Kind, Registered, alike
 from versant.nn.state import IncompatibleKeys, load_into
 
@@ -29,6 +29,7 @@ class Module:
 
     training: bool = True
     _has_hooks: bool = False
+    _awaits_input: bool = False  # for the shapes of its parameters
     _hooks: Hooks | None = None
     _kinds: dict[str, Kind]
 
@@ -64,6 +65,8 @@ class Module:
             kind = Kind.PARAMETER
         elif isinstance(value, Module):
             kind = Kind.MODULE
+        elif isinstance(value, Buffer):
+            kind = Kind.BUFFER if value.persistent else Kind.SCRATCH
         elif kind is None:
             object.__setattr__(self, name, value)
             return
@@ -204,6 +207,22 @@ class Module:
             module = module.__dict__[name]
         return module
 
+    def set_submodule(self, target: str, module: "Module", strict: bool = False) -> None:
+        """Put a module under a dotted name.  strict: in the place of another one only"""
+        if not target:
+            raise ValueError(f"[{type(self).__name__}.set_submodule] expected a name, got {target!r}")
+        if not isinstance(module, Module):
+            raise ValueError(
+                f"[{type(self).__name__}.set_submodule] expected a Module, got {type(module).__name__}"
+            )
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        if (strict or hasattr(owner, name)) and owner._kinds.get(name) is not Kind.MODULE:
+            raise AttributeError(
+                f"[{type(self).__name__}.set_submodule] {type(owner).__name__} has no submodule {name!r}"
+            )
+        setattr(owner, name, module)
+
     def get_parameter(self, target: str) -> Parameter:
         """The parameter under a dotted name."""
         parameter: Parameter = self._get(target, Kind.PARAMETER)
@@ -307,8 +326,26 @@ class Module:
     def bfloat16(self) -> Self:
         return self._floating(versant.bfloat16)
 
+    def type(self, dst_type: Any) -> Self:
+        """Convert all parameters and buffers."""
+        return self._convert(lambda tensor: tensor.type(dst_type))
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
+        """Give all parameters and buffers new memory, with whatever is in it."""
+        if not recurse:
+            raise NotImplementedError(f"[{type(self).__name__}.to_empty] expected recurse=True")
+        return self._convert(lambda tensor: versant.empty_like(tensor, device=device))
+
     def cpu(self) -> Self:
         return self.to("cpu")
+
+    def cuda(self, device: Any = None) -> Self:
+        """Raises RuntimeError: the only device is the CPU."""
+        return self.to("cuda" if device is None else device)
+
+    def share_memory(self) -> Self:
+        """The module itself: threads of one process share its memory already."""
+        return self
 
     # State --------------------------------------------------------------------------------------------------
 
@@ -317,15 +354,32 @@ class Module:
     ) -> dict[str, Any]:
         """Parameters and persistent buffers by dotted name, detached but sharing memory with the module."""
         state = {} if destination is None else destination
+        if self._hooks is not None:
+            for hook in self._hooks.before_state.values():
+                hook(self, prefix, keep_vars)
         for wanted in (Kind.PARAMETER, Kind.BUFFER):
             for name, kind in self._kinds.items():
                 value = self.__dict__[name]
                 if kind is wanted and value is not None:
                     state[prefix + name] = value if keep_vars else value.detach()
+        if type(self).get_extra_state is not Module.get_extra_state:
+            state[f"{prefix}_extra_state"] = self.get_extra_state()
         for name, module in self._modules.items():
             if module is not None:
                 module.state_dict(destination=state, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+        if self._hooks is not None:
+            for hook in self._hooks.after_state.values():
+                hook(self, state, prefix, {})
         return state
+
+    def get_extra_state(self) -> Any:
+        """What a state_dict holds of this module beside tensors. A module that defines it also defines
+        set_extra_state."""
+        raise RuntimeError(f"[{type(self).__name__}] get_extra_state is not defined")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Takes what get_extra_state gave."""
+        raise RuntimeError(f"[{type(self).__name__}] set_extra_state is not defined")
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
@@ -378,11 +432,40 @@ class Module:
         hooks = self._own_hooks()
         return hooks.add(hooks.after_backward, hook, prepend=prepend)
 
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call hook(module, prefix, keep_vars) before state_dict gathers the module's tensors."""
+        return self._own_hooks().add(self._own_hooks().before_state, hook)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call hook(module, state_dict, prefix, {}) after state_dict; it may change the dict in place."""
+        return self._own_hooks().add(self._own_hooks().after_state, hook)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call hook(module, state_dict, prefix, {}, strict, missing, unexpected, errors) before loading.
+
+        It may change the dict, which is a copy of the one that is loaded, and add to the lists of names that
+        are reported as missing, as unexpected and of faults in words.
+        """
+        return self._own_hooks().add(self._own_hooks().before_load, (hook, True))
+
+    def _register_load_state_dict_pre_hook(
+        self, hook: Callable[..., Any], with_module: bool = False
+    ) -> RemovableHandle:
+        """The same; without with_module the hook is not given the module."""
+        return self._own_hooks().add(self._own_hooks().before_load, (hook, with_module))
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call hook(module, incompatible_keys) after load_state_dict; it may change the lists of names."""
+        return self._own_hooks().add(self._own_hooks().after_load, hook)
+
     # Text ---------------------------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
         """What stands in the brackets of the module's repr."""
         return ""
+
+    def _get_name(self) -> str:
+        return type(self).__name__
 
     def __repr__(self) -> str:
         lines = [f"({name}): " + repr(module).replace("\n", "\n  ") for name, module in self._modules.items()]

@@ -5,7 +5,7 @@ from typing import Any, Self
 import versant
 from versant import Tensor
 
-__all__ = ["Parameter"]
+__all__ = ["Buffer", "Parameter", "UninitializedParameter"]
 
 
 class Parameter(Tensor):
@@ -38,6 +38,45 @@ class Parameter(Tensor):
         from versant.tensors.printing import represent
 
         return "Parameter containing:\n" + represent(self, "tensor")
+
+
+class UninitializedParameter(Parameter):
+    """A parameter whose shape is not known yet: lazy layers have them (nn/lazy.py)."""
+
+    def __new__(cls, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> Self:
+        return super().__new__(cls, versant.empty(0, device=device, dtype=dtype), requires_grad)
+
+    def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
+        """Become an ordinary parameter of that shape, with whatever is in memory."""
+        self.data = versant.empty(tuple(shape), device=device, dtype=dtype or self.dtype)
+        self.__class__ = Parameter  # type: ignore[assignment]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        if id(self) not in memo:
+            memo[id(self)] = type(self)(self.requires_grad, dtype=self.dtype)
+        copied: Self = memo[id(self)]
+        return copied
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return type(self), (self.requires_grad, None, self.dtype)
+
+    def __repr__(self) -> str:
+        return "<UninitializedParameter>"
+
+
+class Buffer(Tensor):
+    """A tensor that becomes a buffer of the Module it is assigned to.
+
+    data: its storage is shared. persistent: whether it is part of the state_dict.
+    """
+
+    persistent: bool
+
+    def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Self:
+        given = versant.empty(0) if data is None else data
+        buffer: Self = Tensor._make_subclass(cls, given, given.requires_grad)
+        buffer.persistent = persistent
+        return buffer
 
 
 def clear_grad(tensor: Tensor) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import versant
 from versant import Tensor
-from versant.nn.parameter import Parameter
+from versant.nn.parameter import Parameter, UninitializedParameter
 from versant.nn.registry import Kind
 
 if TYPE_CHECKING:
@@ -32,14 +32,15 @@ def load_into(
     if not isinstance(state_dict, Mapping):
         raise TypeError(f"{where} expected a dict of tensors, got {type(state_dict).__name__}")
     places = _places(module)
-    missing = [name for name in places if name not in state_dict]
-    unexpected = [name for name in state_dict if name not in places]
-    faults: list[str] = []
+    state_dict, missing, unexpected, faults = _prepared(module, state_dict, strict)
+    extras = _extras(module)
+    missing += [name for name in (*places, *extras) if name not in state_dict]
+    unexpected += [name for name in state_dict if name not in places and name not in extras]
     if strict:
         faults += [f"missing: {name}" for name in missing]
         faults += [f"unexpected: {name}" for name in unexpected]
     for name, (owner, attribute) in places.items():
-        if name in state_dict:
+        if name in state_dict and not owner._awaits_input:
             faults += _misfit(name, state_dict[name], owner.__dict__[attribute])
     if faults:
         raise RuntimeError(f"{where} nothing was loaded:\n    " + "\n    ".join(faults))
@@ -48,13 +49,45 @@ def load_into(
             if name not in state_dict:
                 continue
             old, new = owner.__dict__[attribute], state_dict[name]
-            if not assign:
+            if owner._awaits_input and not assign:
+                _put_first(owner, attribute, new)
+            elif not assign:
                 old.copy_(new)
             elif isinstance(old, Parameter) and not isinstance(new, Parameter):
                 owner.__dict__[attribute] = Parameter(new, old.requires_grad)
             else:
                 owner.__dict__[attribute] = new
-    return IncompatibleKeys(missing, unexpected)
+    for name, owner in extras.items():
+        if name in state_dict:
+            owner.set_extra_state(state_dict[name])
+    found = IncompatibleKeys(missing, unexpected)
+    for inner in module.modules():
+        for hook in () if inner._hooks is None else list(inner._hooks.after_load.values()):
+            hook(inner, found)
+    return found
+
+
+def _prepared(
+    module: "Module", state_dict: Mapping[str, Any], strict: bool
+) -> tuple[Mapping[str, Any], list[str], list[str], list[str]]:
+    """What hooks make of the state_dict, then what they report: missing, unexpected, faults."""
+    reported: tuple[list[str], list[str], list[str]] = ([], [], [])
+    state = dict(state_dict)
+    for path, inner in module.named_modules(remove_duplicate=False):
+        for hook, with_module in () if inner._hooks is None else list(inner._hooks.before_load.values()):
+            first = (inner,) if with_module else ()
+            hook(*first, state, f"{path}." if path else "", {}, strict, *reported)
+    return (state, *reported)
+
+
+def _put_first(owner: "Module", attribute: str, new: Tensor) -> None:
+    """The first values of a tensor of a lazy layer, whose shape they tell."""
+    old = owner.__dict__[attribute]
+    if isinstance(old, UninitializedParameter):
+        old.materialize(new.shape)
+    elif old.shape != new.shape:
+        old = owner.__dict__[attribute] = old.new_empty(tuple(new.shape))
+    old.copy_(new)
 
 
 def _places(module: "Module") -> dict[str, tuple["Module", str]]:
@@ -65,6 +98,16 @@ def _places(module: "Module") -> dict[str, tuple["Module", str]]:
             if kind in (Kind.PARAMETER, Kind.BUFFER) and owner.__dict__[name] is not None:
                 places[f"{path}.{name}" if path else name] = (owner, name)
     return places
+
+
+def _extras(module: "Module") -> dict[str, "Module"]:
+    """The modules that take something beside tensors, by its name in a state_dict."""
+    asked = versant.nn.Module.set_extra_state
+    return {
+        f"{path}._extra_state" if path else "_extra_state": owner
+        for path, owner in module.named_modules(remove_duplicate=False)
+        if type(owner).set_extra_state is not asked
+    }
 
 
 def _misfit(name: str, new: Any, old: Tensor) -> list[str]:

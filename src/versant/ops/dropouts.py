@@ -1,4 +1,4 @@
-"""Ops that draw in training and are plain functions otherwise: dropout and its kin, rrelu."""
+"""Ops that draw: dropout and its kin and rrelu, in training alone, and gumbel_softmax."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import math
 from versant._core import ShapeError, Tensor
 from versant.ops.activations import leaky_relu
 from versant.ops.comparison import where
-from versant.ops.creation import empty_like, new, ones_like
+from versant.ops.creation import empty_like, new, ones_like, zeros_like
+from versant.ops.indexing import scatter
 from versant.ops.lazy import np
-from versant.ops.random import uniform_
+from versant.ops.normalization import softmax
+from versant.ops.powers import log
+from versant.ops.random import drawn, exponential_, uniform_
 from versant.ops.record import composite, primitive
 from versant.ops.samples import array, call
 
@@ -163,3 +166,22 @@ def rrelu(
     else:
         result = leaky_relu(input, (lower + upper) / 2)
     return input.copy_(result) if inplace else result
+
+
+# --- categories -------------------------------------------------------------------------------------------
+
+
+@composite(places="nn.functional", without=drawn)
+def gumbel_softmax(
+    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Tensor:
+    """Softmax of (logits + Gumbel noise) / tau: categories drawn softly (Jang et al., Maddison et al. 2016).
+
+    hard: one-hot vectors, with the gradient of the soft ones. eps is not used, as in PyTorch.
+    """
+    noise = -log(exponential_(empty_like(logits.detach())))
+    soft = softmax((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    chosen = scatter(zeros_like(soft.detach()), dim, soft.detach().argmax(dim, keepdim=True), 1.0)
+    return chosen - soft.detach() + soft

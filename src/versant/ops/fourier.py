@@ -221,6 +221,12 @@ def rfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None
     return several("rfftn", input, s, dim, norm, False, real=True)
 
 
+@composite(name="fft.rfft2", ref=lambda x: np.fft.rfft2(x), samples=[near], places="")
+def rfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Tensor:
+    """rfftn over two axes."""
+    return rfftn(input, s, dim, norm)
+
+
 @composite(name="fft.irfftn", ref=lambda x: np.fft.irfftn(x), samples=[near], places="")
 def irfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None) -> Tensor:
     """The inverse of rfftn."""
@@ -233,6 +239,12 @@ def irfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = Non
     for d, n in zip(dims[:-1], lengths[:-1], strict=True):
         x = transform(fitted(x, n, d), d, True)
     return real_signal(x, lengths[-1], dims[-1]) * factor("irfftn", math.prod(lengths), norm, True)
+
+
+@composite(name="fft.irfft2", ref=lambda x: np.fft.irfft2(x), samples=[near], places="")
+def irfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Tensor:
+    """irfftn over two axes."""
+    return irfftn(input, s, dim, norm)
 
 
 def shifted(name: str, input: Tensor, dim: Any, sign: int) -> Tensor:
@@ -315,6 +327,38 @@ def hfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = 
 def ihfft(input: Tensor, n: int | None = None, dim: int = -1, norm: str | None = None) -> Tensor:
     """The half of the signal whose spectrum is real: the inverse of hfft."""
     return rfft(input, n, dim, turned(norm)).conj()
+
+
+def hfftn_reference(x: Any) -> Any:
+    return np.fft.irfftn(np.conj(x), norm="forward")
+
+
+def ihfftn_reference(x: Any) -> Any:
+    return np.conj(np.fft.rfftn(x, norm="forward"))
+
+
+@composite(name="fft.hfftn", ref=hfftn_reference, samples=[near], places="")
+def hfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None) -> Tensor:
+    """hfft along the last of the axes dim (by default all), fft along the others."""
+    return irfftn(input.conj(), s, dim, turned(norm))
+
+
+@composite(name="fft.ihfftn", ref=ihfftn_reference, samples=[near], places="")
+def ihfftn(input: Tensor, s: Any = None, dim: Any = None, norm: str | None = None) -> Tensor:
+    """The inverse of hfftn, for a real input."""
+    return rfftn(input, s, dim, turned(norm)).conj()
+
+
+@composite(name="fft.hfft2", ref=hfftn_reference, samples=[near], places="")
+def hfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Tensor:
+    """hfftn over two axes."""
+    return hfftn(input, s, dim, norm)
+
+
+@composite(name="fft.ihfft2", ref=ihfftn_reference, samples=[near], places="")
+def ihfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: str | None = None) -> Tensor:
+    """ihfftn over two axes."""
+    return ihfftn(input, s, dim, norm)
 
 
 def turned(norm: str | None) -> str | None:

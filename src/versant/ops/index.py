@@ -38,7 +38,7 @@ _FAMILIES = {
         """,
         "special": """
         digamma digamma_ erf erf_ erfc erfc_ erfinv erfinv_ i0 i0_ lgamma lgamma_ logit logit_
-        polygamma
+        mvlgamma mvlgamma_ polygamma
         """,
         "complex_numbers": """
         adjoint angle complex conj conj_physical conj_physical_ imag is_complex is_conj is_neg
@@ -125,6 +125,12 @@ _FAMILIES = {
         "matrices": """
         cdist matrix_exp matrix_power
         """,
+        "windows": """
+        bartlett_window blackman_window hamming_window hann_window kaiser_window
+        """,
+        "combinations": """
+        cartesian_prod chain_matmul combinations pdist renorm renorm_ unravel_index vander
+        """,
         "short_time": """
         istft stft
         """,
@@ -167,7 +173,7 @@ _FAMILIES = {
         """,
         "special": """
         digamma digamma_ erf erf_ erfc erfc_ erfinv erfinv_ i0 i0_ lgamma lgamma_ logit logit_
-        polygamma polygamma_
+        mvlgamma mvlgamma_ polygamma polygamma_
         """,
         "complex_numbers": """
         adjoint angle conj conj_physical conj_physical_ isreal resolve_conj resolve_neg sgn sgn_
@@ -193,7 +199,7 @@ _FAMILIES = {
         triu_
         """,
         "parts": """
-        diagflat diagonal_scatter dsplit hsplit select_scatter slice_scatter vsplit
+        diagflat diagonal_scatter dsplit fill_diagonal_ hsplit select_scatter slice_scatter vsplit
         """,
         "indexing": """
         argwhere gather index_add index_add_ index_copy index_copy_ index_fill index_fill_ index_put
@@ -229,6 +235,9 @@ _FAMILIES = {
         """,
         "matrices": """
         matrix_exp matrix_power
+        """,
+        "combinations": """
+        renorm renorm_
         """,
         "short_time": """
         istft stft
@@ -290,7 +299,8 @@ _FAMILIES = {
         ctc_loss
         """,
         "dropouts": """
-        alpha_dropout dropout dropout1d dropout2d dropout3d feature_alpha_dropout rrelu
+        alpha_dropout dropout dropout1d dropout2d dropout3d feature_alpha_dropout gumbel_softmax
+        rrelu
         """,
         "tables": """
         embedding embedding_bag one_hot
@@ -300,6 +310,9 @@ _FAMILIES = {
         """,
         "multihead": """
         multi_head_attention_forward
+        """,
+        "combinations": """
+        pdist
         """,
     },
     "special": {
@@ -316,8 +329,8 @@ _FAMILIES = {
         expit
         """,
         "special": """
-        digamma entr erf erfc erfcx erfinv gammaln i0 i0e i1 i1e log_ndtr logit ndtr ndtri polygamma
-        psi zeta
+        digamma entr erf erfc erfcx erfinv gammaln i0 i0e i1 i1e log_ndtr logit multigammaln ndtr
+        ndtri polygamma psi zeta
         """,
         "reductions": """
         logsumexp
@@ -343,11 +356,14 @@ _FAMILIES = {
         "matrices": """
         cond diagonal matrix_exp matrix_norm matrix_power matrix_rank multi_dot norm vecdot
         """,
+        "combinations": """
+        vander
+        """,
     },
     "fft": {
         "fourier": """
-        fft fft2 fftfreq fftn fftshift hfft ifft ifft2 ifftn ifftshift ihfft irfft irfftn rfft
-        rfftfreq rfftn
+        fft fft2 fftfreq fftn fftshift hfft hfft2 hfftn ifft ifft2 ifftn ifftshift ihfft ihfft2
+        ihfftn irfft irfft2 irfftn rfft rfft2 rfftfreq rfftn
         """,
     },
     "operator": {

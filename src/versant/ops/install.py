@@ -65,6 +65,8 @@ FAMILIES = (
     "decompositions",
     "matrices",
     "fourier",
+    "windows",
+    "combinations",
     "short_time",
 )
 

@@ -1,4 +1,4 @@
-"""Parts of tensors: splits along the first three axes, and copies with a part written anew."""
+"""Parts of tensors: splits along the first three axes, diagonals, and copies with a part written anew."""
 
 from __future__ import annotations
 
@@ -8,12 +8,34 @@ from versant.ops.joining import diag_embed
 from versant.ops.lazy import np
 from versant.ops.record import composite
 from versant.ops.samples import array, call
+from versant.ops.sequences import arange
 from versant.ops.shape import slice_axis, tensor_split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
+
+# --- diagonals --------------------------------------------------------------------------------------------
+
+
+@composite(places="Tensor", without={"ref": "tests/ops/test_combinations.py compares it with numpy's"})
+def fill_diagonal_(input: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
+    """Fills the main diagonal.  wrap: in tall matrices it begins again below the square"""
+    if input.ndim < 2:
+        raise ShapeError(f"[fill_diagonal_] expected at least 2 axes, got shape {tuple(input.shape)}")
+    if input.ndim > 2:
+        if len(set(input.shape)) > 1:
+            raise ShapeError(f"[fill_diagonal_] expected equal sizes, got shape {tuple(input.shape)}")
+        places = (arange(input.shape[0]),) * input.ndim
+    else:
+        rows, columns = input.shape
+        end = (rows if wrap else min(rows, columns)) * columns
+        flat = arange(0, end, columns + 1)
+        places = flat // max(columns, 1), flat % max(columns, 1)
+    input[places] = fill_value
+    return input
+
 
 # --- splits -----------------------------------------------------------------------------------------------
 

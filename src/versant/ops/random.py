@@ -91,10 +91,12 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -
 
 @composite(differentiable=False, places="Tensor", without=drawn)
 def exponential_(input: Tensor, lambd: float = 1.0, *, generator: Any = None) -> Tensor:
-    """Fills the tensor with numbers of density lambd * exp(-lambd * x), x from 0."""
+    """Fills the tensor with numbers of density lambd * exp(-lambd * x), x above 0."""
     if not lambd > 0:
         raise RuntimeError(f"[exponential_] expected lambd greater than 0, got {lambd}")
-    return input.copy_(log1p(-fractions("exponential_", input, generator)) / -lambd)
+    draws = -log1p(-fractions("exponential_", input, generator))
+    least = 2.0**-53 if draws.dtype is _core.float64 else 2.0**-24  # logarithms of draws are finite
+    return input.copy_(clamp_min(draws, least) / lambd)
 
 
 @composite(differentiable=False, places="Tensor", without=drawn)

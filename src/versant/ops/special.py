@@ -239,6 +239,26 @@ logit_whole = smooth(
 )
 
 
+@composite(
+    ref=lambda a, p: (
+        p * (p - 1) / 4 * math.log(math.pi) + np.sum([each(math.lgamma)(a - i / 2) for i in range(p)], 0)
+    ),
+    samples=[call(array(3, domain=Domain(2.1, 5.0)), 3), call(array(2, 2, domain=positive), 1)],
+    also="special.multigammaln",
+    in_place=True,
+)
+def mvlgamma(input: Tensor, p: int) -> Tensor:
+    """log of the multivariate gamma function of dimension p, for input above (p - 1) / 2."""
+    if p < 1:
+        raise RuntimeError(f"[mvlgamma] expected p of at least 1, got {p}")
+    half = input.is_floating_point() and input.dtype.itemsize == 2
+    x = input.float() if half else input
+    total = lgamma(x) + p * (p - 1) / 4 * math.log(math.pi)
+    for i in range(1, p):
+        total = total + lgamma(x - i / 2)
+    return total.to(input.dtype) if half else total
+
+
 def logit_in_place(input: Tensor, eps: float | None = None) -> Tensor:
     return logit_whole.in_place()(input) if eps is None else logit_within.in_place()(input, eps)
 

@@ -50,15 +50,12 @@ def to(
 
 
 def type(self: Tensor, dtype: Any = None) -> Any:
-    """The tensor in another dtype; without one, the name of its kind, such as "versant.FloatTensor"."""
-    if dtype is not None:
-        return self.cast(dtype)
-    kinds = {
-        "bool": "Bool", "uint8": "Byte", "int8": "Char", "int16": "Short", "int32": "Int", "int64": "Long",
-        "float16": "Half", "bfloat16": "BFloat16", "float32": "Float", "float64": "Double",
-        "complex64": "ComplexFloat", "complex128": "ComplexDouble",
-    }  # fmt: skip
-    return f"versant.{kinds[self.dtype.name]}Tensor"
+    """The tensor in another dtype, which may go by the name of its kind; without one, that name:
+    "versant.FloatTensor".
+    """
+    from versant.tensors import kinds
+
+    return kinds.name_of(self.dtype) if dtype is None else self.cast(kinds.dtype_of(dtype))
 
 
 def _convert(dtype: Any) -> Callable[..., Tensor]:
@@ -337,6 +334,51 @@ def share_memory_(self: Tensor) -> Tensor:
     return self
 
 
+def get_device(self: Tensor) -> int:
+    """-1, the number of the CPU."""
+    return -1
+
+
+def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+    """Raises RuntimeError: the only device is the CPU."""
+    return self.to(_core.device("cuda" if device is None else device))
+
+
+def is_nonzero(self: Tensor) -> bool:
+    """Whether the only element is not zero."""
+    if self.numel() != 1:
+        raise RuntimeError(f"[is_nonzero] expected one element, got shape {tuple(self.shape)}")
+    return bool(self)
+
+
+def is_signed(self: Tensor) -> bool:
+    """Whether its dtype holds negative numbers."""
+    return self.dtype not in (_core.uint8, _core.bool)
+
+
+def is_shared(self: Tensor) -> bool:
+    """Whether other processes see its memory."""
+    return False
+
+
+def is_pinned(self: Tensor, device: Any = None) -> bool:
+    """Whether its memory is page-locked."""
+    return False
+
+
+def pin_memory(self: Tensor, device: Any = None) -> Tensor:
+    """Raises RuntimeError: page-locked memory serves devices, of which there is none."""
+    formats.check_pinned(True, "pin_memory")
+    return self
+
+
+def new(self: Tensor, *args: Any) -> Tensor:
+    """A tensor of this dtype: of the given sizes, or of the given data."""
+    from versant.tensors.kinds import made
+
+    return made(self.dtype, *args)
+
+
 def install() -> None:
     """Gives Tensor these methods."""
     own: list[Callable[..., Any]] = [
@@ -344,7 +386,7 @@ def install() -> None:
         __array_namespace__, to_device,
         __reversed__, __contains__, __format__, __repr__, __reduce_ex__, __copy__, __deepcopy__,
         register_hook, register_post_accumulate_grad_hook, retain_grad, is_contiguous, is_same_size,
-        share_memory_,
+        share_memory_, get_device, cuda, is_nonzero, is_signed, is_shared, is_pinned, pin_memory, new,
     ]  # fmt: skip
     for function in own:
         setattr(Tensor, function.__name__, function)
@@ -355,4 +397,5 @@ def install() -> None:
     }  # fmt: skip
     for name, dtype in names.items():
         setattr(Tensor, name, _convert(dtype))
+    Tensor.layout = property(lambda self: formats.strided, doc="How its elements lie: by strides.")
     Tensor.__array_priority__ = 1000

@@ -1,7 +1,10 @@
 """Helpers around parameters and their gradients."""
 
+import warnings
 from collections.abc import Iterable
-from typing import Any
+from importlib import import_module
+from inspect import signature
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import versant
 from versant import ShapeError, Tensor, _core
@@ -11,6 +14,16 @@ from versant.nn.utils.fusion import (
     fuse_linear_bn_eval,
     fuse_linear_bn_weights,
 )
+
+if TYPE_CHECKING:
+    from versant.nn.utils.hooked_norms import (
+        remove_spectral_norm,
+        remove_weight_norm,
+        spectral_norm,
+        weight_norm,
+    )
+
+AnyModule = TypeVar("AnyModule", bound="versant.nn.Module")
 
 _KINDS = {"gradients": "tensors", "factor": "float"}
 _ARGUMENTS = [(name, kind, _core.REQUIRED, False) for name, kind in _KINDS.items()]
@@ -114,15 +127,41 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
         start += p.numel()
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("parametrizations", "parametrize", "rnn"):
-        from importlib import import_module
+def clip_grad_norm(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
+    """clip_grad_norm_ by its first name, which warns."""
+    warnings.warn("clip_grad_norm is now clip_grad_norm_", FutureWarning, stacklevel=2)
+    return clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)
 
+
+def skip_init(module_cls: type[AnyModule], *args: Any, **kwargs: Any) -> AnyModule:
+    """The module with memory for its parameters; their values are whatever its constructor draws."""
+    if not issubclass(module_cls, versant.nn.Module):
+        raise RuntimeError(f"[skip_init] expected a Module class, got {module_cls.__name__}")
+    if "device" not in signature(module_cls).parameters:
+        raise RuntimeError("[skip_init] Module must support a 'device' arg to skip initialization")
+    return module_cls(*args, **kwargs)
+
+
+_ROOMS = ("parametrizations", "parametrize", "rnn", "stateless")
+_HOOKED = ("remove_spectral_norm", "remove_weight_norm", "spectral_norm", "weight_norm")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
         return import_module(f"versant.nn.utils.{name}")
+    if name in _HOOKED:
+        return getattr(import_module("versant.nn.utils.hooked_norms"), name)
     raise AttributeError(f"module 'versant.nn.utils' has no attribute {name!r}")
 
 
 __all__ = [
+    "clip_grad_norm",
     "clip_grad_norm_",
     "clip_grad_value_",
     "clip_grads_with_norm_",
@@ -132,5 +171,10 @@ __all__ = [
     "fuse_linear_bn_weights",
     "get_total_norm",
     "parameters_to_vector",
+    "remove_spectral_norm",
+    "remove_weight_norm",
+    "skip_init",
+    "spectral_norm",
     "vector_to_parameters",
+    "weight_norm",
 ]

@@ -102,10 +102,14 @@ def spectral_norm(
     outputs, 0, and 1 for transposed convolutions.
     """
     weight = _weight_of("spectral_norm", module, name)
-    if dim is None:
-        transposed = versant.nn.ConvTranspose1d, versant.nn.ConvTranspose2d, versant.nn.ConvTranspose3d
-        dim = 1 if isinstance(module, transposed) else 0
-    return register_parametrization(module, name, _SpectralNorm(weight, n_power_iterations, dim, eps))
+    axis = output_axis(module) if dim is None else dim
+    return register_parametrization(module, name, _SpectralNorm(weight, n_power_iterations, axis, eps))
+
+
+def output_axis(module: Module) -> int:
+    """The axis of a layer's weight that counts its outputs."""
+    transposed = versant.nn.ConvTranspose1d, versant.nn.ConvTranspose2d, versant.nn.ConvTranspose3d
+    return 1 if isinstance(module, transposed) else 0
 
 
 def _orthonormal(a: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ from versant.optim.lr_scheduler.scaling import (
     StepLR,
 )
 
+_LRScheduler = LRScheduler  # by its first name
+
 __all__ = [
     "SWALR",
     "ChainedScheduler",

@@ -1,0 +1,90 @@
+"""What programs ask about CUDA before they decide where to run: there is none.
+
+Questions have an answer and preparations do nothing, as in a build of PyTorch without CUDA; what needs a
+device raises RuntimeError.
+"""
+
+from typing import Any
+
+from versant.cuda import amp
+
+
+def is_available() -> bool:
+    """False."""
+    return False
+
+
+def is_initialized() -> bool:
+    """False."""
+    return False
+
+
+def is_bf16_supported(including_emulation: bool = True) -> bool:
+    """False."""
+    return False
+
+
+def device_count() -> int:
+    """0."""
+    return 0
+
+
+def manual_seed(seed: int) -> None:
+    """Nothing: there is no device to seed."""
+
+
+def manual_seed_all(seed: int) -> None:
+    """Nothing: there is no device to seed."""
+
+
+def empty_cache() -> None:
+    """Nothing: there is no cache."""
+
+
+def memory_allocated(device: Any = None) -> int:
+    """0."""
+    return 0
+
+
+def max_memory_allocated(device: Any = None) -> int:
+    """0."""
+    return 0
+
+
+def memory_reserved(device: Any = None) -> int:
+    """0."""
+    return 0
+
+
+def max_memory_reserved(device: Any = None) -> int:
+    """0."""
+    return 0
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("current_device", "set_device", "get_device_name", "get_device_properties", "synchronize"):
+        return _missing(name)
+    raise AttributeError(f"module 'versant.cuda' has no attribute {name!r}")
+
+
+def _missing(name: str) -> Any:
+    def raises(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(f"[cuda.{name}] there is no CUDA device: ask cuda.is_available() first")
+
+    return raises
+
+
+__all__ = [
+    "amp",
+    "device_count",
+    "empty_cache",
+    "is_available",
+    "is_bf16_supported",
+    "is_initialized",
+    "manual_seed",
+    "manual_seed_all",
+    "max_memory_allocated",
+    "max_memory_reserved",
+    "memory_allocated",
+    "memory_reserved",
+]

@@ -1,0 +1,180 @@
+"""Constraints: which values a parameter or a sample may have, checked event by event."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import versant
+from versant import Tensor
+
+
+class Constraint:
+    """check(value) says which values satisfy it: a bool tensor over all axes but the last event_dim."""
+
+    is_discrete = False
+    event_dim = 0
+
+    def check(self, value: Tensor) -> Tensor:
+        raise NotImplementedError(f"[{type(self).__name__}] define check(self, value)")
+
+    def __repr__(self) -> str:
+        return type(self).__name__.lstrip("_")
+
+
+Constraints = Mapping[str, Constraint]  # of parameters by name
+
+
+class _Dependent(Constraint):
+    """Depends on other parameters, so that nothing can be checked."""
+
+    def __init__(self, *, is_discrete: bool = False, event_dim: int = 0) -> None:
+        self.is_discrete = is_discrete
+        self.event_dim = event_dim
+
+    def check(self, value: Tensor) -> Tensor:
+        raise ValueError("[constraints] what depends on other values cannot be checked")
+
+
+def is_dependent(constraint: Constraint) -> bool:
+    """Whether the constraint depends on other parameters."""
+    return isinstance(constraint, _Dependent)
+
+
+class independent(Constraint):
+    """A constraint of several axes: all their elements satisfy `base_constraint`."""
+
+    def __init__(self, base_constraint: Constraint, reinterpreted_batch_ndims: int) -> None:
+        self.base_constraint = base_constraint
+        self.reinterpreted_batch_ndims = reinterpreted_batch_ndims
+        self.is_discrete = base_constraint.is_discrete
+        self.event_dim = base_constraint.event_dim + reinterpreted_batch_ndims
+
+    def check(self, value: Tensor) -> Tensor:
+        result = self.base_constraint.check(value)
+        if result.ndim < self.reinterpreted_batch_ndims:
+            raise ValueError(
+                f"[constraints] expected at least {self.event_dim} axes, got shape {tuple(value.shape)}"
+            )
+        for _ in range(self.reinterpreted_batch_ndims):
+            result = result.all(-1)
+        return result
+
+    def __repr__(self) -> str:
+        return f"independent({self.base_constraint!r}, {self.reinterpreted_batch_ndims})"
+
+
+class _Real(Constraint):
+    def check(self, value: Tensor) -> Tensor:
+        return value == value  # not NaN
+
+
+class _Boolean(Constraint):
+    is_discrete = True
+
+    def check(self, value: Tensor) -> Tensor:
+        return (value == 0) | (value == 1)
+
+
+class _OneHot(Constraint):
+    is_discrete = True
+    event_dim = 1
+
+    def check(self, value: Tensor) -> Tensor:
+        return ((value == 0) | (value == 1)).all(-1) & (value.sum(-1) == 1)
+
+
+class _Simplex(Constraint):
+    event_dim = 1
+
+    def check(self, value: Tensor) -> Tensor:
+        return (value >= 0).all(-1) & ((value.sum(-1) - 1).abs() < 1e-6)
+
+
+class _LowerCholesky(Constraint):
+    event_dim = 2
+
+    def check(self, value: Tensor) -> Tensor:
+        lower = (value.tril() == value).all(-1).all(-1)
+        return lower & (value.diagonal(dim1=-2, dim2=-1) > 0).all(-1)
+
+
+class _PositiveDefinite(Constraint):
+    event_dim = 2
+
+    def check(self, value: Tensor) -> Tensor:
+        symmetric = versant.isclose(value, value.mT, atol=1e-6).all(-1).all(-1)
+        result: Tensor = symmetric & (versant.linalg.cholesky_ex(value).info == 0)
+        return result
+
+
+class _Bounded(Constraint):
+    """Numbers, or integers, between two bounds, each of which may be included."""
+
+    def __init__(
+        self, text: str, low: Any = None, high: Any = None, *, open: str = "", discrete: bool = False
+    ):
+        self.text = text
+        self.lower_bound = low
+        self.upper_bound = high
+        self.open = open
+        self.is_discrete = discrete
+
+    def check(self, value: Tensor) -> Tensor:
+        result = value % 1 == 0 if self.is_discrete else value == value
+        if self.lower_bound is not None:
+            low = self.lower_bound
+            result = result & (value > low if "low" in self.open else value >= low)
+        if self.upper_bound is not None:
+            high = self.upper_bound
+            result = result & (value < high if "high" in self.open else value <= high)
+        return result
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def greater_than(lower_bound: Any) -> Constraint:
+    """Above the bound."""
+    return _Bounded(f"GreaterThan(lower_bound={lower_bound})", lower_bound, open="low")
+
+
+def greater_than_eq(lower_bound: Any) -> Constraint:
+    """The bound or above it."""
+    return _Bounded(f"GreaterThanEq(lower_bound={lower_bound})", lower_bound)
+
+
+def less_than(upper_bound: Any) -> Constraint:
+    """Below the bound."""
+    return _Bounded(f"LessThan(upper_bound={upper_bound})", None, upper_bound, open="high")
+
+
+def interval(lower_bound: Any, upper_bound: Any) -> Constraint:
+    """Between the bounds, both included."""
+    text = f"Interval(lower_bound={lower_bound}, upper_bound={upper_bound})"
+    return _Bounded(text, lower_bound, upper_bound)
+
+
+def half_open_interval(lower_bound: Any, upper_bound: Any) -> Constraint:
+    """Between the bounds, the upper one excluded."""
+    text = f"HalfOpenInterval(lower_bound={lower_bound}, upper_bound={upper_bound})"
+    return _Bounded(text, lower_bound, upper_bound, open="high")
+
+
+def integer_interval(lower_bound: Any, upper_bound: Any) -> Constraint:
+    """Integers between the bounds, both included."""
+    text = f"IntegerInterval(lower_bound={lower_bound}, upper_bound={upper_bound})"
+    return _Bounded(text, lower_bound, upper_bound, discrete=True)
+
+
+dependent = _Dependent()
+real = _Real()
+real_vector = independent(real, 1)
+boolean = _Boolean()
+one_hot = _OneHot()
+simplex = _Simplex()
+lower_cholesky = _LowerCholesky()
+positive_definite = _PositiveDefinite()
+positive = greater_than(0.0)
+nonnegative = greater_than_eq(0.0)
+unit_interval = interval(0.0, 1.0)
+nonnegative_integer = _Bounded("IntegerGreaterThan(lower_bound=0)", 0, discrete=True)
+positive_integer = _Bounded("IntegerGreaterThan(lower_bound=1)", 1, discrete=True)

@@ -1,0 +1,197 @@
+"""Distributions: draws against moments and densities, gradients of draws, transforms, compiled use."""
+
+import math
+
+import numpy as np
+import pytest
+
+import versant as vs
+from versant import distributions as D
+
+N = 40000
+CONTINUOUS = {
+    "Normal": lambda: D.Normal(1.0, 0.5),
+    "Laplace": lambda: D.Laplace(1.0, 0.5),
+    "Gumbel": lambda: D.Gumbel(1.0, 0.5),
+    "HalfNormal": lambda: D.HalfNormal(2.0),
+    "Exponential": lambda: D.Exponential(2.0),
+    "Uniform": lambda: D.Uniform(-1.0, 2.0),
+    "LogNormal": lambda: D.LogNormal(0.0, 0.3),
+    "MixtureSameFamily": lambda: D.MixtureSameFamily(
+        D.Categorical(vs.tensor([1.0, 3.0])), D.Normal(vs.tensor([-1.0, 2.0]), 0.5)
+    ),
+}
+DISCRETE = {
+    "Bernoulli": lambda: D.Bernoulli(0.3),
+    "Geometric": lambda: D.Geometric(0.4),
+    "Poisson": lambda: D.Poisson(2.5),
+    "OneHotCategorical": lambda: D.OneHotCategorical(vs.tensor([1.0, 2.0, 3.0])),
+}
+
+
+@pytest.mark.parametrize("name", [*CONTINUOUS, *DISCRETE])
+def test_draws_have_the_moments(name) -> None:
+    vs.manual_seed(0)
+    distribution = (CONTINUOUS | DISCRETE)[name]()
+    drawn = distribution.sample((N,)).double().numpy()
+    assert drawn.shape == (N, *distribution.event_shape)
+    sigma = distribution.stddev.double().numpy()
+    np.testing.assert_allclose(drawn.mean(0), distribution.mean.numpy(), atol=float(5 * sigma.max() / N**0.5))
+    np.testing.assert_allclose(drawn.std(0), sigma, rtol=0.05)
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_draws_fall_as_cdf_and_density_say(name) -> None:
+    vs.manual_seed(0)
+    distribution = CONTINUOUS[name]()
+    drawn = distribution.sample((N,))
+    low, high = float(drawn.quantile(0.1)), float(drawn.quantile(0.8))
+    assert float(distribution.cdf(vs.tensor(low))) == pytest.approx(0.1, abs=0.015)
+    assert float(distribution.cdf(vs.tensor(high))) == pytest.approx(0.8, abs=0.015)
+    x = np.linspace(low, high, 2001)
+    density = distribution.log_prob(vs.tensor(x)).exp().numpy()
+    inside = float(np.sum((density[1:] + density[:-1]) / 2 * np.diff(x)))
+    assert inside == pytest.approx(
+        float(distribution.cdf(vs.tensor(high)) - distribution.cdf(vs.tensor(low))), abs=1e-4
+    )
+
+
+def test_normal_vectors_have_the_covariance() -> None:
+    vs.manual_seed(0)
+    matrix = vs.tensor([[2.0, 0.6], [0.6, 1.0]])
+    drawn = D.MultivariateNormal(vs.tensor([1.0, -1.0]), matrix).sample((N,)).numpy()
+    np.testing.assert_allclose(np.cov(drawn.T), matrix.numpy(), atol=0.05)
+    np.testing.assert_allclose(drawn.mean(0), [1, -1], atol=0.05)
+
+
+def test_categories_come_with_their_probabilities() -> None:
+    vs.manual_seed(0)
+    odds = vs.tensor([[1.0, 3.0], [4.0, 1.0]])
+    drawn = D.Categorical(odds).sample((N,))
+    assert drawn.dtype is vs.int64
+    np.testing.assert_allclose((drawn == 1).double().mean(0).numpy(), [0.75, 0.2], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("make", "slope"),
+    [
+        (lambda t: D.Normal(t, 1.0), 1.0),
+        (lambda t: D.Uniform(t, t + 1), 1.0),
+        (lambda t: D.Laplace(t, 1.0), 1.0),
+        (lambda t: D.TransformedDistribution(D.Normal(t, 1.0), D.AffineTransform(0.0, 3.0)), 3.0),
+        (lambda t: D.Independent(D.Normal(t.expand(2), 1.0), 1), 2.0),
+    ],
+)
+def test_gradients_flow_through_rsample_alone(make, slope) -> None:
+    t = vs.tensor(0.5, requires_grad=True)
+    distribution = make(t)
+    assert distribution.has_rsample
+    assert not distribution.sample().requires_grad
+    assert vs.autograd.grad(distribution.rsample().sum(), t)[0].item() == pytest.approx(slope)
+
+
+def test_a_straight_through_draw_has_the_gradient_of_the_probabilities() -> None:
+    logits = vs.randn(4).requires_grad_()
+    weights = vs.tensor([1.0, 2.0, 3.0, 4.0])
+    drawn = D.OneHotCategoricalStraightThrough(logits=logits).rsample()
+    grads = [vs.autograd.grad((x * weights).sum(), logits)[0] for x in (drawn, vs.softmax(logits, 0))]
+    vs.testing.assert_close(*grads)
+
+
+def test_logits_keep_their_history_when_a_draw_asks_for_them_first() -> None:
+    probs = vs.tensor([0.25, 0.75], requires_grad=True)
+    distribution = D.Categorical(probs)
+    with vs.no_grad():
+        assert distribution.logits.requires_grad
+    assert distribution.log_prob(distribution.sample()).requires_grad
+
+
+def test_a_cache_makes_inverses_exact() -> None:
+    x = vs.tensor([0.1, 9.5])
+    for size, exact in ((0, False), (1, True)):
+        transform = D.TanhTransform(cache_size=size)
+        assert bool((transform.inv(transform(x)) == x).all()) is exact
+    with pytest.raises(ValueError, match="cache_size must be 0 or 1, got 2"):
+        D.TanhTransform(cache_size=2)
+
+
+def test_transforms_compare_by_their_numbers() -> None:
+    assert D.AffineTransform(0.0, 2.0) == D.AffineTransform(0.0, 2.0)
+    assert D.AffineTransform(0.0, 2.0) != D.AffineTransform(1.0, 2.0)
+    assert D.ExpTransform().inv == D.ExpTransform().inv
+    assert D.ExpTransform() != D.TanhTransform()
+
+
+def test_divergences_of_a_users_own() -> None:
+    class Point(D.Distribution):
+        def __init__(self, at):
+            self.at = at
+            super().__init__(at.shape)
+
+    with pytest.raises(NotImplementedError, match=r"p type Point and q type Point"):
+        D.kl_divergence(Point(vs.zeros(1)), Point(vs.zeros(1)))
+
+    @D.register_kl(Point, Point)
+    def kl(p, q):
+        return vs.where(p.at == q.at, 0.0, math.inf)
+
+    assert D.kl_divergence(Point(vs.zeros(2)), Point(vs.tensor([0.0, 1.0]))).tolist() == [0.0, math.inf]
+    with pytest.raises(TypeError, match="two classes of distributions"):
+        D.register_kl(int, Point)
+
+
+def test_checks_can_be_switched_off() -> None:
+    assert D.Normal(0.0, -1.0, validate_args=False).scale.item() == -1.0
+    D.Distribution.set_default_validate_args(False)
+    try:
+        assert D.Bernoulli(0.5).log_prob(vs.tensor(0.5)).item() == pytest.approx(math.log(0.5))
+    finally:
+        D.Distribution.set_default_validate_args(True)
+    with pytest.raises(ValueError, match="True or False, got 1"):
+        D.Distribution.set_default_validate_args(1)
+
+
+def test_compiled_functions_do_not_look_at_values() -> None:
+    function = vs.compile(lambda p, x: D.Bernoulli(p).log_prob(x))
+    with pytest.raises(ValueError, match="do not broadcast"):
+        function(vs.tensor([0.5, 0.5]), vs.tensor([0.0, 1.0, 1.0]))
+    assert function(vs.tensor([0.5]), vs.tensor([0.5])).item() == pytest.approx(math.log(0.5))
+
+
+def test_texts() -> None:
+    assert repr(D.Normal(vs.zeros(2), 1.0)) == "Normal(loc: versant.Size([2]), scale: versant.Size([2]))"
+    assert repr(D.Normal(0.0, 1.0)) == "Normal(loc: 0.0, scale: 1.0)"
+    assert repr(D.constraints.positive) == "GreaterThan(lower_bound=0.0)"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda w: D.Normal(w, vs.nn.functional.softplus(w)),
+        lambda w: D.Categorical(logits=w),
+        lambda w: D.Independent(D.Bernoulli(logits=w), 1),
+        lambda w: D.TransformedDistribution(D.Normal(w, 1.0), [D.TanhTransform(cache_size=1)]),
+        lambda w: D.MultivariateNormal(w, vs.eye(4)),
+    ],
+)
+def test_compiled_steps_leave_the_bits_of_eager_ones(make) -> None:
+    results = []
+    for compiled in (False, True):
+        vs.manual_seed(0)
+        w = vs.nn.Parameter(vs.randn(3, 4))
+        optimizer = vs.optim.Adam([w], lr=0.1)
+
+        def step(reward, w=w, optimizer=optimizer):
+            distribution = make(w)
+            action = distribution.sample()
+            loss = -(distribution.log_prob(action).mean() * reward)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        function = vs.compile(step) if compiled else step
+        results.append([function(vs.tensor(float(i))).item() for i in range(5)] + w.tolist())
+        if compiled:
+            assert function.stats()["traces"] == 1, function.explain()
+    assert results[0] == results[1]
