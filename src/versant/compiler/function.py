@@ -24,12 +24,13 @@ from versant.compiler.calls import (
     release_cached_memory,
     shapes_of,
 )
+from versant.compiler.entries import IN_VAIN, Entry, Newcomers, drop_least_used
 from versant.compiler.errors import CompileError
-from versant.compiler.facts import AnyFact, Fact
+from versant.compiler.facts import Fact
 from versant.compiler.picture import svg_of
 from versant.compiler.plan import Plan, plan_of
 from versant.compiler.record import Branch, read_record
-from versant.compiler.results import Result, left_behind
+from versant.compiler.results import Result, left_behind, refuse_stale
 from versant.compiler.text import branch_text
 from versant.compiler.watch import Watch
 from versant.structure import (
@@ -43,30 +44,11 @@ from versant.structure import (
 
 logger = logging.getLogger("versant.compile")
 
-MOST_ENTRIES = (
-    64  # traces that a function keeps for one structure of arguments; the least used one goes first
-)
 MOST_READINGS = 16  # outcomes of the values that Python reads, for one entry
 
 _tracing = threading.Lock()  # one trace is made at a time
 _state = threading.local()
 _functions: weakref.WeakSet[Compiled] = weakref.WeakSet()  # all that there are
-
-
-class Entry:
-    """The traces for arguments of one structure under one set of facts."""
-
-    __slots__ = ("branches", "calls", "facts", "results", "shapes", "watch")
-
-    def __init__(
-        self, watch: Watch, facts: list[AnyFact], branches: Any, result: Result, shapes: list[Any]
-    ) -> None:
-        self.watch = watch
-        self.shapes = shapes  # of the arguments
-        self.facts = facts
-        self.branches = branches
-        self.results = [result]
-        self.calls = 0
 
 
 class Compiled(_core.CompiledBase):
@@ -98,6 +80,7 @@ class Compiled(_core.CompiledBase):
         self._stops = False  # a breakpoint stands in it: it runs as it is written
         self._written = ""  # why it runs as it is written, but for closures of optimizers
         self._closures: dict[Any, Any] = {}
+        self._newcomers = Newcomers()
         _functions.add(self)
         functools.update_wrapper(self, function, updated=())
         self.__name__ = name or getattr(function, "__name__", type(function).__name__)
@@ -119,10 +102,8 @@ class Compiled(_core.CompiledBase):
         entries = self._entries.get(key)
         if entries is None:
             return trace(None, self._other_structure(key, tensors))
-        reasons = []
         for entry in entries:
-            reasons.append(self._mismatch(entry, tensors, key[0]))
-            if reasons[-1]:
+            if not entry.holds(tensors):
                 continue
             try:
                 found = _core.plan_run(entry.branches, tensors)
@@ -133,14 +114,14 @@ class Compiled(_core.CompiledBase):
                     self._refuse_readings(entry)
                 return trace(entry, "a value that Python reads is new")
             self._replays += 1
-            entry.calls += 1
             branch, made = found
             return entry.results[branch].answer(tensors, made)
+        reason = self._mismatch(entries[0], tensors, key[0])
         if self._dynamic is not None and (known := self._other_sizes(entries, tensors)):
             if not self._dynamic:
                 self._refuse_sizes(known, args, kwargs, tensors)
-            reasons[0] = ""
-        return trace(None, reasons[0])
+            reason = ""
+        return trace(None, reason)
 
     def _as_written(self, *args: Any, **kwargs: Any) -> Any:
         """The call once more, as it is written: a watcher took its replay back to look closer."""
@@ -171,7 +152,7 @@ class Compiled(_core.CompiledBase):
         key = (take_apart((args, kwargs), tensors), modes())
         for calls in range(3):  # gradients that the first one leaves are part of what the second one assumes
             for entry in self._entries.get(key, ()):
-                if not self._mismatch(entry, tensors, key[0]):
+                if entry.holds(tensors):
                     return key[0], entry
             if calls < 2:
                 self(*args, **kwargs)
@@ -207,8 +188,6 @@ class Compiled(_core.CompiledBase):
         for fact in entry.facts:
             if not fact.holds():
                 return str(fact)
-        if _core.plan_difference(entry.branches, tensors, []) is None:
-            return ""
         return _core.plan_difference(entry.branches, tensors, self._argument_names(call)) or ""
 
     def _other_sizes(self, entries: list[Entry], tensors: list[Tensor]) -> Entry | None:
@@ -232,13 +211,25 @@ class Compiled(_core.CompiledBase):
         entry: Entry | None,
         reason: str,
     ) -> Any:
-        with _tracing:  # other threads wait their turn, and then look again
+        if (
+            entry is None
+            and self._recompiles != "error"
+            and self._newcomers.turn_away(key, shapes_of(tensors))
+        ):
+            self._newcomers.log(str(self.__name__), reason)
+            return self._function(*args, **kwargs)
+        # Another thread that traces may wait for this one, so this one does not wait for it.
+        if not _tracing.acquire(blocking=False):
+            return self._function(*args, **kwargs)
+        try:
             if self._traces == seen:
                 try:
                     return self._trace_now(args, kwargs, tensors, key, entry, reason)
                 finally:
                     self._traces += 1
-        return self._call(*args, **kwargs)
+        finally:
+            _tracing.release()
+        return self._call(*args, **kwargs)  # others have traced meanwhile: look again
 
     def _trace_now(
         self, args: Any, kwargs: Any, tensors: list[Tensor], key: Any, entry: Entry | None, reason: str
@@ -291,8 +282,8 @@ class Compiled(_core.CompiledBase):
                 watch.relax(place.holder, place.key)
             facts = [] if self._guards == "shapes" else list(watch.facts)
             entries.insert(0, Entry(watch, facts, branches, result, shapes))
-            if len(entries) > MOST_ENTRIES:
-                entries.remove(min(entries[1:], key=lambda e: e.calls))
+            self._newcomers.newest.append(entries[0])
+            drop_least_used(self._entries, key)
             if not kwargs:
                 self._add_quick(args, entries[0])
         return value
@@ -329,6 +320,10 @@ class Compiled(_core.CompiledBase):
         found: list[Tensor] = []
         made: list[Tensor] = []
         structure = take_apart((value, [tensor for _, tensor in left]) if left else value, found)
+        try:
+            refuse_stale(structure, watch.knows)
+        except CompileError as error:
+            raise CompileError(f"[compile] {self.__name__} {error}") from None
         places: list[Any] = []
         for tensor in found:
             index = next((i for i, argument in enumerate(tensors) if argument is tensor), None)
@@ -415,6 +410,11 @@ class Compiled(_core.CompiledBase):
             lines.append(f"it runs as it is written: {self._written}")
             for _, closure in self._closures.values():
                 lines += [f"    {line}" for line in closure.explain().splitlines()]
+        if calls := len(self._newcomers.once):
+            lines.append(
+                f"{count(calls, 'call')} that came once ran as written: the {IN_VAIN} traces before "
+                "were not used again"
+            )
         lines += [f"compiled again: {reason}" for reason in self._reasons]
         for some in self._entries.values():
             for entry in some:

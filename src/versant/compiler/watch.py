@@ -23,7 +23,7 @@ from typing import Any
 from versant import Tensor, _core
 from versant.compiler.errors import CompileError
 from versant.compiler.facts import MISSING, AnyFact, Contents, Fact, Size, TensorFact
-from versant.structure import PLAIN, positional_names
+from versant.structure import CONTAINERS, PLAIN, attributes_of, positional_names
 
 MOST = 20000  # facts; beyond them objects are watched by identity alone
 MOST_BYTES = 1 << 20  # of an array of numpy that is watched by its contents
@@ -83,6 +83,10 @@ class Watch:
                     self.tensors = [other for other in self.tensors if other is not tensor]
                     self._kept = [other for other in self._kept if other is not tensor]
 
+    def knows(self, value: Any) -> bool:
+        """Whether an object was there before the call."""
+        return id(value) in self._seen
+
     def draws(self) -> bool:
         """Whether random numbers were drawn since that are not ours."""
         return self._drawn != drawn()
@@ -95,15 +99,25 @@ class Watch:
 
         if isinstance(value, Tensor):
             inner += [(hook, f"a hook of {owner}") for hook in _core.hooks_of(value)]
-        elif isinstance(value, (list, tuple)):
-            self._visit_items(value, owner, visit)
-        elif isinstance(value, dict):
-            self._visit_dict(value, owner, visit)
+        elif isinstance(value, (tuple, *CONTAINERS)):
+            if isinstance(value, (list, tuple)):
+                self._visit_items(value, owner, visit)
+            elif isinstance(value, dict):
+                self._visit_dict(value, owner, visit)
+            elif isinstance(value, collections.deque):
+                self.facts.append(Contents(value, items_of, owner))
+                for i, item in enumerate(value):
+                    visit(item, f"{owner}[{i}]")
+            attributes = getattr(value, "__dict__", {})
+            for name, item in list(attributes.items()):
+                self.facts.append(Fact(attributes, name, item, f"{owner}.{name}"))
+                visit(item, f"{owner}.{name}")
+            inner.append((type(value), owner))
         elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-            for field in dataclasses.fields(value):
-                item = getattr(value, field.name)
-                self.facts.append(Fact(value, field.name, item, f"{owner}.{field.name}"))
-                visit(item, f"{owner}.{field.name}")
+            for name, item in attributes_of(value).items():
+                self.facts.append(Fact(value, name, item, f"{owner}.{name}"))
+                visit(item, f"{owner}.{name}")
+            inner.append((type(value), owner))
         else:
             inner.append((value, owner))
 
