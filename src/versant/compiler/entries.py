@@ -72,8 +72,8 @@ class Newcomers:
     def log(self, name: str, reason: str) -> None:
         if len(self.once) == 1:
             logger.info(
-                "%s runs as it is written where a call is like none before, since the last %d traces were not "
-                "used again: %s",
+                "%s runs as it is written where a call is like none before, since the last %d traces were "
+                "not used again: %s",
                 name,
                 IN_VAIN,
                 reason,

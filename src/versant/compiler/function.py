@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from versant import Tensor, _core
-from versant.compiler import written
+from versant.compiler import outside, written
 from versant.compiler.calls import (
     MODES,
     argument_of,
@@ -179,6 +179,10 @@ class Compiled(_core.CompiledBase):
         chosen = modes() if modes() in all_modes else all_modes.pop()
         return [(key[0], entry) for key, entries in found.items() if key[1] == chosen for entry in entries]
 
+    def __reduce__(self) -> Any:
+        """Copies compile a copy of the function, by the same options."""
+        return _made, (self._function, self._guards, self._recompiles, self._dynamic, self.__name__)
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
@@ -247,6 +251,7 @@ class Compiled(_core.CompiledBase):
         reached = {id(tensor) for tensor in watch.tensors}
         # What was cast before is no part of the trace, nor the other way round.
         _core.clear_autocast_cache()
+        outside.begin()
         _core.trace_begin()
         _state.traces = True
         _state.watch = watch
@@ -260,6 +265,8 @@ class Compiled(_core.CompiledBase):
                 self._written = reason
                 logger.info("%s runs as it is written: %s", self.__name__, reason)
                 return value
+            if watch.imported():
+                return value  # what it reads of them is watched in the next call
             result = self._describe(value, tensors, watch)
             _core.trace_backward()
             if not self._entries:
@@ -304,6 +311,8 @@ class Compiled(_core.CompiledBase):
         self._add_entry(constants, facts, entry.branches, answer, entry.results[0].one_tensor)
 
     def _describe(self, value: Any, tensors: list[Tensor], watch: Watch) -> Result:
+        if words := outside.touched():
+            raise CompileError(words)
         if watch.draws():
             raise CompileError(
                 f"[compile] {self.__name__} draws random numbers of Python or numpy, which replays would "
@@ -345,7 +354,8 @@ class Compiled(_core.CompiledBase):
         reading = next((step for step in readings if not step.truth), readings[-1])
         raise CompileError(
             f"[compile] {reading.where}: {self.__name__} reads a value there that differed in "
-            f"{len(entry.results)} calls; return the tensor instead of the number"
+            f"{len(entry.results)} calls; return the tensor instead of the number, decide by it with "
+            "versant.cond or versant.while_loop, show it with versant.debug.print"
         )
 
     def _refuse_sizes(self, entry: Entry, args: Any, kwargs: Any, tensors: list[Tensor]) -> None:
@@ -509,6 +519,10 @@ def compile(
         return functools.partial(compile, guards=guards, recompiles=recompiles, dynamic=dynamic, name=name)
     if not callable(function):
         raise TypeError(f"[compile] expected a function, got {type(function).__name__}")
+    return Compiled(function, guards=guards, recompiles=recompiles, dynamic=dynamic, name=name)
+
+
+def _made(function: Any, guards: str, recompiles: str, dynamic: bool | None, name: str) -> Compiled:
     return Compiled(function, guards=guards, recompiles=recompiles, dynamic=dynamic, name=name)
 
 
