@@ -179,6 +179,12 @@ class Compiled(_core.CompiledBase):
         chosen = modes() if modes() in all_modes else all_modes.pop()
         return [(key[0], entry) for key, entries in found.items() if key[1] == chosen for entry in entries]
 
+    def __getattr__(self, name: str) -> Any:
+        """What the function itself has: of a module its parameters, `train`, `state_dict` ..."""
+        if name.startswith("__") or "_function" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self._function, name)
+
     def __reduce__(self) -> Any:
         """Copies compile a copy of the function, by the same options."""
         return _made, (self._function, self._guards, self._recompiles, self._dynamic, self.__name__)
