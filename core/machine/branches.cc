@@ -360,6 +360,12 @@ void finish(const Trace& trace, const Stands& stands, std::vector<TensorRef>& re
 }  // namespace
 
 int Branches::run(std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const {
+  const int branch = run_one(arguments, results);
+  runs_ += branch >= 0;
+  return branch;
+}
+
+int Branches::run_one(std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const {
   const GradMode off(false);  // what is replayed is already below the tape
   const std::shared_ptr<const Plan> plan = plans_[latest_];
   if (!plan->prepared_->busy && (latest_ == 0 || plan->fits(arguments)) &&

@@ -61,14 +61,17 @@ class Branches {
   // Runs the branch that the values choose and returns its number with its results. -1, and everything as it
   // was, when the values are new.
   int run(std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const;
+  int64_t runs() const { return runs_; }  // that ended well
 
  private:
   // False, and everything as it was, when a value is another one.
   bool run_prepared(const std::shared_ptr<const Plan>& plan, std::span<Tensor* const> arguments,
                     std::vector<TensorRef>& results) const;
+  int run_one(std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const;
   int run_slowly(std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const;
   int find(const Plan& like, size_t readings, const Scalar& value, const std::vector<bool>& fit) const;
 
+  mutable int64_t runs_ = 0;
   mutable size_t latest_ = 0;  // the branch that the last replay took: the next one tries it first
   std::vector<std::shared_ptr<const Plan>> plans_;  // nodes of results keep theirs
 };

@@ -322,6 +322,10 @@ PyObject* plan_run(PyObject*, PyObject* args) {
   });
 }
 
+PyObject* plan_runs(PyObject*, PyObject* capsule) {
+  return guarded([&] { return PyLong_FromLongLong(branches_of(capsule).runs()); });
+}
+
 }  // namespace
 
 PyMethodDef trace_functions[] = {
@@ -354,6 +358,7 @@ PyMethodDef trace_functions[] = {
     {"plan_difference", plan_difference, METH_VARARGS,
      "plan_difference(branches, tensors, names): None if they fit, else in words what does not."},
     {"plan_run", plan_run, METH_VARARGS, "plan_run(branches, tensors): (branch, results), or None."},
+    {"plan_runs", plan_runs, METH_O, "How often plans of these branches ran."},
     {},
 };
 

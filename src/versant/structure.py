@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import inspect
+import types
 from collections.abc import Callable, Iterator
 from itertools import repeat
 from typing import Any
@@ -46,6 +48,8 @@ class ByContents:
 
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
+REBUILT = "rebuilt"  # the kind of a container that is made as pickle and copy make it: its class, its parts
+CONTAINERS = (dict, list, collections.deque, types.SimpleNamespace)  # whose subclasses are containers too
 
 
 def take_apart(value: Any, tensors: list[Tensor]) -> Structure:
@@ -63,14 +67,52 @@ def take_apart(value: Any, tensors: list[Tensor]) -> Structure:
         return (kind, *[take_apart(item, tensors) for item in value])
     if kind is slice or kind is range:
         return (kind, *[take_apart(part, tensors) for part in (value.start, value.stop, value.step)])
-    if kind is dict or (issubclass(kind, dict) and kind.__init__ is dict.__init__):
+    plain = issubclass(kind, dict) and kind.__init__ is dict.__init__
+    if kind is dict or (plain and not getattr(value, "__dict__", None)):
         return (kind, tuple(value), *[take_apart(item, tensors) for item in value.values()])
+    if issubclass(kind, CONTAINERS) and (parts := reduced(value)):
+        return (REBUILT, kind, *[take_apart(part, tensors) for part in parts])
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = [field.name for field in dataclasses.fields(value)]
-        return (kind, tuple(fields), *[take_apart(getattr(value, name), tensors) for name in fields])
+        fields = attributes_of(value)
+        return (kind, tuple(fields), *[take_apart(item, tensors) for item in fields.values()])
     if kind.__module__ == "numpy" and hasattr(value, "tobytes") and not value.dtype.hasobject:
         return ("object", ByContents(value))
     return ("object", ByIdentity(value))
+
+
+def attributes_of(value: Any) -> dict[str, Any]:
+    """What an object of a dataclass holds: its fields, and what was set beside them."""
+    fields = [field.name for field in dataclasses.fields(value) if hasattr(value, field.name)]
+    return {name: getattr(value, name) for name in fields} | getattr(value, "__dict__", {})
+
+
+def reduced(value: Any) -> list[Any] | None:
+    """What makes a container again: a callable, its arguments, attributes, items, items by key."""
+    try:
+        found = value.__reduce_ex__(4)
+    except Exception:  # it says that it cannot be made again, in whatever words
+        return None
+    if isinstance(found, str):
+        return None
+    make, args, state, items, pairs = (*found, None, None, None)[:5]
+    if isinstance(state, tuple) and len(state) == 2:  # attributes, and those in slots
+        state = {**(state[0] or {}), **(state[1] or {})}
+    return [make, args, state, list(items or ()), dict(pairs or ())]
+
+
+def rebuilt(make: Any, args: Any, state: Any, items: list[Any], pairs: dict[Any, Any]) -> Any:
+    """The container that `reduced` took apart."""
+    made = make(*args)
+    if hasattr(type(made), "__setstate__") and state is not None:
+        made.__setstate__(state)
+    else:
+        for name, item in (state or {}).items():
+            object.__setattr__(made, name, item)
+    if items:
+        made.extend(items)
+    for key, item in pairs.items():
+        made[key] = item
+    return made
 
 
 def put_together(structure: Structure, next_tensor: Callable[[], Any]) -> Any:
@@ -82,6 +124,8 @@ def put_together(structure: Structure, next_tensor: Callable[[], Any]) -> Any:
         return structure[1](structure[2]) if structure[1] in (float, complex) else structure[2]
     if kind == "object":
         return structure[1].value
+    if kind == REBUILT:
+        return rebuilt(*(put_together(part, next_tensor) for part in structure[2:]))
     if kind is tuple or kind is list:
         return kind(put_together(item, next_tensor) for item in structure[1:])
     if kind is slice or kind is range:
@@ -103,6 +147,11 @@ def children(structure: Structure, where: str) -> list[tuple[str, Structure]]:
     kind = structure[0]
     if kind in ("tensor", "value", "object") or kind is slice or kind is range:
         return []
+    if kind == REBUILT:
+        _, args, state, items, pairs = structure[2:]
+        attributes = [(f"{where}.{name[2:-2]}", item) for name, item in children(state, "")]
+        given = [(name, item) for name, item in children(args, where) if tensor_names(item, "")]
+        return [*given, *attributes, *children(items, where), *children(pairs, where)]
     if kind is tuple or kind is list:
         return [(f"{where}[{i}]", item) for i, item in enumerate(structure[1:])]
     if issubclass(kind, tuple):
@@ -164,6 +213,8 @@ def as_python(structure: Structure, tensors: Iterator[str | int]) -> list[str | 
     if kind == "tensor":
         return [next(tensors)]
     parts = children(structure, "")
+    made_again = kind == REBUILT
+    kind = structure[1] if made_again else kind
     if not parts:
         if kind is tuple or kind is list or (isinstance(kind, type) and issubclass(kind, dict)):
             return [repr(kind())]
@@ -177,7 +228,7 @@ def as_python(structure: Structure, tensors: Iterator[str | int]) -> list[str | 
         return ["[", *pieces, "]"]
     if kind is tuple:
         return ["(", *pieces, ",)" if len(parts) == 1 else ")"]
-    if issubclass(kind, dict):
+    if issubclass(kind, dict) and not made_again:
         return ["{", *pieces, "}"]
     return [f"{kind.__name__}(", *pieces, ")"]
 
@@ -232,5 +283,5 @@ def shown(structure: Structure) -> str:
         return f"{structure[2]}" if structure[1] in (float, complex) else repr(structure[2])
     if kind == "object":
         return f"an object of {type(structure[1].value).__name__}"
-    name: str = kind.__name__
-    return f"a {name}"
+    name: str = structure[1].__name__ if kind == REBUILT else kind.__name__
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"

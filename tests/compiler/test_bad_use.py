@@ -208,6 +208,23 @@ def test_a_trace_beside_other_threads():
         thread.join()
 
 
+def test_a_traced_function_that_waits_for_a_thread():
+    helper = vs.compile(lambda x: x * 2)
+    seen = [None]
+
+    def f(x):
+        thread = threading.Thread(target=lambda: seen.__setitem__(0, bits(helper(X))))
+        thread.start()
+        thread.join(timeout=60)
+        assert not thread.is_alive()
+        return x + 1
+
+    with pytest.raises(CompileError, match=r"seen\[0\] was None"):
+        vs.compile(f)(X)
+    assert seen[0] == bits(X * 2)
+    assert bits(helper(X)) == bits(helper(X)) == bits(X * 2)
+
+
 def test_after_a_fork():
     g = vs.compile(lambda x: (x @ x.T).tanh())
     expected = bits(g(X))

@@ -1,11 +1,13 @@
 """Options of compile: what sizes may do, and what bad values raise."""
 
+import copy
 import logging
 
 import pytest
 from compiler.comparison import bits
 
 import versant as vs
+from versant import nn
 from versant.compiler import CompileError
 
 
@@ -61,3 +63,46 @@ def test_sizes_may_be_kept_as_they_are():
 def test_bad_values(option, value):
     with pytest.raises(ValueError, match=f"{option} is"):
         vs.compile(doubled, **{option: value})
+
+
+def test_copies_have_traces_of_their_own():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(3, 2)
+            self.fast = vs.compile(self.inner, name="inner")
+
+        def forward(self, x):
+            return self.fast(x) * 2
+
+    model = Model()
+    model(vs.ones(3))
+    twin = copy.deepcopy(model)
+    with vs.no_grad():
+        twin.inner.weight.zero_()
+        twin.inner.bias.zero_()
+    assert twin(vs.ones(3)).tolist() == [0, 0]
+    assert bits(model(vs.ones(3))) == bits(model.inner(vs.ones(3)) * 2)
+    assert (twin.fast.__name__, twin.fast.stats()["traces"]) == ("inner", 1)
+    assert bits(copy.copy(vs.compile(doubled))(vs.ones(3))) == bits(vs.ones(3) * 2)
+
+
+def test_a_compiled_module_is_trained_by_its_own_name():
+    """As in `model = compile(model)`."""
+
+    def training(compiled):
+        vs.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 1))
+        model = vs.compile(model) if compiled else model
+        optimizer = vs.optim.SGD(model.parameters(), lr=0.1)
+        model.train()
+        for _ in range(4):
+            optimizer.zero_grad()
+            model(vs.ones(2, 3)).sum().backward()
+            optimizer.step()
+        model.eval()
+        return bits([model(vs.ones(2, 3)), model.state_dict(), [p.grad for p in model.parameters()]])
+
+    assert training(True) == training(False)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = vs.compile(doubled).nothing

@@ -132,6 +132,35 @@ def test_eager_and_compiled_runs_do_not_differ(tmp_path):
     assert found.compared > 40
 
 
+def test_a_loop_whose_calls_are_done_in_another_order_does_not_differ(tmp_path):
+    vs.manual_seed(0)
+    cell, data = vs.nn.GRUCell(3, 4), vs.randn(2, 5, 3)
+
+    def step():
+        h = vs.zeros(2, 4)
+        for t in range(5):
+            h = cell(data[:, t], h)
+        cell.zero_grad()
+        h.square().mean().backward()
+
+    compiled = vs.compile(step)
+    for _ in range(3):
+        compiled()
+    for name, function in (("eager", step), ("compiled", compiled)):
+        with vs.debug.record(tmp_path / name, values=True) as recorder:
+            function()
+            recorder.step()
+    found = diff(tmp_path / "eager", tmp_path / "compiled")
+    assert found.first is None, found
+    assert found.compared > 20
+    with vs.no_grad():
+        cell.weight_hh.mul_(1.5)
+    with vs.debug.record(tmp_path / "other", values=True) as recorder:
+        compiled()
+        recorder.step()
+    assert diff(tmp_path / "eager", tmp_path / "other").first.first.op in ("linear", "matmul", "sigmoid")
+
+
 def test_the_first_tensor_that_differs_is_found(tmp_path):
     recordings.digits_run(tmp_path / "wide", values=True)
     recordings.digits_run(tmp_path / "narrow", vs.bfloat16, values=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from versant import Tensor, _core
-from versant.compiler import written
+from versant.compiler import outside, written
 from versant.compiler.calls import (
     MODES,
     argument_of,
@@ -24,12 +24,13 @@ from versant.compiler.calls import (
     release_cached_memory,
     shapes_of,
 )
+from versant.compiler.entries import IN_VAIN, Entry, Newcomers, drop_least_used
 from versant.compiler.errors import CompileError
-from versant.compiler.facts import AnyFact, Fact
+from versant.compiler.facts import Fact
 from versant.compiler.picture import svg_of
 from versant.compiler.plan import Plan, plan_of
 from versant.compiler.record import Branch, read_record
-from versant.compiler.results import Result, left_behind
+from versant.compiler.results import Result, left_behind, refuse_stale
 from versant.compiler.text import branch_text
 from versant.compiler.watch import Watch
 from versant.structure import (
@@ -43,30 +44,11 @@ from versant.structure import (
 
 logger = logging.getLogger("versant.compile")
 
-MOST_ENTRIES = (
-    64  # traces that a function keeps for one structure of arguments; the least used one goes first
-)
 MOST_READINGS = 16  # outcomes of the values that Python reads, for one entry
 
 _tracing = threading.Lock()  # one trace is made at a time
 _state = threading.local()
 _functions: weakref.WeakSet[Compiled] = weakref.WeakSet()  # all that there are
-
-
-class Entry:
-    """The traces for arguments of one structure under one set of facts."""
-
-    __slots__ = ("branches", "calls", "facts", "results", "shapes", "watch")
-
-    def __init__(
-        self, watch: Watch, facts: list[AnyFact], branches: Any, result: Result, shapes: list[Any]
-    ) -> None:
-        self.watch = watch
-        self.shapes = shapes  # of the arguments
-        self.facts = facts
-        self.branches = branches
-        self.results = [result]
-        self.calls = 0
 
 
 class Compiled(_core.CompiledBase):
@@ -98,6 +80,7 @@ class Compiled(_core.CompiledBase):
         self._stops = False  # a breakpoint stands in it: it runs as it is written
         self._written = ""  # why it runs as it is written, but for closures of optimizers
         self._closures: dict[Any, Any] = {}
+        self._newcomers = Newcomers()
         _functions.add(self)
         functools.update_wrapper(self, function, updated=())
         self.__name__ = name or getattr(function, "__name__", type(function).__name__)
@@ -119,10 +102,8 @@ class Compiled(_core.CompiledBase):
         entries = self._entries.get(key)
         if entries is None:
             return trace(None, self._other_structure(key, tensors))
-        reasons = []
         for entry in entries:
-            reasons.append(self._mismatch(entry, tensors, key[0]))
-            if reasons[-1]:
+            if not entry.holds(tensors):
                 continue
             try:
                 found = _core.plan_run(entry.branches, tensors)
@@ -133,14 +114,14 @@ class Compiled(_core.CompiledBase):
                     self._refuse_readings(entry)
                 return trace(entry, "a value that Python reads is new")
             self._replays += 1
-            entry.calls += 1
             branch, made = found
             return entry.results[branch].answer(tensors, made)
+        reason = self._mismatch(entries[0], tensors, key[0])
         if self._dynamic is not None and (known := self._other_sizes(entries, tensors)):
             if not self._dynamic:
                 self._refuse_sizes(known, args, kwargs, tensors)
-            reasons[0] = ""
-        return trace(None, reasons[0])
+            reason = ""
+        return trace(None, reason)
 
     def _as_written(self, *args: Any, **kwargs: Any) -> Any:
         """The call once more, as it is written: a watcher took its replay back to look closer."""
@@ -171,7 +152,7 @@ class Compiled(_core.CompiledBase):
         key = (take_apart((args, kwargs), tensors), modes())
         for calls in range(3):  # gradients that the first one leaves are part of what the second one assumes
             for entry in self._entries.get(key, ()):
-                if not self._mismatch(entry, tensors, key[0]):
+                if entry.holds(tensors):
                     return key[0], entry
             if calls < 2:
                 self(*args, **kwargs)
@@ -198,6 +179,16 @@ class Compiled(_core.CompiledBase):
         chosen = modes() if modes() in all_modes else all_modes.pop()
         return [(key[0], entry) for key, entries in found.items() if key[1] == chosen for entry in entries]
 
+    def __getattr__(self, name: str) -> Any:
+        """What the function itself has: of a module its parameters, `train`, `state_dict` ..."""
+        if name.startswith("__") or "_function" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self._function, name)
+
+    def __reduce__(self) -> Any:
+        """Copies compile a copy of the function, by the same options."""
+        return _made, (self._function, self._guards, self._recompiles, self._dynamic, self.__name__)
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:
             return self
@@ -207,8 +198,6 @@ class Compiled(_core.CompiledBase):
         for fact in entry.facts:
             if not fact.holds():
                 return str(fact)
-        if _core.plan_difference(entry.branches, tensors, []) is None:
-            return ""
         return _core.plan_difference(entry.branches, tensors, self._argument_names(call)) or ""
 
     def _other_sizes(self, entries: list[Entry], tensors: list[Tensor]) -> Entry | None:
@@ -232,13 +221,25 @@ class Compiled(_core.CompiledBase):
         entry: Entry | None,
         reason: str,
     ) -> Any:
-        with _tracing:  # other threads wait their turn, and then look again
+        if (
+            entry is None
+            and self._recompiles != "error"
+            and self._newcomers.turn_away(key, shapes_of(tensors))
+        ):
+            self._newcomers.log(str(self.__name__), reason)
+            return self._function(*args, **kwargs)
+        # Another thread that traces may wait for this one, so this one does not wait for it.
+        if not _tracing.acquire(blocking=False):
+            return self._function(*args, **kwargs)
+        try:
             if self._traces == seen:
                 try:
                     return self._trace_now(args, kwargs, tensors, key, entry, reason)
                 finally:
                     self._traces += 1
-        return self._call(*args, **kwargs)
+        finally:
+            _tracing.release()
+        return self._call(*args, **kwargs)  # others have traced meanwhile: look again
 
     def _trace_now(
         self, args: Any, kwargs: Any, tensors: list[Tensor], key: Any, entry: Entry | None, reason: str
@@ -256,6 +257,7 @@ class Compiled(_core.CompiledBase):
         reached = {id(tensor) for tensor in watch.tensors}
         # What was cast before is no part of the trace, nor the other way round.
         _core.clear_autocast_cache()
+        outside.begin()
         _core.trace_begin()
         _state.traces = True
         _state.watch = watch
@@ -269,6 +271,8 @@ class Compiled(_core.CompiledBase):
                 self._written = reason
                 logger.info("%s runs as it is written: %s", self.__name__, reason)
                 return value
+            if watch.imported():
+                return value  # what it reads of them is watched in the next call
             result = self._describe(value, tensors, watch)
             _core.trace_backward()
             if not self._entries:
@@ -291,8 +295,8 @@ class Compiled(_core.CompiledBase):
                 watch.relax(place.holder, place.key)
             facts = [] if self._guards == "shapes" else list(watch.facts)
             entries.insert(0, Entry(watch, facts, branches, result, shapes))
-            if len(entries) > MOST_ENTRIES:
-                entries.remove(min(entries[1:], key=lambda e: e.calls))
+            self._newcomers.newest.append(entries[0])
+            drop_least_used(self._entries, key)
             if not kwargs:
                 self._add_quick(args, entries[0])
         return value
@@ -313,6 +317,8 @@ class Compiled(_core.CompiledBase):
         self._add_entry(constants, facts, entry.branches, answer, entry.results[0].one_tensor)
 
     def _describe(self, value: Any, tensors: list[Tensor], watch: Watch) -> Result:
+        if words := outside.touched():
+            raise CompileError(words)
         if watch.draws():
             raise CompileError(
                 f"[compile] {self.__name__} draws random numbers of Python or numpy, which replays would "
@@ -329,6 +335,10 @@ class Compiled(_core.CompiledBase):
         found: list[Tensor] = []
         made: list[Tensor] = []
         structure = take_apart((value, [tensor for _, tensor in left]) if left else value, found)
+        try:
+            refuse_stale(structure, watch.knows)
+        except CompileError as error:
+            raise CompileError(f"[compile] {self.__name__} {error}") from None
         places: list[Any] = []
         for tensor in found:
             index = next((i for i, argument in enumerate(tensors) if argument is tensor), None)
@@ -350,7 +360,8 @@ class Compiled(_core.CompiledBase):
         reading = next((step for step in readings if not step.truth), readings[-1])
         raise CompileError(
             f"[compile] {reading.where}: {self.__name__} reads a value there that differed in "
-            f"{len(entry.results)} calls; return the tensor instead of the number"
+            f"{len(entry.results)} calls; return the tensor instead of the number, decide by it with "
+            "versant.cond or versant.while_loop, show it with versant.debug.print"
         )
 
     def _refuse_sizes(self, entry: Entry, args: Any, kwargs: Any, tensors: list[Tensor]) -> None:
@@ -415,6 +426,11 @@ class Compiled(_core.CompiledBase):
             lines.append(f"it runs as it is written: {self._written}")
             for _, closure in self._closures.values():
                 lines += [f"    {line}" for line in closure.explain().splitlines()]
+        if calls := len(self._newcomers.once):
+            lines.append(
+                f"{count(calls, 'call')} that came once ran as written: the {IN_VAIN} traces before "
+                "were not used again"
+            )
         lines += [f"compiled again: {reason}" for reason in self._reasons]
         for some in self._entries.values():
             for entry in some:
@@ -509,6 +525,10 @@ def compile(
         return functools.partial(compile, guards=guards, recompiles=recompiles, dynamic=dynamic, name=name)
     if not callable(function):
         raise TypeError(f"[compile] expected a function, got {type(function).__name__}")
+    return Compiled(function, guards=guards, recompiles=recompiles, dynamic=dynamic, name=name)
+
+
+def _made(function: Any, guards: str, recompiles: str, dynamic: bool | None, name: str) -> Compiled:
     return Compiled(function, guards=guards, recompiles=recompiles, dynamic=dynamic, name=name)
 
 

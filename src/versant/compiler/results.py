@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import types
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 from versant import Tensor, _core
+from versant.compiler.errors import CompileError
 from versant.compiler.facts import AnyFact, Fact, Size
-from versant.structure import Structure, as_python, put_together
+from versant.structure import ByIdentity, Structure, as_python, put_together
+
+MOST_OBJECTS = 10_000  # that are looked at for tensors in a result
 
 
 class Result:
@@ -130,3 +134,50 @@ def is_training_mode(fact: Fact) -> bool:
 def is_used(value: Any) -> bool:
     """Whether the trace read a tensor, or may have."""
     return isinstance(value, Tensor) and (type(value) is not Tensor or _core.trace_knows(value))
+
+
+def refuse_stale(structure: Structure, before: Callable[[Any], bool]) -> None:
+    """Raises for results that replays could only give as the first call made them.
+
+    before: whether an object was there before the call, and so is the same one in every replay.
+    """
+    for value in objects_of(structure):
+        if before(value):
+            continue
+        what = f"returns an object of {type(value).__name__}"
+        if isinstance(value, (Iterator, AsyncIterator, Awaitable)):
+            raise CompileError(
+                f"{what}, which runs later and once, so that replays have nothing to give: return a list"
+            )
+        if holds_new_tensors(value, before):
+            raise CompileError(
+                f"{what} with tensors in it, which replays would not make again: return them in tuples, "
+                "lists, dicts or dataclasses, and make the object outside"
+            )
+
+
+def objects_of(structure: Structure) -> Iterator[Any]:
+    for part in structure:
+        if isinstance(part, ByIdentity):
+            yield part.value
+        elif isinstance(part, tuple):
+            yield from objects_of(part)
+
+
+def holds_new_tensors(value: Any, before: Callable[[Any], bool]) -> bool:
+    """Whether tensors that the trace made are reached from an object that it made."""
+    seen: set[int] = set()
+    rest = [value]
+    while rest and len(seen) < MOST_OBJECTS:
+        item = rest.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, Tensor):
+            if _core.trace_is_new(item):
+                return True
+        elif isinstance(item, types.FunctionType):  # not its globals
+            rest += [*(item.__closure__ or ()), item.__defaults__, item.__kwdefaults__]
+        elif item is value or not (isinstance(item, (type, types.ModuleType)) or before(item)):
+            rest += gc.get_referents(item)
+    return False

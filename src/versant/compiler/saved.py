@@ -20,16 +20,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import versant
 from versant import ProgramError, Tensor, _core
 from versant.compiler.errors import CompileError
 from versant.io import replacing
-from versant.structure import Structure, take_apart
+from versant.structure import REBUILT, Structure, children, take_apart
 
 if TYPE_CHECKING:
-    from versant.compiler.function import Entry
+    from versant.compiler.entries import Entry
 
 Node = list[Any]
 Path = str | os.PathLike[str]
@@ -61,6 +62,11 @@ def plain(structure: Structure, where: str) -> Node:
             f"[save] {where} holds an object of {type(structure[1].value).__name__}; a saved program takes "
             "and gives tensors, numbers and strings, in tuples, lists and dicts"
         )
+    if kind == REBUILT:
+        inner = structure[-1] if issubclass(structure[1], dict) else structure[-2]
+        if len(children(inner, "")) < len(children(structure, "")) or structure[1] is SimpleNamespace:
+            raise CompileError(f"[save] {where} has tensors in attributes of {structure[1].__name__}")
+        return plain(inner, where)
     if kind in NAMED:
         return [NAMED[kind], *[plain(item, where) for item in structure[1:]]]
     if issubclass(kind, tuple):

@@ -15,6 +15,7 @@ import dataclasses
 import dis
 import functools
 import gc
+import os
 import sys
 import types
 from collections.abc import Iterator
@@ -23,14 +24,22 @@ from typing import Any
 from versant import Tensor, _core
 from versant.compiler.errors import CompileError
 from versant.compiler.facts import MISSING, AnyFact, Contents, Fact, Size, TensorFact
-from versant.structure import PLAIN, positional_names
+from versant.structure import CONTAINERS, PLAIN, attributes_of, positional_names
 
 MOST = 20000  # facts; beyond them objects are watched by identity alone
 MOST_BYTES = 1 << 20  # of an array of numpy that is watched by its contents
 # Functions of the standard library that give something else each time, by module.
 READERS: dict[str, dict[str, None]] = {
     "time": dict.fromkeys(["time", "time_ns", "monotonic", "perf_counter", "process_time", "thread_time"]),
+    "posix": {"urandom": None},
+    "secrets": dict.fromkeys(["token_bytes", "token_hex", "token_urlsafe", "randbelow", "choice"]),
+    "uuid": dict.fromkeys(["uuid1", "uuid4"]),
 }
+READ = READERS | {  # what is looked at in a module
+    "os": dict.fromkeys(["urandom", "environ", "getenv"]),
+    "datetime": dict.fromkeys(["datetime", "date"]),
+}
+NOW = {"now", "utcnow", "today"}  # methods of dates
 ALWAYS = ("training", "_has_hooks")  # attributes of modules that may be set for the first time
 STORES = {"STORE_ATTR", "DELETE_ATTR"}
 ATTRIBUTES = STORES | {"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM"}
@@ -52,6 +61,8 @@ class Watch:
         self._globals: set[str] = set()
         self._modules: list[types.ModuleType] = []
         self._objects: list[tuple[Any, str]] = []
+        self._missing_modules: set[str] = set()
+        self._dates = ""  # how a class of dates is called
         self._drawn = drawn()
         self._visit(function, getattr(function, "__qualname__", type(function).__name__))
         found, self.facts = self.facts, self.own
@@ -63,6 +74,11 @@ class Watch:
         for value, owner in inner:
             self._visit(value, owner)
         self._settle()
+        if self._dates and self._names & NOW:
+            raise CompileError(
+                f"[compile] {self._dates} reads the clock, which replays would not: read it outside of the "
+                "function"
+            )
 
     @property
     def stops(self) -> bool:
@@ -83,6 +99,14 @@ class Watch:
                     self.tensors = [other for other in self.tensors if other is not tensor]
                     self._kept = [other for other in self._kept if other is not tensor]
 
+    def imported(self) -> bool:
+        """Whether modules were imported since, which nothing is known of."""
+        return not self._missing_modules.isdisjoint(sys.modules)
+
+    def knows(self, value: Any) -> bool:
+        """Whether an object was there before the call."""
+        return id(value) in self._seen
+
     def draws(self) -> bool:
         """Whether random numbers were drawn since that are not ours."""
         return self._drawn != drawn()
@@ -95,15 +119,25 @@ class Watch:
 
         if isinstance(value, Tensor):
             inner += [(hook, f"a hook of {owner}") for hook in _core.hooks_of(value)]
-        elif isinstance(value, (list, tuple)):
-            self._visit_items(value, owner, visit)
-        elif isinstance(value, dict):
-            self._visit_dict(value, owner, visit)
+        elif isinstance(value, (tuple, *CONTAINERS)):
+            if isinstance(value, (list, tuple)):
+                self._visit_items(value, owner, visit)
+            elif isinstance(value, dict):
+                self._visit_dict(value, owner, visit)
+            elif isinstance(value, collections.deque):
+                self.facts.append(Contents(value, items_of, owner))
+                for i, item in enumerate(value):
+                    visit(item, f"{owner}[{i}]")
+            attributes = getattr(value, "__dict__", {})
+            for name, item in list(attributes.items()):
+                self.facts.append(Fact(attributes, name, item, f"{owner}.{name}"))
+                visit(item, f"{owner}.{name}")
+            inner.append((type(value), owner))
         elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-            for field in dataclasses.fields(value):
-                item = getattr(value, field.name)
-                self.facts.append(Fact(value, field.name, item, f"{owner}.{field.name}"))
-                visit(item, f"{owner}.{field.name}")
+            for name, item in attributes_of(value).items():
+                self.facts.append(Fact(value, name, item, f"{owner}.{name}"))
+                visit(item, f"{owner}.{name}")
+            inner.append((type(value), owner))
         else:
             inner.append((value, owner))
 
@@ -116,6 +150,13 @@ class Watch:
             self._visit_tensor(value, owner)
         elif len(self.facts) > MOST:
             return
+        elif getattr(value, "__name__", None) in READERS.get(getattr(value, "__module__", None) or "", ()):
+            raise CompileError(
+                f"[compile] {owner} reads the clock or the system's random numbers, which replays would not: "
+                "read it outside of the function"
+            )
+        elif value is os.getenv or value is os.environ:
+            self.facts.append(Contents(os.environ, dict, "os.environ"))
         elif isinstance(value, types.MethodType):
             self._visit(value.__func__, owner)
             self._visit(value.__self__, owner)
@@ -138,13 +179,17 @@ class Watch:
                 "outside and pass it as an argument"
             )
         elif isinstance(value, types.ModuleType):
-            if value.__name__ in READERS or (not is_ours(value.__name__) and not is_standard(value.__name__)):
+            if value.__name__ in READ or (not is_ours(value.__name__) and not is_standard(value.__name__)):
                 self._modules.append(value)
+        elif isinstance(value, type) and value.__module__ == "datetime":
+            self._dates = self._dates or owner
         elif isinstance(value, type):
             if not is_ours(value.__module__) and not is_standard(value.__module__):
                 self._objects.append((value, value.__name__))
         elif isinstance(value, types.BuiltinFunctionType):
-            self._visit_builtin(value, owner)
+            self._visit(value.__self__, owner)
+        elif type(value).__module__ == "random":
+            self.own.append(Contents(value, lambda rng: rng.getstate(), owner))
         elif type(value).__module__.partition(".")[0] == "numpy":
             self._visit_numpy(value, owner)
         elif is_followed(type(value)) or watched_names(value) or hasattr(type(value), "_watched_always"):
@@ -157,17 +202,6 @@ class Watch:
             self._visit(hook, f"a hook of {owner}")
         if getattr(tensor, "__dict__", None):
             self._objects.append((tensor, owner))
-
-    def _visit_builtin(self, value: Any, owner: str) -> None:
-        if value.__name__ in READERS.get(value.__module__ or "", {}):
-            raise CompileError(
-                f"[compile] {owner} reads the clock, which replays would not: read it outside of the function"
-            )
-        if value is builtins.open or value is builtins.input:
-            raise CompileError(
-                f"[compile] {owner} reads what replays would not read again: read it outside and pass it on"
-            )
-        self._visit(value.__self__, owner)
 
     def _visit_numpy(self, value: Any, owner: str) -> None:
         if type(value).__name__ == "ndarray" and value.nbytes <= MOST_BYTES and not value.dtype.hasobject:
@@ -231,6 +265,8 @@ class Watch:
                 if instruction.opname in GLOBALS:
                     found.add(instruction.argval)
                 elif instruction.opname == "IMPORT_NAME":
+                    if instruction.argval not in sys.modules:
+                        self._missing_modules.add(instruction.argval)
                     self._visit(sys.modules.get(instruction.argval, MISSING), instruction.argval)
                 elif instruction.opname in ATTRIBUTES:
                     self._names.add(instruction.argval)
@@ -247,7 +283,7 @@ class Watch:
         while before != len(done):
             before = len(done)
             for module in list(self._modules):
-                names = self._names & READERS.get(module.__name__, vars(module)).keys()
+                names = self._names & READ.get(module.__name__, vars(module)).keys()
                 for name in sorted(names):
                     if (id(module), name) not in done:
                         done.add((id(module), name))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,9 +67,9 @@ def diff(
 ) -> Differences:
     """The tensors that differ between two recordings by more than `tolerance` (relative), in their order.
 
-    Tensors are the same ones in both where module, line, op, shape and the number of the call in its step
-    agree; their dtypes may differ. What only one recording has is passed over: a cast, or what a compiled
-    step keeps to itself. Ends after `most` differences.
+    Tensors are the same ones in both where module, line, op and shape agree; of several calls those that
+    agree in value, and the others in their order. Their dtypes may differ. What only one recording has is
+    passed over: a cast, or what a compiled step keeps to itself. Ends after `most` differences.
     """
     a, b = (x if isinstance(x, Recording) else Recording(x) for x in (first, second))
     others = {step.number: step for step in b.steps}
@@ -89,18 +88,38 @@ def diff(
     return Differences(found, compared, alone)
 
 
-def _keyed(recording: Recording, step: Step) -> Iterator[tuple[Any, Row]]:
-    counts: dict[Any, int] = {}
+def _by_place(recording: Recording, step: Step) -> dict[Any, list[Row]]:
+    found: dict[Any, list[Row]] = {}
     for row in step.rows:
-        place = recording.kinds[row.kind].place
-        counts[place] = counts.get(place, 0) + 1
-        yield (*place, counts[place]), row
+        found.setdefault(recording.kinds[row.kind].place, []).append(row)
+    return found
 
 
 def _pairs(a: Recording, step: Step, b: Recording, other: Step) -> tuple[list[tuple[Row, Row]], int]:
-    second = dict(_keyed(b, other))
-    pairs = [(row, second.pop(key)) for key, row in _keyed(a, step) if key in second]
-    return pairs, len(step.rows) - len(pairs) + len(second)
+    """Rows of both recordings that belong together, in the order of the first, and how many do not.
+
+    A compiled step may do the calls of one line in another order and keep some of them to itself, so calls
+    that agree belong together, and the others one after the other.
+    """
+    second = _by_place(b, other)
+    pairs: list[tuple[Row, Row]] = []
+    for place, rows in _by_place(a, step).items():
+        others = second.get(place, [])
+        parting: list[Row] = []
+        for row in rows:
+            like = next((i for i, o in enumerate(others) if _statistics(o) == _statistics(row)), None)
+            if like is None:
+                parting.append(row)
+            else:
+                pairs.append((row, others.pop(like)))
+        pairs += zip(parting, others, strict=False)
+    order = {id(row): i for i, row in enumerate(step.rows)}
+    pairs.sort(key=lambda pair: order[id(pair[0])])
+    return pairs, len(step.rows) + len(other.rows) - 2 * len(pairs)
+
+
+def _statistics(row: Row) -> tuple[Any, ...]:
+    return row.min, row.max, row.mean, row.std, row.nan, row.inf, row.zeros, row.bins
 
 
 def _difference(a: Recording, b: Recording, step: int, rows: tuple[Row, Row]) -> Difference:
