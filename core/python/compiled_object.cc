@@ -14,13 +14,14 @@ namespace versant::face {
 
 namespace {
 
-// An entry of a dict, a list, or a cell, the size of a container, or all that is in one, as it was.
+// An entry of a dict, a list, or a cell, the size of a container, or all that is in one, as it was; a part
+// of a function, the class of an object, the value of a context variable.
 struct Fact {
-  enum class Kind : uint8_t { Dict, List, Cell, Size, Attribute, Items, Array };
+  enum class Kind : uint8_t { Dict, List, Cell, Size, Attribute, Items, Array, Function, Class, Context };
   Kind kind;
   // No value: the key is missing. Items: a tuple of them; Array: the bytes, with (format, shape) as key.
   Object holder, key, value;
-  Py_ssize_t index = 0;  // List: the place; Size: the number of items
+  Py_ssize_t index = 0;  // List: the place; Size: the number of items; Function: code, defaults, by keyword
 
   bool holds() const {
     PyObject* now = nullptr;
@@ -47,6 +48,19 @@ struct Fact {
         const Py_ssize_t size =
             PyList_Check(holder.get()) ? PyList_GET_SIZE(holder.get()) : PyDict_GET_SIZE(holder.get());
         return size == index;
+      }
+      case Kind::Function:  // read as attributes they would be reported to hooks of auditing
+        now = index == 0   ? PyFunction_GET_CODE(holder.get())
+              : index == 1 ? PyFunction_GET_DEFAULTS(holder.get())
+                           : PyFunction_GET_KW_DEFAULTS(holder.get());
+        return (now ? now : Py_None) == value.get();
+      case Kind::Class:
+        return reinterpret_cast<PyObject*>(Py_TYPE(holder.get())) == value.get();
+      case Kind::Context: {
+        PyObject* found = nullptr;
+        if (PyContextVar_Get(holder.get(), nullptr, &found) < 0) PyErr_Clear();
+        const Object set(found);
+        return set ? is_same(set.get()) : !value;
       }
       case Kind::Items:
         return same_items();
@@ -246,7 +260,8 @@ void compiled_dealloc(PyObject* self) {
 
 // _add_entry(constants, facts, branches, answer, single): facts are (kind, holder, key, value) with kind 0
 // for dicts, 1 for lists, 2 for cells, 3 for sizes, 4 for attributes, 5 for the items of sets and deques, 6
-// for arrays; in the place of constants and values NotImplemented stands for none.
+// for arrays, 7 for the code and the defaults of functions, 8 for classes of objects, 9 for context variables; in the place of
+// constants and values NotImplemented stands for none.
 PyObject* add_entry(PyObject* self, PyObject* args) {
   PyObject *constants, *facts, *capsule, *answer;
   int single;
@@ -279,10 +294,14 @@ PyObject* add_entry(PyObject* self, PyObject* args) {
                         : fact.kind == Fact::Kind::Cell      ? PyCell_Check(holder)
                         : fact.kind == Fact::Kind::Attribute ? PyUnicode_Check(key)
                         : fact.kind == Fact::Kind::Items     ? PyTuple_Check(value)
+                        : fact.kind == Fact::Kind::Function  ? PyFunction_Check(holder)
+                        : fact.kind == Fact::Kind::Class     ? PyType_Check(value)
+                        : fact.kind == Fact::Kind::Context   ? PyContextVar_CheckExact(holder)
                         : fact.kind == Fact::Kind::Array     ? PyTuple_Check(key) && PyBytes_Check(value)
                                                              : PyDict_Check(holder) || PyList_Check(holder);
       if (!fits) fail(ErrorKind::Type, "[compile] a fact about a ", Py_TYPE(holder)->tp_name);
-      if (fact.kind == Fact::Kind::List || fact.kind == Fact::Kind::Size) {
+      if (fact.kind == Fact::Kind::List || fact.kind == Fact::Kind::Size ||
+          fact.kind == Fact::Kind::Function) {
         fact.index = PyLong_AsSsize_t(key);
         if (PyErr_Occurred()) throw HostError{};
       }
@@ -293,6 +312,16 @@ PyObject* add_entry(PyObject* self, PyObject* args) {
     if (entries.size() > 8) entries.pop_back();
     Py_RETURN_NONE;
   });
+}
+
+// _drop_entries(branches): calls are no longer answered by these.
+PyObject* drop_entries(PyObject* self, PyObject* capsule) {
+  std::vector<QuickEntry>& entries = *as_compiled(self)->entries;
+  std::vector<QuickEntry> kept, gone;
+  for (QuickEntry& entry : entries)
+    (entry.capsule.get() == capsule ? gone : kept).push_back(std::move(entry));
+  entries.swap(kept);
+  Py_RETURN_NONE;
 }
 
 PyObject* quick_replays(PyObject* self, void*) { return PyLong_FromLongLong(as_compiled(self)->replays); }
@@ -306,6 +335,7 @@ PyObject* disable(PyObject*, PyObject* by) {
 
 PyMethodDef methods[] = {
     {"_add_entry", add_entry, METH_VARARGS, "_add_entry(constants, facts, branches, answer, single)"},
+    {"_drop_entries", drop_entries, METH_O, "_drop_entries(branches): these answer no calls any more."},
     {},
 };
 PyGetSetDef getset[] = {

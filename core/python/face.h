@@ -244,6 +244,7 @@ bool init_traces();
 extern PyMethodDef record_functions[];    // trace_record.cc
 extern PyMethodDef verifier_functions[];  // verifier.cc
 extern PyMethodDef compiled_functions[];
+extern PyMethodDef ran_functions[];  // ran.cc
 bool init_compiled(PyObject* module);
 extern PyMethodDef update_functions[];     // update_rule.cc
 extern PyMethodDef saving_functions[];     // saving_hooks.cc

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "face.h"
+#include "frames.h"
 #include "machine/node.h"
 
 namespace versant::face {
@@ -18,6 +19,8 @@ namespace versant::face {
 namespace {
 
 std::string package_prefix;  // ".../versant/"
+
+}  // namespace
 
 bool is_ours(PyCodeObject* code) {
   if (package_prefix.empty()) return false;
@@ -43,6 +46,16 @@ bool is_ours(PyCodeObject* code) {
   entry = {file, ours};
   return ours;
 }
+
+PyObject* function_in(PyFrameObject* frame) {
+#if PY_VERSION_HEX >= 0x030C0000
+  return frame->f_frame->f_funcobj;
+#else
+  return reinterpret_cast<PyObject*>(frame->f_frame->f_func);
+#endif
+}
+
+namespace {
 
 #if PY_VERSION_HEX >= 0x030D0000
 _PyInterpreterFrame* current_frame() { return PyThreadState_Get()->current_frame; }

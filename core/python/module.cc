@@ -99,7 +99,8 @@ int fill(PyObject* module) {
         trace_functions,     loop_functions,      record_functions,   program_functions,
         verifier_functions,  compiled_functions,  update_functions,   autocast_functions,
         saving_functions,    watch_functions,     profile_functions,  recorder_functions,
-        selective_functions, transform_functions, dialect_functions,  machine_code_functions})
+        selective_functions, transform_functions, dialect_functions,  machine_code_functions,
+        ran_functions})
     if (PyModule_AddFunctions(module, list) < 0) return -1;
   lock_hooks = {release_lock, acquire_lock};
   const bool ready = init_errors(module) && init_dtypes(module) && init_tensor_type(module) &&

@@ -42,3 +42,19 @@ def state_of(module: nn.Module) -> Any:
 
 def once(function: vs.compiler.Compiled, traces: int = 1) -> None:
     assert function.stats()["traces"] == traces, function.explain()
+
+
+X = vs.linspace(-1, 1, 6).reshape(2, 3)
+
+
+def follows(f, *changes, args=(X,), calls=2):
+    """Compiled, f gives what it gives eagerly, before and after each change."""
+    g = vs.compile(f)
+    for change in (lambda: None, *changes):
+        change()
+        for _ in range(calls):
+            vs.manual_seed(0)
+            expected = bits(f(*args))
+            vs.manual_seed(0)
+            assert bits(g(*args)) == expected, g.explain()
+    return g

@@ -7,26 +7,10 @@ import types
 
 import numpy as np
 import pytest
-from compiler.comparison import bits, once
+from compiler.comparison import X, bits, follows, once
 
 import versant as vs
 from versant import nn
-
-X = vs.linspace(-1, 1, 6).reshape(2, 3)
-
-
-def follows(f, *changes, args=(X,)):
-    """Compiled, f gives what it gives eagerly, before and after each change."""
-    g = vs.compile(f)
-    for change in (lambda: None, *changes):
-        change()
-        for _ in range(2):
-            vs.manual_seed(0)
-            expected = bits(f(*args))
-            vs.manual_seed(0)
-            assert bits(g(*args)) == expected, g.explain()
-    return g
-
 
 # Python values ----------------------------------------------------------------------------------------------
 

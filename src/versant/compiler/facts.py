@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextvars
 import types
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +13,14 @@ from versant.structure import PLAIN
 
 MISSING: Any = object()
 
+PARTS = ("__code__", "__defaults__", "__kwdefaults__")  # of a function
+
 # A fact as the machine checks it (core/python/compiled_object.cc): kind, holder, key, value.
 Row = tuple[int, Any, Any, Any]
 
 
 class Fact:
-    """One entry of a dict, a list or a cell, or an attribute, as it was."""
+    """One entry of a dict, a list or a cell, an attribute or a context variable, as it was."""
 
     __slots__ = ("holder", "key", "owner", "value")
 
@@ -32,10 +35,12 @@ class Fact:
         try:
             if isinstance(holder, types.CellType):
                 return holder.cell_contents
+            if isinstance(holder, contextvars.ContextVar):
+                return holder.get(MISSING)
             if isinstance(holder, dict):
                 return holder.get(self.key, MISSING)
             return holder[self.key] if isinstance(holder, list) else getattr(holder, self.key, MISSING)
-        except (IndexError, ValueError):
+        except Exception:  # of a user's `__getattr__`, of whatever kind
             return MISSING
 
     def holds(self) -> bool:
@@ -48,6 +53,10 @@ class Fact:
             return 2, self.holder, None, value
         if isinstance(self.holder, list):
             return 1, self.holder, self.key, value
+        if isinstance(self.holder, contextvars.ContextVar):
+            return 9, self.holder, None, value
+        if isinstance(self.holder, types.FunctionType) and self.key in PARTS:
+            return 7, self.holder, PARTS.index(self.key), value
         return (0 if isinstance(self.holder, dict) else 4), self.holder, self.key, value
 
     def __str__(self) -> str:
@@ -72,6 +81,26 @@ class TensorFact(Fact):
 
     def __str__(self) -> str:
         return f"{self.owner} was a tensor of another kind, now {brief(self.now())}"
+
+
+class Class:
+    """The class of an object."""
+
+    __slots__ = ("holder", "owner", "value")
+
+    def __init__(self, holder: Any, owner: str) -> None:
+        self.holder = holder
+        self.value = type(holder)
+        self.owner = owner
+
+    def holds(self) -> bool:
+        return type(self.holder) is self.value
+
+    def as_row(self) -> Row | None:
+        return 8, self.holder, None, self.value
+
+    def __str__(self) -> str:
+        return f"{self.owner} was an object of {self.value.__name__}, now of {type(self.holder).__name__}"
 
 
 class Size:
@@ -129,7 +158,7 @@ class Contents:
         return f"{self.owner}, an object of {type(self.holder).__name__}, has other contents"
 
 
-AnyFact = Fact | Size | Contents
+AnyFact = Fact | Class | Size | Contents
 
 
 def kind_of(tensor: Tensor) -> tuple[Any, ...]:

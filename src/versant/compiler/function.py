@@ -6,6 +6,7 @@ import functools
 import logging
 import os
 import threading
+import types
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from versant.compiler.errors import CompileError
 from versant.compiler.facts import Fact
 from versant.compiler.picture import svg_of
 from versant.compiler.plan import Plan, plan_of
+from versant.compiler.ran import MOST_ROUNDS, Ran, Reached
 from versant.compiler.record import Branch, read_record
 from versant.compiler.results import Result, left_behind, refuse_stale
 from versant.compiler.text import branch_text
@@ -81,6 +83,8 @@ class Compiled(_core.CompiledBase):
         self._written = ""  # why it runs as it is written, but for closures of optimizers
         self._closures: dict[Any, Any] = {}
         self._newcomers = Newcomers()
+        self._reached: Reached = []  # what it was seen to reach beside what its code names
+        self._rounds = 0  # in which that was found
         _functions.add(self)
         functools.update_wrapper(self, function, updated=())
         self.__name__ = name or getattr(function, "__name__", type(function).__name__)
@@ -247,7 +251,7 @@ class Compiled(_core.CompiledBase):
         if reason:
             self._report(reason)
         # A branch of an entry has its facts already, and they hold.
-        watch = Watch(self._function, args, kwargs)
+        watch = Watch(self._function, args, kwargs, self._reached)
         if watch.stops:
             self._stops = True
             return self._function(*args, **kwargs)
@@ -261,6 +265,7 @@ class Compiled(_core.CompiledBase):
         _core.trace_begin()
         _state.traces = True
         _state.watch = watch
+        ran = Ran(watch)
         try:
             for tensor in tensors:
                 _core.trace_argument(tensor, id(tensor) in reached)
@@ -275,10 +280,13 @@ class Compiled(_core.CompiledBase):
                 return value  # what it reads of them is watched in the next call
             result = self._describe(value, tensors, watch)
             _core.trace_backward()
+            if (reached := ran.end()) and self._look_closer(reached, entry):
+                return value
             if not self._entries:
                 release_cached_memory()  # compiling takes memory too
             branches = _core.trace_end(entry.branches if entry else None)
         finally:
+            ran.stop()
             _state.traces = False
             _state.watch = None
             written.left()
@@ -300,6 +308,21 @@ class Compiled(_core.CompiledBase):
             if not kwargs:
                 self._add_quick(args, entries[0])
         return value
+
+    def _look_closer(self, reached: Reached, entry: Entry | None) -> bool:
+        """Watches what was reached, and drops what was traced without; False if that was done in vain."""
+        self._rounds += 1
+        if self._rounds > MOST_ROUNDS:
+            if not any(isinstance(value, types.FunctionType) for value, _ in reached):
+                return False  # objects that look older than they are
+            self._written = f"it makes code in every call, as {reached[0][1]}"
+            return True
+        self._reached += reached
+        if entry is not None:
+            self._drop_entries(entry.branches)
+            kept = {key: [e for e in some if e is not entry] for key, some in self._entries.items()}
+            self._entries = {key: some for key, some in kept.items() if some}
+        return True
 
     def _add_quick(self, args: tuple[Any, ...], entry: Entry) -> None:
         """Lets the base answer calls like this one, if it can tell them."""

@@ -1,8 +1,8 @@
 """Files and whatever else lies outside of the program: a function that is traced may not touch them.
 
 A replay would neither read a file again nor write it. Python tells hooks of auditing (PEP 578) what is
-opened, by whatever library; one hook is installed with the first trace, and looks only while something is
-recorded.
+opened, by whatever library; one hook is installed with the first trace, and calls `look` only while
+something is recorded (core/python/ran.cc).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def begin() -> None:
     _state.touched = ""
     if not _installed.is_set():
         _installed.set()
-        sys.addaudithook(look)
+        _core.trace_audit(look)
 
 
 def touched() -> str:
@@ -47,7 +47,7 @@ def touched() -> str:
 
 
 def look(event: str, args: tuple[Any, ...]) -> None:
-    if event in EVENTS and _core.is_tracing() and not pythons_own():
+    if event in EVENTS and not pythons_own():
         what = f" {args[1]}" if event == "socket.connect" else f" {args[0]}" if args else ""
         _state.touched = (
             f"[compile] the function {EVENTS[event]}{what}, which replays would not do again: do it outside, "
@@ -57,7 +57,7 @@ def look(event: str, args: tuple[Any, ...]) -> None:
 
 
 def pythons_own() -> bool:
-    frame = sys._getframe(2)
+    frame = sys._getframe(1)
     while frame is not None:
         if frame.f_globals.get("__name__", "").startswith(PYTHONS_OWN):
             return True

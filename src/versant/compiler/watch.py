@@ -4,26 +4,51 @@ Which globals, closure cells and attributes code can read stands in its bytecode
 `Watch` follows them through the user's functions, methods, modules and objects, and remembers what it finds:
 numbers, strings and other plain values by value, everything else by identity. Functions of this package and
 of the standard library are trusted and not followed; of our modules the attributes are watched, `training`
-among them. What no replay could repeat, as the next item of an iterator or the time, is refused.
+among them. What no replay could repeat, as the next item of an iterator or the time, is refused. What runs
+though nothing names it is found when it runs (ran.py).
 """
 
 from __future__ import annotations
 
 import builtins
 import collections
+import contextvars
 import dataclasses
-import dis
-import functools
-import gc
+import importlib.util
 import os
 import sys
+import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from versant import Tensor, _core
+from versant.compiler.code import Reads, codes, reads_of
 from versant.compiler.errors import CompileError
-from versant.compiler.facts import MISSING, AnyFact, Contents, Fact, Size, TensorFact
+from versant.compiler.facts import MISSING, AnyFact, Class, Contents, Fact, Size, TensorFact
+from versant.compiler.objects import (
+    CALLABLE,
+    FUNCTIONS,
+    GETTERS,
+    HOLDERS,
+    PROXIES,
+    attribute_of,
+    class_of,
+    dict_in,
+    dict_of,
+    drawn,
+    is_followed,
+    is_module,
+    is_ours,
+    is_standard,
+    is_users,
+    items_of,
+    of_users,
+    parts_behind,
+    parts_of,
+    running_by_rule,
+    watched_names,
+)
 from versant.structure import CONTAINERS, PLAIN, attributes_of, positional_names
 
 MOST = 20000  # facts; beyond them objects are watched by identity alone
@@ -37,27 +62,33 @@ READERS: dict[str, dict[str, None]] = {
 }
 READ = READERS | {  # what is looked at in a module
     "os": dict.fromkeys(["urandom", "environ", "getenv"]),
+    "sys": {"argv": None},
     "datetime": dict.fromkeys(["datetime", "date"]),
 }
 NOW = {"now", "utcnow", "today"}  # methods of dates
 ALWAYS = ("training", "_has_hooks")  # attributes of modules that may be set for the first time
-STORES = {"STORE_ATTR", "DELETE_ATTR"}
-ATTRIBUTES = STORES | {"LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM"}
-GLOBALS = {"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME"}
 
 
 class Watch:
     """The facts about what a function and the arguments of a call reach."""
 
-    def __init__(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], also: Iterable[tuple[Any, str]] = ()
+    ) -> None:
+        """also: what else it reaches, and how that is called."""
         self.facts: list[AnyFact] = []
         self.own: list[AnyFact] = []  # of containers among the arguments, which every call brings along
         self.tensors: list[Tensor] = []
         self.names: dict[int, str] = {}  # of those tensors, by their id: how they are reached
+        self.codes: set[types.CodeType] = set()  # that were read
         self._seen: set[int] = set()
+        self._brought: set[int] = set()  # containers among the arguments
+        self._added: set[tuple[int, int, Any]] = set()  # places that facts are about
         self._kept: list[Any] = []  # what was seen, so that identities stay theirs
         self._names: set[str] = set()  # attributes that some code can read
         self._stored: set[str] = set()  # ... and that some code sets
+        self._asked: set[str] = set()  # ... and that need not be there
+        self._any_name = False  # some code computes them
         self._globals: set[str] = set()
         self._modules: list[types.ModuleType] = []
         self._objects: list[tuple[Any, str]] = []
@@ -71,7 +102,7 @@ class Watch:
         for name, value in [*zip(names, args, strict=True), *kwargs.items()]:
             self._visit_argument(value, name, inner)
         self.own, self.facts = self.facts, found
-        for value, owner in inner:
+        for value, owner in (*inner, *also):
             self._visit(value, owner)
         self._settle()
         if self._dates and self._names & NOW:
@@ -107,6 +138,10 @@ class Watch:
         """Whether an object was there before the call."""
         return id(value) in self._seen
 
+    def holds(self, value: Any) -> bool:
+        """Whether what an object has is watched, or comes with the arguments."""
+        return id(value) in self._seen or id(value) in self._brought
+
     def draws(self) -> bool:
         """Whether random numbers were drawn since that are not ours."""
         return self._drawn != drawn()
@@ -117,6 +152,7 @@ class Watch:
         def visit(item: Any, name: str) -> None:
             self._visit_argument(item, name, inner)
 
+        self._brought.add(id(value))
         if isinstance(value, Tensor):
             inner += [(hook, f"a hook of {owner}") for hook in _core.hooks_of(value)]
         elif isinstance(value, (tuple, *CONTAINERS)):
@@ -142,35 +178,59 @@ class Watch:
             inner.append((value, owner))
 
     def _visit(self, value: Any, owner: str) -> None:
-        if value is MISSING or isinstance(value, PLAIN) or id(value) in self._seen:
+        kind = type(value)
+        if value is MISSING or kind in PLAIN or id(value) in self._seen:
             return
         self._seen.add(id(value))
         self._kept.append(value)
-        if isinstance(value, Tensor):
+        if kind in PROXIES:
+            self._objects.append((value, owner))
+        elif isinstance(value, Tensor):
             self._visit_tensor(value, owner)
         elif len(self.facts) > MOST:
             return
-        elif getattr(value, "__name__", None) in READERS.get(getattr(value, "__module__", None) or "", ()):
+        elif isinstance(value, FUNCTIONS) and value.__name__ in READERS.get(value.__module__ or "", ()):
             raise CompileError(
                 f"[compile] {owner} reads the clock or the system's random numbers, which replays would not: "
                 "read it outside of the function"
             )
         elif value is os.getenv or value is os.environ:
             self.facts.append(Contents(os.environ, dict, "os.environ"))
-        elif isinstance(value, types.MethodType):
-            self._visit(value.__func__, owner)
-            self._visit(value.__self__, owner)
         elif isinstance(value, types.FunctionType):
             self._visit_function(value)
-        elif isinstance(value, functools.partial):
-            for part in (value.func, value.args, value.keywords):
+        elif (parts := parts_behind(value)) is not None:
+            for part in parts:
                 self._visit(part, owner)
-        elif isinstance(value, (list, tuple)):
+        elif isinstance(value, GETTERS):
+            self._read_getter(value, owner)
+        elif isinstance(value, contextvars.ContextVar):
+            self._note(value, None, value.get(MISSING), owner)
+        elif isinstance(value, types.ModuleType):
+            if value.__name__ in READ or (not is_ours(value.__name__) and not is_standard(value.__name__)):
+                self._modules.append(value)
+        elif isinstance(value, type):
+            self._visit_class(value, owner)
+        elif kind.__module__ == "random":
+            self.own.append(Contents(value, lambda rng: rng.getstate(), owner))
+        elif kind.__module__.partition(".")[0] == "numpy":
+            self._visit_numpy(value, owner)
+        else:
+            self._visit_object(value, owner)
+
+    def _visit_class(self, kind: type, owner: str) -> None:
+        if kind.__module__ == "datetime":
+            self._dates = self._dates or owner
+        elif is_users(kind):
+            self._objects.append((kind, kind.__name__))
+
+    def _visit_object(self, value: Any, owner: str) -> None:
+        kind = type(value)
+        if isinstance(value, (list, tuple)):
             self._visit_items(value, owner, self._visit)
         elif isinstance(value, dict):
             self._visit_dict(value, owner, self._visit)
         elif isinstance(value, (set, frozenset, collections.deque)):
-            self.facts.append(Contents(value, items_of, owner))
+            self._add(Contents(value, items_of, owner))
             for item in value:
                 self._visit(item, owner)
         elif isinstance(value, Iterator):
@@ -178,29 +238,38 @@ class Watch:
                 f"[compile] {owner} is an iterator, whose next items replays would not take: take the item "
                 "outside and pass it as an argument"
             )
-        elif isinstance(value, types.ModuleType):
-            if value.__name__ in READ or (not is_ours(value.__name__) and not is_standard(value.__name__)):
-                self._modules.append(value)
-        elif isinstance(value, type) and value.__module__ == "datetime":
-            self._dates = self._dates or owner
-        elif isinstance(value, type):
-            if not is_ours(value.__module__) and not is_standard(value.__module__):
-                self._objects.append((value, value.__name__))
-        elif isinstance(value, types.BuiltinFunctionType):
-            self._visit(value.__self__, owner)
-        elif type(value).__module__ == "random":
-            self.own.append(Contents(value, lambda rng: rng.getstate(), owner))
-        elif type(value).__module__.partition(".")[0] == "numpy":
-            self._visit_numpy(value, owner)
-        elif is_followed(type(value)) or watched_names(value) or hasattr(type(value), "_watched_always"):
+        elif kind.__module__ in ("ctypes", "_ctypes") or hasattr(kind, "_b_base_"):
+            self._add(Contents(value, bytes, owner))
+        attributes = dict_in(value)
+        for held in HOLDERS:
+            if attributes and isinstance(value, held):
+                for name in HOLDERS[held]:
+                    self._note(attributes, name, attributes.get(name, MISSING), owner)
+        if attributes and "__wrapped__" in attributes:
+            self._visit(attributes["__wrapped__"], owner)
+        if watched_names(value) or hasattr(kind, "_watched_always"):
             self._objects.append((value, owner))
+        elif is_followed(kind) and kind not in HOLDERS and (attributes is not None or is_users(kind)):
+            self._objects.append((value, owner))
+        elif is_ours(kind.__module__):
+            for name, item in list((attributes or {}).items()):
+                if isinstance(item, CALLABLE):
+                    self._note(attributes, name, item, f"{owner}.{name}")
+
+    def _read_getter(self, getter: Any, owner: str) -> None:
+        """Attributes and methods that a getter of `operator` reads; its other arguments."""
+        _, args = getter.__reduce__()[:2]
+        for arg in args:
+            if isinstance(arg, str):
+                self._names.update(arg.split("."))
+            self._visit(arg, owner)
 
     def _visit_tensor(self, tensor: Tensor, owner: str) -> None:
         self.tensors.append(tensor)
         self.names[id(tensor)] = owner
         for hook in _core.hooks_of(tensor):
             self._visit(hook, f"a hook of {owner}")
-        if getattr(tensor, "__dict__", None):
+        if dict_in(tensor):
             self._objects.append((tensor, owner))
 
     def _visit_numpy(self, value: Any, owner: str) -> None:
@@ -213,66 +282,89 @@ class Watch:
 
     def _visit_items(self, items: Any, owner: str, visit: Any) -> None:
         if isinstance(items, list):
-            self.facts.append(Size(items, owner))
+            self._add(Size(items, owner))
         for i, item in enumerate(items):
             if isinstance(items, list):
-                self.facts.append(Fact(items, i, item, f"{owner}[{i}]"))
+                self._add(Fact(items, i, item, f"{owner}[{i}]"))
             visit(item, f"{owner}[{i}]")
 
     def _visit_dict(self, holder: dict[Any, Any], owner: str, visit: Any) -> None:
-        self.facts.append(Size(holder, owner))
+        self._add(Size(holder, owner))
         for key, item in list(holder.items()):
-            self.facts.append(Fact(holder, key, item, f"{owner}[{key!r}]"))
+            self._add(Fact(holder, key, item, f"{owner}[{key!r}]"))
             visit(item, f"{owner}[{key!r}]")
 
     def _note(self, holder: Any, key: Any, value: Any, owner: str) -> None:
-        self.facts.append(Fact(holder, key, value, owner))
+        self._add(Fact(holder, key, value, owner))
         self._visit(value, owner)
+
+    def _add(self, fact: AnyFact) -> None:
+        """Adds a fact, unless there is one about that place."""
+        place = id(self.facts), id(fact.holder), getattr(fact, "key", type(fact))
+        if place not in self._added:
+            self._added.add(place)
+            self.facts.append(fact)
 
     # Code ---------------------------------------------------------------------------------------------------
 
     def _visit_function(self, function: types.FunctionType) -> None:
-        if is_ours(function.__module__) or is_standard(function.__module__):
-            return
+        if not of_users(function):
+            return self._visit_closure(function)
         name = function.__qualname__
         scope = function.__globals__
-        found = self._read(function.__code__)
-        self._globals |= found
+        reads = reads_of(function.__code__)
+        self._read(reads, scope)
+        self.codes.update(codes(function.__code__), reads.texts)
+        found = reads.globals
+        if "globals" in found:
+            found = found | {key for key in scope if not key.startswith("__")}
         for key in sorted(found):
             self._note(scope, key, scope.get(key, MISSING), key)
             if key not in scope:
-                self._visit(getattr(builtins, key, MISSING), key)
+                self._visit_builtin(key)
         for key, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            try:
-                value = cell.cell_contents
-            except ValueError:
-                value = MISSING
-            self._note(cell, None, value, key)
-        self.facts.append(Fact(function, "__code__", function.__code__, name))
+            self._note(cell, None, inside(cell), key)
+        self._add(Fact(function, "__code__", function.__code__, name))
         for attribute in ("__defaults__", "__kwdefaults__"):
-            defaults = getattr(function, attribute)
-            if defaults:
-                self._note(function, attribute, defaults, f"a default of {name}")
+            self._note(function, attribute, getattr(function, attribute), f"a default of {name}")
         self._visit(getattr(function, "__wrapped__", None), name)
 
-    def _read(self, code: types.CodeType) -> set[str]:
-        """The globals that code can read; attributes are added to the names."""
-        found: set[str] = set()
-        for part in codes(code):
-            # getattr(x, "name")
-            self._names.update(c for c in part.co_consts if isinstance(c, str) and c.isidentifier())
-            for instruction in dis.get_instructions(part):
-                if instruction.opname in GLOBALS:
-                    found.add(instruction.argval)
-                elif instruction.opname == "IMPORT_NAME":
-                    if instruction.argval not in sys.modules:
-                        self._missing_modules.add(instruction.argval)
-                    self._visit(sys.modules.get(instruction.argval, MISSING), instruction.argval)
-                elif instruction.opname in ATTRIBUTES:
-                    self._names.add(instruction.argval)
-                    if instruction.opname in STORES:
-                        self._stored.add(instruction.argval)
-        return found
+    def _visit_closure(self, function: types.FunctionType) -> None:
+        """Of a function of ours or Python's own: the functions of users that it was made around."""
+        rest = [inside(cell) for cell in function.__closure__ or ()]
+        rest += [part for value in rest if type(value) in (list, tuple) for part in value]
+        rest += [part for value in rest if type(value) is dict for part in value.values()]
+        for value in [*rest, getattr(function, "__wrapped__", None)]:
+            if isinstance(value, CALLABLE) or is_users(type(value)):
+                self._visit(value, function.__qualname__)
+
+    def _visit_builtin(self, key: str) -> None:
+        value = vars(builtins).get(key, MISSING)
+        if getattr(type(value), "__module__", "") == "builtins" and not isinstance(value, types.FunctionType):
+            self._visit(value, key)
+        else:  # somebody's own, or not there
+            self._note(vars(builtins), key, value, key)
+
+    def _read(self, reads: Reads, scope: dict[str, Any]) -> None:
+        self._globals |= reads.globals
+        self._names |= reads.names
+        self._stored |= reads.stored
+        self._asked |= reads.asked
+        self._any_name |= reads.computes_names
+        for item in reads.imports:
+            name = item.name
+            if item.level:
+                try:
+                    name = importlib.util.resolve_name("." * item.level + name, scope.get("__package__") or "")
+                except ImportError:  # and so the function will say
+                    continue
+            if name not in sys.modules:
+                self._missing_modules.add(name)
+            for module in (name, name.partition(".")[0], *(f"{name}.{part}" for part in item.names)):
+                self._visit(sys.modules.get(module, MISSING), module)
+        if reads.names & {"import_module", "modules"} or "__import__" in reads.globals:
+            for name in reads.strings & sys.modules.keys():
+                self._visit(sys.modules[name], name)
 
     # Objects ------------------------------------------------------------------------------------------------
 
@@ -283,123 +375,100 @@ class Watch:
         while before != len(done):
             before = len(done)
             for module in list(self._modules):
-                names = self._names & READ.get(module.__name__, vars(module)).keys()
-                for name in sorted(names):
+                for name in self._names_in(module):
                     if (id(module), name) not in done:
                         done.add((id(module), name))
-                        self._note(vars(module), name, vars(module)[name], f"{module.__name__}.{name}")
+                        value = vars(module).get(name, MISSING)
+                        self._note(vars(module), name, value, f"{module.__name__}.{name}")
             for value, owner in list(self._objects):
-                if is_module(value) and (id(value), "") not in done:
+                if (id(value), "") not in done:
                     done.add((id(value), ""))
-                    self.facts.append(Size(vars(value), f"the attributes of {owner}"))
+                    self._begin_object(value, owner)
                 for name in self._attributes(value):
                     if (id(value), name) not in done:
                         done.add((id(value), name))
                         self._visit_attribute(value, name, f"{owner}.{name}")
 
-    def _visit_attribute(self, value: Any, name: str, owner: str) -> None:
-        own = getattr(value, "__dict__", None)
+    def _names_in(self, module: types.ModuleType) -> list[str]:
+        if module.__name__ in READ:
+            return sorted(self._names & READ[module.__name__].keys())
+        own = {"__getattr__"} & vars(module).keys()
+        return sorted((self._names & vars(module).keys()) | self._asked | own)
+
+    def _begin_object(self, value: Any, owner: str) -> None:
         if isinstance(value, type):
-            own = None
+            if is_users(type(value)):
+                self._visit_class(type(value), owner)
+        elif type(value) not in PROXIES and not isinstance(value, Tensor):
+            self._add(Class(value, owner))
+        if is_module(value):
+            self._add(Size(vars(value), f"the attributes of {owner}"))
+
+    def _visit_attribute(self, value: Any, name: str, owner: str) -> None:
+        if isinstance(value, threading.local):  # another dict on each thread
+            return self._note(value, name, attribute_of(value, name), owner)
+        own = None if isinstance(value, type) else dict_in(value)
+        may_come = name in self._stored or name in self._asked or (is_module(value) and name in ALWAYS)
         if own is not None:
             attribute = own.get(name, MISSING)
-            of_module = is_module(value) and name in ALWAYS
-            if attribute is not MISSING or of_module or name in self._stored:
+            if attribute is not MISSING or may_come:
                 self._note(own, name, attribute, owner)
                 if attribute is not MISSING:
-                    return
-        kind = value if isinstance(value, type) else type(value)
-        for base in kind.__mro__:
+                    return None
+        classes = value.__mro__ + type(value).__mro__ if isinstance(value, type) else class_of(value).__mro__
+        every = "super" in self._globals or "__class__" in self._names
+        found = False
+        hidden: list[type] = []  # classes that could hide what comes after them
+        for base in classes:
             if name not in vars(base):
+                if is_users(base):
+                    hidden.append(base)
                 continue
-            if is_ours(base.__module__) or is_standard(base.__module__):
-                return
+            for other in hidden:
+                self._add(Fact(dict_of(other), name, MISSING, f"{other.__name__}.{name}"))
+            hidden.clear()
+            if not is_users(base):
+                return None
             attribute = vars(base)[name]
             if isinstance(attribute, types.MemberDescriptorType):  # a slot
-                self._note(value, name, getattr(value, name, MISSING), owner)
-                return
-            if own is not None and name not in self._stored:
-                self.facts.append(Fact(own, name, MISSING, owner))
-            self.facts.append(Fact(dict_of(base), name, attribute, owner))
+                return self._note(value, name, attribute_of(value, name), owner)
+            if own is not None and not found and not (name.startswith("__") and name.endswith("__")):
+                self._add(Fact(own, name, MISSING, owner))
+            found = True
+            self._add(Fact(dict_of(base), name, attribute, owner))
             for part in parts_of(attribute):
                 self._visit(part, owner)
-            return
+            if not every:
+                return None
+        if not found and name in self._asked:
+            for other in hidden:
+                self._add(Fact(dict_of(other), name, MISSING, f"{other.__name__}.{name}"))
+        return None
 
     def _attributes(self, value: Any) -> list[str]:
+        kind = class_of(value)
+        kept = dict_in(value) or {}
         if isinstance(value, Tensor):
-            return sorted(self._names & vars(value).keys())
-        if always := getattr(type(value), "_watched_always", None):
+            return sorted(self._names & kept.keys())
+        if always := getattr(kind, "_watched_always", None):
             return list(always)
         if own := watched_names(value):
             return sorted(attribute for name, attribute in own.items() if name in self._names)
         if is_module(value):
-            of_class = {name for name in self._names if hasattr(type(value), name)}
-            return sorted({*vars(value), *self._stored, *ALWAYS, *of_class, "forward"} - {"_kinds"})
-        special = set() if isinstance(value, type) else {"__call__", "__getattr__", "__enter__", "__exit__"}
-        names = self._names | special
-        kept = getattr(value, "__dict__", {})
-        return sorted(n for n in names if n in kept or hasattr(type(value), n) or n in self._stored)
+            of_class = {name for name in self._names if hasattr(kind, name)}
+            rules = running_by_rule(kind, made=True)
+            return sorted({*kept, *self._stored, *ALWAYS, *of_class, *rules, "forward"} - {"_kinds"})
+        if isinstance(value, type):
+            rules = running_by_rule(value, made=False)
+            return sorted({*rules, *(n for n in self._names if hasattr(value, n) or n in self._asked)})
+        names = {n for n in self._names if n in kept or hasattr(kind, n)} | self._stored | self._asked
+        if self._any_name:
+            names |= {name for name in kept if isinstance(name, str)}
+        return sorted({*names, *running_by_rule(kind, made=True)})
 
 
-def items_of(value: Any) -> tuple[Any, ...]:
-    return tuple((type(item), item) if isinstance(item, PLAIN) else id(item) for item in value)
-
-
-def dict_of(kind: type) -> Any:
-    """The dict behind a class, of which Python shows a view."""
-    found = [part for part in gc.get_referents(vars(kind)) if isinstance(part, dict)]
-    return found[0] if found else dict(vars(kind))
-
-
-def parts_of(attribute: Any) -> list[Any]:
-    """The functions and values behind what a class holds under a name."""
-    if isinstance(attribute, property):
-        return [f for f in (attribute.fget, attribute.fset) if f is not None]
-    if isinstance(attribute, (staticmethod, classmethod)):
-        return [attribute.__func__]
-    return [
-        getattr(attribute, "func", attribute) if type(attribute).__name__ == "cached_property" else attribute
-    ]
-
-
-def drawn() -> tuple[Any, ...]:
-    """Where the random numbers of Python and numpy stand, if somebody uses them."""
-    python, numpy = sys.modules.get("random"), sys.modules.get("numpy.random")
-    state = numpy.get_state(legacy=False)["state"] if numpy else {}
-    return python.getstate() if python else None, state.get("pos"), bytes(state.get("key", b""))
-
-
-def codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    """A code object and those of the functions that are defined in it."""
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from codes(constant)
-
-
-def is_ours(module: str | None) -> bool:
-    return module is not None and (module == "versant" or module.startswith("versant."))
-
-
-def is_standard(module: str | None) -> bool:
-    top = (module or "").partition(".")[0]
-    return top != "__main__" and (top in sys.stdlib_module_names or top == "numpy")
-
-
-def is_module(value: Any) -> bool:
-    return any(
-        kind.__name__ == "Module" and kind.__module__ == "versant.nn.module" for kind in type(value).__mro__
-    )
-
-
-def watched_names(value: Any) -> dict[str, str]:
-    """Of an object of ours that is no module: names in code, and the attributes that they read."""
-    names: dict[str, str] = getattr(type(value), "_watched", None) or {}
-    return names
-
-
-def is_followed(kind: type) -> bool:
-    """Whether the attributes of such objects are watched: those of users, and of our modules."""
-    if not is_ours(kind.__module__):
-        return kind.__module__ != "builtins"
-    return any(base.__name__ == "Module" for base in kind.__mro__)
+def inside(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # nothing yet
+        return MISSING
