@@ -109,7 +109,8 @@ int on_event(PyObject*, PyFrameObject* frame, int what, PyObject* arg) {
   if (current->before) {
     if (const int failed = current->before(current->before_object.get(), frame, what, arg)) return failed;
   }
-  if (what != PyTrace_CALL && what != PyTrace_RETURN && what != PyTrace_C_CALL) return 0;
+  // What runs while the trace is paused is no part of it: replays do it again, or it is of ours.
+  if (!modes.tracing || (what != PyTrace_CALL && what != PyTrace_RETURN && what != PyTrace_C_CALL)) return 0;
   PyCodeObject* const code = PyFrame_GetCode(frame);
   if (!is_ours(code)) {
     PyObject *type, *value, *traceback;

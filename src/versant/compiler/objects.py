@@ -33,6 +33,7 @@ HOLDERS: dict[type, tuple[str, ...]] = {
     weakref.WeakKeyDictionary: ("data",),
     weakref.WeakValueDictionary: ("data",),
 }
+TRUSTED = {"numpy", "_pytest"}  # beside the standard library; pytest rewrites the assertions in tests
 # Of a class that users define, what runs when an object is made, copied or shown: it runs for classes.
 MAKING = {"__init__", "__new__", "__post_init__", "__repr__", "__str__", "__del__", "__reduce__"}
 
@@ -43,12 +44,12 @@ def is_ours(module: str | None) -> bool:
 
 def is_standard(module: str | None) -> bool:
     top = (module or "").partition(".")[0]
-    return top != "__main__" and (top in sys.stdlib_module_names or top == "numpy")
+    return top != "__main__" and (top in sys.stdlib_module_names or top in TRUSTED)
 
 
 def is_trusted(module: str | None) -> bool:
     """Whether what functions of a module read is not watched."""
-    return is_ours(module) or is_standard(module)
+    return is_ours(module) or is_standard(module) or (module or "").startswith("namedtuple_")
 
 
 def is_users(kind: type) -> bool:

@@ -310,13 +310,16 @@ class Watch:
     def _visit_function(self, function: types.FunctionType) -> None:
         if not of_users(function):
             return self._visit_closure(function)
+        if "_is_repeated" in vars(function):  # replays call it
+            return None
         name = function.__qualname__
         scope = function.__globals__
         reads = reads_of(function.__code__)
-        self._read(reads, scope)
+        installed = "site-packages" in function.__code__.co_filename
+        self._read(reads, scope, installed)
         self.codes.update(codes(function.__code__), reads.texts)
         found = reads.globals
-        if "globals" in found:
+        if "globals" in found and not installed:
             found = found | {key for key in scope if not key.startswith("__")}
         for key in sorted(found):
             self._note(scope, key, scope.get(key, MISSING), key)
@@ -327,7 +330,7 @@ class Watch:
         self._add(Fact(function, "__code__", function.__code__, name))
         for attribute in ("__defaults__", "__kwdefaults__"):
             self._note(function, attribute, getattr(function, attribute), f"a default of {name}")
-        self._visit(getattr(function, "__wrapped__", None), name)
+        return self._visit(getattr(function, "__wrapped__", None), name)
 
     def _visit_closure(self, function: types.FunctionType) -> None:
         """Of a function of ours or Python's own: the functions of users that it was made around."""
@@ -345,12 +348,13 @@ class Watch:
         else:  # somebody's own, or not there
             self._note(vars(builtins), key, value, key)
 
-    def _read(self, reads: Reads, scope: dict[str, Any]) -> None:
+    def _read(self, reads: Reads, scope: dict[str, Any], installed: bool) -> None:
         self._globals |= reads.globals
         self._names |= reads.names
         self._stored |= reads.stored
-        self._asked |= reads.asked
-        self._any_name |= reads.computes_names
+        if not installed:  # libraries ask for so much that all would be watched
+            self._asked |= reads.asked
+            self._any_name |= reads.computes_names
         for item in reads.imports:
             name = item.name
             if item.level:
@@ -453,7 +457,9 @@ class Watch:
         if always := getattr(kind, "_watched_always", None):
             return list(always)
         if own := watched_names(value):
-            return sorted(attribute for name, attribute in own.items() if name in self._names)
+            users = {n for base in kind.__mro__ if is_users(base) for n in vars(base)}
+            users |= {n for n, item in kept.items() if type(item) in PLAIN} if users else set()
+            return sorted({own[n] for n in self._names & own.keys()} | (self._names & users))
         if is_module(value):
             of_class = {name for name in self._names if hasattr(kind, name)}
             rules = running_by_rule(kind, made=True)
