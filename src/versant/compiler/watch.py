@@ -310,8 +310,6 @@ class Watch:
     def _visit_function(self, function: types.FunctionType) -> None:
         if not of_users(function):
             return self._visit_closure(function)
-        if "_is_repeated" in vars(function):  # replays call it
-            return None
         name = function.__qualname__
         scope = function.__globals__
         reads = reads_of(function.__code__)
@@ -457,7 +455,7 @@ class Watch:
         if always := getattr(kind, "_watched_always", None):
             return list(always)
         if own := watched_names(value):
-            users = {n for base in kind.__mro__ if is_users(base) for n in vars(base)}
+            users = {n for base in kind.__mro__ if is_users(base) for n in vars(base)} - {"step"}  # which replays call
             users |= {n for n, item in kept.items() if type(item) in PLAIN} if users else set()
             return sorted({own[n] for n in self._names & own.keys()} | (self._names & users))
         if is_module(value):

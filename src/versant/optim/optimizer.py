@@ -77,7 +77,6 @@ class Optimizer:
                 return step(self, *args, **kwargs)
             return call_again(step, f"{cls.__name__}.step", self, *args, **kwargs)
 
-        vars(repeated)["_is_repeated"] = True  # (compiler/watch.py)
         cls.step = repeated  # type: ignore[method-assign]
 
     # What each optimizer gives ------------------------------------------------------------------------------
