@@ -260,8 +260,8 @@ void compiled_dealloc(PyObject* self) {
 
 // _add_entry(constants, facts, branches, answer, single): facts are (kind, holder, key, value) with kind 0
 // for dicts, 1 for lists, 2 for cells, 3 for sizes, 4 for attributes, 5 for the items of sets and deques, 6
-// for arrays, 7 for the code and the defaults of functions, 8 for classes of objects, 9 for context variables; in the place of
-// constants and values NotImplemented stands for none.
+// for arrays, 7 for the code and the defaults of functions, 8 for classes of objects, 9 for context
+// variables; in the place of constants and values NotImplemented stands for none.
 PyObject* add_entry(PyObject* self, PyObject* args) {
   PyObject *constants, *facts, *capsule, *answer;
   int single;

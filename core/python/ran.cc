@@ -117,7 +117,8 @@ int on_event(PyObject*, PyFrameObject* frame, int what, PyObject* arg) {
     PyErr_Fetch(&type, &value, &traceback);
     if (what == PyTrace_CALL) current->call(frame, code);
     if (what == PyTrace_RETURN) current->leave(frame, code);
-    if (what == PyTrace_C_CALL && !current->aside.contains(code) && PyCFunction_Check(arg) && PyDict_Contains(current->readers.get(), arg) == 1)
+    if (what == PyTrace_C_CALL && !current->aside.contains(code) && PyCFunction_Check(arg) &&
+        PyDict_Contains(current->readers.get(), arg) == 1)
       append(current->asked, arg);
     PyErr_Restore(type, value, traceback);
   }
@@ -181,7 +182,8 @@ PyObject* trace_audit(PyObject*, PyObject* look) {
 
 PyMethodDef ran_functions[] = {
     {"ran_begin", ran_begin, METH_VARARGS,
-     "ran_begin(known, followed, trusted, readers): from now on functions that run on this thread are noted."},
+     "ran_begin(known, followed, trusted, readers): from now on functions that run on this thread are "
+     "noted."},
     {"ran_end", ran_end, METH_NOARGS,
      "(functions of unknown code, closures, objects that they held, readers called) since ran_begin."},
     {"trace_audit", trace_audit, METH_O,

@@ -12,7 +12,7 @@ import types
 import weakref
 
 import pytest
-from compiler.comparison import X, follows
+from compiler.comparison import follows
 
 import versant as vs
 from versant import nn

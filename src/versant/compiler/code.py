@@ -92,7 +92,7 @@ def codes(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def codes_in_text(code: types.CodeType) -> Iterator[types.CodeType]:
-    """The code in strings that it may hand to `eval` and `exec`; what is put together is seen when it runs."""
+    """The code in strings that `eval` and `exec` may run; text that is put together shows when it runs."""
     if not RUNS_TEXT.intersection(code.co_names):
         return
     for constant in code.co_consts:

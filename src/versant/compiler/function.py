@@ -28,11 +28,12 @@ from versant.compiler.calls import (
 from versant.compiler.entries import IN_VAIN, Entry, Newcomers, drop_least_used
 from versant.compiler.errors import CompileError
 from versant.compiler.facts import Fact
+from versant.compiler.objects import is_module
 from versant.compiler.picture import svg_of
 from versant.compiler.plan import Plan, plan_of
 from versant.compiler.ran import MOST_ROUNDS, Ran, Reached
 from versant.compiler.record import Branch, read_record
-from versant.compiler.results import Result, left_behind, refuse_stale
+from versant.compiler.results import result_of
 from versant.compiler.text import branch_text
 from versant.compiler.watch import Watch
 from versant.structure import (
@@ -47,6 +48,29 @@ from versant.structure import (
 logger = logging.getLogger("versant.compile")
 
 MOST_READINGS = 16  # outcomes of the values that Python reads, for one entry
+
+# Attributes of a compiled function itself.
+OWN = {
+    "_function",
+    "_dynamic",
+    "_guards",
+    "_recompiles",
+    "_entries",
+    "_reasons",
+    "_replays",
+    "_traces",
+    "_stops",
+}
+OWN |= {"_written", "_closures", "_newcomers", "_reached", "_rounds"}
+OWN |= {
+    "__name__",
+    "__qualname__",
+    "__doc__",
+    "__module__",
+    "__wrapped__",
+    "__annotations__",
+    "__type_params__",
+}
 
 _tracing = threading.Lock()  # one trace is made at a time
 _state = threading.local()
@@ -189,6 +213,19 @@ class Compiled(_core.CompiledBase):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(self._function, name)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Of a compiled module, attributes are set on the module: it reads them."""
+        if name in OWN or not is_module(self.__dict__.get("_function")):
+            super().__setattr__(name, value)
+        else:
+            setattr(self._function, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if name in OWN or not is_module(self.__dict__.get("_function")):
+            super().__delattr__(name)
+        else:
+            delattr(self._function, name)
+
     def __reduce__(self) -> Any:
         """Copies compile a copy of the function, by the same options."""
         return _made, (self._function, self._guards, self._recompiles, self._dynamic, self.__name__)
@@ -278,9 +315,9 @@ class Compiled(_core.CompiledBase):
                 return value
             if watch.imported():
                 return value  # what it reads of them is watched in the next call
-            result = self._describe(value, tensors, watch)
+            result = result_of(str(self.__name__), value, tensors, watch)
             _core.trace_backward()
-            if (reached := ran.end()) and self._look_closer(reached, entry):
+            if (hidden := ran.end()) and self._look_closer(hidden, entry):
                 return value
             if not self._entries:
                 release_cached_memory()  # compiling takes memory too
@@ -338,45 +375,6 @@ class Compiled(_core.CompiledBase):
             return entry.results[branch].answer(tensors, made)
 
         self._add_entry(constants, facts, entry.branches, answer, entry.results[0].one_tensor)
-
-    def _describe(self, value: Any, tensors: list[Tensor], watch: Watch) -> Result:
-        if words := outside.touched():
-            raise CompileError(words)
-        if watch.draws():
-            raise CompileError(
-                f"[compile] {self.__name__} draws random numbers of Python or numpy, which replays would "
-                "not: draw them with tensors, or outside and pass them as arguments"
-            )
-        left, switched, rest = left_behind(fact for fact in watch.facts if not fact.holds())
-        # Containers among the arguments are others in every call.
-        rest += [fact for fact in watch.own if not fact.holds()]
-        for fact in sorted(rest, key=lambda fact: not isinstance(fact, Fact)):
-            raise CompileError(
-                f"[compile] {self.__name__} changes what it reads, which replays would not repeat: {fact}. "
-                "Return the new value, or keep it in a tensor that is changed in place"
-            )
-        found: list[Tensor] = []
-        made: list[Tensor] = []
-        structure = take_apart((value, [tensor for _, tensor in left]) if left else value, found)
-        try:
-            refuse_stale(structure, watch.knows)
-        except CompileError as error:
-            raise CompileError(f"[compile] {self.__name__} {error}") from None
-        places: list[Any] = []
-        for tensor in found:
-            index = next((i for i, argument in enumerate(tensors) if argument is tensor), None)
-            again = next((i for i, other in enumerate(made) if other is tensor), None)
-            if index is not None:
-                places.append(index)
-            elif again is not None:
-                places.append(~again)
-            elif any(kept is tensor for kept in watch.tensors):
-                places.append(tensor)
-            else:
-                _core.trace_result(tensor)
-                made.append(tensor)
-                places.append(None)
-        return Result(structure, places, [(place, None) for place, _ in left], switched)
 
     def _refuse_readings(self, entry: Entry) -> None:
         readings = [step for step in read_record(entry.branches, 0).steps if step.reads]

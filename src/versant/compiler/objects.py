@@ -77,7 +77,7 @@ def class_of(value: Any) -> type:
 
 
 def dict_in(value: Any) -> dict[str, Any] | None:
-    """The attributes that an object itself has; its class is not asked, whose `__getattr__` may do anything."""
+    """The attributes that an object itself has. Its class is not asked: its `__getattr__` may do anything."""
     try:
         indirect = type(value) in PROXIES or isinstance(value, threading.local)
         found = value.__dict__ if indirect else object.__getattribute__(value, "__dict__")

@@ -25,7 +25,7 @@ Reached = list[tuple[Any, str]]  # something, and how it is called
 
 
 class Ran:
-    """Begins to note what runs; garbage is left until the end, so that new objects can be told by their age."""
+    """Begins to note what runs. Garbage stays until the end: new objects are told by their age."""
 
     def __init__(self, watch: Watch) -> None:
         self._watch = watch

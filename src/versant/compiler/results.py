@@ -6,12 +6,16 @@ import gc
 import itertools
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from versant import Tensor, _core
+from versant.compiler import outside
 from versant.compiler.errors import CompileError
 from versant.compiler.facts import AnyFact, Fact, Size
-from versant.structure import ByIdentity, Structure, as_python, put_together
+from versant.structure import ByIdentity, Structure, as_python, put_together, take_apart
+
+if TYPE_CHECKING:
+    from versant.compiler.watch import Watch
 
 MOST_OBJECTS = 10_000  # that are looked at for tensors in a result
 
@@ -71,6 +75,50 @@ class Result:
             return names.get(id(place), "a tensor")
 
         return as_python(self.structure, iter([piece(place) for place in self.places]))
+
+
+def result_of(name: str, value: Any, tensors: list[Tensor], watch: Watch) -> Result:
+    """What a function of that name gave when it was traced with these arguments, and what it left behind.
+
+    CompileError for effects that replays would not repeat.
+    """
+    if words := outside.touched():
+        raise CompileError(words)
+    if watch.draws():
+        raise CompileError(
+            f"[compile] {name} draws random numbers of Python or numpy, which replays would "
+            "not: draw them with tensors, or outside and pass them as arguments"
+        )
+    left, switched, rest = left_behind(fact for fact in watch.facts if not fact.holds())
+    # Containers among the arguments are others in every call.
+    rest += [fact for fact in watch.own if not fact.holds()]
+    for fact in sorted(rest, key=lambda fact: not isinstance(fact, Fact)):
+        raise CompileError(
+            f"[compile] {name} changes what it reads, which replays would not repeat: {fact}. "
+            "Return the new value, or keep it in a tensor that is changed in place"
+        )
+    found: list[Tensor] = []
+    made: list[Tensor] = []
+    structure = take_apart((value, [tensor for _, tensor in left]) if left else value, found)
+    try:
+        refuse_stale(structure, watch.knows)
+    except CompileError as error:
+        raise CompileError(f"[compile] {name} {error}") from None
+    places: list[Any] = []
+    for tensor in found:
+        index = next((i for i, argument in enumerate(tensors) if argument is tensor), None)
+        again = next((i for i, other in enumerate(made) if other is tensor), None)
+        if index is not None:
+            places.append(index)
+        elif again is not None:
+            places.append(~again)
+        elif any(kept is tensor for kept in watch.tensors):
+            places.append(tensor)
+        else:
+            _core.trace_result(tensor)
+            made.append(tensor)
+            places.append(None)
+    return Result(structure, places, [(place, None) for place, _ in left], switched)
 
 
 class Place:

@@ -73,7 +73,11 @@ class Watch:
     """The facts about what a function and the arguments of a call reach."""
 
     def __init__(
-        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], also: Iterable[tuple[Any, str]] = ()
+        self,
+        function: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        also: Iterable[tuple[Any, str]] = (),
     ) -> None:
         """also: what else it reaches, and how that is called."""
         self.facts: list[AnyFact] = []
@@ -247,9 +251,9 @@ class Watch:
                     self._note(attributes, name, attributes.get(name, MISSING), owner)
         if attributes and "__wrapped__" in attributes:
             self._visit(attributes["__wrapped__"], owner)
-        if watched_names(value) or hasattr(kind, "_watched_always"):
-            self._objects.append((value, owner))
-        elif is_followed(kind) and kind not in HOLDERS and (attributes is not None or is_users(kind)):
+        has_attributes = attributes is not None or is_users(kind)
+        followed = is_followed(kind) and kind not in HOLDERS and has_attributes
+        if followed or watched_names(value) or hasattr(kind, "_watched_always"):
             self._objects.append((value, owner))
         elif is_ours(kind.__module__):
             for name, item in list((attributes or {}).items()):
@@ -357,7 +361,9 @@ class Watch:
             name = item.name
             if item.level:
                 try:
-                    name = importlib.util.resolve_name("." * item.level + name, scope.get("__package__") or "")
+                    name = importlib.util.resolve_name(
+                        "." * item.level + name, scope.get("__package__") or ""
+                    )
                 except ImportError:  # and so the function will say
                     continue
             if name not in sys.modules:
@@ -417,7 +423,9 @@ class Watch:
                 self._note(own, name, attribute, owner)
                 if attribute is not MISSING:
                     return None
-        classes = value.__mro__ + type(value).__mro__ if isinstance(value, type) else class_of(value).__mro__
+        classes = class_of(value).__mro__
+        if isinstance(value, type):
+            classes = (*value.__mro__, *classes)
         every = "super" in self._globals or "__class__" in self._names
         found = False
         hidden: list[type] = []  # classes that could hide what comes after them
@@ -455,7 +463,9 @@ class Watch:
         if always := getattr(kind, "_watched_always", None):
             return list(always)
         if own := watched_names(value):
-            users = {n for base in kind.__mro__ if is_users(base) for n in vars(base)} - {"step"}  # which replays call
+            users = {n for base in kind.__mro__ if is_users(base) for n in vars(base)} - {
+                "step"
+            }  # which replays call
             users |= {n for n, item in kept.items() if type(item) in PLAIN} if users else set()
             return sorted({own[n] for n in self._names & own.keys()} | (self._names & users))
         if is_module(value):

@@ -8,7 +8,7 @@ from typing import Any, Self, overload
 from versant import Tensor
 from versant.nn.module import Module, _bracketed
 from versant.nn.parameter import Parameter
-from versant.nn.registry import Kind, Registered
+from versant.nn.registry import Kind, Registered, module_in
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
@@ -35,7 +35,7 @@ class _Numbered(Module):
             items[str(i)] = value
 
     def _check_item(self, value: Any) -> None:
-        if not isinstance(value, Module):
+        if not isinstance(module_in(value), Module):
             raise TypeError(f"[{type(self).__name__}] expected a Module, got {type(value).__name__}")
 
     def _name_at(self, index: int) -> str:
@@ -162,7 +162,7 @@ class ModuleList(_Numbered):
     def __repr__(self) -> str:
         """Neighbours with the same text share one line: (0-3): 4 x Linear(...)."""
         lines, first = [], 0
-        for text, alike in groupby(map(repr, self)):
+        for text, alike in groupby(repr(module_in(module)) for module in self):
             last = first + len(list(alike)) - 1
             text = text.replace("\n", "\n  ")
             lines.append(

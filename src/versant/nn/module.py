@@ -7,7 +7,7 @@ import versant
 from versant import Tensor, _core
 from versant.nn.hooks import Hooks, RemovableHandle
 from versant.nn.parameter import Buffer, Parameter, clear_grad
-from versant.nn.registry import Kind, Registered, alike
+from versant.nn.registry import Kind, Registered, alike, module_in
 from versant.nn.state import IncompatibleKeys, load_into
 
 __all__ = ["Module"]
@@ -63,7 +63,7 @@ class Module:
         kind = kinds.get(name)
         if isinstance(value, Parameter):
             kind = Kind.PARAMETER
-        elif isinstance(value, Module):
+        elif isinstance(module_in(value), Module):
             kind = Kind.MODULE
         elif isinstance(value, Buffer):
             kind = Kind.BUFFER if value.persistent else Kind.SCRATCH
@@ -100,7 +100,7 @@ class Module:
         self._check_name(name)
         if hasattr(self, name) and self._kinds.get(name) not in alike(kind):
             raise KeyError(f"[{type(self).__name__}] attribute {name!r} already exists")
-        if not (value is None or isinstance(value, allowed)):
+        if not (value is None or isinstance(module_in(value), allowed)):
             raise TypeError(
                 f"[{type(self).__name__}] {kind.value} {name!r} must be a {allowed.__name__} or None, "
                 f"got {type(value).__name__}"
@@ -139,7 +139,8 @@ class Module:
     def named_children(self) -> Iterator[tuple[str, "Module"]]:
         """The inner modules of this one with their names, each once."""
         seen: set[Module] = set()
-        for name, module in self._modules.items():
+        for name, child in self._modules.items():
+            module = module_in(child)
             if module is not None and module not in seen:
                 seen.add(module)
                 yield name, module
@@ -159,7 +160,7 @@ class Module:
         yield prefix, self
         for name, module in self._modules.items():
             if module is not None:
-                yield from module.named_modules(
+                yield from module_in(module).named_modules(
                     memo, f"{prefix}.{name}" if prefix else name, remove_duplicate
                 )
 
@@ -204,14 +205,14 @@ class Module:
                 raise AttributeError(
                     f"[{type(self).__name__}] {type(module).__name__} has no submodule {name!r}"
                 )
-            module = module.__dict__[name]
+            module = module_in(module.__dict__[name])
         return module
 
     def set_submodule(self, target: str, module: "Module", strict: bool = False) -> None:
         """Put a module under a dotted name.  strict: in the place of another one only"""
         if not target:
             raise ValueError(f"[{type(self).__name__}.set_submodule] expected a name, got {target!r}")
-        if not isinstance(module, Module):
+        if not isinstance(module_in(module), Module):
             raise ValueError(
                 f"[{type(self).__name__}.set_submodule] expected a Module, got {type(module).__name__}"
             )
@@ -366,7 +367,9 @@ class Module:
             state[f"{prefix}_extra_state"] = self.get_extra_state()
         for name, module in self._modules.items():
             if module is not None:
-                module.state_dict(destination=state, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+                module_in(module).state_dict(
+                    destination=state, prefix=f"{prefix}{name}.", keep_vars=keep_vars
+                )
         if self._hooks is not None:
             for hook in self._hooks.after_state.values():
                 hook(self, state, prefix, {})
@@ -468,7 +471,8 @@ class Module:
         return type(self).__name__
 
     def __repr__(self) -> str:
-        lines = [f"({name}): " + repr(module).replace("\n", "\n  ") for name, module in self._modules.items()]
+        inner = [(name, repr(module_in(module))) for name, module in self._modules.items()]
+        lines = [f"({name}): " + text.replace("\n", "\n  ") for name, text in inner]
         return _bracketed(type(self).__name__, self.extra_repr(), lines)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator, MutableMapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from versant import _core
+
 if TYPE_CHECKING:
     from versant.nn.module import Module
 
@@ -25,6 +27,11 @@ class Kind(Enum):
 def alike(kind: Kind) -> tuple[Kind, ...]:
     """The kinds that one of this kind may take the place of."""
     return (Kind.BUFFER, Kind.SCRATCH) if kind in (Kind.BUFFER, Kind.SCRATCH) else (kind,)
+
+
+def module_in(value: Any) -> Any:
+    """The module in a compiled one; anything else as it is."""
+    return value._function if isinstance(value, _core.CompiledBase) else value
 
 
 class Registered(MutableMapping[str, Any]):
