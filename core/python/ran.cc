@@ -23,6 +23,7 @@ struct Ran {
   Object closures;   // ... and of weak references to others that have cells
   Object objects;    // a list of weak references, or objects that have none
   Object asked;      // a list of the readers that were called
+  Object seed;       // the code by which Python's generators are seeded
   std::unordered_set<PyCodeObject*> codes, aside;  // aside: those that others ran, see is_aside
   std::unordered_set<PyObject*> held;  // objects that were there before the call keep their places
   std::unordered_map<PyTypeObject*, bool> types;
@@ -31,6 +32,7 @@ struct Ran {
 
   void call(PyFrameObject* frame, PyCodeObject* code);
   void leave(PyFrameObject* frame, PyCodeObject* code);
+  void ask(PyFrameObject* frame, PyCodeObject* code, PyObject* function);
   void hold(PyObject* object);
   bool trusts(PyObject* function) const;
 };
@@ -64,7 +66,22 @@ bool is_aside(PyFrameObject* frame, PyCodeObject* code) {
   return false;
 }
 
+// The system's random numbers count whoever asks for them: a generator without a seed.
+void Ran::ask(PyFrameObject* frame, PyCodeObject* code, PyObject* function) {
+  PyObject* const name = PyDict_GetItem(readers.get(), function);
+  if (!name) return;
+  const bool draws = PyUnicode_CompareWithASCIIString(name, "posix.urandom") == 0;
+  if (draws ? !is_aside(frame, code) : !aside.contains(code)) append(asked, name);
+}
+
 void Ran::call(PyFrameObject* frame, PyCodeObject* code) {
+  if (reinterpret_cast<PyObject*>(code) == seed.get() && !is_aside(frame, code)) {
+    const Object locals(PyFrame_GetLocals(frame));
+    const Object given(locals ? PyMapping_GetItemString(locals.get(), "a") : nullptr);
+    const Object name(PyUnicode_FromString("random.Random()"));
+    if (given.get() == Py_None && name) append(asked, name.get());
+    PyErr_Clear();
+  }
   if (!codes.insert(code).second) return;
   Py_INCREF(code);  // its place stays taken
   PyObject* const function = function_in(frame);
@@ -117,9 +134,7 @@ int on_event(PyObject*, PyFrameObject* frame, int what, PyObject* arg) {
     PyErr_Fetch(&type, &value, &traceback);
     if (what == PyTrace_CALL) current->call(frame, code);
     if (what == PyTrace_RETURN) current->leave(frame, code);
-    if (what == PyTrace_C_CALL && !current->aside.contains(code) && PyCFunction_Check(arg) &&
-        PyDict_Contains(current->readers.get(), arg) == 1)
-      append(current->asked, arg);
+    if (what == PyTrace_C_CALL && PyCFunction_Check(arg)) current->ask(frame, code, arg);
     PyErr_Restore(type, value, traceback);
   }
   Py_DECREF(code);
@@ -135,8 +150,9 @@ void end() {
 }
 
 PyObject* ran_begin(PyObject*, PyObject* args) {
-  PyObject *known, *followed, *trusted, *readers;
-  if (!PyArg_ParseTuple(args, "O!OOO!", &PySet_Type, &known, &followed, &trusted, &PyDict_Type, &readers))
+  PyObject *known, *followed, *trusted, *readers, *seed;
+  if (!PyArg_ParseTuple(args, "O!OOO!O", &PySet_Type, &known, &followed, &trusted, &PyDict_Type, &readers,
+                        &seed))
     return nullptr;
   return guarded([&]() -> PyObject* {
     end();
@@ -144,6 +160,7 @@ PyObject* ran_begin(PyObject*, PyObject* args) {
     ran->known = Object::share(known);
     ran->followed = Object::share(followed);
     ran->trusted = Object::share(trusted);
+    ran->seed = Object::share(seed);
     ran->readers = Object::share(readers);
     for (Object* list : {&ran->functions, &ran->closures, &ran->objects, &ran->asked})
       *list = Object(checked(PyList_New(0)));
@@ -182,7 +199,7 @@ PyObject* trace_audit(PyObject*, PyObject* look) {
 
 PyMethodDef ran_functions[] = {
     {"ran_begin", ran_begin, METH_VARARGS,
-     "ran_begin(known, followed, trusted, readers): from now on functions that run on this thread are "
+     "ran_begin(known, followed, trusted, readers, seed): from now on functions that run on this thread are "
      "noted."},
     {"ran_end", ran_end, METH_NOARGS,
      "(functions of unknown code, closures, objects that they held, readers called) since ran_begin."},

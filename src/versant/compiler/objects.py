@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import functools
 import gc
 import operator
@@ -21,21 +20,27 @@ GETTERS = (operator.attrgetter, operator.itemgetter, operator.methodcaller)
 CALLABLE = (types.FunctionType, types.MethodType, functools.partial, _core.CompiledBase)
 PROXIES = (weakref.ProxyType, weakref.CallableProxyType)
 # Classes of the standard library that hand on what they hold, and the attributes in which it is.
-HOLDERS: dict[type, tuple[str, ...]] = {
-    collections.ChainMap: ("maps",),
-    collections.UserDict: ("data",),
-    collections.UserList: ("data",),
-    collections.UserString: ("data",),
-    functools.partialmethod: ("func", "args", "keywords"),
-    functools.singledispatchmethod: ("dispatcher", "func"),
-    functools.cached_property: ("func",),
-    weakref.WeakSet: ("data",),
-    weakref.WeakKeyDictionary: ("data",),
-    weakref.WeakValueDictionary: ("data",),
+HOLDERS: dict[str, tuple[str, ...]] = {
+    "collections.ChainMap": ("maps",),
+    "collections.UserDict": ("data",),
+    "collections.UserList": ("data",),
+    "collections.UserString": ("data",),
+    "functools.partialmethod": ("func", "args", "keywords"),
+    "functools.singledispatchmethod": ("dispatcher", "func"),
+    "functools.cached_property": ("func",),
+    "queue.Queue": ("queue",),
+    "_weakrefset.WeakSet": ("data",),
+    "weakref.WeakKeyDictionary": ("data",),
+    "weakref.WeakValueDictionary": ("data",),
 }
 TRUSTED = {"numpy", "_pytest"}  # beside the standard library; pytest rewrites the assertions in tests
 # Of a class that users define, what runs when an object is made, copied or shown: it runs for classes.
 MAKING = {"__init__", "__new__", "__post_init__", "__repr__", "__str__", "__del__", "__reduce__"}
+
+
+def is_a(value: Any, kind: type | tuple[type, ...]) -> bool:
+    """As `isinstance`, which would ask the object for its class, and so its `__getattribute__`."""
+    return issubclass(type(value), kind)
 
 
 def is_ours(module: str | None) -> bool:
@@ -76,10 +81,16 @@ def class_of(value: Any) -> type:
     return kind
 
 
+def held_by(kind: type) -> tuple[str, ...]:
+    """The attributes by which objects of a class of Python's own hand on what they hold."""
+    found = (HOLDERS.get(f"{base.__module__}.{base.__name__}") for base in kind.__mro__)
+    return next((names for names in found if names), ())
+
+
 def dict_in(value: Any) -> dict[str, Any] | None:
     """The attributes that an object itself has. Its class is not asked: its `__getattr__` may do anything."""
     try:
-        indirect = type(value) in PROXIES or isinstance(value, threading.local)
+        indirect = type(value) in PROXIES or issubclass(type(value), threading.local)
         found = value.__dict__ if indirect else object.__getattribute__(value, "__dict__")
     except (AttributeError, ReferenceError, TypeError):
         return None
@@ -95,17 +106,18 @@ def attribute_of(value: Any, name: str) -> Any:
 
 def parts_behind(value: Any) -> list[Any] | None:
     """What an object of Python's own stands for or calls; None when it is not of that kind."""
-    if isinstance(value, types.MethodType):
+    kind = type(value)
+    if kind is types.MethodType:
         return [value.__func__, value.__self__]
-    if isinstance(value, functools.partial):
+    if issubclass(kind, functools.partial):
         return [value.func, value.args, value.keywords]
-    if isinstance(value, (types.BuiltinFunctionType, types.MethodWrapperType)):
+    if kind in (types.BuiltinFunctionType, types.MethodWrapperType):
         return [value.__self__]
-    if isinstance(value, weakref.ref):
+    if issubclass(kind, weakref.ref):
         return [value()]
-    if isinstance(value, types.MappingProxyType):
+    if kind is types.MappingProxyType:
         return gc.get_referents(value)
-    if isinstance(value, _core.CompiledBase):
+    if issubclass(kind, _core.CompiledBase):
         return [value._function]
     return None
 

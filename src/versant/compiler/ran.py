@@ -32,7 +32,8 @@ class Ran:
         self._collects = gc.isenabled()
         gc.collect(0)
         gc.disable()
-        _core.ran_begin(watch.codes, is_followed, is_trusted, readers())
+        seed = getattr(getattr(sys.modules.get("random"), "Random", None), "seed", None)
+        _core.ran_begin(watch.codes, is_followed, is_trusted, readers(), seed.__code__ if seed else None)
 
     def stop(self) -> None:
         _core.ran_end()
@@ -44,8 +45,8 @@ class Ran:
         functions, closures, objects, asked = _core.ran_end()
         for reader in asked:
             raise CompileError(
-                f"[compile] {reader.__module__}.{reader.__name__} reads the clock or the system's random "
-                "numbers, which replays would not: read it outside of the function"
+                f"[compile] {reader} reads the clock or the system's random numbers, which replays would not: "
+                "read it outside of the function"
             )
         found: Reached = [(function, function.__qualname__) for function in functions]
         held = [there for there in map(target, (*closures, *objects)) if there is not None]
@@ -57,13 +58,13 @@ class Ran:
 
 
 def readers() -> dict[Any, str]:
-    """The functions of READERS that are written in C, as far as their modules are imported."""
+    """How functions of READERS that are written in C are called, as far as their modules are imported."""
     found = {}
     for module, names in READERS.items():
         for name in names:
             function = getattr(sys.modules.get(module), name, None)
             if isinstance(function, types.BuiltinFunctionType):
-                found[function] = name
+                found[function] = f"{module}.{name}"
     return found
 
 

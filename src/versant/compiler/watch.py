@@ -14,6 +14,7 @@ import builtins
 import collections
 import contextvars
 import dataclasses
+import importlib
 import importlib.util
 import os
 import sys
@@ -30,17 +31,18 @@ from versant.compiler.objects import (
     CALLABLE,
     FUNCTIONS,
     GETTERS,
-    HOLDERS,
     PROXIES,
     attribute_of,
     class_of,
     dict_in,
     dict_of,
     drawn,
+    held_by,
+    is_a,
     is_followed,
     is_module,
     is_ours,
-    is_standard,
+    is_trusted,
     is_users,
     items_of,
     of_users,
@@ -98,7 +100,6 @@ class Watch:
         self._objects: list[tuple[Any, str]] = []
         self._missing_modules: set[str] = set()
         self._dates = ""  # how a class of dates is called
-        self._drawn = drawn()
         self._visit(function, getattr(function, "__qualname__", type(function).__name__))
         found, self.facts = self.facts, self.own
         inner: list[tuple[Any, str]] = []
@@ -109,6 +110,9 @@ class Watch:
         for value, owner in (*inner, *also):
             self._visit(value, owner)
         self._settle()
+        if "random" in self._names and "numpy" in sys.modules:
+            importlib.import_module("numpy.random")  # which numpy does when it is asked, and begins to draw
+        self._drawn = drawn()
         if self._dates and self._names & NOW:
             raise CompileError(
                 f"[compile] {self._dates} reads the clock, which replays would not: read it outside of the "
@@ -157,14 +161,14 @@ class Watch:
             self._visit_argument(item, name, inner)
 
         self._brought.add(id(value))
-        if isinstance(value, Tensor):
+        if is_a(value, Tensor):
             inner += [(hook, f"a hook of {owner}") for hook in _core.hooks_of(value)]
-        elif isinstance(value, (tuple, *CONTAINERS)):
-            if isinstance(value, (list, tuple)):
+        elif is_a(value, (tuple, *CONTAINERS)):
+            if is_a(value, (list, tuple)):
                 self._visit_items(value, owner, visit)
-            elif isinstance(value, dict):
+            elif is_a(value, dict):
                 self._visit_dict(value, owner, visit)
-            elif isinstance(value, collections.deque):
+            elif is_a(value, collections.deque):
                 self.facts.append(Contents(value, items_of, owner))
                 for i, item in enumerate(value):
                     visit(item, f"{owner}[{i}]")
@@ -173,7 +177,7 @@ class Watch:
                 self.facts.append(Fact(attributes, name, item, f"{owner}.{name}"))
                 visit(item, f"{owner}.{name}")
             inner.append((type(value), owner))
-        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        elif dataclasses.is_dataclass(value) and not is_a(value, type):
             for name, item in attributes_of(value).items():
                 self.facts.append(Fact(value, name, item, f"{owner}.{name}"))
                 visit(item, f"{owner}.{name}")
@@ -189,30 +193,29 @@ class Watch:
         self._kept.append(value)
         if kind in PROXIES:
             self._objects.append((value, owner))
-        elif isinstance(value, Tensor):
+        elif issubclass(kind, Tensor):
             self._visit_tensor(value, owner)
         elif len(self.facts) > MOST:
             return
-        elif isinstance(value, FUNCTIONS) and value.__name__ in READERS.get(value.__module__ or "", ()):
+        elif kind in FUNCTIONS and value.__name__ in READERS.get(value.__module__ or "", ()):
             raise CompileError(
                 f"[compile] {owner} reads the clock or the system's random numbers, which replays would not: "
                 "read it outside of the function"
             )
         elif value is os.getenv or value is os.environ:
             self.facts.append(Contents(os.environ, dict, "os.environ"))
-        elif isinstance(value, types.FunctionType):
+        elif kind is types.FunctionType:
             self._visit_function(value)
         elif (parts := parts_behind(value)) is not None:
             for part in parts:
                 self._visit(part, owner)
-        elif isinstance(value, GETTERS):
+        elif kind in GETTERS:
             self._read_getter(value, owner)
-        elif isinstance(value, contextvars.ContextVar):
+        elif kind is contextvars.ContextVar:
             self._note(value, None, value.get(MISSING), owner)
-        elif isinstance(value, types.ModuleType):
-            if value.__name__ in READ or (not is_ours(value.__name__) and not is_standard(value.__name__)):
-                self._modules.append(value)
-        elif isinstance(value, type):
+        elif issubclass(kind, types.ModuleType):
+            self._modules.append(value)
+        elif issubclass(kind, type):
             self._visit_class(value, owner)
         elif kind.__module__ == "random":
             self.own.append(Contents(value, lambda rng: rng.getstate(), owner))
@@ -229,15 +232,15 @@ class Watch:
 
     def _visit_object(self, value: Any, owner: str) -> None:
         kind = type(value)
-        if isinstance(value, (list, tuple)):
+        if issubclass(kind, (list, tuple)):
             self._visit_items(value, owner, self._visit)
-        elif isinstance(value, dict):
+        elif issubclass(kind, dict):
             self._visit_dict(value, owner, self._visit)
-        elif isinstance(value, (set, frozenset, collections.deque)):
+        elif issubclass(kind, (set, frozenset, collections.deque)):
             self._add(Contents(value, items_of, owner))
             for item in value:
                 self._visit(item, owner)
-        elif isinstance(value, Iterator):
+        elif issubclass(kind, Iterator) or kind.__name__ == "SimpleQueue":
             raise CompileError(
                 f"[compile] {owner} is an iterator, whose next items replays would not take: take the item "
                 "outside and pass it as an argument"
@@ -245,19 +248,17 @@ class Watch:
         elif kind.__module__ in ("ctypes", "_ctypes") or hasattr(kind, "_b_base_"):
             self._add(Contents(value, bytes, owner))
         attributes = dict_in(value)
-        for held in HOLDERS:
-            if attributes and isinstance(value, held):
-                for name in HOLDERS[held]:
-                    self._note(attributes, name, attributes.get(name, MISSING), owner)
+        held = held_by(kind)
+        for name in held if attributes else ():
+            self._note(attributes, name, (attributes or {}).get(name, MISSING), owner)
         if attributes and "__wrapped__" in attributes:
             self._visit(attributes["__wrapped__"], owner)
-        has_attributes = attributes is not None or is_users(kind)
-        followed = is_followed(kind) and kind not in HOLDERS and has_attributes
+        followed = is_followed(kind) and (is_users(kind) or (attributes is not None and not held))
         if followed or watched_names(value) or hasattr(kind, "_watched_always"):
             self._objects.append((value, owner))
         elif is_ours(kind.__module__):
             for name, item in list((attributes or {}).items()):
-                if isinstance(item, CALLABLE):
+                if is_a(item, CALLABLE):
                     self._note(attributes, name, item, f"{owner}.{name}")
 
     def _read_getter(self, getter: Any, owner: str) -> None:
@@ -285,10 +286,10 @@ class Watch:
             self.own.append(Contents(value, lambda rng: repr(rng.bit_generator.state), owner))
 
     def _visit_items(self, items: Any, owner: str, visit: Any) -> None:
-        if isinstance(items, list):
+        if is_a(items, list):
             self._add(Size(items, owner))
         for i, item in enumerate(items):
-            if isinstance(items, list):
+            if is_a(items, list):
                 self._add(Fact(items, i, item, f"{owner}[{i}]"))
             visit(item, f"{owner}[{i}]")
 
@@ -319,6 +320,8 @@ class Watch:
         reads = reads_of(function.__code__)
         installed = "site-packages" in function.__code__.co_filename
         self._read(reads, scope, installed)
+        if vars(function):
+            self._objects.append((function, name))
         self.codes.update(codes(function.__code__), reads.texts)
         found = reads.globals
         if "globals" in found and not installed:
@@ -340,12 +343,12 @@ class Watch:
         rest += [part for value in rest if type(value) in (list, tuple) for part in value]
         rest += [part for value in rest if type(value) is dict for part in value.values()]
         for value in [*rest, getattr(function, "__wrapped__", None)]:
-            if isinstance(value, CALLABLE) or is_users(type(value)):
+            if is_a(value, CALLABLE) or is_users(type(value)):
                 self._visit(value, function.__qualname__)
 
     def _visit_builtin(self, key: str) -> None:
         value = vars(builtins).get(key, MISSING)
-        if getattr(type(value), "__module__", "") == "builtins" and not isinstance(value, types.FunctionType):
+        if getattr(type(value), "__module__", "") == "builtins" and not is_a(value, types.FunctionType):
             self._visit(value, key)
         else:  # somebody's own, or not there
             self._note(vars(builtins), key, value, key)
@@ -400,22 +403,24 @@ class Watch:
     def _names_in(self, module: types.ModuleType) -> list[str]:
         if module.__name__ in READ:
             return sorted(self._names & READ[module.__name__].keys())
-        own = {"__getattr__"} & vars(module).keys()
-        return sorted((self._names & vars(module).keys()) | self._asked | own)
+        there = self._names & vars(module).keys()
+        if is_trusted(module.__name__):
+            return sorted(there)
+        return sorted(there | self._asked | ({"__getattr__"} & vars(module).keys()))
 
     def _begin_object(self, value: Any, owner: str) -> None:
-        if isinstance(value, type):
+        if is_a(value, type):
             if is_users(type(value)):
                 self._visit_class(type(value), owner)
-        elif type(value) not in PROXIES and not isinstance(value, Tensor):
+        elif type(value) not in PROXIES and not is_a(value, Tensor):
             self._add(Class(value, owner))
         if is_module(value):
             self._add(Size(vars(value), f"the attributes of {owner}"))
 
     def _visit_attribute(self, value: Any, name: str, owner: str) -> None:
-        if isinstance(value, threading.local):  # another dict on each thread
+        if is_a(value, threading.local):  # another dict on each thread
             return self._note(value, name, attribute_of(value, name), owner)
-        own = None if isinstance(value, type) else dict_in(value)
+        own = None if is_a(value, type) else dict_in(value)
         may_come = name in self._stored or name in self._asked or (is_module(value) and name in ALWAYS)
         if own is not None:
             attribute = own.get(name, MISSING)
@@ -424,7 +429,7 @@ class Watch:
                 if attribute is not MISSING:
                     return None
         classes = class_of(value).__mro__
-        if isinstance(value, type):
+        if is_a(value, type):
             classes = (*value.__mro__, *classes)
         every = "super" in self._globals or "__class__" in self._names
         found = False
@@ -437,10 +442,12 @@ class Watch:
             for other in hidden:
                 self._add(Fact(dict_of(other), name, MISSING, f"{other.__name__}.{name}"))
             hidden.clear()
-            if not is_users(base):
-                return None
             attribute = vars(base)[name]
-            if isinstance(attribute, types.MemberDescriptorType):  # a slot
+            if not is_users(base):
+                if name == "forward" and is_module(value):
+                    self._add(Fact(dict_of(base), name, attribute, owner))
+                return None
+            if is_a(attribute, types.MemberDescriptorType):  # a slot
                 return self._note(value, name, attribute_of(value, name), owner)
             if own is not None and not found and not (name.startswith("__") and name.endswith("__")):
                 self._add(Fact(own, name, MISSING, owner))
@@ -458,7 +465,7 @@ class Watch:
     def _attributes(self, value: Any) -> list[str]:
         kind = class_of(value)
         kept = dict_in(value) or {}
-        if isinstance(value, Tensor):
+        if is_a(value, Tensor):
             return sorted(self._names & kept.keys())
         if always := getattr(kind, "_watched_always", None):
             return list(always)
@@ -472,12 +479,13 @@ class Watch:
             of_class = {name for name in self._names if hasattr(kind, name)}
             rules = running_by_rule(kind, made=True)
             return sorted({*kept, *self._stored, *ALWAYS, *of_class, *rules, "forward"} - {"_kinds"})
-        if isinstance(value, type):
+        if is_a(value, type):
             rules = running_by_rule(value, made=False)
             return sorted({*rules, *(n for n in self._names if hasattr(value, n) or n in self._asked)})
         names = {n for n in self._names if n in kept or hasattr(kind, n)} | self._stored | self._asked
         if self._any_name:
             names |= {name for name in kept if isinstance(name, str)}
+            names |= {n for base in kind.__mro__ if is_users(base) for n in vars(base) if n[:2] != "__"}
         return sorted({*names, *running_by_rule(kind, made=True)})
 
 
