@@ -15,7 +15,7 @@ import weakref
 from typing import Any
 
 from versant import _core
-from versant.compiler.errors import CompileError
+from versant.compiler.errors import differs_each_time
 from versant.compiler.objects import is_followed, is_trusted
 from versant.compiler.watch import READERS, Watch
 
@@ -44,10 +44,7 @@ class Ran:
         """What was reached and is not watched; CompileError for what no replay could repeat."""
         functions, closures, objects, asked = _core.ran_end()
         for reader in asked:
-            raise CompileError(
-                f"[compile] {reader} reads the clock or the system's random numbers, which replays would not: "
-                "read it outside of the function"
-            )
+            raise differs_each_time(reader)
         found: Reached = [(function, function.__qualname__) for function in functions]
         held = [there for there in map(target, (*closures, *objects)) if there is not None]
         held = [there for there in held if not self._watch.holds(there)]

@@ -25,7 +25,7 @@ from typing import Any
 
 from versant import Tensor, _core
 from versant.compiler.code import Reads, codes, reads_of
-from versant.compiler.errors import CompileError
+from versant.compiler.errors import CompileError, differs_each_time
 from versant.compiler.facts import MISSING, AnyFact, Class, Contents, Fact, Size, TensorFact
 from versant.compiler.objects import (
     CALLABLE,
@@ -198,10 +198,7 @@ class Watch:
         elif len(self.facts) > MOST:
             return
         elif kind in FUNCTIONS and value.__name__ in READERS.get(value.__module__ or "", ()):
-            raise CompileError(
-                f"[compile] {owner} reads the clock or the system's random numbers, which replays would not: "
-                "read it outside of the function"
-            )
+            raise differs_each_time(owner)
         elif value is os.getenv or value is os.environ:
             self.facts.append(Contents(os.environ, dict, "os.environ"))
         elif kind is types.FunctionType:
