@@ -7,6 +7,6 @@ class CompileError(RuntimeError):
 
 def differs_each_time(reader: str) -> CompileError:
     return CompileError(
-        f"[compile] {reader} reads the clock or the system's random numbers, which replays would not: read it "
-        "outside of the function"
+        f"[compile] {reader} reads the clock or the system's random numbers, which replays would not: read "
+        "it outside of the function"
     )
