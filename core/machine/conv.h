@@ -72,6 +72,16 @@ bool convolve_weight_gradient(const ConvShape& shape, const Array& x, const Arra
                               const Array& weight_grad);
 }  // namespace patches
 
+// Products of gathered patches by tiles (conv_tiles.cc), bfloat16. They return false, having done nothing,
+// for others and where the processor has no tiles.
+namespace tiles {
+bool convolve(const ConvShape& shape, const Array& x, const Array& weight, const Array* bias, const Array& y);
+bool convolve_input_gradient(const ConvShape& shape, const Array& grad, const Array& weight,
+                             const Array& x_grad);
+bool convolve_weight_gradient(const ConvShape& shape, const Array& x, const Array& grad,
+                              const Array& weight_grad);
+}  // namespace tiles
+
 // oneDNN's (dnnl_conv.cc), float32 and bfloat16. They return false, having done nothing, where oneDNN has no
 // fast form.
 namespace dnnl {

@@ -16,6 +16,7 @@
 
 #include "machine/conv.h"
 #include "machine/conv_kernels.h"
+#include "machine/conv_patches.h"
 #include "machine/kernels.h"
 #include "machine/lock.h"
 #include "machine/memory_format.h"
@@ -35,62 +36,14 @@ constexpr double kUnlockedWork = 1e6;
 
 int64_t round_up(int64_t count, int64_t step) { return (count + step - 1) / step * step; }
 
-Array channels_last(const Array& x) {
-  if (lies_channels_last(x)) return x;
-  const Array copy = empty_channels_last(x.sizes, x.dtype);
-  copy_into(copy, x);
-  return copy;
-}
-
-// Taps that stand side by side: at (dy, dx + j) for j < count, from column `first` of the patches on.
-struct Run {
-  int64_t dy, dx, count, first;
-};
-// Which filter tap gives the rows of a tap of the patches.
-struct Tap {
-  int64_t ky, kx;
-};
-
-// The positions of a result, or of a phase of it, and what they read.
-struct Patches {
-  const float* source = nullptr;  // channels-last
-  int64_t height = 0, width = 0, channels = 0;
-  int64_t batch = 0, rows = 0, columns = 0;  // positions
-  int64_t step_y = 1, step_x = 1;            // from one position to the next in the source
-  std::vector<Run> runs;
-  std::vector<Tap> taps;
-
-  Patches(const Array& x, int64_t positions_y, int64_t positions_x)
-      : source(x.as<float>()),
-        height(x.sizes[3]),
-        width(x.sizes[4]),
-        channels(x.sizes[1]),
-        batch(x.sizes[0]),
-        rows(positions_y),
-        columns(positions_x) {}
-  int64_t count() const { return batch * rows * columns; }
-  int64_t depth() const { return static_cast<int64_t>(taps.size()) * channels; }
-  // Taps come in order of dy, then dx.
-  void add(int64_t dy, int64_t dx, Tap tap) {
-    if (!runs.empty() && runs.back().dy == dy && runs.back().dx + runs.back().count == dx)
-      ++runs.back().count;
-    else
-      runs.push_back({dy, dx, 1, depth()});
-    taps.push_back(tap);
-  }
-  // Whether a patch is one position of the source, each the next one's neighbour.
-  bool plain() const {
-    return taps.size() == 1 && step_y == 1 && step_x == 1 && rows == height && columns == width &&
-           runs[0].dy == 0 && runs[0].dx == 0;
-  }
-};
+const float* floats(const Patches& p) { return reinterpret_cast<const float*>(p.source); }
 
 // Columns [from, to) of the patches of positions [first, first + count), in rows `row` apart.
 void gather(const Patches& p, int64_t first, int64_t count, int64_t from, int64_t to, float* out,
             int64_t row) {
   int64_t x = first % p.columns, y = first / p.columns % p.rows, n = first / p.columns / p.rows;
   for (int64_t i = 0; i < count; ++i, out += row) {
-    const float* const image = p.source + n * p.height * p.width * p.channels;
+    const float* const image = floats(p) + n * p.height * p.width * p.channels;
     for (const Run& run : p.runs) {
       const int64_t begin = std::max(from, run.first), end = std::min(to, run.first + run.count * p.channels);
       if (begin >= end) continue;
@@ -209,7 +162,7 @@ void multiply(const Patches& p, const Panels& filters, const float* bias, const 
           product.depth = std::min(block, depth - from);
           product.panels = filters.data() + from * kernels->convolution->panel;
           if (in_place) {
-            product.a = p.source + first * depth;
+            product.a = floats(p) + first * depth;
             product.a_row = depth;
           } else {
             gather(p, first, product.rows, from, from + product.depth, gathered, row);
@@ -226,6 +179,21 @@ void multiply(const Patches& p, const Panels& filters, const float* bias, const 
   });
 }
 
+// oneDNN is faster for images of few channels and for filters of one tap, and everywhere with AVX-512.
+bool suits(const ConvShape& s, const Array& result) {
+  return result.dtype == DType::Float32 && s.flat() && s.groups == 1 && s.in >= 16 && s.in % 8 == 0 &&
+         s.out % 8 == 0 && s.taps() > 1 && std::strcmp(kernels->isa, "v4") != 0;
+}
+
+}  // namespace
+
+Array channels_last(const Array& x) {
+  if (lies_channels_last(x)) return x;
+  const Array copy = empty_channels_last(x.sizes, x.dtype);
+  copy_into(copy, x);
+  return copy;
+}
+
 Patches patches_of(const ConvShape& s, const Array& x) {
   Patches p(x, s.y().out, s.x().out);
   p.step_y = s.y().stride;
@@ -236,8 +204,6 @@ Patches patches_of(const ConvShape& s, const Array& x) {
   return p;
 }
 
-// The positions of x that are `phase` beyond a multiple of the stride, and which taps of an axis meet
-// results there: (offset in the results, tap), by offset.
 std::vector<std::pair<int64_t, int64_t>> met_taps(const ConvAxis& axis, int64_t phase) {
   std::vector<std::pair<int64_t, int64_t>> met;
   for (int64_t tap = axis.kernel - 1; tap >= 0; --tap)
@@ -245,14 +211,6 @@ std::vector<std::pair<int64_t, int64_t>> met_taps(const ConvAxis& axis, int64_t 
       met.emplace_back(from / axis.stride, tap);
   return met;
 }
-
-// oneDNN is faster for images of few channels and for filters of one tap, and everywhere with AVX-512.
-bool suits(const ConvShape& s, const Array& result) {
-  return result.dtype == DType::Float32 && s.flat() && s.groups == 1 && s.in >= 16 && s.in % 8 == 0 &&
-         s.out % 8 == 0 && s.taps() > 1 && std::strcmp(kernels->isa, "v4") != 0;
-}
-
-}  // namespace
 
 bool convolve(const ConvShape& s, const Array& x, const Array& weight, const Array* bias, const Array& y) {
   if (!suits(s, y)) return false;

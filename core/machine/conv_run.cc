@@ -1,8 +1,8 @@
 // Which kernels compute a convolution. float32: Winograd's tiles for 3 x 3 filters, a matrix product for
 // filters of one tap over few positions, else products of gathered patches or oneDNN, whichever is faster.
-// bfloat16: oneDNN, where the processor has fast products of it. Else 16-bit floats are computed in float32
-// and rounded at the end. float64, and what none of these has a form for: planes. The choice depends on the
-// shape of an image and the processor, not on the batch.
+// bfloat16: products of gathered patches by tiles, or oneDNN, where the processor has fast products of it.
+// Else 16-bit floats are computed in float32 and rounded at the end. float64, and what none of these has a
+// form for: planes. The choice depends on the shape of an image and the processor, not on the batch.
 #include "machine/conv.h"
 #include "machine/dnnl.h"
 #include "machine/matmul.h"
@@ -181,7 +181,7 @@ void convolve(const ConvShape& shape, const Array& x, const Array& weight, const
     return;
   }
   if (convolve_as_product(shape, x, weight, bias, y) || winograd::convolve(shape, x, weight, bias, y) ||
-      patches::convolve(shape, x, weight, bias, y))
+      patches::convolve(shape, x, weight, bias, y) || tiles::convolve(shape, x, weight, bias, y))
     return;
   if (direct(y.dtype) && dnnl::convolve(shape, x, weight, bias, y)) return;
   if (by_way_of_float32(y.dtype)) {
@@ -204,7 +204,8 @@ void convolve_input_gradient(const ConvShape& shape, const Array& grad, const Ar
   if (x_grad.numel == 0) return;
   if (grad.numel == 0 || weight.numel == 0) return fill(x_grad, Scalar::of_int(0));
   if (winograd::convolve_input_gradient(shape, grad, weight, x_grad) ||
-      patches::convolve_input_gradient(shape, grad, weight, x_grad))
+      patches::convolve_input_gradient(shape, grad, weight, x_grad) ||
+      tiles::convolve_input_gradient(shape, grad, weight, x_grad))
     return;
   if (direct(x_grad.dtype) && dnnl::convolve_input_gradient(shape, grad, weight, x_grad)) return;
   if (by_way_of_float32(x_grad.dtype)) {
@@ -225,7 +226,8 @@ void convolve_weight_gradient(const ConvShape& shape, const Array& x, const Arra
   if (weight_grad.numel == 0) return;
   if (grad.numel == 0 || x.numel == 0) return fill(weight_grad, Scalar::of_int(0));
   if (winograd::convolve_weight_gradient(shape, x, grad, weight_grad) ||
-      patches::convolve_weight_gradient(shape, x, grad, weight_grad))
+      patches::convolve_weight_gradient(shape, x, grad, weight_grad) ||
+      tiles::convolve_weight_gradient(shape, x, grad, weight_grad))
     return;
   if (direct(weight_grad.dtype) && dnnl::convolve_weight_gradient(shape, x, grad, weight_grad)) return;
   if (by_way_of_float32(weight_grad.dtype)) {

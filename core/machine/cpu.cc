@@ -6,6 +6,12 @@
 
 #include "machine/kernels.h"
 
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace versant {
 
 // One table per instruction set that the build compiles (VERSANT_KERNELS), defined in kernels/table.cc.
@@ -83,6 +89,22 @@ bool fast_pair_products() {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx512bf16") &&
          (!__builtin_cpu_is("intel") || __builtin_cpu_is("cooperlake"));
+#else
+  return false;
+#endif
+}
+
+bool has_tile_products() {
+#if defined(__x86_64__) && defined(__linux__)
+  static const bool found = [] {
+    unsigned a, b, c, d;
+    constexpr unsigned kTiles = 1u << 24, kBFloat16Tiles = 1u << 22;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & kTiles) || !(d & kBFloat16Tiles)) return false;
+    // The system keeps the registers of tiles for processes that ask for it.
+    constexpr long kAskForState = 0x1023, kTileData = 18;
+    return syscall(SYS_arch_prctl, kAskForState, kTileData) == 0;
+  }();
+  return found;
 #else
   return false;
 #endif

@@ -14,6 +14,7 @@
 
 #include "machine/dtype.h"
 #include "machine/micro.h"
+#include "machine/tile_products.h"
 
 namespace versant {
 
@@ -116,6 +117,27 @@ constexpr std::size_t pair_scratch(std::ptrdiff_t m, std::ptrdiff_t n, std::ptrd
   const std::ptrdiff_t kept = m * depth * 2 < kPairRowsBytes ? m * depth * 2 : kPairRowsBytes;
   const auto bytes = static_cast<std::size_t>(depth * 2 * (columns + 32) + sums + kept + 8192);
   return bytes > wide_bytes ? bytes : wide_bytes;
+}
+
+// Products of bfloat16 by tiles: blocks of k of at most kTileDepth steps, and of as many columns of b as make
+// kTileBlockBytes.
+inline constexpr std::ptrdiff_t kTileDepth = 1024, kTileBlockBytes = std::ptrdiff_t{1} << 20;
+
+struct TileBlocks {
+  std::ptrdiff_t k, columns;  // of a block, multiples of 32
+  constexpr TileBlocks(std::ptrdiff_t n, std::ptrdiff_t depth) {
+    const std::ptrdiff_t parts = depth > kTileDepth ? (depth + kTileDepth - 1) / kTileDepth : 1;
+    k = ((depth + parts - 1) / parts + 31) / 32 * 32;
+    const std::ptrdiff_t most = kTileBlockBytes / (2 * (k ? k : 32)) / 32 * 32, all = (n + 31) / 32 * 32;
+    columns = all < most ? all : most;
+  }
+};
+
+constexpr std::size_t tile_scratch(std::ptrdiff_t m, std::ptrdiff_t n, std::ptrdiff_t k) {
+  const TileBlocks blocks(n, k);
+  const std::ptrdiff_t rows = (m + 31) / 32 * 32;
+  const std::ptrdiff_t sums = k > blocks.k ? rows * blocks.columns : 32 * 32;
+  return static_cast<std::size_t>((blocks.columns + 32) * blocks.k * 2 + sums * 4 + 4096);
 }
 
 // --- reductions: see Note [Order of reductions] in reduce.h
@@ -371,6 +393,8 @@ struct Kernels {
 
   ProductKernel product_f32, product_f64;
   ProductKernel product_bf16;
+  ProductKernel product_bf16_tiles;                        // null where the processor has no tiles
+  const TileKernels* tiles;                                // the parts of that
   ReduceRows reduce_rows[kReductionCount][kComputeCount];  // null: Deviation of integers
   ReduceColumns reduce_columns[kReductionCount][kComputeCount];
   FindKernel find[kComputeCount];

@@ -1,6 +1,7 @@
 // Note [Bits of a product]
 // Every element of a float32 or float64 product is one chain of fused multiply-adds in the order of k
-// (kernels/gemm.cc). So it depends on its row of a and its column of b alone: not on the other rows of a
+// (kernels/gemm.cc); one of bfloat16 sums two or 32 steps of k after the other (gemm_bf16.cc,
+// gemm_bf16_tiles.cc). So it depends on its row of a and its column of b alone: not on the other rows of a
 // batch, not on transposition or memory layout, not on how threads share the work.
 #include "machine/matmul.h"
 
@@ -9,7 +10,6 @@
 #include <type_traits>
 
 #include "machine/complex.h"
-#include "machine/dnnl.h"
 #include "machine/kernels.h"
 #include "machine/lock.h"
 #include "machine/parallel.h"
@@ -87,7 +87,9 @@ template <typename T>
 void run_products(const Product& shape, std::span<const std::array<int64_t, 3>> offsets,
                   watch::Looks* looks = nullptr) {
   constexpr bool halves = std::is_same_v<T, BFloat16>;
-  const ProductKernel kernel = halves                     ? kernels->product_bf16
+  const bool tiles = halves && kernels->product_bf16_tiles;
+  const ProductKernel kernel = tiles                      ? kernels->product_bf16_tiles
+                               : halves                   ? kernels->product_bf16
                                : std::is_same_v<T, float> ? kernels->product_f32
                                                           : kernels->product_f64;
   auto at = [&](Product x, size_t index) {
@@ -109,8 +111,9 @@ void run_products(const Product& shape, std::span<const std::array<int64_t, 3>> 
   const int64_t threads = num_threads();
   const bool shared = threads > 1 && work * static_cast<double>(count) >= kParallelWork;
   const Product first = at(shape, 0);
-  const size_t bytes = halves ? pair_scratch(first.m, first.n, first.k)
-                              : product_scratch(first.m, first.n, first.k, sizeof(T));
+  const size_t bytes = tiles    ? tile_scratch(first.m, first.n, first.k)
+                       : halves ? pair_scratch(first.m, first.n, first.k)
+                                : product_scratch(first.m, first.n, first.k, sizeof(T));
   const size_t each = (bytes + 63) / 64 * 64;
   if (!shared) {
     Scratch scratch(each);
@@ -177,17 +180,6 @@ void run_integer_products(const Product& shape, std::span<const std::array<int64
   });
 }
 
-void run_bfloat16_products(const Product& shape, std::span<const std::array<int64_t, 3>> offsets) {
-  if (!dnnl::has_tiles()) return run_products<BFloat16>(shape, offsets);
-  for (const auto& offset : offsets) {
-    Product x = shape;
-    x.a = static_cast<const BFloat16*>(shape.a) + offset[0];
-    x.b = static_cast<const BFloat16*>(shape.b) + offset[1];
-    x.c = static_cast<BFloat16*>(shape.c) + offset[2];
-    dnnl::multiply_bfloat16(x);
-  }
-}
-
 void run_any(DType dtype, const Product& shape, std::span<const std::array<int64_t, 3>> offsets,
              watch::Looks* looks) {
   switch (dtype) {
@@ -206,7 +198,7 @@ void run_any(DType dtype, const Product& shape, std::span<const std::array<int64
     case DType::Int64:
       return run_integer_products<int64_t>(shape, offsets);
     case DType::BFloat16:
-      return run_bfloat16_products(shape, offsets);
+      return run_products<BFloat16>(shape, offsets);
     default:
       fail(ErrorKind::DType, "[matmul] not implemented for ", versant::name(dtype));
   }
@@ -225,16 +217,6 @@ int64_t folded_stride(const Array& x) {
     run *= x.sizes[d];
   }
   return stride;
-}
-
-// An array whose last two axes oneDNN can read: one of them without gaps, neither overlapping.
-Array plain_matrix(const Array& x) {
-  const int64_t rows = x.sizes[x.rank() - 2], columns = x.sizes[x.rank() - 1];
-  const int64_t row = x.strides[x.rank() - 2], column = x.strides[x.rank() - 1];
-  if ((column == 1 && row >= columns) || (row == 1 && column >= rows)) return x;
-  Array copy = x.to_contiguous();
-  copy.strides = contiguous_strides(copy.sizes);
-  return copy;
 }
 
 void run_batch(const Array& a, bool a_turned, const Array& b, bool b_turned, const Array& c,
@@ -363,10 +345,7 @@ void multiply(const Array& a, bool a_turned, const Array& b, bool b_turned, cons
       copy_into(wide.view(Dims{bias->numel}, Dims{1}), *bias);
     }
     const float* const row = bias ? wide.as<float>() : nullptr;
-    if (dnnl::has_tiles())
-      run_batch(plain_matrix(a), a_turned, plain_matrix(b), b_turned, c, row);
-    else
-      run_batch(a, a_turned, b, b_turned, c, row);
+    run_batch(a, a_turned, b, b_turned, c, row);
   } else if (c.dtype == DType::Float16 || c.dtype == DType::BFloat16) {
     const Array wide = Array::empty(c.sizes, DType::Float32);
     run_batch(a.to_dtype(DType::Float32), a_turned, b.to_dtype(DType::Float32), b_turned, wide);

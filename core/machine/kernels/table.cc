@@ -13,6 +13,7 @@ void fill_super(Kernels&);
 void fill_gemm(Kernels&);
 void fill_gemm_bf16_wide(Kernels&);
 void fill_gemm_bf16(Kernels&);
+void fill_gemm_bf16_tiles(Kernels&);
 void fill_conv(Kernels&);
 void fill_convolution(Kernels&);
 void fill_reduce(Kernels&);
@@ -44,6 +45,7 @@ const Kernels& table() {
     fill_gemm(k);
     fill_gemm_bf16_wide(k);
     fill_gemm_bf16(k);
+    fill_gemm_bf16_tiles(k);
     fill_conv(k);
     fill_convolution(k);
     fill_reduce(k);
