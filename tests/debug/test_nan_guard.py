@@ -225,11 +225,11 @@ def test_what_a_row_chain_writes_over_is_looked_at(compiled):
     run = vs.compile(lambda x: net(x)) if compiled else net
     with vs.no_grad(), nan_guard():
         for _ in range(3):
-            run(vs.ones(256, 16))
+            run(vs.ones(1024, 16))
         net[2].weight.fill_(3e38)
         net[0].weight.fill_(1)
         with pytest.raises(NonFiniteError) as caught:
-            run(vs.ones(256, 16))
+            run(vs.ones(1024, 16))
     assert (caught.value.op, caught.value.kind, caught.value.module) == ("matmul", "Inf", "Sequential.2")
 
 
