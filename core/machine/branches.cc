@@ -305,18 +305,14 @@ size_t run_next(Prepared& ready, const Trace& trace, size_t s, const Stands& sta
     return ready.run(s, stands);
   const auto look = [&](const Window& window) { return ready.look(window); };
   const size_t next = ready.end_of(s);
-  const bool hides =
-      watch::watcher->takes_back() && std::any_of(trace.steps.begin() + static_cast<std::ptrdiff_t>(s),
-                                                  trace.steps.begin() + static_cast<std::ptrdiff_t>(next),
-                                                  [](const Step& step) { return !step.probes.empty(); });
-  if (!hides && next > s + 1) {
+  if (next > s + 1 && !watch::watcher->reads()) {
     run_quietly([&] { ready.run(s, stands); });
     for (size_t i = s; i < next; ++i) report(trace.steps[i], next - s, undoable, look);
     return next;
   }
   for (size_t i = s; i < next; ++i) {
     const Step& step = trace.steps[i];
-    if (hides) report_hidden(step, undoable, look);
+    if (watch::watcher->takes_back()) report_hidden(step, undoable, look);
     const bool asks = step.kind == Step::Kind::Program || step.kind == Step::Kind::Multiply;
     watch::Looks looks;
     run_quietly([&] {
@@ -369,9 +365,10 @@ int Branches::run_one(std::span<Tensor* const> arguments, std::vector<TensorRef>
   const GradMode off(false);  // what is replayed is already below the tape
   const std::shared_ptr<const Plan> plan = plans_[latest_];
   if (!plan->prepared_->busy && (latest_ == 0 || plan->fits(arguments)) &&
-      run_prepared(plan, arguments, results))
+      told([&] { return run_prepared(plan, arguments, results); }))
     return static_cast<int>(latest_);
-  const int branch = run_slowly(arguments, results);
+  int branch = -1;
+  told([&] { return (branch = run_slowly(arguments, results)) >= 0; });
   if (branch >= 0) latest_ = static_cast<size_t>(branch);
   return branch;
 }

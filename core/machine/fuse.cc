@@ -110,7 +110,7 @@ class Group {
       divisors_.push_back(std::strcmp(step.primitive->name(), "mean") == 0 ? static_cast<double>(numel)
                                                                            : 1.0);
       name_ += "+" + step.name;
-      total_makers_.push_back(steps_.size());
+      total_makers_.push_back({steps_.size(), 0});
       steps_.push_back(step);
       return true;
     }
@@ -329,11 +329,11 @@ class Group {
                                       [&](const Window& w) { return w.buffer == step.out[k].buffer; });
       if (found != out_.end()) {
         values_[static_cast<size_t>(found - out_.begin())] = value;
-        makers_[static_cast<size_t>(found - out_.begin())] = steps_.size();
+        makers_[static_cast<size_t>(found - out_.begin())] = {steps_.size(), k};
       } else {
         out_.push_back(step.out[k]);
         values_.push_back(value);
-        makers_.push_back(steps_.size());
+        makers_.push_back({steps_.size(), k});
       }
     }
     steps_.push_back(step);
@@ -354,7 +354,7 @@ class Group {
   std::vector<Step> steps_;
   std::vector<Window> totals_;
   std::vector<int> total_values_;
-  std::vector<size_t> makers_, total_makers_;  // of out_ and totals_: which of steps_
+  std::vector<Step::Maker> makers_, total_makers_;  // of out_ and totals_: which of steps_
   std::vector<double> divisors_;
   std::vector<Scalar> constants_;
   std::vector<Instruction> code_;

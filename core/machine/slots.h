@@ -150,6 +150,25 @@ void report_hidden(const Step& step, bool undoable, Look look) {
     watch::watcher->ran({step.name.c_str(), in, out, program.get(), &step, 1, undoable, &looks});
   }
 }
+// Tells the watcher whether a replay is taken back; attempt() is whether it came to its end.
+template <typename Attempt>
+auto told(Attempt attempt) {
+  if (!modes.watching) [[likely]]
+    return attempt();
+  watch::Watcher& watcher = *watch::watcher;
+  watcher.replay_begins();
+  try {
+    const auto ended = attempt();
+    watcher.replay_ends(!ended);
+    return ended;
+  } catch (const watch::Again&) {
+    watcher.replay_ends(true);
+    throw;
+  } catch (...) {
+    watcher.replay_ends(false);
+    throw;
+  }
+}
 // Runs a step whose actions are its own affair: the watcher is told of it afterwards.
 template <typename Run>
 void run_quietly(Run run) {

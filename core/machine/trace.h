@@ -72,14 +72,18 @@ struct Step {
     std::string name, where, module, of_name, of;
     bool back;
   };
+  // The part that made an output, and which of the part's own outputs it was.
+  struct Maker {
+    size_t part, output;
+  };
 
   Kind kind = Kind::Program;
   std::string name, where;
-  std::string module;          // the path of the module that ran, or that made what `of` is
-  bool back = false;           // on a way back through the tape ...
-  std::string of_name, of;     // ... from this op, of this line
-  std::vector<Part> parts;     // of fused steps
-  std::vector<size_t> makers;  // the part that made each output
+  std::string module;         // the path of the module that ran, or that made what `of` is
+  bool back = false;          // on a way back through the tape ...
+  std::string of_name, of;    // ... from this op, of this line
+  std::vector<Part> parts;    // of fused steps
+  std::vector<Maker> makers;  // ... of each output
   // Of fused steps: programs over the same inputs, whose outputs are values that no output lets on about.
   // See Note [Hidden values].
   std::vector<std::shared_ptr<const Program>> probes;

@@ -44,8 +44,15 @@ class Watcher {
   virtual ~Watcher() = default;
   virtual void begins() {}
   virtual void ran(const Event& event) = 0;
+  // A replay begins; it ends, or is taken back: what it did comes again, from another plan or as it is
+  // written. Replays may be nested.
+  virtual void replay_begins() {}
+  virtual void replay_ends(bool /*taken_back*/) {}
   // Whether replays keep what they change, as far as that is cheap: see Again.
   virtual bool takes_back() const { return false; }
+  // Whether elements of results are read. Row chains run step by step then: a chain writes over what its
+  // steps gave before.
+  virtual bool reads() const { return true; }
   // Whether results are to be looked at in passing.
   virtual bool looks() const { return false; }
   // Results in the place of what an action would compute: into `out`, or as those of a primitive's run.

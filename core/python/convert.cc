@@ -371,7 +371,7 @@ PyObject* make_tensor(PyObject* args, bool copy) {
     if (dtype != Py_None) wanted = expect_dtype(dtype, op);
     TensorRef tensor = tensor_from_data(data, wanted, copy);
     tensor->inference = modes.inference && copy;
-    if (modes.tracing && !is_tensor(data) && !PyObject_CheckBuffer(data)) trace::recorder->constant(*tensor);
+    if (modes.tracing && !is_tensor(data) && is_constant(data)) trace::recorder->constant(*tensor);
     if (requires_grad) set_requires_grad(*tensor, true);
     return wrap(std::move(tensor));
   };

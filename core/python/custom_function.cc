@@ -7,6 +7,7 @@
 #include "machine/inplace.h"
 #include "machine/node.h"
 #include "machine/tape.h"
+#include "machine/trace.h"
 #include "machine/transforms/levels.h"
 #include "structmember.h"
 
@@ -74,7 +75,14 @@ bool sums_to(const Dims& from, const Dims& to) {
   return true;
 }
 
+[[noreturn]] void fail_freed(const FunctionNode& node) {
+  fail(ErrorKind::Runtime, "[backward] the values that ", node.name(),
+       " saved were freed by an earlier backward; use backward(retain_graph=True) the first time");
+}
+
 void FunctionNode::backward(Grads outputs, Grads inputs, uint64_t) {
+  // A trace that follows its results back ends here, and not in the user's code.
+  if (released && modes.tracing && trace::recorder->goes_back()) fail_freed(*this);
   ContextObject* self = as_context(context);
   PyObject* args[17];
   std::vector<PyObject*> many;
@@ -187,9 +195,7 @@ PyObject* saved_tensors(PyObject* self, void*) {
       if (context->to_save) return Py_NewRef(context->to_save);
       return PyTuple_New(0);
     }
-    if (node->released)
-      fail(ErrorKind::Runtime, "[backward] the values that ", node->name(),
-           " saved were freed by an earlier backward; use backward(retain_graph=True) the first time");
+    if (node->released) fail_freed(*node);
     Object tuple = checked(PyTuple_New(static_cast<Py_ssize_t>(node->saved.size())));
     for (size_t i = 0; i < node->saved.size(); ++i) {
       PyObject* item;
@@ -316,6 +322,7 @@ void keep_saved(FunctionNode& node, ContextObject* context, const std::vector<Py
     Edge edge;
     int output = -1;
     if (item != Py_None) {
+      if (modes.tracing) trace::recorder->reaches(*as_tensor(item));  // backward has another tensor over it
       saved.keep(*as_tensor(item));
       for (size_t k = 0; k < outputs.size(); ++k)
         if (outputs[k] == item && as_tensor(attached[k].get())->node.get() == &node)

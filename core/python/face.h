@@ -171,6 +171,12 @@ bool to_operand(PyObject* object, Operand& operand);
 // An int or a sequence of ints (also a tensor's shape); throws TypeError naming `what`.
 Dims to_dims(PyObject* object, const char* op, const char* what);
 int64_t to_int(PyObject* object, const char* op, const char* what);
+// Whether what becomes a tensor stays as it is, so that a trace may keep it: numbers, lists of them, NumPy's
+// scalars. Arrays may be written to.
+inline bool is_constant(PyObject* data) {
+  const PyMappingMethods* const mapping = Py_TYPE(data)->tp_as_mapping;
+  return !PyObject_CheckBuffer(data) || !mapping || !mapping->mp_ass_subscript;
+}
 // What vs.tensor(data) copies and vs.as_tensor(data) shares.
 TensorRef tensor_from_data(PyObject* data, std::optional<DType> dtype, bool copy);
 // Whether a tensor takes the memory of an array: Required raises when it cannot, IfPossible copies then.

@@ -21,7 +21,7 @@ bool is_bool_value(PyObject* item) { return PyBool_Check(item); }
 TensorRef tensor_of(PyObject* item) {
   if (is_tensor(item)) return TensorRef(as_tensor(item));
   TensorRef tensor = tensor_from_data(item, std::nullopt, false);
-  if (modes.tracing && !PyObject_CheckBuffer(item)) trace::recorder->constant(*tensor);
+  if (modes.tracing && is_constant(item)) trace::recorder->constant(*tensor);
   return tensor;
 }
 

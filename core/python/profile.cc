@@ -24,6 +24,7 @@ double now() {
 class Profile final : public watch::Watcher {
  public:
   Profile() : start_(now()), live_(memory::stats().live_bytes), first_live_(live_) {}
+  bool reads() const override { return false; }
   void begins() override {
     began_ = now();
     share_ = 0;

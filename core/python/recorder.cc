@@ -27,8 +27,9 @@ class StepRecorder final : public watch::Watcher {
  public:
   // wants(name, output, type, place, sources): of the kinds from which it was computed; 0 for results of a
   // kind that are not recorded, 1 for their health, 2 for their values too, of which keep(kind, order,
-  // tensor) is told.
-  StepRecorder(Object wants, Object keep) : wants_(std::move(wants)), keep_(std::move(keep)) {}
+  // tensor) is told; drop(n) takes the last n of those back.
+  StepRecorder(Object wants, Object keep, Object drop)
+      : wants_(std::move(wants)), keep_(std::move(keep)), drop_(std::move(drop)) {}
 
   void ran(const watch::Event& event) override {
     for (size_t k = 0; k < event.out.size(); ++k) {
@@ -43,16 +44,30 @@ class StepRecorder final : public watch::Watcher {
       rows_.push_back(row_of(out, static_cast<uint32_t>(kind), counts_[number]++));
       if (choice_[number] == 2) {
         const watch::Unwatched quiet;
+        ++kept_;
         checked(PyObject_CallFunction(keep_.get(), "iIN", kind, rows_.back().order,
                                       wrap(Tensor::make(Array(out)))));
       }
     }
   }
 
+  void replay_begins() override { begun_.push_back({rows_.size(), kept_}); }
+  void replay_ends(bool taken_back) override {
+    if (begun_.empty()) return;  // it began before the recording
+    const auto [rows, kept] = begun_.back();
+    begun_.pop_back();
+    if (!taken_back) return;
+    for (; rows_.size() > rows; rows_.pop_back()) --counts_[rows_.back().kind];
+    if (kept_ > kept) checked(PyObject_CallFunction(drop_.get(), "n", static_cast<Py_ssize_t>(kept_ - kept)));
+    kept_ = std::min(kept_, kept);
+  }
+
   Object take() {
     Object bytes(checked(PyBytes_FromStringAndSize(reinterpret_cast<const char*>(rows_.data()),
                                                    static_cast<Py_ssize_t>(rows_.size() * sizeof(Row)))));
     rows_.clear();
+    kept_ = 0;
+    for (Begun& begun : begun_) begun = {};
     std::fill(counts_.begin(), counts_.end(), 0);
     return bytes;
   }
@@ -83,9 +98,11 @@ class StepRecorder final : public watch::Watcher {
     const Array& out = *event.out[k];
     Object place = place_of(event);
     const char* name = event.name;
+    size_t output = k;
     if (event.step && k < event.step->makers.size() &&
-        event.step->makers[k] < event.step->parts.size()) {  // of a fused step: the part that made the result
-      const trace::Step::Part& part = event.step->parts[event.step->makers[k]];
+        event.step->makers[k].part < event.step->parts.size()) {  // of a fused step: what made the result
+      const trace::Step::Part& part = event.step->parts[event.step->makers[k].part];
+      output = event.step->makers[k].output;
       name = part.name.c_str();
       place = checked(Py_BuildValue("ssOss", part.where.c_str(), part.module.c_str(),
                                     part.back ? Py_True : Py_False, part.of_name.c_str(), part.of.c_str()));
@@ -98,7 +115,7 @@ class StepRecorder final : public watch::Watcher {
       const Object number(checked(PyLong_FromLong(found->second)));
       if (PyList_Append(sources.get(), number.get()) < 0) throw HostError{};
     }
-    const Object answer(checked(PyObject_CallFunction(wants_.get(), "sisOO", name, static_cast<int>(k),
+    const Object answer(checked(PyObject_CallFunction(wants_.get(), "sisOO", name, static_cast<int>(output),
                                                       describe(out).c_str(), place.get(), sources.get())));
     const long choice = PyLong_AsLong(answer.get());
     if (choice == -1 && PyErr_Occurred()) throw HostError{};
@@ -106,21 +123,29 @@ class StepRecorder final : public watch::Watcher {
     counts_.push_back(0);
   }
 
-  Object wants_, keep_;
+  // What there was when a replay began.
+  struct Begun {
+    size_t rows = 0, kept = 0;
+  };
+
+  Object wants_, keep_, drop_;
   Kinds kinds_;
   std::vector<int> choice_;
   std::vector<uint32_t> counts_;
   std::vector<Row> rows_;
+  size_t kept_ = 0;  // tensors that `keep` was told of
+  std::vector<Begun> begun_;
   std::unordered_map<const void*, int> made_by_;  // by where a result begins: the kind that lies there
 };
 
 constexpr const char* kCapsule = "versant.recorder";
 
 PyObject* record_begin(PyObject*, PyObject* args) {
-  PyObject *wants, *keep;
-  if (!PyArg_ParseTuple(args, "OO", &wants, &keep)) return nullptr;
+  PyObject *wants, *keep, *drop;
+  if (!PyArg_ParseTuple(args, "OOO", &wants, &keep, &drop)) return nullptr;
   return guarded([&]() -> PyObject* {
-    auto recorder = std::make_unique<StepRecorder>(Object::share(wants), Object::share(keep));
+    auto recorder =
+        std::make_unique<StepRecorder>(Object::share(wants), Object::share(keep), Object::share(drop));
     const Object capsule(checked(PyCapsule_New(recorder.get(), kCapsule, nullptr)));
     return Py_BuildValue("LO", static_cast<long long>(add_watcher(std::move(recorder))), capsule.get());
   });
@@ -136,7 +161,8 @@ PyObject* record_take(PyObject*, PyObject* capsule) {
 
 PyMethodDef recorder_functions[] = {
     {"record_begin", record_begin, METH_VARARGS,
-     "record_begin(wants, keep): the watcher's number and the recorder, which lives as long as it watches."},
+     "record_begin(wants, keep, drop): the watcher's number and the recorder, which lives as long as it "
+     "watches."},
     {"record_take", record_take, METH_O, "The rows of the recorder since the last call, as bytes."},
     {},
 };

@@ -86,7 +86,31 @@ PyObject* root_modules(PyObject*, PyObject*) {
   });
 }
 
+PyObject* current_scope(PyObject*, PyObject*) {
+  if (scopes.empty()) Py_RETURN_NONE;
+  return Py_BuildValue("OO", scopes.back().root.get(), scopes.back().module.get());
+}
+
+PyObject* enter_scope(PyObject*, PyObject* scope) {
+  PyObject *root, *module;
+  if (scope == Py_None || !PyArg_ParseTuple(scope, "OO", &root, &module)) {
+    if (PyErr_Occurred()) return nullptr;
+    Py_RETURN_FALSE;
+  }
+  scopes.push_back({Object::share(root), Object::share(module)});
+  note_scope();
+  Py_RETURN_TRUE;
+}
+
+PyObject* leave_scope(PyObject*, PyObject*) {
+  leave_module();
+  Py_RETURN_NONE;
+}
+
 PyMethodDef functions[] = {
+    {"current_scope", current_scope, METH_NOARGS, "(root, module): the modules that run, or None."},
+    {"enter_scope", enter_scope, METH_O, "Goes back to what current_scope() gave: whether it was a scope."},
+    {"leave_scope", leave_scope, METH_NOARGS, "Ends what enter_scope began."},
     {"module_scope", module_scope, METH_NOARGS, "The path of the module that runs, while somebody observes."},
     {"root_modules", root_modules, METH_NOARGS, "The outermost modules that ran lately, the last one first."},
     {},

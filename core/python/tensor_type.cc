@@ -99,7 +99,7 @@ TensorRef legacy(PyObject* args) {
   if (n > 1) fail(ErrorKind::Type, "[Tensor] expected data or sizes, got ", n, " arguments");
   PyObject* const data = PyTuple_GET_ITEM(args, 0);
   TensorRef made = tensor_from_data(data, default_float(), true);
-  if (modes.tracing && !is_tensor(data) && !PyObject_CheckBuffer(data)) trace::recorder->constant(*made);
+  if (modes.tracing && !is_tensor(data) && is_constant(data)) trace::recorder->constant(*made);
   return made;
 }
 

@@ -25,6 +25,9 @@ namespace {
 
 PyObject* run_again = nullptr;  // what Again becomes in Python
 
+// Whether gradients of a scaled loss are under way: a GradScaler looks for what is not finite in them itself.
+constinit thread_local bool scaled = false;
+
 Object of_array(const Array* array) {
   if (!array || !array->storage) return Object::share(Py_None);
   return Object(wrap(Tensor::make(Array(*array))));
@@ -99,6 +102,10 @@ class Guard final : public watch::Watcher {
         continue;
       }
       if (found == Magnitude::Infinite && (!inf_ || explained(event))) {
+        infinite_.insert(out.data);
+        continue;
+      }
+      if (scaled && ((step ? step->back : watch::back != nullptr) || explained(event))) {
         infinite_.insert(out.data);
         continue;
       }
@@ -179,6 +186,12 @@ class Watchers final : public watch::Watcher {
     for (size_t i = 0; i < list_.size(); ++i)
       if (list_[i].on) list_[i].watcher->ran(event);
   }
+  void replay_begins() override {
+    for (size_t i = 0; i < list_.size(); ++i) list_[i].watcher->replay_begins();
+  }
+  void replay_ends(bool taken_back) override {
+    for (size_t i = 0; i < list_.size(); ++i) list_[i].watcher->replay_ends(taken_back);
+  }
   bool supplies(const char* name, std::span<const Array* const> out) override {
     for (size_t i = 0; i < list_.size(); ++i)
       if (list_[i].on && list_[i].watcher->supplies(name, out)) return true;
@@ -192,6 +205,10 @@ class Watchers final : public watch::Watcher {
   bool takes_back() const override {
     return std::any_of(list_.begin(), list_.end(),
                        [](const Entry& entry) { return entry.on && entry.watcher->takes_back(); });
+  }
+  bool reads() const override {
+    return std::any_of(list_.begin(), list_.end(),
+                       [](const Entry& entry) { return entry.on && entry.watcher->reads(); });
   }
   bool looks() const override {
     return std::any_of(list_.begin(), list_.end(),
@@ -239,6 +256,11 @@ PyObject* watch_turn(PyObject*, PyObject* args) {
 
 PyObject* watch_dry(PyObject*, PyObject* on) {
   return PyBool_FromLong(std::exchange(modes.dry, on == Py_True));
+}
+
+PyObject* watch_scaled(PyObject*, PyObject* on) {
+  scaled = on == Py_True;
+  Py_RETURN_NONE;
 }
 
 PyObject* watch_end(PyObject*, PyObject* number) {
@@ -332,6 +354,8 @@ PyMethodDef watch_functions[] = {
     {"watch_turn", watch_turn, METH_VARARGS, "watch_turn(number, on): lets a watcher rest, or watch again."},
     {"watch_dry", watch_dry, METH_O,
      "watch_dry(on): whether results are computed, or only made room for; what was."},
+    {"watch_scaled", watch_scaled, METH_O,
+     "watch_scaled(on): whether gradients that are not finite are the affair of a GradScaler."},
     {"watch_report", report, METH_VARARGS, "watch_report(name, inputs, outputs): what the host computed."},
     {"watch_end", watch_end, METH_O, "Ends the watcher of that number."},
     {"watch_pause", pause, METH_O, "watch_pause(paused): whether it was."},

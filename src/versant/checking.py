@@ -240,14 +240,19 @@ def flops_of(name: str, operands: list[Any], outputs: list[Tensor]) -> int:
     size = sum(y.numel() for y in outputs[:1])
     arrays = [x for x in operands if isinstance(x, Tensor)]
     if name in ("matmul", "multiply"):
-        # (m, k) @ (k, n), either of them turned: the elements of both and of the result tell k.
-        a, b = arrays[:2]
-        batch = math.prod(outputs[0].shape[:-2])
-        inner = math.isqrt(max(1, a.numel() * b.numel() // max(1, size * batch)))
+        # The right one is (k, n) or (n, k), perhaps one for each sample of a batch, or a vector.
+        right = arrays[1]
+        columns = outputs[0].shape[-1] if right.dim() > 1 and outputs[0].dim() else 1
+        inner = math.prod(right.shape[-2:]) // max(1, columns)
         return 2 * size * inner + size * (len(arrays) > 2)
+    if name == "lstm_cell":
+        sums = sum(math.prod(w.shape) for w in arrays[3:] if w.dim() == 2)
+        return 2 * arrays[1].shape[0] * sums + sum(y.numel() for y in outputs)
     if name == "convolution":
         weight = arrays[1]
         return 2 * size * math.prod(weight.shape[1:]) + size * (len(arrays) > 2)
+    if name == "convolution_input":  # transposed
+        return 2 * arrays[0].numel() * math.prod(arrays[1].shape[1:])
     if name == "attention" or name == "scaled_dot_product_attention":
         q, k, v = arrays[:3]
         pairs = math.prod(q.shape[:-1]) * k.shape[-2]

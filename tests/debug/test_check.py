@@ -96,3 +96,48 @@ def test_large_models_are_not_computed():
     net = nn.Sequential(*(nn.Linear(4096, 4096) for _ in range(2)))
     report = vs.check(net, (1 << 14, 4096))
     assert report.flops > 1e12
+
+
+class Calls(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *args):
+        return self.function(*args)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "flops"),
+    [
+        ([(3, 4), (4, 5)], 120),
+        ([(7, 3, 4), (4, 5)], 840),
+        ([(7, 3, 4), (7, 4, 5)], 840),
+        ([(3, 4), (7, 4, 5)], 840),
+        ([(3, 4), (4,)], 24),
+        ([(4,), (4, 3)], 24),
+        ([(4,), (4,)], 8),
+    ],
+)
+def test_products_of_all_shapes_are_counted(shapes, flops):
+    args = [vs.rand(*shape) for shape in shapes]
+    assert vs.check(Calls(lambda a, b: a @ b), *args).flops == flops
+    turned = [x.mT.contiguous() if x.dim() > 1 else x for x in args]
+    turn = lambda x: x.mT if x.dim() > 1 else x  # noqa: E731
+    assert vs.check(Calls(lambda a, b: turn(a) @ turn(b)), *turned).flops == flops
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "products"),
+    [
+        (nn.Linear(64, 32), (4, 9, 64), 4 * 9 * 64 * 32),
+        (nn.LSTM(64, 64, num_layers=2), (32, 4, 64), 2 * 2 * 32 * 4 * 64 * 256),
+        (nn.LSTMCell(64, 32), (4, 64), 4 * (64 + 32) * 128),
+        (nn.GRU(64, 64), (32, 4, 64), 2 * 32 * 4 * 64 * 192),
+        (nn.ConvTranspose2d(3, 5, 4, 2, 1), (2, 3, 8, 8), 2 * 64 * 3 * 5 * 16),
+        (nn.Conv2d(4, 8, 3, padding=1, groups=2), (2, 4, 8, 8), 2 * 64 * 8 * 2 * 9),
+    ],
+)
+def test_the_arithmetic_of_layers_is_that_of_their_products(layer, shape, products):
+    """Twice the products, and some additions beside them."""
+    assert 2 * products <= vs.check(layer, vs.rand(*shape)).flops <= 2.1 * products

@@ -217,6 +217,22 @@ def test_masks_of_infinity_are_no_fault(compiled):
             run(vs.randn(4, 4))
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_what_a_row_chain_writes_over_is_looked_at(compiled):
+    """The infinities of a product, which the next step of the chain turns into ones in the same memory."""
+    vs.manual_seed(0)
+    net = nn.Sequential(nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 1))
+    run = vs.compile(lambda x: net(x)) if compiled else net
+    with vs.no_grad(), nan_guard():
+        for _ in range(3):
+            run(vs.ones(1024, 16))
+        net[2].weight.fill_(3e38)
+        net[0].weight.fill_(1)
+        with pytest.raises(NonFiniteError) as caught:
+            run(vs.ones(1024, 16))
+    assert (caught.value.op, caught.value.kind, caught.value.module) == ("matmul", "Inf", "Sequential.2")
+
+
 def test_inf_is_let_pass_where_it_is_asked_for():
     with nan_guard(inf=False):
         assert (vs.ones(2) / 0).isinf().all()

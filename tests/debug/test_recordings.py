@@ -161,6 +161,43 @@ def test_a_loop_whose_calls_are_done_in_another_order_does_not_differ(tmp_path):
     assert diff(tmp_path / "eager", tmp_path / "other").first.first.op in ("linear", "matmul", "sigmoid")
 
 
+def slope_of(u, x):
+    (slope,) = vs.autograd.grad(u.sum(), x, create_graph=True)
+    return slope
+
+
+def test_second_derivatives_and_row_chains_do_not_differ(tmp_path):
+    """Steps of a row chain write over what steps before them gave; parts of fused steps have outputs of
+    their own numbers."""
+
+    def recorded(name, compiled):
+        vs.manual_seed(0)
+        net = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 1))
+        optimizer = vs.optim.Adam(net.parameters(), lr=1e-3)
+
+        def step():
+            x, t = (vs.rand(256, 1).requires_grad_() for _ in range(2))
+            u = net(vs.cat([x, t], 1))
+            u_x, u_t = slope_of(u, x), slope_of(u, t)
+            residual = u_t + u * u_x - 0.01 * slope_of(u_x, x)
+            loss = residual.square().mean() + net(vs.cat([x.detach(), vs.zeros(256, 1)], 1)).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        run = vs.compile(step) if compiled else step
+        with record(tmp_path / name, values=True) as recorder:
+            for _ in range(3):
+                recorder.step(loss=run().item())
+
+    recorded("eager", False)
+    recorded("compiled", True)
+    found = diff(tmp_path / "eager", tmp_path / "compiled")
+    assert found.first is None, found
+    assert found.compared > 200
+
+
 def test_the_first_tensor_that_differs_is_found(tmp_path):
     recordings.digits_run(tmp_path / "wide", values=True)
     recordings.digits_run(tmp_path / "narrow", vs.bfloat16, values=True)
@@ -358,3 +395,31 @@ def test_what_was_computed_until_an_error_is_kept(tmp_path):
         fails_in_its_second_step(tmp_path / "a")
     recording = Recording(tmp_path / "a")
     assert [recording.kinds[row.kind].op for row in recording.steps[1].rows] == ["fill", "tanh"]
+
+
+def test_a_branch_that_was_left_is_not_in_the_recording(tmp_path):
+    """A replay whose values choose another branch is taken back, and so is what was recorded of it."""
+
+    def move(x):
+        y = x.exp() * 2
+        if y.sum() > 10:
+            return y.tanh()
+        return y.sin()
+
+    inputs = [vs.tensor([float(n)]) for n in (0, 3, 0, 3, 3, 0, 4)]
+    for name, run in (("eager", move), ("compiled", vs.compile(move))):
+        for x in inputs[:2]:
+            run(x)
+        with record(tmp_path / name, values=True) as recorder:
+            for x in inputs:
+                run(x)
+                recorder.step()
+    found = diff(tmp_path / "eager", tmp_path / "compiled")
+    assert found.first is None, found
+    recording = Recording(tmp_path / "compiled")
+    for step in recording.steps:
+        names = [recording.kinds[row.kind].op for row in step.rows]
+        assert names.count("mul") <= 1
+        assert len(set(names) & {"tanh", "sin"}) == 1
+        for row in step.rows:
+            assert recording.has_value(step.number, row.kind, row.order)

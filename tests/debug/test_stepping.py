@@ -83,6 +83,12 @@ def test_pdb_goes_from_op_to_op(monkeypatch):
     assert "y = x @ w" in shown
 
 
+def test_a_name_that_no_op_has_is_told_of(monkeypatch):
+    shown = debugged(monkeypatch, ["o soft*"], lambda: f(*ARGUMENTS))
+    assert shown.endswith("[step] no op came that is called 'soft*'\n")
+    assert "no op came" not in debugged(monkeypatch, ["o tanh", "o sum", "c"], lambda: f(*ARGUMENTS))
+
+
 def test_pdb_gives_up(monkeypatch):
     with pytest.raises(BdbQuit):
         debugged(monkeypatch, ["q"], lambda: f(*ARGUMENTS))

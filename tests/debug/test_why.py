@@ -116,3 +116,17 @@ def test_the_tape_is_drawn(tmp_path):
         assert name in texts
     with pytest.raises(ValueError, match=r"\[graph\] none of the tensors"):
         graph(vs.ones(2))
+
+
+def test_a_compiled_loss_is_followed_op_by_op():
+    net, x = vs.nn.Linear(3, 3), vs.ones(2, 3)
+
+    @vs.compile
+    def loss():
+        return net(x).tanh().sum()
+
+    loss(), loss()
+    found = vs.debug.why(net.weight, loss)
+    assert [path.op for path in found.paths] == ["linear"]
+    assert "test_why.py" in found.paths[0].line
+    assert loss.stats()["replays"] == 1

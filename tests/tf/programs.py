@@ -3,7 +3,7 @@
 They give numbers. Weights and inputs are numpy's, so that both start from the same ones.
 """
 
-from tf import programs_networks, programs_parts
+from tf import programs_networks, programs_parts, programs_training
 from tf.program_table import PROGRAMS, differences, flat
 
-__all__ = ["PROGRAMS", "differences", "flat", "programs_networks", "programs_parts"]
+__all__ = ["PROGRAMS", "differences", "flat", "programs_networks", "programs_parts", "programs_training"]

@@ -85,6 +85,7 @@ class GradScaler:
         if isinstance(outputs, Tensor):
             if self._scale is None:
                 self._scale = self._init_scale
+            _core.watch_scaled(True)
             if _core.is_tracing():  # replays multiply by the factor of then
                 return outputs * call_again(self._present, "GradScaler.scale", pure=True)
             return outputs * self._scale
@@ -139,6 +140,7 @@ class GradScaler:
         """Adapts the factor to what steps found since the last call, or sets it to `new_scale`."""
         if not self._enabled:
             return
+        _core.watch_scaled(False)
         scale = self._factor("update")
         if new_scale is not None:
             self._scale = float(new_scale)

@@ -44,6 +44,7 @@ class Body:
         self.operands = operands
         self.flags = flags
         self.autocast = _core.get_autocast()
+        self.scope = _core.current_scope()
         samples = [sample(*pair) for pair in zip(operands, flags, strict=True)]
         before = _core.body_begin()
         try:
@@ -68,9 +69,12 @@ class Body:
         autocast = _core.get_autocast()
         with aside(), versant.enable_grad():
             _core.set_autocast(*self.autocast)
+            entered = _core.enter_scope(self.scope)
             try:
                 return Body(self.op, self.function, self.operands, self.flags, through)
             finally:
+                if entered:
+                    _core.leave_scope()
                 _core.set_autocast(*autocast)
 
 
@@ -83,13 +87,17 @@ def with_node(x: Tensor) -> Tensor:
 
 @contextmanager
 def aside() -> Iterator[None]:
-    """Bodies are traced apart from the trace around them, and what they draw is drawn again."""
+    """Bodies are traced apart from the trace around them: what they draw is drawn again, and nobody watches
+    what they compute from samples.
+    """
     _core.trace_pause(True)
+    watched = _core.watch_pause(True)
     state = versant.get_rng_state()
     try:
         yield
     finally:
         versant.set_rng_state(state)
+        _core.watch_pause(watched)
         _core.trace_pause(False)
 
 

@@ -12,6 +12,8 @@ from versant.debug.recording import Kind, Recording, Row, Step
 
 __all__ = ["Difference", "Differences", "diff"]
 
+MOST_GUESSES = 1 << 20  # pairs that are looked at to find the nearest ones
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -68,7 +70,8 @@ def diff(
     """The tensors that differ between two recordings by more than `tolerance` (relative), in their order.
 
     Tensors are the same ones in both where module, line, op and shape agree; of several calls those that
-    agree in value, and the others in their order. Their dtypes may differ. What only one recording has is
+    agree in value, and the others in their order, or where one recording has fewer of them, those that are
+    nearest. Their dtypes may differ. What only one recording has is
     passed over: a cast, or what a compiled step keeps to itself. Ends after `most` differences.
     """
     a, b = (x if isinstance(x, Recording) else Recording(x) for x in (first, second))
@@ -99,20 +102,32 @@ def _pairs(a: Recording, step: Step, b: Recording, other: Step) -> tuple[list[tu
     """Rows of both recordings that belong together, in the order of the first, and how many do not.
 
     A compiled step may do the calls of one line in another order and keep some of them to itself, so calls
-    that agree belong together, and the others one after the other.
+    that agree belong together. The others do so one after the other where there are as many in both. Else
+    what one of them computed more than once stays alone, and those that are nearest belong together.
     """
     second = _by_place(b, other)
     pairs: list[tuple[Row, Row]] = []
     for place, rows in _by_place(a, step).items():
-        others = second.get(place, [])
+        there = second.get(place, [])
+        alike: dict[Any, list[Row]] = {}
+        for row in reversed(there):
+            alike.setdefault(_statistics(row), []).append(row)
         parting: list[Row] = []
         for row in rows:
-            like = next((i for i, o in enumerate(others) if _statistics(o) == _statistics(row)), None)
-            if like is None:
-                parting.append(row)
+            if same := alike.get(_statistics(row)):
+                pairs.append((row, same.pop()))
             else:
-                pairs.append((row, others.pop(like)))
-        pairs += zip(parting, others, strict=False)
+                parting.append(row)
+        left = {id(row) for rest in alike.values() for row in rest}
+        others = [row for row in there if id(row) in left]
+        if len(rows) != len(there):
+            known = {_statistics(row) for row in rows}
+            parting = [row for row in parting if _statistics(row) not in alike]
+            others = [row for row in others if _statistics(row) not in known]
+        if len(rows) == len(there) or len(parting) * len(others) > MOST_GUESSES:
+            pairs += zip(parting, others, strict=False)
+        else:
+            pairs += _nearest(parting, others)
     order = {id(row): i for i, row in enumerate(step.rows)}
     pairs.sort(key=lambda pair: order[id(pair[0])])
     return pairs, len(step.rows) + len(other.rows) - 2 * len(pairs)
@@ -122,19 +137,34 @@ def _statistics(row: Row) -> tuple[Any, ...]:
     return row.min, row.max, row.mean, row.std, row.nan, row.inf, row.zeros, row.bins
 
 
+def _nearest(rows: list[Row], others: list[Row]) -> list[tuple[Row, Row]]:
+    guesses = sorted((_gap(row, other), i, j) for i, row in enumerate(rows) for j, other in enumerate(others))
+    pairs: dict[int, int] = {}
+    taken: set[int] = set()
+    for _, i, j in guesses:
+        if i not in pairs and j not in taken:
+            pairs[i] = j
+            taken.add(j)
+    return [(rows[i], others[j]) for i, j in pairs.items()]
+
+
+def _gap(x: Row, y: Row) -> float:
+    """The greatest difference of the statistics, relative to the greatest magnitude."""
+    if (x.nan, x.inf) != (y.nan, y.inf):
+        return math.inf
+    scale = max(abs(x.min), abs(x.max), abs(y.min), abs(y.max)) or 1.0
+    pairs = ((x.min, y.min), (x.max, y.max), (x.mean, y.mean), (x.std, y.std))
+    return max(abs(p - q) for p, q in pairs) / scale
+
+
 def _difference(a: Recording, b: Recording, step: int, rows: tuple[Row, Row]) -> Difference:
     x, y = rows
     by_values = a.has_value(step, x.kind, x.order) and b.has_value(step, y.kind, y.order)
-    if (x.nan, x.inf) != (y.nan, y.inf):
-        error = math.inf
-    elif by_values:
+    error = _gap(x, y)
+    if by_values and math.isfinite(error):
         error = _of_values(a.value(step, x.kind, x.order), b.value(step, y.kind, y.order))
-    else:
-        scale = max(abs(x.min), abs(x.max), abs(y.min), abs(y.max)) or 1.0
-        pairs = ((x.min, y.min), (x.max, y.max), (x.mean, y.mean), (x.std, y.std))
-        error = max(abs(p - q) for p, q in pairs) / scale
-        if not error and (x.zeros, x.bins) != (y.zeros, y.bins):
-            error = abs(x.zeros - y.zeros) / x.numel or 1 / x.numel
+    elif not by_values and not error and (x.zeros, x.bins) != (y.zeros, y.bins):
+        error = abs(x.zeros - y.zeros) / x.numel or 1 / x.numel
     return Difference(step, a.kinds[x.kind], b.kinds[y.kind], rows, error, by_values)
 
 

@@ -54,7 +54,8 @@ def why(tensor: Tensor, loss: Tensor | Callable[[], Tensor]) -> Reasons:
 
     loss: a tensor of one element whose graph is still there (before `backward()`, or with retain_graph), or
     better a function that computes it: the function is run once and watched, so that the line which detached
-    the tensor can be named. Nothing is left behind: `.grad` of all tensors stays as it is.
+    the tensor can be named. Compiled functions in it run as they are written. Nothing is left behind: `.grad`
+    of all tensors stays as it is.
 
     >>> import versant as vs
     >>> w = vs.ones(3, requires_grad=True)
@@ -139,6 +140,7 @@ class _Use:
 
     def __enter__(self) -> None:
         self._watcher = _core.watch_calls(self._ran)
+        _core.disable_compiled(1)
         self._before = {name: getattr(Tensor, name) for name in ("detach", "item", "numpy", "tolist")}
         for name, method in self._before.items():
             setattr(Tensor, name, self._noted(name, method))
@@ -146,6 +148,7 @@ class _Use:
     def __exit__(self, *error: object) -> None:
         for name, method in self._before.items():
             setattr(Tensor, name, method)
+        _core.disable_compiled(-1)
         _core.watch_end(self._watcher)
 
     def _noted(self, name: str, method: Any) -> Callable[..., Any]:

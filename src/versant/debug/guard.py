@@ -87,6 +87,9 @@ class nan_guard(ContextDecorator):
     forward: whether ops outside of backward passes are looked at.
     pdb: stop in the debugger at the user's line before the exception is raised.
 
+    Between `scale` and `update` of an `amp.GradScaler` what is not finite in gradients, and what follows from
+    it, is let pass: the scaler looks for it, leaves the step out and scales less.
+
     Eager code is looked at op by op, compiled code step by step; a compiled call that gives NaN is taken
     back and runs once more as it is written, with the same bits, to find the op in it. Where it cannot be
     taken back, behind the first change of large tensors (an optimizer's step), the error names what the

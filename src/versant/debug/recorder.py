@@ -81,7 +81,7 @@ class record:
         except BaseException:
             self._file.close()
             raise
-        self._watcher, self._recorder = _core.record_begin(self._wants, self._keep)
+        self._watcher, self._recorder = _core.record_begin(self._wants, self._keep, self._drop)
         self._pause()
         return self
 
@@ -98,13 +98,15 @@ class record:
         """Ends a step. logged: numbers that go along, a loss say.
 
         Raises OSError when the file cannot be written: the disk is full, say. It ends with the last whole
-        step then.
+        step then, and who catches the error goes on without being recorded.
         """
         if self._recorder is None:
             raise RuntimeError("[record] steps end inside of `with`")
-        self._finish({key: float(value) for key, value in logged.items()})
-        self.number += 1
-        self._pause()
+        try:
+            self._finish({key: float(value) for key, value in logged.items()})
+        finally:
+            self.number += 1
+            self._pause()
 
     def _pause(self) -> None:
         self._on = not self.full and self._steps(self.number)
@@ -140,11 +142,9 @@ class record:
             self.full = True
             with contextlib.suppress(OSError):
                 self._file.truncate(self._bytes)
-            if error.errno == errno.ENOSPC:
-                raise OSError(
-                    error.errno, f"[record] the disk is full; the recording ends at step {self.number}"
-                ) from None
-            raise
+            reason = "the disk is full" if error.errno == errno.ENOSPC else f"cannot write: {error.strerror}"
+            text = f"[record] {reason}; the recording ends at step {self.number}"
+            raise OSError(error.errno, text, str(self.path)) from None
         self._bytes += len(data)
 
     # What the machine asks ----------------------------------------------------------------------------------
@@ -165,10 +165,14 @@ class record:
     def _keep(self, kind: int, order: int, tensor: Tensor) -> None:
         size = tensor.numel() * tensor.element_size()
         waiting = sum(len(frame) for frame in self._waiting)
-        if size + VALUE.size >= MOST_FRAME or self._bytes + waiting + size > self.limit:
-            return
-        data = bytes(_raw(tensor))
-        self._waiting.append(_frame(b"V", VALUE.pack(self.number, kind, order) + data))
+        frame = b""
+        if size + VALUE.size < MOST_FRAME and self._bytes + waiting + size <= self.limit:
+            frame = _frame(b"V", VALUE.pack(self.number, kind, order) + bytes(_raw(tensor)))
+        self._waiting.append(frame)
+
+    def _drop(self, count: int) -> None:
+        """The last tensors that were kept are of a replay that was taken back."""
+        del self._waiting[-count:]
 
 
 def _frame(kind: bytes, payload: bytes) -> bytes:
@@ -187,7 +191,9 @@ def _test(what: str, chosen: Chosen) -> Callable[[str], bool]:
         return lambda text: True
     if callable(chosen):
         return chosen
-    patterns = [chosen] if isinstance(chosen, str) else list(chosen)
+    patterns = (
+        [chosen] if isinstance(chosen, str) else list(chosen) if isinstance(chosen, Collection) else [chosen]
+    )
     if not all(isinstance(pattern, str) for pattern in patterns):
         raise TypeError(f"[record] {what} are patterns or a function, got {chosen!r}")
     return lambda text: any(fnmatch.fnmatchcase(text, pattern) for pattern in patterns)

@@ -7,9 +7,10 @@
     kind S  = a step: number (u64), length of JSON (u32), JSON of values logged with it, rows
     kind V  = the elements of a tensor: step (u64), kind (u32), order (u32), row by row, as they lay in memory
 
-All numbers are little-endian. A file may be read while it is written: a last frame that is not all there yet
-is left for later. Anything else that does not fit raises RecordingError; nothing in a file is ever run, and
-no length in it is believed before it is compared with what is there.
+All numbers are little-endian. A file may be read while it is written: what comes after the last whole step is
+left for later, and may be taken back (by a writer whose disk is full). Anything else that does not fit raises
+RecordingError; nothing in a file is ever run, no length in it is believed before it is compared with what is
+there, and text is shown without what would steer a terminal.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -36,6 +38,7 @@ ROW = struct.Struct("<II4q4d16H")
 MOST_FRAME = 1 << 28  # bytes
 MOST_KINDS = 1 << 20
 MOST_TEXT = 4096
+MOST_ELEMENTS = 1 << 48
 FIELDS = ("number", "op", "output", "type", "line", "module", "back", "call", "sources")
 DTYPES = {
     "bool": 1, "uint8": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "float16": 2, "bfloat16": 2,
@@ -105,6 +108,11 @@ class Row:
         return (self.numel, self.nan, self.inf, self.zeros, self.min, self.max, self.mean, self.std)
 
 
+def _shown(text: str) -> str:
+    """The text without characters that steer terminals or that no encoding has."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
 def _row_of(fields: tuple[Any, ...]) -> Row:
     kind, order, numel, nan, inf, zeros, low, high, mean, std, *bins = fields
     return Row(kind, order, numel, nan, inf, zeros, low, high, mean, std, tuple(bins))
@@ -135,7 +143,7 @@ class Recording:
     kinds: dict[int, Kind] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     _values: dict[tuple[int, int, int], _Value] = field(default_factory=dict)
-    _read: int = 0
+    _read: int = 0  # bytes up to the end of a step
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -155,15 +163,27 @@ class Recording:
             if size < self._read:
                 raise RecordingError(f"[debug] {self.path} became shorter while it was read")
             file.seek(self._read)
+            early: list[tuple[dict[Any, Any], Any]] = []  # what belongs to a step that is not there yet
             while (frame := self._frame(file, size)) is not None:
                 kind, payload, offset = frame
                 try:
-                    self._take(kind, payload, offset)
-                except (KeyError, TypeError, ValueError, struct.error, RecursionError) as error:
+                    early += self._take(kind, payload, offset)
+                except (
+                    KeyError,
+                    TypeError,
+                    ValueError,
+                    OverflowError,
+                    struct.error,
+                    RecursionError,
+                ) as error:
                     if isinstance(error, RecordingError):
                         raise
                     raise self._damaged(offset, f"{type(error).__name__}: {error}") from None
-                self._read = file.tell()
+                if kind in (b"H", b"S"):
+                    self._read = file.tell()
+                    early.clear()
+            for table, key in early:
+                del table[key]
         return len(self.steps) - before
 
     def _frame(self, file: BinaryIO, size: int) -> tuple[bytes, bytes, int] | None:
@@ -177,6 +197,8 @@ class Recording:
         if start + HEAD.size + length > size:
             return None  # being written
         content = file.read(length)
+        if len(content) < length:
+            return None  # taken back
         if zlib.crc32(content) != crc:
             raise self._damaged(start, "the checksum is another one")
         return content[:1], content[1:], start + HEAD.size + 1
@@ -184,7 +206,8 @@ class Recording:
     def _damaged(self, offset: int, why: str) -> RecordingError:
         return RecordingError(f"[debug] {self.path} is damaged at byte {offset}: {why}")
 
-    def _take(self, kind: bytes, payload: bytes, offset: int) -> None:
+    def _take(self, kind: bytes, payload: bytes, offset: int) -> list[tuple[dict[Any, Any], Any]]:
+        """Takes a frame; gives the table and the key of what it added for a step to come."""
         if not self.about and kind != b"H":
             raise self._damaged(offset, "the first frame is no header")
         if kind == b"H":
@@ -193,15 +216,16 @@ class Recording:
                 raise self._damaged(offset, "the header is none")
             self.about = about
         elif kind == b"K":
-            self._take_kind(json.loads(payload), offset)
+            return [(self.kinds, self._take_kind(json.loads(payload), offset))]
         elif kind == b"S":
             self.steps.append(self._step_of(payload, offset))
         elif kind == b"V":
-            self._take_value(payload, offset)
+            return [(self._values, self._take_value(payload, offset))]
         else:
             raise self._damaged(offset, f"no frame is called {kind!r}")
+        return []
 
-    def _take_kind(self, fields: Any, offset: int) -> None:
+    def _take_kind(self, fields: Any, offset: int) -> int:
         types = (int, str, int, str, str, str, bool, str, list)
         if not isinstance(fields, list) or [type(x) for x in fields] != list(types):
             raise self._damaged(offset, "a kind of tensor has other fields")
@@ -209,10 +233,18 @@ class Recording:
             raise self._damaged(offset, "too much text")
         if len(fields[8]) > 1000 or not all(type(x) is int and 0 <= x < fields[0] for x in fields[8]):
             raise self._damaged(offset, "sources that cannot be")
-        kind = Kind(**dict(zip(FIELDS, [*fields[:8], tuple(fields[8])], strict=True)))
-        if kind.number in self.kinds or kind.dtype not in DTYPES or any(n < 0 for n in kind.shape):
+        shown: list[Any] = [_shown(x) if isinstance(x, str) else x for x in fields[:8]]
+        kind = Kind(**dict(zip(FIELDS, [*shown, tuple(fields[8])], strict=True)))
+        if (
+            kind.number in self.kinds
+            or not 0 <= kind.number < MOST_KINDS
+            or kind.dtype not in DTYPES
+            or not re.fullmatch(r"\w+\[(\d+(, \d+)*)?\]", kind.type, re.ASCII)
+            or math.prod(n or 1 for n in kind.shape) > MOST_ELEMENTS
+        ):
             raise self._damaged(offset, "a kind of tensor that cannot be")
         self.kinds[kind.number] = kind
+        return kind.number
 
     def _step_of(self, payload: bytes, offset: int) -> Step:
         number, length = STEP.unpack_from(payload)
@@ -221,7 +253,7 @@ class Recording:
         logged = json.loads(payload[STEP.size : STEP.size + length])
         if not isinstance(logged, dict) or len(logged) > 1000:
             raise self._damaged(offset, "what was logged is no table")
-        values = {str(key)[:MOST_TEXT]: float(value) for key, value in logged.items()}
+        values = {_shown(key)[:MOST_TEXT]: float(value) for key, value in logged.items()}
         rest = payload[STEP.size + length :]
         if len(rest) % ROW.size:
             raise self._damaged(offset, "rows of another size")
@@ -229,9 +261,14 @@ class Recording:
         for row in rows:
             if row.kind not in self.kinds:
                 raise self._damaged(offset, f"a row of a kind {row.kind} that was not told")
+            about = self.kinds[row.kind]
+            parts = math.prod(about.shape) * (2 if about.dtype.startswith("complex") else 1)
+            counts = (row.nan, row.inf, row.zeros)
+            if row.numel != parts or min(counts) < 0 or sum(counts) > parts:
+                raise self._damaged(offset, f"counts that cannot be, for {about.type}")
         return Step(number, values, rows)
 
-    def _take_value(self, payload: bytes, offset: int) -> None:
+    def _take_value(self, payload: bytes, offset: int) -> tuple[int, int, int]:
         step, kind, order = VALUE.unpack_from(payload)
         if kind not in self.kinds:
             raise self._damaged(offset, f"values of a kind {kind} that was not told")
@@ -239,6 +276,7 @@ class Recording:
         if size != math.prod(self.kinds[kind].shape) * DTYPES[self.kinds[kind].dtype]:
             raise self._damaged(offset, f"{size} bytes of values for {self.kinds[kind].type}")
         self._values[step, kind, order] = _Value(offset + VALUE.size, size)
+        return step, kind, order
 
     # Reading ------------------------------------------------------------------------------------------------
 

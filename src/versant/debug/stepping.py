@@ -100,6 +100,8 @@ class step:
         if not self.plan:
             _core.disable_compiled(-1)
         _core.watch_end(self._watcher)
+        if self._until and self._on and error[0] is None:
+            print(f"[step] no op came that is called {self._until!r}")
 
     def _ran(self, name: str, operands: list[Any], outputs: list[Tensor], row: Any, parts: list[Any]) -> None:
         self.number += 1

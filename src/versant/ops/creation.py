@@ -178,6 +178,8 @@ def new_like(
     """The same, of the shape of input and, unless memory_format says otherwise, its order in memory."""
     dtype = dtype or input.dtype
     shape = input.shape
+    if value is None and _core.level_of(input):
+        value = 0  # it is copied for the samples, and a trace does not copy what nothing was written to
     made = new(who, shape, value, dtype, device, requires_grad, input, layout, pin_memory, memory_format)
     return with_samples_of(made, input)
 

@@ -27,6 +27,12 @@ class Module:
             if not key.startswith("_tf_function_"):
                 yield from _found(value)
 
+    def _named_children(self) -> Iterator[tuple[str, Any]]:
+        """The same with what they are called below this module: "dense", "blocks.1"; public names first."""
+        for key, value in sorted(self._attributes(), key=lambda item: item[0].startswith("_")):
+            if not key.startswith("_tf_function_"):
+                yield from _found_by_name(key, value)
+
     def _attributes(self) -> Iterable[tuple[str, Any]]:
         return sorted(vars(self).items())
 
@@ -80,6 +86,32 @@ def _found(value: Any) -> Iterator[Any]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _found(item)
+
+
+def _found_by_name(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Variable | Module):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _found_by_name(f"{name}.{key}", item)
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            yield from _found_by_name(f"{name}.{i}", item)
+
+
+def named_parts(module: Module) -> Iterator[tuple[str, Any]]:
+    """The module itself as "", and all modules and variables below it with their dotted names, each once."""
+    seen: set[int] = set()
+    waiting: list[tuple[str, Any]] = [("", module)]
+    while waiting:
+        name, part = waiting.pop(0)
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        yield name, part
+        if isinstance(part, Module):
+            prefix = f"{name}." if name else ""
+            waiting += [(prefix + below, child) for below, child in part._named_children()]
 
 
 def _collect_variables(module: Module, found: list[Any], seen: set[int]) -> None:

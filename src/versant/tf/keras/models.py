@@ -1,5 +1,6 @@
 """Model and Sequential: layers of layers."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from versant.tf.keras.layers.dense import InputLayer
@@ -96,6 +97,10 @@ class Sequential(Model):
     def layers(self) -> list[Any]:
         """The layers."""
         return [layer for layer in self._layers if not isinstance(layer, InputLayer)]
+
+    def _named_children(self) -> Iterator[tuple[str, Any]]:
+        for name, child in super()._named_children():
+            yield child.name if name.startswith("_layers.") else name, child
 
     def call(self, inputs: Any, training: Any = None) -> Any:
         """The layers, one after the other."""

@@ -1,6 +1,6 @@
 """Layer: what all layers share."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from versant import _core
@@ -129,6 +129,11 @@ class Layer(Module):
     def _attributes(self) -> Iterable[tuple[str, Any]]:
         return vars(self).items()  # in the order in which they were made
 
+    def _named_children(self) -> Iterator[tuple[str, Any]]:
+        for name, child in super()._named_children():
+            # A weight that no attribute holds is called as add_weight was told.
+            yield child.name.partition(":")[0] if name.startswith("_own.") else name, child
+
     @property
     def weights(self) -> list[Any]:
         """All variables: the layer's own, those that are trained first, then those of the layers inside."""
@@ -220,7 +225,10 @@ class Layer(Module):
         """What the layer computes."""
         raise NotImplementedError(f"[{type(self).__name__}] call is not defined")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    __call__: Callable[..., Any] = _core.layer_call
+
+    def _call_built(self, *args: Any, **kwargs: Any) -> Any:
+        """What `__call__` does, as the layer that runs."""
         args = tuple(map_structure(self._converted, arg) for arg in args)
         if not self.built and args:
             shapes = [TensorShape(tuple(x.shape)) for x in flatten(args[0]) if isinstance(x, _core.Tensor)]
