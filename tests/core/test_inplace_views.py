@@ -597,3 +597,23 @@ def test_data_of_a_view_makes_it_a_tensor_of_its_own():
     v.add_(1)
     same(a, [1, 2])
     same(v, [10])
+
+
+def test_resize_keeps_elements_and_memory_where_it_can() -> None:
+    x = vs.arange(6.0)
+    address = x.data_ptr()
+    assert x.resize_(2, 2) is x
+    assert x.tolist() == [[0, 1], [2, 3]]
+    assert x.resize_((3, 2)).tolist() == [[0, 1], [2, 3], [4, 5]]  # the memory kept the rest
+    assert x.data_ptr() == address
+    assert x.resize_(4, 3)[:2].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert x.resize_as_(vs.zeros(1, 2)).tolist() == [[0, 1]]
+    wide = vs.empty(0).resize_(1, 2, 3, 4, memory_format=vs.channels_last)
+    assert wide.stride() == (24, 1, 8, 2)
+
+
+def test_resize_refuses_tensors_with_gradients_and_sizes_that_are_none() -> None:
+    with pytest.raises(RuntimeError, match="cannot resize variables that require grad"):
+        leaf([1.0]).resize_(2)
+    with pytest.raises(RuntimeError, match="sizes of at least 0"):
+        vs.ones(2).resize_(-1)

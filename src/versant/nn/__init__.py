@@ -6,6 +6,7 @@ Each file says in its `__all__` what it adds to this namespace.
 from versant.nn import functional as functional
 from versant.nn import init as init
 from versant.nn.activation import *
+from versant.nn.adaptive import *
 from versant.nn.attention import *
 from versant.nn.container import *
 from versant.nn.conv import *

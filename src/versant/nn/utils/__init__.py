@@ -140,12 +140,13 @@ def clip_grad_norm(
 
 
 def skip_init(module_cls: type[AnyModule], *args: Any, **kwargs: Any) -> AnyModule:
-    """The module with memory for its parameters; their values are whatever its constructor draws."""
+    """The module with memory for its parameters, which hold anything; no random numbers are used up."""
     if not issubclass(module_cls, versant.nn.Module):
         raise RuntimeError(f"[skip_init] expected a Module class, got {module_cls.__name__}")
     if "device" not in signature(module_cls).parameters:
         raise RuntimeError("[skip_init] Module must support a 'device' arg to skip initialization")
-    return module_cls(*args, **kwargs)
+    with versant.random.fork_rng():
+        return module_cls(*args, **kwargs)
 
 
 _ROOMS = ("parametrizations", "parametrize", "rnn", "stateless")
