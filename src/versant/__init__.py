@@ -70,11 +70,13 @@ _ROOMS = {
     "cuda",
     "data",
     "debug",
+    "distributed",
     "distributions",
     "fft",
     "func",
     "hub",
     "io",
+    "jit",
     "linalg",
     "memory",
     "nn",
@@ -86,7 +88,9 @@ _ROOMS = {
     "special",
     "testing",
     "tf",
+    "types",
     "utils",
+    "version",
 }
 _BORROWED = {
     "GradientTape": "versant.autograd.tape",

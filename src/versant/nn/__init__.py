@@ -31,8 +31,12 @@ from versant.nn.transformer import *
 
 
 def __getattr__(name: str) -> object:
-    if name in ("modules", "utils"):
+    if name in ("common_types", "modules", "parallel", "utils"):
         from importlib import import_module
 
         return import_module(f"versant.nn.{name}")
+    if name == "DataParallel":
+        from versant.nn.parallel import DataParallel
+
+        return DataParallel
     raise AttributeError(f"module 'versant.nn' has no attribute {name!r}")

@@ -7,7 +7,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import versant
-from versant import ShapeError, Tensor, _core
+from versant import ShapeError, Tensor, _core, addresses
 from versant.nn.utils.fusion import (
     fuse_conv_bn_eval,
     fuse_conv_bn_weights,
@@ -179,3 +179,5 @@ __all__ = [
     "vector_to_parameters",
     "weight_norm",
 ]
+
+addresses.place(__name__, __name__, "clip_grad convert_parameters init")
