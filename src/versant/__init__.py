@@ -130,6 +130,13 @@ def __getattr__(name: str) -> "_Any":
         return import_module(f"versant.{name}")
     if name in _BORROWED:
         return getattr(import_module(_BORROWED[name]), name)
+    if name.startswith("_foreach_"):
+        from versant.tensors.foreach import function
+
+        found = function(name)
+        if found is not None:
+            globals()[name] = found
+            return found
     return _functions.get(name)
 
 
