@@ -107,11 +107,12 @@ _BORROWED = {
     "load": "versant.io",
     "set_printoptions": "versant.tensors.printing",
     "GradScaler": "versant.amp",
+    "OutOfMemoryError": "versant.cuda",
     "vmap": "versant.func",
 }
 _SETTINGS = """are_deterministic_algorithms_enabled get_default_device get_float32_matmul_precision
 set_default_device set_default_tensor_type set_float32_matmul_precision set_flush_denormal
-use_deterministic_algorithms"""
+typename use_deterministic_algorithms"""
 _BORROWED.update(dict.fromkeys(_SETTINGS.split(), "versant.settings"))
 _KINDS = """BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor HalfTensor IntTensor
 LongTensor ShortTensor"""

@@ -617,3 +617,13 @@ def test_resize_refuses_tensors_with_gradients_and_sizes_that_are_none() -> None
         leaf([1.0]).resize_(2)
     with pytest.raises(RuntimeError, match="sizes of at least 0"):
         vs.ones(2).resize_(-1)
+
+
+def test_functions_of_elements() -> None:
+    x = vs.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert x.apply_(lambda v: v + 1).tolist() == [[2, 3], [4, 5]]
+    assert x.t().map_(vs.tensor([1.0, 10.0]), lambda a, b: a * b).tolist() == [[2, 40], [3, 50]]
+    assert x.tolist() == [[2, 3], [40, 50]]
+    for call in (lambda t: t.apply_(abs), lambda t: x.map_(t, max)):
+        with pytest.raises(RuntimeError, match="require grad"):
+            call(leaf([[1.0, 1.0]]))

@@ -82,6 +82,10 @@ def test_there_is_no_cuda() -> None:
     vs.cuda.manual_seed_all(0)
     vs.cuda.empty_cache()
     assert vs.cuda.max_memory_allocated() == 0
+    vs.cuda.reset_peak_memory_stats()
+    assert issubclass(vs.OutOfMemoryError, RuntimeError)
+    with pytest.raises(RuntimeError, match=r"cuda\.Event"):
+        vs.cuda.Event(enable_timing=True)
     with pytest.raises(RuntimeError, match="there is no CUDA device"):
         vs.cuda.synchronize()
     with pytest.warns(UserWarning, match="no device 'cuda'"), vs.cuda.amp.autocast():
@@ -210,3 +214,9 @@ def test_scripts_are_the_functions_themselves() -> None:
     assert double(vs.tensor(2.0)).item() == 4
     assert other(3) == 3
     assert not jit.is_scripting()
+
+
+def test_names_of_classes() -> None:
+    assert vs.typename(vs.ones(1)) == "versant.FloatTensor" == vs.ones(1).type()
+    assert vs.typename(3) == "int"
+    assert vs.typename(vs.nn.Linear(1, 1)) == "versant.nn.linear.Linear"

@@ -10,7 +10,7 @@ from versant.ops.axes import sizes_of
 from versant.ops.lazy import np
 from versant.ops.record import composite, primitive
 from versant.ops.samples import array, call
-from versant.tensors import formats
+from versant.tensors import formats, methods
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -130,3 +130,34 @@ def resize_(input: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
 def resize_as_(input: Tensor, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
     """resize_ to the sizes of another tensor."""
     return resize_(input, *the_template.shape, memory_format=memory_format)
+
+
+# --- Python functions of elements ---------------------------------------------------------------------------
+
+
+@composite(
+    differentiable=False, places="Tensor", without={"ref": "it calls a function of the caller's", **stays}
+)
+def apply_(input: Tensor, callable: Any) -> Tensor:
+    """Puts callable(element) in the place of each element: for tests, as it is slow.
+
+    Raises RuntimeError for a tensor that requires a gradient.
+    """
+    return mapped("apply_", input, callable)
+
+
+@composite(
+    differentiable=False, places="Tensor", without={"ref": "it calls a function of the caller's", **stays}
+)
+def map_(input: Tensor, tensor: Tensor, callable: Any) -> Tensor:
+    """Puts callable(element, element of tensor) in the place of each element; tensor broadcasts."""
+    return mapped("map_", input, callable, tensor.expand(input.shape))
+
+
+def mapped(who: str, input: Tensor, function: Any, *others: Tensor) -> Tensor:
+    if any(x.requires_grad for x in (input, *others)):
+        raise RuntimeError(f"[{who}] cannot be called on variables that require grad; use detach() first")
+    columns = (x.reshape(-1).tolist() for x in (input, *others))
+    values: Any = [function(*items) for items in zip(*columns, strict=True)]
+    made = methods.tensor(values, dtype=input.dtype)
+    return input.copy_(made.reshape(input.shape))

@@ -193,7 +193,7 @@ _FAMILIES = {
         new_empty new_empty_strided new_full new_ones new_tensor new_zeros
         """,
         "copies": """
-        cast clone contiguous detach resize_ resize_as_
+        apply_ cast clone contiguous detach map_ resize_ resize_as_
         """,
         "shape": """
         as_strided as_strided_ broadcast_to chunk diagonal expand expand_as flatten moveaxis movedim

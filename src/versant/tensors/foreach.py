@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 PREFIX = "_foreach_"
-NAMES = """abs acos add addcdiv addcmul asin atan ceil clamp_max clamp_min copy cos cosh div erf erfc exp expm1
-floor frac lerp lgamma log log10 log1p log2 maximum minimum mul neg norm pow reciprocal round rsqrt sigmoid
-sign sin sinh sqrt sub tan tanh trunc zero"""
+NAMES = """abs acos add addcdiv addcmul asin atan ceil clamp_max clamp_min copy cos cosh div erf erfc exp
+expm1 floor frac lerp lgamma log log10 log1p log2 maximum minimum mul neg norm pow reciprocal round rsqrt
+sigmoid sign sin sinh sqrt sub tan tanh trunc zero"""
 ONLY_IN_PLACE = frozenset({"copy", "zero"})
 BOUNDS = {"maximum": "clamp_min", "minimum": "clamp_max"}  # by numbers
 
