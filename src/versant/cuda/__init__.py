@@ -73,8 +73,8 @@ class OutOfMemoryError(RuntimeError):
     """What a device without room raises; there is no device."""
 
 
-_OF_A_DEVICE = """Event Stream current_device current_stream default_stream get_device_capability get_device_name
-get_device_properties mem_get_info set_device synchronize"""
+_OF_A_DEVICE = """Event Stream current_device current_stream default_stream get_device_capability
+get_device_name get_device_properties mem_get_info set_device synchronize"""
 
 
 def __getattr__(name: str) -> Any:
