@@ -35,6 +35,7 @@ def test_parameters() -> None:
     )
     shifted = windows.exponential(5, center=1, tau=2.0, sym=False, dtype=vs.float64)
     vs.testing.assert_close(shifted.numpy(), np.exp(-np.abs(np.arange(5) - 1) / 2))
+    assert windows.exponential(1, center=2, tau=2.0, sym=False).item() == pytest.approx(np.exp(-1))
     vs.testing.assert_close(
         windows.general_cosine(9, a=[0.5, 0.5], dtype=vs.float64), windows.hann(9, dtype=vs.float64)
     )

@@ -25,9 +25,14 @@ lengths = [call(5), call(6), call(1), call(6, False)]
 
 
 def window(
-    name: str, length: int, periodic: bool, shape: Callable[[Tensor, float], Tensor], options: Any
+    name: str,
+    length: int,
+    periodic: bool,
+    shape: Callable[[Tensor, float], Tensor],
+    options: Any,
+    alone: float = 1.0,
 ) -> Tensor:
-    """shape(k, n): the values at samples k of a window that ends at sample n."""
+    """shape(k, n): the values at samples k of a window that ends at sample n; alone: that of a single one."""
     length = whole_length(name, length)
     dtype, requires_grad = options["dtype"] or _core.get_default_dtype(), options["requires_grad"]
     if not dtype.is_floating_point:
@@ -35,7 +40,7 @@ def window(
     if length < 0:
         raise RuntimeError(f"[{name}] expected a length of at least 0, got {length}")
     if length < 2:
-        result = new(name, (length,), 1, dtype, options["device"], False, None, options["layout"])
+        result = new(name, (length,), alone, dtype, options["device"], False, None, options["layout"])
     else:
         last = float(length if periodic else length - 1)
         samples = arange(length, dtype=_core.float64, device=options["device"], layout=options["layout"])

@@ -25,10 +25,17 @@ __all__ = [
 ]
 
 
-def _window(name: str, M: int, sym: bool, shape: Callable[[Tensor, float], Tensor], options: Any) -> Tensor:
+def _window(
+    name: str,
+    M: int,
+    sym: bool,
+    shape: Callable[[Tensor, float], Tensor],
+    options: Any,
+    alone: float = 1.0,
+) -> Tensor:
     if ops.whole_length(name, M) < 0:
         raise ValueError(f"[{name}] expected a length of at least 0, got {M}")
-    return ops.window(name, M, not sym, shape, options)
+    return ops.window(name, M, not sym, shape, options, alone)
 
 
 def _alternating(weights: Iterable[float]) -> Callable[[Tensor, float], Tensor]:
@@ -177,6 +184,7 @@ def exponential(
         sym,
         lambda k, n: (-(k - (n / 2 if center is None else center)).abs() / tau).exp(),
         options,
+        math.exp(-abs(center or 0.0) / tau),
     )
 
 

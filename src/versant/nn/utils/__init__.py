@@ -149,7 +149,7 @@ def skip_init(module_cls: type[AnyModule], *args: Any, **kwargs: Any) -> AnyModu
         return module_cls(*args, **kwargs)
 
 
-_ROOMS = ("parametrizations", "parametrize", "rnn", "stateless")
+_ROOMS = ("parametrizations", "parametrize", "prune", "rnn", "stateless")
 _HOOKED = ("remove_spectral_norm", "remove_weight_norm", "spectral_norm", "weight_norm")
 
 
