@@ -355,3 +355,33 @@ def test_the_support_of_what_transforms_make_is_their_codomain() -> None:
 def test_a_wishart_distribution_of_too_few_degrees_of_freedom_is_refused() -> None:
     with pytest.raises(ValueError, match="greater than ndim - 1 = 2"):
         D.Wishart(2.0, vs.eye(3))
+
+
+def test_parameters_are_mapped() -> None:
+    """Values are not looked at under vmap, which would be one answer for many samples."""
+    c = vs.tensor([0.5, 2.0, 3.0])
+
+    def log_prob(c):
+        return D.Gamma(c, 1.0).log_prob(vs.tensor(2.0))
+
+    vs.testing.assert_close(vs.func.vmap(log_prob)(c), log_prob(c))
+    drawn = vs.func.vmap(lambda c: D.Gamma(c, 1.0).rsample((2,)), randomness="different")(c)
+    assert drawn.shape == (3, 2)
+
+
+def test_a_constraint_that_depends_on_parameters() -> None:
+    class Within(D.Distribution):
+        arg_constraints = {"low": D.constraints.dependent(is_discrete=False, event_dim=0)}  # noqa: RUF012
+
+        def __init__(self):
+            self.low = vs.zeros(2)
+            super().__init__((2,))
+
+        @D.constraints.dependent_property(is_discrete=False, event_dim=0)
+        def support(self):
+            return D.constraints.greater_than(self.low)
+
+    assert D.constraints.is_dependent(Within.support)
+    assert Within().support.check(vs.tensor([1.0, -1.0])).tolist() == [True, False]
+    with pytest.raises(ValueError, match="cannot be checked"):
+        Within.support.check(vs.ones(2))

@@ -1,6 +1,6 @@
 """Constraints: which values a parameter or a sample may have, checked event by event."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import versant
@@ -30,8 +30,31 @@ class _Dependent(Constraint):
         self.is_discrete = is_discrete
         self.event_dim = event_dim
 
+    def __call__(self, *, is_discrete: bool | None = None, event_dim: int | None = None) -> "_Dependent":
+        """The same of other properties: `dependent(event_dim=1)`."""
+        return _Dependent(
+            is_discrete=self.is_discrete if is_discrete is None else is_discrete,
+            event_dim=self.event_dim if event_dim is None else event_dim,
+        )
+
     def check(self, value: Tensor) -> Tensor:
         raise ValueError("[constraints] what depends on other values cannot be checked")
+
+
+class dependent_property(property, _Dependent):
+    """A property that gives a constraint, which on the class itself stands for one that depends on others.
+
+    A decorator, also with arguments: `@dependent_property(is_discrete=False, event_dim=0)`.
+    """
+
+    def __init__(
+        self, fn: Callable[[Any], Constraint] | None = None, *, is_discrete: bool = False, event_dim: int = 0
+    ) -> None:
+        property.__init__(self, fn)
+        _Dependent.__init__(self, is_discrete=is_discrete, event_dim=event_dim)
+
+    def __call__(self, fn: Any = None, **properties: Any) -> Any:
+        return dependent_property(fn, is_discrete=self.is_discrete, event_dim=self.event_dim)
 
 
 def is_dependent(constraint: Constraint) -> bool:
