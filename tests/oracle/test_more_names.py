@@ -59,6 +59,9 @@ def test_short_windows_are_rounded_once(name, dtype) -> None:
         lambda lib, x: list(lib.nn.DataParallel(lib.nn.Linear(2, 2)).state_dict()),
         lambda lib, x: lib._foreach_addcdiv([x, x + 1], [x, x], [x + 2, x + 3], value=0.5)[1],
         lambda lib, x: lib._foreach_norm([x, x + 1], 1)[1],
+        lambda lib, x: lib.autograd.functional.jacobian(lambda a, b: (a * b, a.sum()), (x[0], x[1]))[0][1],
+        lambda lib, x: lib.autograd.functional.hessian(lambda a, b: (a * b**2).sum(), (x[0], x[1]))[1][0],
+        lambda lib, x: lib.autograd.functional.hvp(lambda a: (a**3).sum(), x[0], x[1])[1],
         lambda lib, x: x.clone().resize_(2, 3),
         lambda lib, x: x.clone().apply_(lambda v: v * 2),
         lambda lib, x: [
