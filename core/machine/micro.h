@@ -98,7 +98,11 @@ enum class Micro : std::uint8_t {
   Gcd,
   Polygamma,
   Zeta,
+  Gammainc,
+  Gammaincc,
+  GammaSlope,
   // three operands
+  BetaSlope,
   Select,
 };
 inline constexpr std::size_t kMicroCount = static_cast<std::size_t>(Micro::Select) + 1;
@@ -195,7 +199,11 @@ inline constexpr std::array<MicroInfo, kMicroCount> kMicro = {{
     {Micro::Gcd, "gcd", 2, false, true},
     {Micro::Polygamma, "polygamma", 2, true, false},  // (order, x)
     {Micro::Zeta, "zeta", 2, true, false},            // (exponent, first term)
-    {Micro::Select, "select", 3, true, true},         // a != 0 ? b : c
+    {Micro::Gammainc, "gammainc", 2, true, false},    // (a, x): regularised, lower and upper
+    {Micro::Gammaincc, "gammaincc", 2, true, false},
+    {Micro::GammaSlope, "gamma_slope", 2, true, false},  // (a, x): dx/da where gammainc(a, x) is kept
+    {Micro::BetaSlope, "beta_slope", 3, true, false},    // (x, a, b): of beta's, over 1 - x
+    {Micro::Select, "select", 3, true, true},            // a != 0 ? b : c
 }};
 
 static_assert(

@@ -1,4 +1,4 @@
-// Random choices: bernoulli, randperm, multinomial, dropout.
+// Random choices and counts: bernoulli, poisson, binomial, gamma, randperm, multinomial, dropout.
 #include <atomic>
 #include <cmath>
 #include <numeric>
@@ -81,6 +81,128 @@ TensorRef poisson(Tensor& x, Generator& generator) {
           out[i / 2] = poisson_count(wide.as<double>()[(begin + i) / 2], fraction(two_words(words, i)),
                                      fraction(two_words(words, i + 1)));
         to.write(begin / 2, count / 2, out);
+      });
+  return result;
+}
+
+// By inversion, outward from the most likely count, as poisson_count.
+double binomial_count(double n, double p, double u, double v) {
+  if (n == 0 || p == 0) return 0;
+  if (p == 1) return n;
+  const double q = 1 - p, variance = n * p * q;
+  if (variance > 0x1p30) {
+    const double z = std::sqrt(-2 * std::log1p(-u)) * std::cos(2 * M_PI * v);
+    return std::floor(n * p + std::sqrt(variance) * z + (q - p) * (z * z - 1) / 6 + 0.5);
+  }
+  const double mode = std::min(std::floor((n + 1) * p), n), odds = p / q;
+  double up = mode, down = mode;
+  int sign = 0;  // of the gamma function; lgamma would write it to a global
+  double likely = std::exp(lgamma_r(n + 1, &sign) - lgamma_r(mode + 1, &sign) -
+                           lgamma_r(n - mode + 1, &sign) + mode * std::log(p) + (n - mode) * std::log1p(-p));
+  double likely_down = likely, left = u - likely;
+  if (left < 0) return mode;
+  while (likely > 0 || likely_down > 0) {
+    likely *= (n - up) / (up + 1) * odds;  // 0 beyond n
+    ++up;
+    if ((left -= likely) < 0) return up;
+    likely_down *= down / ((n - down + 1) * odds);  // 0 below 0
+    --down;
+    if ((left -= likely_down) < 0) return down;
+  }
+  return mode;
+}
+
+TensorRef binomial(Tensor& trials, Tensor& chances, Generator& generator) {
+  if (!is_floating(trials.dtype) || trials.dtype != chances.dtype)
+    fail(ErrorKind::DType, "[binomial] expected counts and probabilities of one floating-point dtype, got ",
+         name(trials.dtype), " and ", name(chances.dtype));
+  if (trials.sizes != chances.sizes)
+    fail(ErrorKind::Shape, "[binomial] expected counts and probabilities of one shape, got ", trials.sizes,
+         " and ", chances.sizes);
+  const Array counts = trials.to_dtype(DType::Float64).to_contiguous();
+  const Array odds = chances.to_dtype(DType::Float64).to_contiguous();
+  for (int64_t i = 0; i < counts.numel; ++i) {
+    const double n = counts.as<double>()[i], p = odds.as<double>()[i];
+    if (!(n >= 0) || n != std::floor(n) || std::isinf(n))
+      fail(ErrorKind::Runtime, "[binomial] expected whole counts of 0 or more, got ", n);
+    if (!(p >= 0 && p <= 1))
+      fail(ErrorKind::Runtime, "[binomial] expected probabilities from 0 to 1, got ", p);
+  }
+  TensorRef result = empty(trials.sizes, trials.dtype);
+  const TileView to(*result, Compute::F64);
+  Draws::take(generator, 2 * counts.numel, true)
+      .for_tiles([&](int64_t begin, int64_t count, const uint32_t* words) {
+        double out[kTile];
+        for (int64_t i = 0; i < count; i += 2) {
+          const int64_t at = (begin + i) / 2;
+          out[i / 2] = binomial_count(counts.as<double>()[at], odds.as<double>()[at],
+                                      fraction(two_words(words, i)), fraction(two_words(words, i + 1)));
+        }
+        to.write(begin / 2, count / 2, out);
+      });
+  return result;
+}
+
+// As many fractions as an element asks for: Philox again, with the element's own 64 bits as seed.
+class OwnFractions {
+ public:
+  explicit OwnFractions(uint64_t seed) : seed_(seed) {}
+
+  double next() {
+    if (used_ == kGroupWords / 2) {
+      kernels->philox(words_, seed_, block_, 1);
+      block_ += kGroupBlocks;
+      used_ = 0;
+    }
+    return fraction(two_words(words_, used_++));
+  }
+
+ private:
+  alignas(64) uint32_t words_[kGroupWords];
+  uint64_t seed_, block_ = 0;
+  int64_t used_ = kGroupWords / 2;
+};
+
+// The logarithm of a draw of the gamma distribution, by squeeze and rejection (Marsaglia and Tsang 2000). A
+// shape below 1 is raised by 1, and the draw multiplied by u^(1 / shape).
+double log_gamma_draw(double shape, OwnFractions fractions) {
+  if (shape == 0) return -INFINITY;
+  double shift = 0;
+  if (shape < 1) {
+    shift = std::log1p(-fractions.next()) / shape;
+    shape += 1;
+  }
+  const double d = shape - 1.0 / 3, c = 1 / std::sqrt(9 * d);
+  while (true) {
+    const double radius = std::sqrt(-2 * std::log1p(-fractions.next()));
+    const double z = radius * std::cos(2 * M_PI * fractions.next());
+    const double root = 1 + c * z, u = 1 - fractions.next();
+    if (root <= 0) continue;
+    const double v = root * root * root, square = z * z;
+    if (u < 1 - 0.0331 * square * square || std::log(u) < 0.5 * square + d * (1 - v + std::log(v)))
+      return std::log(d * v) + shift;
+  }
+}
+
+TensorRef gamma(Tensor& x, bool logarithms, Generator& generator) {
+  if (!is_floating(x.dtype))
+    fail(ErrorKind::DType, "[_standard_gamma] expected floating-point shapes, got ", name(x.dtype));
+  const Array shapes = x.to_dtype(DType::Float64).to_contiguous();
+  for (int64_t i = 0; i < shapes.numel; ++i)
+    if (!(shapes.as<double>()[i] >= 0) || std::isinf(shapes.as<double>()[i]))
+      fail(ErrorKind::Runtime, "[_standard_gamma] expected finite shapes of 0 or more, got ",
+           shapes.as<double>()[i]);
+  TensorRef result = empty(x.sizes, x.dtype);
+  const TileView to(*result, Compute::F64);
+  Draws::take(generator, shapes.numel, true)
+      .for_tiles([&](int64_t begin, int64_t count, const uint32_t* words) {
+        double out[kTile];
+        for (int64_t i = 0; i < count; ++i) {
+          const double drawn =
+              log_gamma_draw(shapes.as<double>()[begin + i], OwnFractions(two_words(words, i)));
+          out[i] = logarithms ? drawn : std::exp(drawn);
+        }
+        to.write(begin, count, out);
       });
   return result;
 }
@@ -222,6 +344,11 @@ const Function kBernoulliFunction(
     "bernoulli", [](Args& a) { return Result(bernoulli(a.tensor(0), a.generator(1))); }, Opaque{true});
 const Function kPoissonFunction(
     "poisson", [](Args& a) { return Result(poisson(a.tensor(0), a.generator(1))); }, Opaque{true});
+const Function kBinomialFunction(
+    "binomial", [](Args& a) { return Result(binomial(a.tensor(0), a.tensor(1), a.generator(2))); },
+    Opaque{true});
+const Function kGammaFunction(
+    "gamma", [](Args& a) { return Result(gamma(a.tensor(0), a.flag(1), a.generator(2))); }, Opaque{true});
 const Function kRandpermFunction(
     "randperm", [](Args& a) { return Result(randperm(a.integer(0), a.generator(1))); }, Opaque{true});
 const Function kMultinomialFunction(

@@ -70,20 +70,27 @@ _ROOMS = {
     "cuda",
     "data",
     "debug",
+    "distributed",
     "distributions",
     "fft",
     "func",
+    "hub",
     "io",
+    "jit",
     "linalg",
     "memory",
     "nn",
     "optim",
+    "profiler",
     "profiling",
     "random",
+    "signal",
     "special",
     "testing",
     "tf",
+    "types",
     "utils",
+    "version",
 }
 _BORROWED = {
     "GradientTape": "versant.autograd.tape",
@@ -100,11 +107,12 @@ _BORROWED = {
     "load": "versant.io",
     "set_printoptions": "versant.tensors.printing",
     "GradScaler": "versant.amp",
+    "OutOfMemoryError": "versant.cuda",
     "vmap": "versant.func",
 }
 _SETTINGS = """are_deterministic_algorithms_enabled get_default_device get_float32_matmul_precision
 set_default_device set_default_tensor_type set_float32_matmul_precision set_flush_denormal
-use_deterministic_algorithms"""
+typename use_deterministic_algorithms"""
 _BORROWED.update(dict.fromkeys(_SETTINGS.split(), "versant.settings"))
 _KINDS = """BFloat16Tensor BoolTensor ByteTensor CharTensor DoubleTensor FloatTensor HalfTensor IntTensor
 LongTensor ShortTensor"""
@@ -123,6 +131,13 @@ def __getattr__(name: str) -> "_Any":
         return import_module(f"versant.{name}")
     if name in _BORROWED:
         return getattr(import_module(_BORROWED[name]), name)
+    if name.startswith("_foreach_"):
+        from versant.tensors.foreach import function
+
+        found = function(name)
+        if found is not None:
+            globals()[name] = found
+            return found
     return _functions.get(name)
 
 

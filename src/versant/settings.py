@@ -62,3 +62,11 @@ def set_default_tensor_type(t: Any) -> None:
 def set_flush_denormal(mode: bool) -> bool:
     """False: subnormal numbers stay what they are."""
     return False
+
+
+def typename(obj: Any) -> str:
+    """The name of an object's class, with its module; of tensors that of their kind, as `type()` says it."""
+    if isinstance(obj, _core.Tensor):
+        return str(obj.type())
+    kind = type(obj)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

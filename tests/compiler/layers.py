@@ -278,6 +278,10 @@ MODULES: dict[str, tuple[Make, Draw]] = {
     "CrossEntropyLoss weighted": (lambda: nn.CrossEntropyLoss(vs.rand(6), ignore_index=2), classes(5, 6)),
     "NLLLoss": (nn.NLLLoss, classes(5, 6)),
     "NLLLoss2d": (nn.NLLLoss2d, lambda: (vs.randn(2, 3, 4, 4), vs.randint(0, 3, (2, 4, 4)))),
+    "AdaptiveLogSoftmaxWithLoss": (
+        lambda: nn.AdaptiveLogSoftmaxWithLoss(6, 9, [3, 5], div_value=2.0),
+        lambda: (vs.randn(5, 6), vs.tensor([0, 4, 8, 2, 6])),
+    ),
     "LinearCrossEntropyLoss": (lambda: nn.LinearCrossEntropyLoss(6, 9), lambda: classes(5, 6)()),
     "MultiMarginLoss": (nn.MultiMarginLoss, classes(5, 6)),
     "MultiLabelMarginLoss": (

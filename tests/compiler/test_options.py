@@ -106,3 +106,18 @@ def test_a_compiled_module_is_trained_by_its_own_name():
     assert training(True) == training(False)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = vs.compile(doubled).nothing
+
+
+def test_what_programs_of_pytorch_say_of_compilation() -> None:
+    g = vs.compile(doubled, mode="reduce-overhead", fullgraph=True, backend="inductor", options={"x": 1})
+    assert g(vs.ones(2)).tolist() == doubled(vs.ones(2)).tolist()
+    assert g.stats()["traces"] == 1
+
+    @vs.compile(mode="max-autotune")
+    def other(x):
+        return x + 1
+
+    assert other(vs.ones(1)).item() == 2
+    assert vs.compile(doubled, disable=True) is doubled
+    with pytest.raises(TypeError, match="expected names as backend and mode"):
+        vs.compile(doubled, backend=lambda graph, inputs: graph)

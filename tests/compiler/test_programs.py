@@ -9,13 +9,16 @@ import pytest
 import versant as vs
 from tests.compiler.comparison import bits, state_of
 from tests.compiler.programs import (  # noqa: F401
+    agents,
     generative,
     habits,
     language,
     learning,
     optimizing,
+    probabilistic,
     science,
     sequences,
+    structures,
     turns,
     vision,
 )

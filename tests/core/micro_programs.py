@@ -6,7 +6,7 @@ import versant as vs
 from versant import _core
 
 INTEGERS_ONLY = {f"bitwise_{op}" for op in ("not", "and", "or", "xor")} | {"shift_left", "shift_right", "gcd"}
-SLOW = {"polygamma", "zeta", "lgamma", "digamma"}
+SLOW = {"polygamma", "zeta", "lgamma", "digamma", "gammainc", "gammaincc", "gamma_slope", "beta_slope"}
 LOOKS_AT_NAN = {"signbit", "copysign", "atan2"}
 FLOATS = {
     name: (number, arity) for name, (number, arity, _) in _core.MICRO.items() if name not in INTEGERS_ONLY

@@ -597,3 +597,33 @@ def test_data_of_a_view_makes_it_a_tensor_of_its_own():
     v.add_(1)
     same(a, [1, 2])
     same(v, [10])
+
+
+def test_resize_keeps_elements_and_memory_where_it_can() -> None:
+    x = vs.arange(6.0)
+    address = x.data_ptr()
+    assert x.resize_(2, 2) is x
+    assert x.tolist() == [[0, 1], [2, 3]]
+    assert x.resize_((3, 2)).tolist() == [[0, 1], [2, 3], [4, 5]]  # the memory kept the rest
+    assert x.data_ptr() == address
+    assert x.resize_(4, 3)[:2].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert x.resize_as_(vs.zeros(1, 2)).tolist() == [[0, 1]]
+    wide = vs.empty(0).resize_(1, 2, 3, 4, memory_format=vs.channels_last)
+    assert wide.stride() == (24, 1, 8, 2)
+
+
+def test_resize_refuses_tensors_with_gradients_and_sizes_that_are_none() -> None:
+    with pytest.raises(RuntimeError, match="cannot resize variables that require grad"):
+        leaf([1.0]).resize_(2)
+    with pytest.raises(RuntimeError, match="sizes of at least 0"):
+        vs.ones(2).resize_(-1)
+
+
+def test_functions_of_elements() -> None:
+    x = vs.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert x.apply_(lambda v: v + 1).tolist() == [[2, 3], [4, 5]]
+    assert x.t().map_(vs.tensor([1.0, 10.0]), lambda a, b: a * b).tolist() == [[2, 40], [3, 50]]
+    assert x.tolist() == [[2, 3], [40, 50]]
+    for call in (lambda t: t.apply_(abs), lambda t: x.map_(t, max)):
+        with pytest.raises(RuntimeError, match="require grad"):
+            call(leaf([[1.0, 1.0]]))

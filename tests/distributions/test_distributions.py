@@ -195,3 +195,193 @@ def test_compiled_steps_leave_the_bits_of_eager_ones(make) -> None:
         if compiled:
             assert function.stats()["traces"] == 1, function.explain()
     assert results[0] == results[1]
+
+
+GAMMA_FAMILY = {
+    "Gamma": lambda p: D.Gamma(p, 1 + p),
+    "Chi2": lambda p: D.Chi2(p),
+    "InverseGamma": lambda p: D.InverseGamma(p + 3, p),
+    "Beta": lambda p: D.Beta(p, 2 * p.flip(0)),
+    "Dirichlet": lambda p: D.Dirichlet(p),
+    "StudentT": lambda p: D.StudentT(p + 3, p, 2 * p),
+    "FisherSnedecor": lambda p: D.FisherSnedecor(p, p + 6),
+    "HalfCauchy": lambda p: D.HalfCauchy(p),
+    "Pareto": lambda p: D.Pareto(p, p + 3),
+    "Weibull": lambda p: D.Weibull(p, p),
+    "Kumaraswamy": lambda p: D.Kumaraswamy(p, p.flip(0)),
+    "LogisticNormal": lambda p: D.LogisticNormal(p, p),
+    "VonMises": lambda p: D.VonMises(p, p),
+    "ContinuousBernoulli": lambda p: D.ContinuousBernoulli(p / 5),
+    "Binomial": lambda p: D.Binomial(7, p / 5),
+    "NegativeBinomial": lambda p: D.NegativeBinomial(p, p / 5),
+    "Multinomial": lambda p: D.Multinomial(5, p),
+    "LKJCholesky": lambda p: D.LKJCholesky(3, p),
+    "Wishart": lambda p: D.Wishart(p[0] + 3, vs.diag(p)),
+    "LowRankMultivariateNormal": lambda p: D.LowRankMultivariateNormal(p, p.unsqueeze(-1), p),
+}
+PARAMETERS = [0.6, 1.7, 4.0]
+
+
+@pytest.mark.parametrize("name", GAMMA_FAMILY)
+def test_compiled_draws_are_the_same(name) -> None:
+    def step(p):
+        distribution = GAMMA_FAMILY[name](p)
+        drawn = distribution.sample((4,))
+        return drawn, distribution.log_prob(drawn)
+
+    compiled = vs.compile(step)
+    p = vs.tensor(PARAMETERS)
+    results = []
+    for run in (step, compiled, compiled):
+        vs.manual_seed(3)
+        results.append(run(p))
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            assert a.tolist() == b.tolist()
+
+
+@pytest.mark.parametrize("name", GAMMA_FAMILY)
+def test_draws_do_not_depend_on_threads(name) -> None:
+    before = vs.get_num_threads()
+    drawn = []
+    for threads in (1, 2, 4):
+        vs.set_num_threads(threads)
+        vs.manual_seed(4)
+        drawn.append(GAMMA_FAMILY[name](vs.tensor(PARAMETERS)).sample((700,)).tolist())
+    vs.set_num_threads(before)
+    assert drawn[0] == drawn[1] == drawn[2]
+
+
+@pytest.mark.parametrize("name", GAMMA_FAMILY)
+def test_draws_lie_in_the_support_and_have_the_means(name) -> None:
+    vs.manual_seed(5)
+    distribution = GAMMA_FAMILY[name](vs.tensor(PARAMETERS, dtype=vs.float64))
+    drawn = distribution.sample((N,))
+    assert tuple(drawn.shape) == (N, *distribution.batch_shape, *distribution.event_shape)
+    assert bool(distribution.support.check(drawn).all())
+    if name in ("HalfCauchy", "LKJCholesky", "LogisticNormal", "VonMises"):
+        return  # no mean, or none of ordinary numbers
+    sigma = distribution.stddev
+    assert bool(((drawn.mean(0) - distribution.mean).abs() <= 5 * sigma / N**0.5).all())
+
+
+def test_correlations_and_angles_fall_as_their_densities_say() -> None:
+    vs.manual_seed(6)
+    # A correlation of two is 2 b - 1 of a beta distributed b.
+    factors = D.LKJCholesky(2, 1.5).sample((N,))
+    correlation = factors[:, 1, 0]
+    assert float(correlation.mean()) == pytest.approx(0, abs=0.02)
+    assert float(correlation.square().mean()) == pytest.approx(4 * float(D.Beta(1.5, 1.5).variance), rel=0.03)
+    angles = D.VonMises(0.3, 2.0)
+    turned = angles.sample((N,)) - 0.3
+    assert float(turned.sin().mean()) == pytest.approx(0, abs=0.02)
+    assert 1 - float(turned.cos().mean()) == pytest.approx(float(angles.variance), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("make", "at"),
+    [
+        (lambda t: D.Gamma(t, 1.0), [0.4, 1.0, 7.0]),
+        (lambda t: D.Beta(t, 1.5), [0.4, 1.0, 7.0]),
+        (lambda t: D.Dirichlet(vs.stack([t, t.square(), vs.ones(())])), [0.4, 2.0]),
+        (lambda t: D.StudentT(t), [9.0, 20.0]),
+        (lambda t: D.FisherSnedecor(t, 20.0), [0.5, 4.0]),
+        (lambda t: D.InverseGamma(t, 1.0), [7.0, 9.0]),
+        (lambda t: D.Wishart(t, vs.eye(2, dtype=vs.float64)), [3.5, 8.0]),
+    ],
+    ids=["Gamma", "Beta", "Dirichlet", "StudentT", "FisherSnedecor", "InverseGamma", "Wishart"],
+)
+def test_gradients_of_gamma_draws_are_those_of_means(make, at) -> None:
+    """The derivative of a mean of f(x) is the mean of the derivatives of f of draws."""
+    vs.manual_seed(7)
+    for value in at:
+        slopes = []
+        for move in (-1e-3, 0.0, 1e-3):
+            t = vs.tensor(value * (1 + move), requires_grad=True, dtype=vs.float64)
+            distribution = make(t)
+            # the mean of x**2, by the first two moments
+            second = (distribution.variance + distribution.mean.square()).sum()
+            slopes.append(second.item())
+        t = vs.tensor(value, requires_grad=True, dtype=vs.float64)
+        drawn = make(t.expand(())).rsample((N,)).square()
+        (slope,) = vs.autograd.grad(drawn.sum() / N, t)
+        expected = (slopes[2] - slopes[0]) / (2e-3 * value)
+        assert slope.item() == pytest.approx(expected, rel=0.1, abs=0.02)
+
+
+CONSTRAINTS = {
+    "real": D.constraints.real,
+    "positive": D.constraints.positive,
+    "below": D.constraints.less_than(2.0),
+    "above": D.constraints.greater_than_eq(-1.0),
+    "unit": D.constraints.unit_interval,
+    "interval": D.constraints.interval(-2.0, 3.0),
+    "simplex": D.constraints.simplex,
+    "lower_cholesky": D.constraints.lower_cholesky,
+    "positive_definite": D.constraints.positive_definite,
+    "corr_cholesky": D.constraints.corr_cholesky,
+    "vector": D.constraints.independent(D.constraints.positive, 1),
+    "cat": D.constraints.cat([D.constraints.positive, D.constraints.unit_interval], -1, [1, 2]),
+    "stack": D.constraints.stack([D.constraints.positive] * 3, -1),
+}
+
+
+@pytest.mark.parametrize("registry", [D.biject_to, D.transform_to], ids=["biject_to", "transform_to"])
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_transforms_onto_constraints_and_back(name, registry) -> None:
+    vs.manual_seed(8)
+    constraint = CONSTRAINTS[name]
+    transform = registry(constraint)
+    x = vs.randn(4, 3, 3, dtype=vs.float64)
+    y = transform(x)
+    assert tuple(y.shape) == tuple(transform.forward_shape(x.shape))
+    assert bool(constraint.check(y).all())
+    vs.testing.assert_close(transform(transform.inv(y)), y)
+    if transform.bijective and name not in ("lower_cholesky", "positive_definite"):
+        vs.testing.assert_close(transform.inv(y), x)
+
+
+def test_the_support_of_what_transforms_make_is_their_codomain() -> None:
+    tanh = D.TransformedDistribution(D.Normal(0.0, 1.0), D.TanhTransform())
+    assert repr(tanh.support) == "Interval(lower_bound=-1.0, upper_bound=1.0)"
+    with pytest.raises(ValueError, match="Interval"):
+        tanh.log_prob(vs.tensor(1.5))
+    vectors = D.TransformedDistribution(D.Independent(D.Normal(vs.zeros(3), 1.0), 1), D.ExpTransform())
+    assert vectors.support.event_dim == 1
+    with pytest.raises(ValueError, match="GreaterThan"):
+        vectors.log_prob(vs.tensor([1.0, -1.0, 1.0]))
+
+
+def test_a_wishart_distribution_of_too_few_degrees_of_freedom_is_refused() -> None:
+    with pytest.raises(ValueError, match="greater than ndim - 1 = 2"):
+        D.Wishart(2.0, vs.eye(3))
+
+
+def test_parameters_are_mapped() -> None:
+    """Values are not looked at under vmap, which would be one answer for many samples."""
+    c = vs.tensor([0.5, 2.0, 3.0])
+
+    def log_prob(c):
+        return D.Gamma(c, 1.0).log_prob(vs.tensor(2.0))
+
+    vs.testing.assert_close(vs.func.vmap(log_prob)(c), log_prob(c))
+    drawn = vs.func.vmap(lambda c: D.Gamma(c, 1.0).rsample((2,)), randomness="different")(c)
+    assert drawn.shape == (3, 2)
+
+
+def test_a_constraint_that_depends_on_parameters() -> None:
+    class Within(D.Distribution):
+        arg_constraints = {"low": D.constraints.dependent(is_discrete=False, event_dim=0)}  # noqa: RUF012
+
+        def __init__(self):
+            self.low = vs.zeros(2)
+            super().__init__((2,))
+
+        @D.constraints.dependent_property(is_discrete=False, event_dim=0)
+        def support(self):
+            return D.constraints.greater_than(self.low)
+
+    assert D.constraints.is_dependent(Within.support)
+    assert Within().support.check(vs.tensor([1.0, -1.0])).tolist() == [True, False]
+    with pytest.raises(ValueError, match="cannot be checked"):
+        Within.support.check(vs.ones(2))

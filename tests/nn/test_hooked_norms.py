@@ -122,3 +122,17 @@ def test_copies_are_apart() -> None:
     x = vs.ones(1, 3, dtype=vs.float64)
     vs.testing.assert_close(twin(x), module(x))
     assert (twin.weight_orig == 2 * module.weight_orig).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (nn.utils.weight_norm, AttributeError),
+        (nn.utils.spectral_norm, KeyError),
+        (nn.utils.remove_weight_norm, ValueError),
+        (nn.utils.remove_spectral_norm, ValueError),
+    ],
+)
+def test_a_parameter_that_is_not_there_is_named(call, error) -> None:
+    with pytest.raises(error, match="'kernel'"):
+        call(nn.Linear(2, 2), "kernel")

@@ -114,6 +114,8 @@ def test_whole_modules_change_memory_and_type() -> None:
     assert module.type("torch.DoubleTensor").inner.weight.dtype is vs.float64
     weight = module.inner.weight
     assert module.to_empty(device="cpu").inner.weight is weight
+    kept = module.inner.weight.tolist()
+    assert module.to_empty(device="cpu", recurse=False).inner.weight.tolist() == kept
     assert module.share_memory() is module
     with pytest.raises(RuntimeError, match="got 'cuda'"):
         module.cuda()

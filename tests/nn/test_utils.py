@@ -56,3 +56,12 @@ def test_parameters_go_to_a_vector_and_back() -> None:
     assert other.bias.tolist() == layer.bias.tolist()
     with pytest.raises(vs.ShapeError, match=r"expected 8 elements, got shape \(7,\)"):
         utils.vector_to_parameters(vector[:7], other.parameters())
+
+
+def test_skip_init_uses_up_no_random_numbers() -> None:
+    vs.manual_seed(3)
+    expected = vs.rand(4).tolist()
+    vs.manual_seed(3)
+    layer = nn.utils.skip_init(nn.Linear, 5, 6)
+    assert (layer.in_features, layer.weight.shape) == (5, (6, 5))
+    assert vs.rand(4).tolist() == expected

@@ -59,13 +59,70 @@ def test_poisson(rate):
             assert abs((draws == k).mean() - share) < 5 * (share / n) ** 0.5
 
 
-def test_poisson_does_not_depend_on_threads():
-    rates = vs.linspace(0, 50, 5000)
+@pytest.mark.parametrize("n", [0, 1, 7, 400, 2**34])
+@pytest.mark.parametrize("p", [0.0, 0.2, 0.5, 0.97, 1.0])
+def test_binomial(n, p):
+    draws = 20_000
+    trials, odds = vs.full((draws,), float(n), dtype=vs.float64), vs.full((), p, dtype=vs.float64)
+    drawn = vs.binomial(trials, odds, generator=vs.Generator().manual_seed(2)).numpy()
+    assert (drawn == np.floor(drawn)).all()
+    assert drawn.min() >= 0
+    assert drawn.max() <= n
+    variance = n * p * (1 - p)
+    assert abs(drawn.mean() - n * p) <= 4 * (variance / draws) ** 0.5
+    assert abs(drawn.var() - variance) <= 4 * variance * (3 / draws) ** 0.5
+    if 0 < n < 10:
+        for k in range(n + 1):
+            share = math.comb(n, k) * p**k * (1 - p) ** (n - k)
+            assert abs((drawn == k).mean() - share) <= 5 * (share / draws) ** 0.5
+
+
+@pytest.mark.parametrize("shape", [0.01, 0.3, 1.0, 2.5, 80.0, 1e6])
+def test_gamma_draws_fall_as_the_distribution_function_says(shape):
+    n = 50_000
+    shapes = vs.full((n,), shape, dtype=vs.float64)
+    drawn = vs._standard_gamma(shapes, generator=vs.Generator().manual_seed(5))
+    assert float(drawn.min()) > 0
+    odds = np.sort(vs.igamma(shapes, drawn).numpy())
+    odds = odds[odds > 1e-2]  # draws of small shapes are held above 0
+    below = 1 - len(odds) / n
+    assert np.abs(odds - below - np.arange(len(odds)) / n).max() < 1.95 / n**0.5
+
+
+def test_a_gamma_draw_keeps_its_place_when_its_shape_moves():
+    shapes = vs.tensor([0.05, 0.7, 3.0, 40.0, 2e4, 3e5], dtype=vs.float64, requires_grad=True)
+    drawn = vs._standard_gamma(shapes, generator=vs.Generator().manual_seed(6))
+    (slope,) = vs.autograd.grad(drawn.sum(), shapes)
+    step = 1e-4 * shapes.detach()
+    for sign in (-1, 1):
+        moved = vs.igamma(shapes.detach() + sign * step, drawn.detach() + sign * step * slope)
+        vs.testing.assert_close(moved, vs.igamma(shapes, drawn).detach(), tolerance=3e-6)
+
+
+def test_dirichlet_draws_of_small_concentrations_lie_in_the_corners():
+    """Their gamma draws are all below the smallest number; their logarithms are not."""
+    drawn = vs._sample_dirichlet(vs.full((1000, 3), 1e-4), generator=vs.Generator().manual_seed(7))
+    assert float((drawn.max(-1)[0] > 0.99).float().mean()) > 0.98
+    assert float((drawn[:, 0] > 0.99).float().mean()) == pytest.approx(1 / 3, abs=0.06)
+    assert bool((drawn > 0).all())
+
+
+DRAWS_OF_TENSORS = {
+    "poisson": lambda x, g: vs.poisson(x, generator=g),
+    "binomial": lambda x, g: vs.binomial(x.floor(), x / 50, generator=g),
+    "_standard_gamma": lambda x, g: vs._standard_gamma(x, generator=g),
+    "_sample_dirichlet": lambda x, g: vs._sample_dirichlet(x.reshape(-1, 5), generator=g),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS_OF_TENSORS)
+def test_draws_do_not_depend_on_threads(name):
+    x = vs.linspace(0, 50, 5000)
     results = []
     before = vs.get_num_threads()
     for threads in (1, 2, 4):
         vs.set_num_threads(threads)
-        results.append(vs.poisson(rates, generator=vs.Generator().manual_seed(3)).tolist())
+        results.append(DRAWS_OF_TENSORS[name](x, vs.Generator().manual_seed(3)).tolist())
     vs.set_num_threads(before)
     assert results[0] == results[1] == results[2]
 
@@ -181,6 +238,12 @@ def test_out():
         (lambda: vs.poisson(vs.tensor([-1.0])), RuntimeError),
         (lambda: vs.poisson(vs.tensor([math.inf])), RuntimeError),
         (lambda: vs.poisson(vs.tensor([1])), TypeError),
+        (lambda: vs.binomial(vs.tensor([1.5]), vs.tensor([0.5])), RuntimeError),
+        (lambda: vs.binomial(vs.tensor([1.0]), vs.tensor([1.5])), RuntimeError),
+        (lambda: vs.binomial(vs.tensor([1.0]), vs.tensor([0.5], dtype=vs.float64)), TypeError),
+        (lambda: vs._standard_gamma(vs.tensor([-1.0])), RuntimeError),
+        (lambda: vs._standard_gamma(vs.tensor([math.nan])), RuntimeError),
+        (lambda: vs._standard_gamma(vs.tensor([1])), TypeError),
         (lambda: vs.multinomial(vs.tensor([1.0]), 1, out=vs.zeros(1)), TypeError),
         (lambda: vs.randperm(300, dtype=vs.uint8), RuntimeError),
         (lambda: vs.randint(3), TypeError),

@@ -5,9 +5,16 @@ import pytest
 pytest.importorskip("torch", reason="the oracle is PyTorch: pip install versant[oracle]")
 
 import torch
+import torch.nn.utils.prune
 from oracle.bridge import difference, to_torch, to_versant
 
 import versant as vs
+
+
+def step(plan, i) -> str:
+    """What a schedule does in a step."""
+    return str(plan(i).name)
+
 
 WINDOWS = ["hann_window", "hamming_window", "blackman_window", "bartlett_window", "kaiser_window"]
 
@@ -47,6 +54,19 @@ def test_short_windows_are_rounded_once(name, dtype) -> None:
         lambda lib, x: list(lib.nn.ParameterDict({"b": x, "a": x}).state_dict()),
         lambda lib, x: [len(b) for b in lib.utils.data.DataLoader(range(5), 2, drop_last=True)],
         lambda lib, x: lib.utils.data.ConcatDataset([[1, 2], [3]]).cumulative_sizes,
+        lambda lib, x: list(lib.utils.data.DistributedSampler(range(7), 3, 2, shuffle=False)),
+        lambda lib, x: len(lib.utils.data.DistributedSampler(range(7), 3, 2, drop_last=True)),
+        lambda lib, x: list(lib.nn.DataParallel(lib.nn.Linear(2, 2)).state_dict()),
+        lambda lib, x: lib._foreach_addcdiv([x, x + 1], [x, x], [x + 2, x + 3], value=0.5)[1],
+        lambda lib, x: lib._foreach_norm([x, x + 1], 1)[1],
+        lambda lib, x: lib.autograd.functional.jacobian(lambda a, b: (a * b, a.sum()), (x[0], x[1]))[0][1],
+        lambda lib, x: lib.autograd.functional.hessian(lambda a, b: (a * b**2).sum(), (x[0], x[1]))[1][0],
+        lambda lib, x: lib.autograd.functional.hvp(lambda a: (a**3).sum(), x[0], x[1])[1],
+        lambda lib, x: x.clone().resize_(2, 3),
+        lambda lib, x: x.clone().apply_(lambda v: v * 2),
+        lambda lib, x: [
+            step(lib.profiler.schedule(wait=1, warmup=2, active=2, repeat=2), i) for i in range(12)
+        ],
     ],
 )
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
@@ -69,3 +89,81 @@ def test_lazy_layers(name) -> None:
     assert repr(mine) == repr(theirs)
     text = difference(mine(to_versant(x)), theirs(x))
     assert not text, text
+
+
+SIGNAL = [name for name in vs.signal.windows.__all__ if name != "general_cosine"]
+OPTIONS = {
+    "exponential": [{"tau": 2.5}, {"center": 1.0, "sym": False}],
+    "gaussian": [{"std": 2.0}],
+    "general_hamming": [{"alpha": 0.7}],
+    "kaiser": [{"beta": 3.0}],
+}
+
+
+@pytest.mark.parametrize("name", SIGNAL)
+def test_windows_of_signals(name) -> None:
+    for length in (0, 1, 2, 3, 8):
+        for options in ({}, {"sym": False}, *OPTIONS.get(name, [])):
+            mine = getattr(vs.signal.windows, name)(length, dtype=vs.float64, **options)
+            other = getattr(torch.signal.windows, name)(length, dtype=torch.float64, **options)
+            text = difference(mine, other)
+            assert not text, f"{length}, {options}: {text}"
+
+
+@pytest.mark.parametrize("head_bias", [False, True])
+def test_softmax_in_clusters(head_bias) -> None:
+    arguments = (16, 30, [5, 12, 20])
+    other = torch.nn.AdaptiveLogSoftmaxWithLoss(*arguments, div_value=2.0, head_bias=head_bias)
+    mine = vs.nn.AdaptiveLogSoftmaxWithLoss(*arguments, div_value=2.0, head_bias=head_bias)
+    mine.load_state_dict({name: to_versant(value) for name, value in other.state_dict().items()})
+    x, target = torch.randn(40, 16), torch.arange(40) % 30
+    results, expected = mine(to_versant(x), to_versant(target)), other(x, target)
+    expected.loss.backward()
+    results.loss.backward()
+    pairs = [
+        (results.output, expected.output),
+        (results.loss, expected.loss),
+        (mine.log_prob(to_versant(x)), other.log_prob(x)),
+        (mine.predict(to_versant(x)), other.predict(x)),
+        *((a.grad, b.grad) for a, b in zip(mine.parameters(), other.parameters(), strict=True)),
+    ]
+    for a, b in pairs:
+        text = difference(a, b)
+        assert not text, text
+
+
+PRUNINGS = {
+    "smallest": lambda p, m: p.l1_unstructured(m, "weight", 0.3),
+    "slices of what is left": lambda p, m: p.ln_structured(
+        p.l1_unstructured(m, "weight", 0.3), "weight", 0.4, 2, 1
+    ),
+    "elements of slices that are left": lambda p, m: p.l1_unstructured(
+        p.ln_structured(m, "weight", 2, 1, 0), "weight", 0.5
+    ),
+    "all": lambda p, m: p.global_unstructured([(m, "weight"), (m, "bias")], p.L1Unstructured, amount=9),
+}
+
+
+@pytest.mark.parametrize("name", PRUNINGS)
+def test_pruning(name) -> None:
+    states = []
+    weight, bias = torch.randn(6, 5), torch.randn(6)
+    for lib, convert in ((vs, to_versant), (torch, lambda t: t)):
+        layer = lib.nn.Linear(5, 6)
+        layer.load_state_dict({"weight": convert(weight), "bias": convert(bias)})
+        PRUNINGS[name](lib.nn.utils.prune, layer)
+        states.append(layer.state_dict())
+    assert list(states[0]) == list(states[1])
+    for key, value in states[1].items():
+        text = difference(states[0][key], value)
+        assert not text, f"{key}: {text}"
+
+
+def test_slopes_of_draws() -> None:
+    """torch's are approximations: the moved draws of tests/ops/test_random.py show that ours are exact."""
+    a = torch.linspace(0.05, 30.0, 40, dtype=torch.float64)
+    x = torch.linspace(0.3, 1.8, 40, dtype=torch.float64) * a
+    u = torch.linspace(0.02, 0.98, 40, dtype=torch.float64)
+    for name, arguments in (("_standard_gamma_grad", (a, x)), ("_dirichlet_grad", (u, a, a + a.flip(0)))):
+        mine = to_torch(getattr(vs, name)(*map(to_versant, arguments)))
+        torch.testing.assert_close(mine, getattr(torch, name)(*arguments), rtol=5e-3, atol=1e-8)

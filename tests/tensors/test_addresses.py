@@ -8,6 +8,31 @@ import pytest
 import versant as vs
 
 ADDRESSES = [
+    "amp.autocast_mode.autocast",
+    "amp.grad_scaler.GradScaler",
+    "autograd.grad_mode.no_grad",
+    "autograd.profiler.record_function",
+    "cuda.amp.common.amp_definitely_not_available",
+    "cuda.amp.custom_fwd",
+    "cuda.amp.grad_scaler.GradScaler",
+    "distributed.all_reduce",
+    "distributions.kl.kl_divergence",
+    "distributions.multivariate_normal.MultivariateNormal",
+    "distributions.normal.Normal",
+    "distributions.studentT.StudentT",
+    "distributions.utils.broadcast_all",
+    "jit.script",
+    "nn.DataParallel",
+    "nn.modules.activation.MultiheadAttention",
+    "nn.modules.rnn.LSTM",
+    "nn.modules.sparse.Embedding",
+    "nn.parallel.DistributedDataParallel",
+    "nn.utils.clip_grad.clip_grad_norm_",
+    "nn.utils.convert_parameters.parameters_to_vector",
+    "profiler.profile",
+    "signal.windows.hann",
+    "utils.data._utils.collate.default_collate",
+    "utils.data.distributed.DistributedSampler",
     "autograd.Variable",
     "cuda.amp.GradScaler",
     "cuda.amp.autocast",
@@ -57,6 +82,10 @@ def test_there_is_no_cuda() -> None:
     vs.cuda.manual_seed_all(0)
     vs.cuda.empty_cache()
     assert vs.cuda.max_memory_allocated() == 0
+    vs.cuda.reset_peak_memory_stats()
+    assert issubclass(vs.OutOfMemoryError, RuntimeError)
+    with pytest.raises(RuntimeError, match=r"cuda\.Event"):
+        vs.cuda.Event(enable_timing=True)
     with pytest.raises(RuntimeError, match="there is no CUDA device"):
         vs.cuda.synchronize()
     with pytest.warns(UserWarning, match="no device 'cuda'"), vs.cuda.amp.autocast():
@@ -151,3 +180,43 @@ def test_functions_know_whether_they_are_compiled() -> None:
     function = vs.compile(lambda x: x + int(vs.compiler.is_compiling()))
     assert function(vs.ones(1)).item() == 2.0
     assert not vs.compiler.is_compiling()
+
+
+@pytest.mark.parametrize("address", ["distributions.normal", "nn.modules.rnn", "utils.data.sampler"])
+def test_an_address_has_no_names_that_are_not_here(address) -> None:
+    module = import_module(f"versant.{address}")
+    with pytest.raises(AttributeError, match=f"'versant.{address}' has no attribute 'Nowhere'"):
+        module.Nowhere  # noqa: B018
+    assert "Nowhere" not in dir(module)
+
+
+def test_scalers_of_old_addresses_are_those_of_a_device() -> None:
+    assert vs.amp.GradScaler is vs.GradScaler is import_module("versant.amp.grad_scaler").GradScaler
+    old = vs.cuda.amp.GradScaler
+    assert old is import_module("versant.cuda.amp.grad_scaler").GradScaler
+    assert issubclass(old, vs.amp.GradScaler)
+    with pytest.warns(UserWarning, match="no device 'cuda'"):
+        assert not old(2.0**10).is_enabled()
+    assert vs.cpu.amp.GradScaler(2.0**10).get_scale() == 2.0**10
+
+
+def test_scripts_are_the_functions_themselves() -> None:
+    jit = vs.jit
+
+    @jit.script
+    def double(x: vs.Tensor) -> vs.Tensor:
+        return jit.annotate(vs.Tensor, x + x)
+
+    @jit.ignore(drop=True)
+    def other(x):
+        return x
+
+    assert double(vs.tensor(2.0)).item() == 4
+    assert other(3) == 3
+    assert not jit.is_scripting()
+
+
+def test_names_of_classes() -> None:
+    assert vs.typename(vs.ones(1)) == "versant.FloatTensor" == vs.ones(1).type()
+    assert vs.typename(3) == "int"
+    assert vs.typename(vs.nn.Linear(1, 1)) == "versant.nn.linear.Linear"

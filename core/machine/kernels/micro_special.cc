@@ -3,6 +3,7 @@
 #include "machine/vecmath_bessel.h"
 #include "machine/vecmath_erf.h"
 #include "machine/vecmath_gamma.h"
+#include "machine/vecmath_incomplete.h"
 
 namespace versant::isa::VERSANT_ISA {
 
@@ -16,6 +17,15 @@ void fill_special(Kernels& k) {
   floats(k, Micro::Polygamma,
          [](auto n, auto x) { return polygamma(static_cast<double>(n), static_cast<double>(x)); });
   floats(k, Micro::Zeta, [](auto s, auto q) { return zeta(static_cast<double>(s), static_cast<double>(q)); });
+  floats(k, Micro::Gammainc,
+         [](auto a, auto x) { return gammainc(static_cast<double>(a), static_cast<double>(x)); });
+  floats(k, Micro::Gammaincc,
+         [](auto a, auto x) { return gammaincc(static_cast<double>(a), static_cast<double>(x)); });
+  floats(k, Micro::GammaSlope,
+         [](auto a, auto x) { return gamma_slope(static_cast<double>(a), static_cast<double>(x)); });
+  floats(k, Micro::BetaSlope, [](auto x, auto a, auto b) {
+    return beta_slope(static_cast<double>(x), static_cast<double>(a), static_cast<double>(b));
+  });
   floats(k, Micro::I0, [](auto x) { return bessel<0>(static_cast<double>(x)); });
   floats(k, Micro::I0e, [](auto x) { return scaled_bessel<0>(static_cast<double>(x)); });
   floats(k, Micro::I1, [](auto x) { return bessel<1>(static_cast<double>(x)); });

@@ -247,8 +247,10 @@ class GradScaler:
         self._growth_tracker = state_dict["_growth_tracker"]
 
 
-class CpuGradScaler(GradScaler):
-    """`GradScaler` of the CPU: the name `versant.cpu.amp.GradScaler`."""
+class OldGradScaler(GradScaler):
+    """`GradScaler` by its old addresses, which name the device: in `cpu.amp` and `cuda.amp`."""
+
+    device: str
 
     def __init__(
         self,
@@ -258,4 +260,16 @@ class CpuGradScaler(GradScaler):
         growth_interval: int = 2000,
         enabled: bool = True,
     ) -> None:
-        super().__init__("cpu", init_scale, growth_factor, backoff_factor, growth_interval, enabled)
+        super().__init__(self.device, init_scale, growth_factor, backoff_factor, growth_interval, enabled)
+
+
+class CpuGradScaler(OldGradScaler):
+    """`amp.GradScaler("cpu")`."""
+
+    device = "cpu"
+
+
+class CudaGradScaler(OldGradScaler):
+    """`amp.GradScaler("cuda")`, which does not scale."""
+
+    device = "cuda"

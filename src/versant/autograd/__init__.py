@@ -1,5 +1,6 @@
 """Gradients: `backward` and `grad`, the modes that switch recording, custom functions, hooks, checks."""
 
+from versant import addresses
 from versant.autograd.function import Function
 from versant.autograd.gradients import backward, grad
 from versant.autograd.modes import (
@@ -51,3 +52,6 @@ __all__ = [
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
+
+addresses.place(__name__, "versant.profiler", "profiler")
+addresses.place(__name__, __name__, "grad_mode")

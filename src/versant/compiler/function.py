@@ -531,6 +531,11 @@ def compile(
     recompiles: str = "log",
     dynamic: bool | None = None,
     name: str | None = None,
+    fullgraph: bool = False,
+    backend: str = "inductor",
+    mode: str | None = None,
+    options: Any = None,
+    disable: bool = False,
 ) -> Any:
     """The function, compiled: the first call runs and records it, later calls replay.
 
@@ -540,12 +545,20 @@ def compile(
     counts as a recompilation; True: it is traced, and does not count; False: it is an error that names the
     argument. Sizes that were met before are replayed in any case.
     name: of the function in messages.
+    fullgraph, backend, mode, options: what programs written for PyTorch say; there is one way to compile, and
+    its graphs are whole. disable: the function stays as it is.
     Works as a decorator, with and without options. Raises CompileError for what cannot be replayed.
     """
+    if not isinstance(backend, str) or not (mode is None or isinstance(mode, str)):
+        raise TypeError(f"[compile] expected names as backend and mode, got {backend!r} and {mode!r}")
     if function is None:
-        return functools.partial(compile, guards=guards, recompiles=recompiles, dynamic=dynamic, name=name)
+        return functools.partial(
+            compile, guards=guards, recompiles=recompiles, dynamic=dynamic, name=name, disable=disable
+        )
     if not callable(function):
         raise TypeError(f"[compile] expected a function, got {type(function).__name__}")
+    if disable:
+        return function
     return Compiled(function, guards=guards, recompiles=recompiles, dynamic=dynamic, name=name)
 
 

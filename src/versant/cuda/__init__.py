@@ -61,8 +61,24 @@ def max_memory_reserved(device: Any = None) -> int:
     return 0
 
 
+def reset_peak_memory_stats(device: Any = None) -> None:
+    """Nothing: there is no memory of a device."""
+
+
+def ipc_collect() -> None:
+    """Nothing: there is no memory of a device."""
+
+
+class OutOfMemoryError(RuntimeError):
+    """What a device without room raises; there is no device."""
+
+
+_OF_A_DEVICE = """Event Stream current_device current_stream default_stream get_device_capability
+get_device_name get_device_properties mem_get_info set_device synchronize"""
+
+
 def __getattr__(name: str) -> Any:
-    if name in ("current_device", "set_device", "get_device_name", "get_device_properties", "synchronize"):
+    if name in _OF_A_DEVICE.split():
         return _missing(name)
     raise AttributeError(f"module 'versant.cuda' has no attribute {name!r}")
 
@@ -75,9 +91,11 @@ def _missing(name: str) -> Any:
 
 
 __all__ = [
+    "OutOfMemoryError",
     "amp",
     "device_count",
     "empty_cache",
+    "ipc_collect",
     "is_available",
     "is_bf16_supported",
     "is_initialized",
@@ -87,4 +105,5 @@ __all__ = [
     "max_memory_reserved",
     "memory_allocated",
     "memory_reserved",
+    "reset_peak_memory_stats",
 ]

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from versant import _core
+from versant import _core, addresses
+from versant.amp.functions import custom_bwd, custom_fwd
 from versant.amp.regions import autocast as any_autocast
-from versant.amp.scaler import GradScaler as AnyGradScaler
+from versant.amp.scaler import CudaGradScaler as GradScaler
 
 
 class autocast(any_autocast):
@@ -17,18 +18,11 @@ class autocast(any_autocast):
         return type(self)(self._enabled, self.fast_dtype, self._cache_enabled)
 
 
-class GradScaler(AnyGradScaler):
-    """`amp.GradScaler("cuda")`."""
-
-    def __init__(
-        self,
-        init_scale: float = 2.0**16,
-        growth_factor: float = 2.0,
-        backoff_factor: float = 0.5,
-        growth_interval: int = 2000,
-        enabled: bool = True,
-    ) -> None:
-        super().__init__("cuda", init_scale, growth_factor, backoff_factor, growth_interval, enabled)
+def amp_definitely_not_available() -> bool:
+    """True."""
+    return True
 
 
-__all__ = ["GradScaler", "autocast"]
+__all__ = ["GradScaler", "amp_definitely_not_available", "autocast", "custom_bwd", "custom_fwd"]
+
+addresses.place(__name__, __name__, "autocast_mode common grad_scaler")

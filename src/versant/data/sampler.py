@@ -154,3 +154,65 @@ class BatchSampler(Sampler):
     def __len__(self) -> int:
         count = len(self.sampler)  # type: ignore[arg-type]
         return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
+
+
+class DistributedSampler(OrderSampler):
+    """The share of one of several processes: every num_replicas-th index, beginning with its rank.
+
+    num_replicas, rank: by default those of the process group (`versant.distributed`).
+    drop_last: leaves indices out so that all get as many; else the first ones come twice.
+    Call set_epoch(epoch) before each pass: the order depends on seed + epoch alone.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        if num_replicas is None:
+            num_replicas = versant.distributed.get_world_size()
+        if rank is None:
+            rank = versant.distributed.get_rank()
+        if not 0 <= rank < num_replicas:
+            raise ValueError(
+                f"[DistributedSampler] Invalid rank {rank}, rank should be in the interval "
+                f"[0, {num_replicas - 1}]"
+            )
+        self.dataset = dataset
+        self.num_replicas = num_replicas
+        self.rank = rank
+        self.epoch = 0
+        self.shuffle = shuffle
+        self.seed = seed
+        self.drop_last = drop_last
+
+    @property
+    def num_samples(self) -> int:
+        size = len(self.dataset)
+        return size // self.num_replicas if self.drop_last else -(-size // self.num_replicas)
+
+    @property
+    def total_size(self) -> int:
+        return self.num_samples * self.num_replicas
+
+    def order(self) -> Tensor:
+        size = len(self.dataset)
+        if self.shuffle:
+            generator = versant.Generator().manual_seed(self.seed + self.epoch)
+            every = versant.randperm(size, generator=generator)
+        else:
+            every = versant.arange(size)
+        if not self.drop_last and size:
+            every = every.repeat(-(-self.total_size // size))
+        return every[self.rank : self.total_size : self.num_replicas]
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """The number of the next pass, of which the order depends."""
+        self.epoch = epoch

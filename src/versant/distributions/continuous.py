@@ -18,7 +18,7 @@ from versant.distributions.distribution import (
 
 EULER = 0.57721566490153286060
 
-__all__ = ["Cauchy", "Exponential", "Gumbel", "HalfNormal", "Laplace", "Normal", "Uniform"]
+__all__ = ["Cauchy", "Exponential", "Gumbel", "HalfCauchy", "HalfNormal", "Laplace", "Normal", "Uniform"]
 
 
 class _LocationScale(Distribution):
@@ -174,51 +174,77 @@ class Cauchy(_LocationScale):
         return math.log(4 * math.pi) + self.scale.log()
 
 
-class HalfNormal(Distribution):
-    """|x| of a normal x of mean 0 and standard deviation scale."""
+class _Half(Distribution):
+    """What distributions share of |x| of an x whose distribution is symmetric around 0."""
 
     scale: Tensor
     arg_constraints: ClassVar[Constraints] = {"scale": constraints.positive}
     has_rsample = True
+    whole: ClassVar[type[_LocationScale]]  # the distribution of x
 
     def __init__(self, scale: Any, validate_args: bool | None = None) -> None:
         (self.scale,) = broadcast_all(scale)
         super().__init__(self.scale.shape, validate_args=validate_args)
 
     @property
+    def base_dist(self) -> _LocationScale:
+        """The distribution of x."""
+        return self.whole(versant.zeros_like(self.scale), self.scale, False)
+
+    @property
     def support(self) -> Constraint:
         return constraints.nonnegative
+
+    @property
+    def mode(self) -> Tensor:
+        return versant.zeros_like(self.scale)
+
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        return self.base_dist.rsample(sample_shape).abs()
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        self._validate_sample(value)
+        inside = self.base_dist.log_prob(value) + math.log(2)
+        result: Tensor = versant.where(value >= 0, inside, -math.inf)
+        return result
+
+    def cdf(self, value: Tensor) -> Tensor:
+        self._validate_sample(value)
+        return 2 * self.base_dist.cdf(value) - 1
+
+    def icdf(self, value: Tensor) -> Tensor:
+        return self.base_dist.icdf((value + 1) / 2)
+
+    def entropy(self) -> Tensor:
+        return self.base_dist.entropy() - math.log(2)
+
+
+class HalfNormal(_Half):
+    """|x| of a normal x of mean 0 and standard deviation scale."""
+
+    whole = Normal
 
     @property
     def mean(self) -> Tensor:
         return self.scale * math.sqrt(2 / math.pi)
 
     @property
-    def mode(self) -> Tensor:
-        return versant.zeros_like(self.scale)
-
-    @property
     def variance(self) -> Tensor:
         return self.scale.square() * (1 - 2 / math.pi)
 
-    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        return (standard_normal(self._extended_shape(sample_shape), self.scale) * self.scale).abs()
 
-    def log_prob(self, value: Tensor) -> Tensor:
-        self._validate_sample(value)
-        inside = math.log(2) - HALF_LOG_2PI - self.scale.log() - (value / self.scale) ** 2 / 2
-        result: Tensor = versant.where(value >= 0, inside, -math.inf)
-        return result
+class HalfCauchy(_Half):
+    """|x| of a Cauchy distributed x around 0. Its mean is infinite."""
 
-    def cdf(self, value: Tensor) -> Tensor:
-        self._validate_sample(value)
-        return (value / self.scale / math.sqrt(2)).erf()
+    whole = Cauchy
 
-    def icdf(self, value: Tensor) -> Tensor:
-        return self.scale * value.erfinv() * math.sqrt(2)
+    @property
+    def mean(self) -> Tensor:
+        return versant.full_like(self.scale, math.inf)
 
-    def entropy(self) -> Tensor:
-        return 0.5 + HALF_LOG_2PI + self.scale.log() - math.log(2)
+    @property
+    def variance(self) -> Tensor:
+        return self.base_dist.variance
 
 
 class Exponential(Distribution):

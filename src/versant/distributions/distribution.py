@@ -92,7 +92,10 @@ class Distribution:
     def _check(self, what: str, constraint: Constraint, value: Tensor) -> None:
         if _core.is_tracing():  # a replay could not take the answer back
             return
-        if not constraint.check(value).all():
+        holds = constraint.check(value).all()
+        if _core.level_of(holds):  # under vmap it stands for many answers
+            return
+        if not holds:
             raise ValueError(
                 f"[{type(self).__name__}] Expected {what} of shape {tuple(value.shape)} to satisfy "
                 f"{constraint!r}, but found invalid values:\n{value}"

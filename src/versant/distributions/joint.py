@@ -97,6 +97,28 @@ class Independent(Distribution):
         return f"Independent({self.base_dist}, {self.reinterpreted_batch_ndims})"
 
 
+def one_matrix(
+    who: str, covariance: Tensor | None, precision: Tensor | None, scale_tril: Tensor | None
+) -> tuple[str, Tensor]:
+    """The one matrix that is given, and its name."""
+    matrices = {"covariance_matrix": covariance, "precision_matrix": precision, "scale_tril": scale_tril}
+    found = [(name, matrix) for name, matrix in matrices.items() if matrix is not None]
+    if len(found) != 1:
+        raise ValueError(f"[{who}] Exactly one of {', '.join(matrices)} must be specified.")
+    if found[0][1].ndim < 2:
+        raise ValueError(f"[{who}] {found[0][0]} must be at least two-dimensional.")
+    return found[0]
+
+
+def factor_of_inverse(matrix: Tensor) -> Tensor:
+    """The Cholesky factor of a positive definite matrix's inverse."""
+    # The inverse of L L' is U' U with the triangular U = inverse(L): turned about, a Cholesky factor.
+    turned = versant.linalg.cholesky(matrix.flip((-2, -1))).flip((-2, -1)).mT
+    eye = versant.eye(matrix.shape[-1], dtype=matrix.dtype)
+    result: Tensor = versant.linalg.solve_triangular(turned, eye, upper=False)
+    return result
+
+
 class MultivariateNormal(Distribution):
     """Normal vectors of mean loc (..., n), and one of: covariance_matrix, precision_matrix, scale_tril.
 
@@ -120,19 +142,9 @@ class MultivariateNormal(Distribution):
         scale_tril: Tensor | None = None,
         validate_args: bool | None = None,
     ) -> None:
-        matrices = {
-            "covariance_matrix": covariance_matrix,
-            "precision_matrix": precision_matrix,
-            "scale_tril": scale_tril,
-        }
-        found = [(name, matrix) for name, matrix in matrices.items() if matrix is not None]
         if loc.ndim < 1:
             raise ValueError("[MultivariateNormal] loc must be at least one-dimensional.")
-        if len(found) != 1:
-            raise ValueError(f"[MultivariateNormal] Exactly one of {', '.join(matrices)} must be specified.")
-        name, matrix = found[0]
-        if matrix.ndim < 2:
-            raise ValueError(f"[MultivariateNormal] {name} must be at least two-dimensional.")
+        name, matrix = one_matrix("MultivariateNormal", covariance_matrix, precision_matrix, scale_tril)
         n = loc.shape[-1]
         batch: Any = versant.broadcast_shapes(matrix.shape[:-2], loc.shape[:-1])
         self.loc = loc.expand(*batch, n)
@@ -144,10 +156,7 @@ class MultivariateNormal(Distribution):
         """The Cholesky factor of the covariance matrix."""
         if "covariance_matrix" in self.__dict__:
             return versant.linalg.cholesky(self.covariance_matrix)
-        # The inverse of L L' is U' U with the triangular U = inverse(L): turned about, a Cholesky factor.
-        turned = versant.linalg.cholesky(self.precision_matrix.flip((-2, -1))).flip((-2, -1)).mT
-        eye = versant.eye(self._event_shape[0], dtype=self.loc.dtype)
-        return versant.linalg.solve_triangular(turned, eye, upper=False)
+        return factor_of_inverse(self.precision_matrix)
 
     @lazy
     def covariance_matrix(self) -> Tensor:

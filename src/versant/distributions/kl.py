@@ -6,11 +6,25 @@ from typing import Any
 
 import versant
 from versant import Tensor
+from versant.distributions.bounded import ContinuousBernoulli
 from versant.distributions.continuous import EULER as _EULER
-from versant.distributions.continuous import Exponential, Gumbel, HalfNormal, Laplace, Normal, Uniform
+from versant.distributions.continuous import (
+    Cauchy,
+    Exponential,
+    Gumbel,
+    HalfCauchy,
+    HalfNormal,
+    Laplace,
+    Normal,
+    Uniform,
+)
+from versant.distributions.counts import Binomial
+from versant.distributions.derived import Pareto
 from versant.distributions.discrete import Bernoulli, Categorical, Geometric, Poisson
 from versant.distributions.distribution import Distribution, sum_rightmost
+from versant.distributions.gamma import Beta, Dirichlet, Gamma
 from versant.distributions.joint import Independent, MultivariateNormal
+from versant.distributions.matrices import LowRankMultivariateNormal, Wishart
 from versant.distributions.transformed import LogNormal, TransformedDistribution
 
 Divergence = Callable[[Any, Any], Tensor]
@@ -54,9 +68,10 @@ def _normal(p: Normal, q: Normal) -> Tensor:
 
 
 @register_kl(HalfNormal, HalfNormal)
-def _half_normal(p: HalfNormal, q: HalfNormal) -> Tensor:
-    ratio = (p.scale / q.scale).square()
-    return 0.5 * (ratio - 1 - ratio.log())
+@register_kl(HalfCauchy, HalfCauchy)
+def _half(p: Any, q: Any) -> Tensor:
+    """That of the symmetric distributions: both sides have the same ratio of densities."""
+    return kl_divergence(p.base_dist, q.base_dist)
 
 
 @register_kl(Laplace, Laplace)
@@ -69,6 +84,57 @@ def _laplace(p: Laplace, q: Laplace) -> Tensor:
 def _exponential(p: Exponential, q: Exponential) -> Tensor:
     ratio = q.rate / p.rate
     return -ratio.log() + ratio - 1
+
+
+@register_kl(Cauchy, Cauchy)
+def _cauchy(p: Cauchy, q: Cauchy) -> Tensor:
+    """Chyzak and Nielsen 2019"""
+    distance = (p.scale + q.scale).square() + (p.loc - q.loc).square()
+    return distance.log() - (4 * p.scale * q.scale).log()
+
+
+@register_kl(Gamma, Gamma)
+def _gamma(p: Gamma, q: Gamma) -> Tensor:
+    a, b = p.concentration, q.concentration
+    powers = b * (p.rate / q.rate).log() + (a - b) * a.digamma()
+    return powers + b.lgamma() - a.lgamma() + (q.rate - p.rate) * (a / p.rate)
+
+
+@register_kl(Dirichlet, Dirichlet)
+def _dirichlet(p: Dirichlet, q: Dirichlet) -> Tensor:
+    a, b = p.concentration, q.concentration
+    norms = a.sum(-1).lgamma() - b.sum(-1).lgamma() - (a.lgamma() - b.lgamma()).sum(-1)
+    return norms + ((a - b) * (a.digamma() - a.sum(-1, keepdim=True).digamma())).sum(-1)
+
+
+@register_kl(Beta, Beta)
+def _beta(p: Beta, q: Beta) -> Tensor:
+    return _dirichlet(p._dirichlet, q._dirichlet)
+
+
+@register_kl(Pareto, Pareto)
+def _pareto(p: Pareto, q: Pareto) -> Tensor:
+    ratio = q.alpha / p.alpha
+    inside = q.alpha * (p.scale / q.scale).log() - ratio.log() + ratio - 1
+    result: Tensor = versant.where(p.scale < q.scale, math.inf, inside)
+    return result
+
+
+@register_kl(ContinuousBernoulli, ContinuousBernoulli)
+def _continuous_bernoulli(p: ContinuousBernoulli, q: ContinuousBernoulli) -> Tensor:
+    norms = p._log_norm() + (-p.probs).log1p() - q._log_norm() - (-q.probs).log1p()
+    return p.mean * (p.logits - q.logits) + norms
+
+
+@register_kl(Binomial, Binomial)
+def _binomial(p: Binomial, q: Binomial) -> Tensor:
+    if bool((p.total_count < q.total_count).any()):
+        raise NotImplementedError(
+            "[kl_divergence] KL between Binomials where q.total_count > p.total_count is not implemented"
+        )
+    parts = p.probs * (p.logits - q.logits) + (-p.probs).log1p() - (-q.probs).log1p()
+    result: Tensor = versant.where(p.total_count > q.total_count, math.inf, p.total_count * parts)
+    return result
 
 
 @register_kl(Gumbel, Gumbel)
@@ -123,7 +189,7 @@ def _log_normal(p: LogNormal, q: LogNormal) -> Tensor:
 def _transformed(p: TransformedDistribution, q: TransformedDistribution) -> Tensor:
     if p.transforms != q.transforms or p.event_shape != q.event_shape:
         raise NotImplementedError("[kl_divergence] the transforms of the two distributions differ")
-    return sum_rightmost(kl_divergence(p.base_dist, q.base_dist), p._more_events)
+    return kl_divergence(p.base_dist, q.base_dist)
 
 
 @register_kl(Independent, Independent)
@@ -134,7 +200,10 @@ def _independent(p: Independent, q: Independent) -> Tensor:
 
 
 @register_kl(MultivariateNormal, MultivariateNormal)
-def _multivariate(p: MultivariateNormal, q: MultivariateNormal) -> Tensor:
+@register_kl(MultivariateNormal, LowRankMultivariateNormal)
+@register_kl(LowRankMultivariateNormal, MultivariateNormal)
+@register_kl(LowRankMultivariateNormal, LowRankMultivariateNormal)
+def _multivariate(p: Any, q: Any) -> Tensor:
     if p.event_shape != q.event_shape:
         raise ValueError("[kl_divergence] expected normal vectors of one length")
     solve = versant.linalg.solve_triangular
@@ -143,4 +212,19 @@ def _multivariate(p: MultivariateNormal, q: MultivariateNormal) -> Tensor:
     q_scale = q.scale_tril.expand(*shape, n, n)
     trace = solve(q_scale, p.scale_tril.expand(*shape, n, n), upper=False).square().sum((-2, -1))
     distance = solve(q_scale, (q.loc - p.loc).unsqueeze(-1), upper=False).square().sum((-2, -1))
-    return q._half_log_det() - p._half_log_det() + 0.5 * (trace + distance - n)
+    half_log_dets = [d.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1) for d in (q, p)]
+    result: Tensor = half_log_dets[0] - half_log_dets[1] + 0.5 * (trace + distance - n)
+    return result
+
+
+@register_kl(Wishart, Wishart)
+def _wishart(p: Wishart, q: Wishart) -> Tensor:
+    n = p._event_shape[0]
+    shape: Any = versant.broadcast_shapes(p.scale_tril.shape, q.scale_tril.shape)
+    factor = versant.linalg.solve_triangular(
+        q.scale_tril.expand(shape), p.scale_tril.expand(shape), upper=False
+    )
+    sizes = q.df * (q._log_det() - p._log_det()) + p.df / 2 * (factor.square().sum((-2, -1)) - n)
+    norms = versant.mvlgamma(q.df / 2, n) - versant.mvlgamma(p.df / 2, n)
+    result: Tensor = sizes + norms + (p.df - q.df) / 2 * (p._shifted(p.df) / 2).digamma().sum(-1)
+    return result

@@ -12,7 +12,9 @@ from versant.distributions.constraints import Constraint, Constraints
 from versant.distributions.continuous import Normal
 from versant.distributions.discrete import Bernoulli, Categorical
 from versant.distributions.distribution import Distribution, sum_rightmost, unit_uniform
+from versant.distributions.joint import Independent
 from versant.distributions.transforms import ComposeTransform, ExpTransform, Transform
+from versant.distributions.transforms.transform import with_events
 
 __all__ = ["LogNormal", "RelaxedBernoulli", "RelaxedOneHotCategorical", "TransformedDistribution"]
 
@@ -40,15 +42,24 @@ class TransformedDistribution(Distribution):
             raise ValueError(
                 "[TransformedDistribution] transforms must be a Transform or a list of Transforms"
             )
-        self.base_dist = base_distribution
-        batch, event = base_distribution.batch_shape, base_distribution.event_shape
-        self._more_events = max(ComposeTransform(self.transforms).event_dim - len(event), 0)
-        rest = len(batch) - self._more_events
-        if rest < 0:
+        whole = ComposeTransform(self.transforms)
+        shape = (*base_distribution.batch_shape, *base_distribution.event_shape)
+        if len(shape) < whole.domain.event_dim:
             raise ValueError(
-                "[TransformedDistribution] the base distribution has too few axes for its transforms"
+                "[TransformedDistribution] base_distribution needs to have shape with size at least "
+                f"{whole.domain.event_dim}, but got {shape}"
             )
-        super().__init__(batch[:rest], (*batch[rest:], *event), validate_args)
+        axes = len(base_distribution.event_shape)
+        after = tuple(whole.forward_shape(shape))
+        before = tuple(whole.inverse_shape(after))
+        if before != shape:
+            base_distribution = base_distribution.expand(before[: len(before) - axes])
+        if whole.domain.event_dim > axes:
+            base_distribution = Independent(base_distribution, whole.domain.event_dim - axes)
+        self.base_dist = base_distribution
+        change = whole.codomain.event_dim - whole.domain.event_dim
+        cut = len(after) - max(whole.codomain.event_dim, axes + change)
+        super().__init__(after[:cut], after[cut:], validate_args)
 
     @property
     def has_rsample(self) -> bool:  # type: ignore[override]
@@ -56,8 +67,8 @@ class TransformedDistribution(Distribution):
 
     @property
     def support(self) -> Constraint:
-        inner = constraints.real
-        return constraints.independent(inner, len(self._event_shape)) if self._event_shape else inner
+        inner = self.transforms[-1].codomain if self.transforms else self.base_dist.support
+        return with_events(inner, len(self._event_shape))
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         with versant.no_grad():
@@ -82,10 +93,13 @@ class TransformedDistribution(Distribution):
         total: Any = 0.0
         for transform in reversed(self.transforms):
             x = transform._inv_call(y)
+            axes += transform.domain.event_dim - transform.codomain.event_dim
             change = transform.log_abs_det_jacobian(x, y)
-            total = total - sum_rightmost(change, axes - transform.event_dim)
+            total = total - sum_rightmost(change, axes - transform.domain.event_dim)
             y = x
-        result: Tensor = total + sum_rightmost(self.base_dist.log_prob(y), self._more_events)
+        result: Tensor = total + sum_rightmost(
+            self.base_dist.log_prob(y), axes - len(self.base_dist.event_shape)
+        )
         return result
 
     def _sign(self) -> Any:
@@ -105,11 +119,25 @@ class TransformedDistribution(Distribution):
 
     def expand(self, batch_shape: Sequence[int]) -> Self:
         new = self._blank(batch_shape)
-        new.base_dist = self.base_dist.expand((*batch_shape, *self._event_shape[: self._more_events]))
+        shape = ComposeTransform(self.transforms).inverse_shape((*batch_shape, *self._event_shape))
+        new.base_dist = self.base_dist.expand(shape[: len(shape) - len(self.base_dist.event_shape)])
         return new
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.base_dist}, {self.transforms})"
+
+
+class OfParameters(TransformedDistribution):
+    """What transformed distributions share that are made of their parameters alone."""
+
+    def expand(self, batch_shape: Sequence[int]) -> Self:
+        make: Any = type(self)
+        parameters = (self.__dict__[name].expand(batch_shape) for name in self.arg_constraints)
+        new: Self = make(*parameters, validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+    __repr__ = Distribution.__repr__
 
 
 class LogNormal(TransformedDistribution):

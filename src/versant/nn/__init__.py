@@ -6,6 +6,7 @@ Each file says in its `__all__` what it adds to this namespace.
 from versant.nn import functional as functional
 from versant.nn import init as init
 from versant.nn.activation import *
+from versant.nn.adaptive import *
 from versant.nn.attention import *
 from versant.nn.container import *
 from versant.nn.conv import *
@@ -30,8 +31,12 @@ from versant.nn.transformer import *
 
 
 def __getattr__(name: str) -> object:
-    if name in ("modules", "utils"):
+    if name in ("common_types", "modules", "parallel", "utils"):
         from importlib import import_module
 
         return import_module(f"versant.nn.{name}")
+    if name == "DataParallel":
+        from versant.nn.parallel import DataParallel
+
+        return DataParallel
     raise AttributeError(f"module 'versant.nn' has no attribute {name!r}")

@@ -276,10 +276,10 @@ class Module:
             else:
                 clear_grad(parameter)
 
-    def _convert(self, convert: Callable[[Tensor], Tensor]) -> Self:
+    def _convert(self, convert: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Replace the data of every parameter, gradient and buffer; the Parameter objects stay the same."""
         changed: set[int] = set()
-        for module in self.modules():
+        for module in self.modules() if recurse else [self]:
             for name, kind in module._kinds.items():
                 value = module.__dict__[name]
                 if kind is Kind.MODULE or value is None or id(value) in changed:
@@ -332,10 +332,11 @@ class Module:
         return self._convert(lambda tensor: tensor.type(dst_type))
 
     def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
-        """Give all parameters and buffers new memory, with whatever is in it."""
-        if not recurse:
-            raise NotImplementedError(f"[{type(self).__name__}.to_empty] expected recurse=True")
-        return self._convert(lambda tensor: versant.empty_like(tensor, device=device))
+        """Give all parameters and buffers new memory, with whatever is in it.
+
+        recurse: those of the modules inside too.
+        """
+        return self._convert(lambda tensor: versant.empty_like(tensor, device=device), recurse)
 
     def cpu(self) -> Self:
         return self.to("cpu")

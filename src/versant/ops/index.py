@@ -40,6 +40,10 @@ _FAMILIES = {
         digamma digamma_ erf erf_ erfc erfc_ erfinv erfinv_ i0 i0_ lgamma lgamma_ logit logit_
         mvlgamma mvlgamma_ polygamma
         """,
+        "incomplete": """
+        _dirichlet_grad _sample_dirichlet _standard_gamma _standard_gamma_grad binomial igamma
+        igamma_ igammac igammac_
+        """,
         "complex_numbers": """
         adjoint angle complex conj conj_physical conj_physical_ imag is_complex is_conj is_neg
         isreal polar real resolve_conj resolve_neg sgn sgn_ view_as_complex view_as_real
@@ -175,6 +179,9 @@ _FAMILIES = {
         digamma digamma_ erf erf_ erfc erfc_ erfinv erfinv_ i0 i0_ lgamma lgamma_ logit logit_
         mvlgamma mvlgamma_ polygamma polygamma_
         """,
+        "incomplete": """
+        igamma igamma_ igammac igammac_
+        """,
         "complex_numbers": """
         adjoint angle conj conj_physical conj_physical_ isreal resolve_conj resolve_neg sgn sgn_
         """,
@@ -186,7 +193,7 @@ _FAMILIES = {
         new_empty new_empty_strided new_full new_ones new_tensor new_zeros
         """,
         "copies": """
-        cast clone contiguous detach
+        apply_ cast clone contiguous detach map_ resize_ resize_as_
         """,
         "shape": """
         as_strided as_strided_ broadcast_to chunk diagonal expand expand_as flatten moveaxis movedim
@@ -332,6 +339,9 @@ _FAMILIES = {
         digamma entr erf erfc erfcx erfinv gammaln i0 i0e i1 i1e log_ndtr logit multigammaln ndtr
         ndtri polygamma psi zeta
         """,
+        "incomplete": """
+        gammainc gammaincc
+        """,
         "reductions": """
         logsumexp
         """,
@@ -403,6 +413,9 @@ _FAMILIES = {
         "special": """
         digamma erf erfc erfcx erfinv i0 i0e i1 i1e lgamma polygamma zeta
         """,
+        "incomplete": """
+        gamma_slope gammainc gammaincc
+        """,
     },
     "record": {
         "arithmetic": """
@@ -433,6 +446,9 @@ _FAMILIES = {
         digamma erf erfc erfinv i0 lgamma logit.eps logit.whole polygamma special.entr special.erfcx
         special.i0e special.i1 special.i1e special.log_ndtr special.ndtr special.ndtri
         special.zeta.each
+        """,
+        "incomplete": """
+        _dirichlet_grad _standard_gamma_grad igamma.lower igammac.upper
         """,
         "complex_numbers": """
         angle conj_physical sgn

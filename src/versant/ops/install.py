@@ -29,6 +29,7 @@ FAMILIES = (
     "comparison",
     "activations",
     "special",
+    "incomplete",
     "complex_numbers",
     "reductions",
     "creation",

@@ -147,3 +147,49 @@ def bessel_reference(order: int, x: float, scaled: bool = False) -> float:
         growth = 1 if scaled else math.exp(size) if size < 700 else math.inf
         value = growth * total / math.sqrt(2 * math.pi * size)
     return math.copysign(value, x) if order else value
+
+
+def gammainc_reference(a: float, x: float) -> float:
+    """x**a * exp(-x) times the sum over n of x**n / gamma(a + n + 1) (Abramowitz and Stegun 6.5.29)."""
+    if not (a >= 0 and x >= 0) or (a == x and (a == 0 or a == math.inf)):
+        return math.nan
+    if a == math.inf or x == 0:
+        return 0.0
+    if a == 0 or x == math.inf:
+        return 1.0
+    terms = (math.exp((a + n) * math.log(x) - x - math.lgamma(a + n + 1)) for n in range(400))
+    return math.fsum(terms)
+
+
+def gammaincc_reference(a: float, x: float) -> float:
+    """1 - gammainc(a, x)"""
+    return 1 - gammainc_reference(a, x)
+
+
+def gamma_slope_reference(a: float, x: float) -> float:
+    """-dP/da / (dP/dx), the derivative by a of each term of gammainc's sum divided by the density."""
+    if not (0 < a < math.inf and 0 <= x < math.inf):
+        return math.nan
+    if x == 0:
+        return 0.0
+    terms = (
+        x
+        * math.exp(n * math.log(x) + math.lgamma(a) - math.lgamma(a + n + 1))
+        * (digamma_reference(a + n + 1) - math.log(x))
+        for n in range(400)
+    )
+    return math.fsum(terms)
+
+
+def beta_slope_reference(x: float, a: float, b: float) -> float:
+    """-dI/da / (dI/dx) / (1 - x), by the power series of the incomplete beta function I (8.17.7 of DLMF)."""
+    if not (0 < a < math.inf and 0 < b < math.inf and 0 <= x <= 1):
+        return math.nan
+    if x == 0 or x == 1:
+        return 0.0 if x == 0 else (digamma_reference(a + b) - digamma_reference(a)) / b
+    change = math.log(x) + digamma_reference(a + b) - digamma_reference(a)
+    factor, total = 1.0, 0.0
+    for n in range(20000):
+        total += factor * (change - 1 / (a + n)) / (a + n)
+        factor *= (n + 1 - b) / (n + 1) * x
+    return -x * (1 - x) ** -b * total

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import index
 
 from versant import _core
 from versant._core import DTypeError, Tensor
@@ -24,21 +25,35 @@ lengths = [call(5), call(6), call(1), call(6, False)]
 
 
 def window(
-    name: str, length: int, periodic: bool, shape: Callable[[Tensor, float], Tensor], options: Any
+    name: str,
+    length: int,
+    periodic: bool,
+    shape: Callable[[Tensor, float], Tensor],
+    options: Any,
+    alone: float = 1.0,
 ) -> Tensor:
-    """shape(k, n): the values at samples k of a window that ends at sample n."""
+    """shape(k, n): the values at samples k of a window that ends at sample n; alone: that of a single one."""
+    length = whole_length(name, length)
     dtype, requires_grad = options["dtype"] or _core.get_default_dtype(), options["requires_grad"]
     if not dtype.is_floating_point:
         raise DTypeError(f"[{name}] expected a floating-point dtype, got {dtype.name}")
     if length < 0:
         raise RuntimeError(f"[{name}] expected a length of at least 0, got {length}")
     if length < 2:
-        result = new(name, (length,), 1, dtype, options["device"], False, None, options["layout"])
+        result = new(name, (length,), alone, dtype, options["device"], False, None, options["layout"])
     else:
         last = float(length if periodic else length - 1)
         samples = arange(length, dtype=_core.float64, device=options["device"], layout=options["layout"])
         result = shape(samples, last).to(dtype)
     return result.requires_grad_() if requires_grad else result
+
+
+def whole_length(name: str, length: Any) -> int:
+    """The length as an int; TypeError where it is none."""
+    try:
+        return index(length)
+    except TypeError:
+        raise TypeError(f"[{name}] expected a whole number as length, got {length!r}") from None
 
 
 def cosines(*weights: float) -> Callable[[Tensor, float], Tensor]:
@@ -49,6 +64,21 @@ def cosines(*weights: float) -> Callable[[Tensor, float], Tensor]:
         for j, weight in enumerate(weights[1:], 1):
             total = total + weight * cos(k * (2 * math.pi * j / n))
         return total
+
+    return shape
+
+
+def triangle(k: Tensor, n: float) -> Tensor:
+    """1 - |2 k / n - 1|"""
+    return 1 - (k * (2 / n) - 1).abs()
+
+
+def kaiser_shape(beta: float) -> Callable[[Tensor, float], Tensor]:
+    """i0(beta sqrt(1 - (2 k / n - 1)**2)) / i0(beta)"""
+
+    def shape(k: Tensor, n: float) -> Tensor:
+        inside = (1 - (k * (2 / n) - 1) ** 2).clamp(min=0)
+        return i0(beta * sqrt(inside)) / i0(k.new_full((), float(beta)))
 
     return shape
 
@@ -129,10 +159,7 @@ def bartlett_window(
     """1 - |2 k / n - 1|.  periodic: n = window_length, else window_length - 1"""
     options = {"dtype": dtype, "layout": layout, "device": device, "requires_grad": requires_grad}
 
-    def shape(k: Tensor, n: float) -> Tensor:
-        return 1 - (k * (2 / n) - 1).abs()
-
-    return window("bartlett_window", window_length, periodic, shape, options)
+    return window("bartlett_window", window_length, periodic, triangle, options)
 
 
 @composite(
@@ -155,8 +182,4 @@ def kaiser_window(
     """i0(beta sqrt(1 - (2 k / n - 1)**2)) / i0(beta).  periodic: n = window_length, else one less"""
     options = {"dtype": dtype, "layout": layout, "device": device, "requires_grad": requires_grad}
 
-    def shape(k: Tensor, n: float) -> Tensor:
-        inside = (1 - (k * (2 / n) - 1) ** 2).clamp(min=0)
-        return i0(beta * sqrt(inside)) / i0(k.new_full((), float(beta)))
-
-    return window("kaiser_window", window_length, periodic, shape, options)
+    return window("kaiser_window", window_length, periodic, kaiser_shape(beta), options)

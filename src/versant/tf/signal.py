@@ -1,6 +1,5 @@
 """tf.signal: Fourier transforms and windows."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -75,11 +74,9 @@ def ifftshift(x: Any, axes: Any = None, name: str | None = None) -> Any:
 
 def _window(length: Any, periodic: bool, dtype: Any, a: float) -> Any:
     n = int(length)
-    count = n if periodic and n % 2 == 0 else n - 1  # an odd window is symmetric either way, as in TensorFlow
-    kind = as_dtype(dtype)
-    if n == 1:
-        return brand(versant.ones(1, dtype=kind))
-    return brand(a - (1 - a) * versant.cos(2 * math.pi / count * versant.arange(n, dtype=kind)))
+    odd = n % 2 == 1  # an odd window is symmetric either way, as in TensorFlow
+    make = versant.signal.windows.general_hamming
+    return brand(make(n, alpha=a, sym=odd or not periodic, dtype=as_dtype(dtype)))
 
 
 def hann_window(

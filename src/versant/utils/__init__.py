@@ -8,6 +8,6 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> "Any":
     from importlib import import_module
 
-    if name in ("checkpoint", "data"):
+    if name in ("_pytree", "checkpoint", "data"):
         return import_module(f"versant.utils.{name}")
     raise AttributeError(f"module 'versant.utils' has no attribute {name!r}")

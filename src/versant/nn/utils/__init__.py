@@ -7,7 +7,7 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import versant
-from versant import ShapeError, Tensor, _core
+from versant import ShapeError, Tensor, _core, addresses
 from versant.nn.utils.fusion import (
     fuse_conv_bn_eval,
     fuse_conv_bn_weights,
@@ -140,15 +140,16 @@ def clip_grad_norm(
 
 
 def skip_init(module_cls: type[AnyModule], *args: Any, **kwargs: Any) -> AnyModule:
-    """The module with memory for its parameters; their values are whatever its constructor draws."""
+    """The module with memory for its parameters, which hold anything; no random numbers are used up."""
     if not issubclass(module_cls, versant.nn.Module):
         raise RuntimeError(f"[skip_init] expected a Module class, got {module_cls.__name__}")
     if "device" not in signature(module_cls).parameters:
         raise RuntimeError("[skip_init] Module must support a 'device' arg to skip initialization")
-    return module_cls(*args, **kwargs)
+    with versant.random.fork_rng():
+        return module_cls(*args, **kwargs)
 
 
-_ROOMS = ("parametrizations", "parametrize", "rnn", "stateless")
+_ROOMS = ("parametrizations", "parametrize", "prune", "rnn", "stateless")
 _HOOKED = ("remove_spectral_norm", "remove_weight_norm", "spectral_norm", "weight_norm")
 
 
@@ -178,3 +179,5 @@ __all__ = [
     "vector_to_parameters",
     "weight_norm",
 ]
+
+addresses.place(__name__, __name__, "clip_grad convert_parameters init")

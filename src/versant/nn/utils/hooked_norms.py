@@ -22,6 +22,7 @@ class _Norm:
     """A hook that sets a plain attribute of a module from parameters of other names."""
 
     who: str
+    absent: type[Exception] = KeyError  # what is raised where the module has no such parameter
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -38,6 +39,8 @@ class _Norm:
             raise RuntimeError(
                 f"[{self.who}] Cannot register two {self.who} hooks on the same parameter {self.name}"
             )
+        if self.name not in module._parameters:
+            raise self.absent(f"[{self.who}] {type(module).__name__} has no parameter {self.name!r}")
         weight: Any = module._parameters[self.name]
         if weight is None:
             raise ValueError(f"[{self.who}] cannot be applied as parameter {self.name!r} is None")
@@ -72,6 +75,7 @@ def _removed(module: Module, kind: type[_Norm], name: str, *others: str) -> None
 
 class _WeightNorm(_Norm):
     who = "weight_norm"
+    absent = AttributeError
 
     def __init__(self, name: str, dim: int | None) -> None:
         super().__init__(name)

@@ -1,0 +1,5 @@
+"""Signals: windows."""
+
+from versant.signal import windows
+
+__all__ = ["windows"]
