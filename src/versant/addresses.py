@@ -1,10 +1,15 @@
 """Modules at the addresses that names have in PyTorch's source: `distributions.normal`, `nn.modules.rnn`."""
 
+from __future__ import annotations
+
 import sys
-from collections.abc import Iterable
-from importlib import import_module
-from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Any
+else:
+    ModuleType = type(sys)  # `import versant` opens neither of the two
 
 
 class Address(ModuleType):
@@ -18,17 +23,23 @@ class Address(ModuleType):
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         try:
-            return getattr(import_module(self.__dict__["_home"]), name)
+            return getattr(opened(self.__dict__["_home"]), name)
         except AttributeError:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}") from None
 
     def __dir__(self) -> list[str]:
-        return dir(import_module(self.__dict__["_home"]))
+        return dir(opened(self.__dict__["_home"]))
 
 
-def place(package: str, home: str, names: str | Iterable[str]) -> None:
+def opened(home: str) -> ModuleType:
+    from importlib import import_module
+
+    return import_module(home)
+
+
+def place(package: str, home: str, names: str) -> None:
     """Puts modules of these names into a package, each with the names of `home`."""
-    for name in names.split() if isinstance(names, str) else names:
+    for name in names.split():
         path = f"{package}.{name}"
         if path not in sys.modules:
             module = sys.modules[path] = Address(path, home)
