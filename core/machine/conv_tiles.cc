@@ -38,6 +38,13 @@ struct Position {
   int64_t n, y, x;
   Position(const Patches& p, int64_t at)
       : n(at / p.columns / p.rows), y(at / p.columns % p.rows), x(at % p.columns) {}
+  void advance(const Patches& p) {
+    if (++x < p.columns) return;
+    x = 0;
+    if (++y < p.rows) return;
+    y = 0;
+    ++n;
+  }
 };
 
 // What a patch reads at (dy, dx): the channels there, or null outside of the image.
@@ -49,8 +56,8 @@ const std::byte* read_at(const Patches& p, const Position& at, int64_t dy, int64
 
 // A strip of `count` patches from `first` on; rows behind them stay as they are, and nobody reads them.
 void gather_strip(const Patches& p, int64_t first, int64_t count, std::byte* to) {
-  for (int64_t i = 0; i < count; ++i) {
-    const Position at(p, first + i);
+  Position at(p, first);
+  for (int64_t i = 0; i < count; ++i, at.advance(p)) {
     std::byte* out = to + i * kPiece;
     for (const Run& run : p.runs) {
       for (int64_t j = 0; j < run.count; ++j) {
@@ -194,15 +201,17 @@ bool convolve_weight_gradient(const ConvShape& s, const Array& x, const Array& g
       parallel_for(lanes, 1, [&](int64_t begin, int64_t end) {
         for (int64_t lane = begin; lane < end; ++lane) {
           std::byte* const panel = scratch.data() + (strips + lane) * strip_bytes;
-          const void* rows[kSummed];
+          const void* rows[kSummed];  // of the tap
+          int64_t tap = -1;
           for (int64_t j = lane * panels / lanes; j < (lane + 1) * panels / lanes; ++j) {
-            const int64_t column = j * kTileSide, channel = column % p.channels;
-            const auto [dy, dx] = offsets[static_cast<size_t>(column / p.channels)];
-            for (int64_t i = 0; i < k; ++i) {
-              const std::byte* const at = read_at(p, Position(p, first + i), dy, dx);
-              rows[i] = at ? at + channel * kItem : nullptr;
+            const int64_t column = j * kTileSide;
+            if (tap != column / p.channels) {
+              tap = column / p.channels;
+              const auto [dy, dx] = offsets[static_cast<size_t>(tap)];
+              Position at(p, first);
+              for (int64_t i = 0; i < k; ++i, at.advance(p)) rows[i] = read_at(p, at, dy, dx);
             }
-            kernels->tiles->pack_rows(panel, rows, k);
+            kernels->tiles->pack_rows(panel, rows, column % p.channels, k);
             TileBlock block;
             block.strips = scratch.data();
             block.strip_bytes = strip_bytes;

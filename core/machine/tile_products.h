@@ -33,8 +33,8 @@ struct TileKernels {
                      std::ptrdiff_t col);
   void (*pack_panel)(void* to, const void* b, std::ptrdiff_t columns, std::ptrdiff_t k, std::ptrdiff_t row,
                      std::ptrdiff_t col);
-  // A panel whose k rows of 32 elements lie anywhere; a null one is zeros.
-  void (*pack_rows)(void* to, const void* const* rows, std::ptrdiff_t k);
+  // A panel whose k rows lie anywhere: 32 elements of each, from the first-th on; of a null one zeros.
+  void (*pack_rows)(void* to, const void* const* rows, std::ptrdiff_t first, std::ptrdiff_t k);
   void (*multiply)(const TileBlock& block);
 };
 

@@ -117,9 +117,11 @@ void pack_panel(void* panel, const void* x, Size columns, Size k, Size row, Size
   }
 }
 
-void pack_rows(void* panel, const void* const* rows, Size k) {
+void pack_rows(void* panel, const void* const* rows, Size first, Size k) {
   auto* to = static_cast<Half*>(panel);
-  const auto row = [&](Size p) { return p < k ? static_cast<const Half*>(rows[p]) : nullptr; };
+  const auto row = [&](Size p) {
+    return p < k && rows[p] ? static_cast<const Half*>(rows[p]) + first : nullptr;
+  };
   for (Size p = 0; p < k; p += kSteps) {
     for (Size q = 0; q < kSteps; q += 2, to += kLine) {
       const Half *const low = row(p + q), *const high = row(p + q + 1);
