@@ -478,7 +478,6 @@ def program_difference(program: Any, entry: int, tensors: list[Tensor]) -> str: 
 def program_run(program: Any, entry: int, tensors: list[Tensor]) -> tuple[int, list[Tensor]]: ...
 
 class CompiledBase:
-    _function: Any
     _quick_replays: int
     def _add_entry(
         self,

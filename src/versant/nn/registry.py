@@ -31,7 +31,7 @@ def alike(kind: Kind) -> tuple[Kind, ...]:
 
 def module_in(value: Any) -> Any:
     """The module in a compiled one; anything else as it is."""
-    return value._function if isinstance(value, _core.CompiledBase) else value
+    return vars(value)["_function"] if isinstance(value, _core.CompiledBase) else value
 
 
 class Registered(MutableMapping[str, Any]):
