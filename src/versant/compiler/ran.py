@@ -30,10 +30,10 @@ class Ran:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._collects = gc.isenabled()
-        gc.collect(0)
-        gc.disable()
         seed = getattr(getattr(sys.modules.get("random"), "Random", None), "seed", None)
         _core.ran_begin(watch.codes, is_followed, is_trusted, readers(), seed.__code__ if seed else None)
+        gc.collect(0)
+        gc.disable()
 
     def stop(self) -> None:
         _core.ran_end()
