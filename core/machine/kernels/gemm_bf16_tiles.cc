@@ -54,6 +54,15 @@ Line paired(const Half* low, const Half* high, Size count) {
                                _mm512_maskz_slli_epi32(0xffff, above, 16));
 }
 
+// 16 rows or columns that lie side by side, as a line of pairs for every two of up to 32 steps, which are
+// `step` apart.
+void pair_up(Line* lines, const Half* from, Size count, Size steps, Size step) {
+  for (Size q = 0; q < 16; ++q) {
+    const Half* const low = from + 2 * q * step;
+    lines[q] = paired(2 * q < steps ? low : nullptr, 2 * q + 1 < steps ? low + step : nullptr, count);
+  }
+}
+
 void put(Half* to, Line line) { Simd<float>::store(reinterpret_cast<float*>(to), line); }
 
 // 16 vectors (rows of a, columns of b) of up to 32 steps each, as lines of 16 pairs, one for each vector:
@@ -80,10 +89,7 @@ void pack_strip(void* strip, const void* x, Size rows, Size k, Size row, Size co
       Line lines[16];
       const Size some = std::clamp<Size>(rows - r, 0, 16);
       if (row == 1 && col != 1) {  // k-major
-        for (Size q = 0; q < 16; ++q) {
-          const Half* const low = from + 2 * q * col + r;
-          lines[q] = paired(2 * q < steps ? low : nullptr, 2 * q + 1 < steps ? low + col : nullptr, some);
-        }
+        pair_up(lines, from + r, some, steps, col);
         transpose<float>(lines);
       } else {
         gather(lines, from + r * row, some, steps, row, col);
@@ -104,10 +110,7 @@ void pack_panel(void* panel, const void* x, Size columns, Size k, Size row, Size
       Line lines[16];
       const Size some = std::clamp<Size>(columns - j, 0, 16);
       if (col == 1) {
-        for (Size q = 0; q < 16; ++q) {
-          const Half* const low = from + 2 * q * row + j;
-          lines[q] = paired(2 * q < steps ? low : nullptr, 2 * q + 1 < steps ? low + row : nullptr, some);
-        }
+        pair_up(lines, from + j, some, steps, row);
       } else {
         gather(lines, from + j * col, some, steps, col, row);
         transpose<float>(lines);

@@ -10,7 +10,7 @@ from versant import Tensor
 from versant.distributions import constraints
 from versant.distributions.constraints import Constraint, Constraints
 from versant.distributions.discrete import _Odds
-from versant.distributions.distribution import Distribution, broadcast_all, lazy, unit_uniform
+from versant.distributions.distribution import Centred, broadcast_all, lazy, unit_uniform
 
 __all__ = ["ContinuousBernoulli", "VonMises"]
 
@@ -108,7 +108,7 @@ class ContinuousBernoulli(_Odds):
 PROPOSALS = 48  # at least two of three are accepted, so that none is once in 1e22 draws
 
 
-class VonMises(Distribution):
+class VonMises(Centred):
     """Angles around loc: the density exp(concentration * cos(x - loc)) up to a constant."""
 
     loc: Tensor
@@ -125,14 +125,6 @@ class VonMises(Distribution):
     @property
     def support(self) -> Constraint:
         return constraints.real
-
-    @property
-    def mean(self) -> Tensor:
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        return self.loc
 
     @property
     def variance(self) -> Tensor:

@@ -10,6 +10,7 @@ from versant.distributions import constraints
 from versant.distributions.constraints import Constraint, Constraints
 from versant.distributions.distribution import (
     HALF_LOG_2PI,
+    Centred,
     Distribution,
     broadcast_all,
     standard_normal,
@@ -21,7 +22,7 @@ EULER = 0.57721566490153286060
 __all__ = ["Cauchy", "Exponential", "Gumbel", "HalfCauchy", "HalfNormal", "Laplace", "Normal", "Uniform"]
 
 
-class _LocationScale(Distribution):
+class _LocationScale(Centred):
     """What distributions share that are moved by loc and stretched by scale."""
 
     loc: Tensor
@@ -36,14 +37,6 @@ class _LocationScale(Distribution):
     @property
     def support(self) -> Constraint:
         return constraints.real
-
-    @property
-    def mean(self) -> Tensor:
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        return self.loc
 
     @property
     def stddev(self) -> Tensor:

@@ -209,6 +209,20 @@ class Distribution:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
+class Centred(Distribution):
+    """What distributions share whose mean and mode are loc."""
+
+    loc: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    @property
+    def mode(self) -> Tensor:
+        return self.loc
+
+
 def logits_of(probs: Tensor, is_binary: bool = False) -> Tensor:
     """Logarithms of probabilities, or of their odds."""
     eps = versant.finfo(probs.dtype).eps

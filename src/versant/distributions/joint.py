@@ -10,6 +10,7 @@ from versant.distributions.constraints import Constraint, Constraints
 from versant.distributions.discrete import Categorical
 from versant.distributions.distribution import (
     HALF_LOG_2PI,
+    Centred,
     Distribution,
     lazy,
     standard_normal,
@@ -119,7 +120,35 @@ def factor_of_inverse(matrix: Tensor) -> Tensor:
     return result
 
 
-class MultivariateNormal(Distribution):
+OF_MATRICES: Constraints = {
+    "covariance_matrix": constraints.positive_definite,
+    "precision_matrix": constraints.positive_definite,
+    "scale_tril": constraints.lower_cholesky,
+}
+
+
+class OfCovariance(Distribution):
+    """What distributions share to which a covariance matrix is given, its inverse or its Cholesky factor."""
+
+    @lazy
+    def scale_tril(self) -> Tensor:
+        """The Cholesky factor of the covariance matrix."""
+        if "covariance_matrix" in self.__dict__:
+            return versant.linalg.cholesky(self.covariance_matrix)
+        return factor_of_inverse(self.precision_matrix)
+
+    @lazy
+    def covariance_matrix(self) -> Tensor:
+        """scale_tril times its transpose"""
+        return self.scale_tril @ self.scale_tril.mT
+
+    @lazy
+    def precision_matrix(self) -> Tensor:
+        """The inverse of the covariance matrix."""
+        return versant.cholesky_inverse(self.scale_tril)
+
+
+class MultivariateNormal(OfCovariance, Centred):
     """Normal vectors of mean loc (..., n), and one of: covariance_matrix, precision_matrix, scale_tril.
 
     scale_tril: (..., n, n), the Cholesky factor of the covariance matrix.
@@ -128,9 +157,7 @@ class MultivariateNormal(Distribution):
     loc: Tensor
     arg_constraints: ClassVar[Constraints] = {
         "loc": constraints.real_vector,
-        "covariance_matrix": constraints.positive_definite,
-        "precision_matrix": constraints.positive_definite,
-        "scale_tril": constraints.lower_cholesky,
+        **OF_MATRICES,
     }
     has_rsample = True
 
@@ -151,34 +178,9 @@ class MultivariateNormal(Distribution):
         self.__dict__[name] = matrix.expand(*batch, *matrix.shape[-2:])
         super().__init__(batch, (n,), validate_args)
 
-    @lazy
-    def scale_tril(self) -> Tensor:
-        """The Cholesky factor of the covariance matrix."""
-        if "covariance_matrix" in self.__dict__:
-            return versant.linalg.cholesky(self.covariance_matrix)
-        return factor_of_inverse(self.precision_matrix)
-
-    @lazy
-    def covariance_matrix(self) -> Tensor:
-        """scale_tril times its transpose"""
-        return self.scale_tril @ self.scale_tril.mT
-
-    @lazy
-    def precision_matrix(self) -> Tensor:
-        """The inverse of the covariance matrix."""
-        return versant.cholesky_inverse(self.scale_tril)
-
     @property
     def support(self) -> Constraint:
         return constraints.real_vector
-
-    @property
-    def mean(self) -> Tensor:
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        return self.loc
 
     @property
     def variance(self) -> Tensor:

@@ -10,13 +10,14 @@ from versant.distributions import constraints
 from versant.distributions.constraints import Constraint, Constraints
 from versant.distributions.distribution import (
     HALF_LOG_2PI,
+    Centred,
     Distribution,
     broadcast_all,
     lazy,
     standard_normal,
 )
 from versant.distributions.gamma import Beta, Chi2
-from versant.distributions.joint import factor_of_inverse, one_matrix
+from versant.distributions.joint import OF_MATRICES, OfCovariance, one_matrix
 
 __all__ = ["LKJCholesky", "LowRankMultivariateNormal", "Wishart"]
 
@@ -65,7 +66,7 @@ class LKJCholesky(Distribution):
         return density - norm
 
 
-class Wishart(Distribution):
+class Wishart(OfCovariance):
     """The sum of x x' over df normal vectors x of mean 0.
 
     One of covariance_matrix, precision_matrix and scale_tril is given, as of MultivariateNormal.
@@ -95,27 +96,8 @@ class Wishart(Distribution):
 
     arg_constraints: ClassVar[Constraints] = {
         "df": constraints.positive,
-        "covariance_matrix": constraints.positive_definite,
-        "precision_matrix": constraints.positive_definite,
-        "scale_tril": constraints.lower_cholesky,
+        **OF_MATRICES,
     }
-
-    @lazy
-    def scale_tril(self) -> Tensor:
-        """The Cholesky factor of the covariance matrix."""
-        if "covariance_matrix" in self.__dict__:
-            return versant.linalg.cholesky(self.covariance_matrix)
-        return factor_of_inverse(self.precision_matrix)
-
-    @lazy
-    def covariance_matrix(self) -> Tensor:
-        """scale_tril times its transpose"""
-        return self.scale_tril @ self.scale_tril.mT
-
-    @lazy
-    def precision_matrix(self) -> Tensor:
-        """The inverse of the covariance matrix."""
-        return versant.cholesky_inverse(self.scale_tril)
 
     @property
     def support(self) -> Constraint:
@@ -174,7 +156,7 @@ class Wishart(Distribution):
         return result
 
 
-class LowRankMultivariateNormal(Distribution):
+class LowRankMultivariateNormal(Centred):
     """Normal vectors of covariance cov_factor @ cov_factor.T + diag(cov_diag).
 
     loc, cov_diag: (..., n). cov_factor: (..., n, m); costs grow with m and not with n (Woodbury's identity).
@@ -245,14 +227,6 @@ class LowRankMultivariateNormal(Distribution):
     @property
     def support(self) -> Constraint:
         return constraints.real_vector
-
-    @property
-    def mean(self) -> Tensor:
-        return self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        return self.loc
 
     @property
     def variance(self) -> Tensor:
