@@ -58,13 +58,23 @@ std::string module_of(uint64_t number) {
   return scope ? path_of(*scope) : std::string();
 }
 
-void note_scope() {
+void note(uint64_t number, const Scope& scope) {
   if (entries.size() == kMost) entries.erase(entries.begin(), entries.begin() + kMost / 2);
-  const Scope now = scopes.empty() ? Scope() : scopes.back();
-  if (!entries.empty() && entries.back().number == Node::next())
-    entries.back().scope = now;
+  if (!entries.empty() && entries.back().number == number)
+    entries.back().scope = scope;
   else
-    entries.push_back({Node::next(), now});
+    entries.push_back({number, scope});
+}
+
+Scope scope_here() { return scopes.empty() ? Scope() : scopes.back(); }
+
+void note_scope() { note(Node::next(), scope_here()); }
+
+void made_for(uint64_t number, uint64_t of) {
+  const Scope* const found = scope_of(of);
+  if (!found || !found->module) return;
+  note(number, Scope(*found));
+  note(number + 1, scope_here());
 }
 
 PyObject* module_scope(PyObject*, PyObject*) {
@@ -143,6 +153,7 @@ void forget_modules() {
 bool init_scopes(PyObject* module) {
   location_hooks.module_here = module_here;
   location_hooks.module_of = module_of;
+  location_hooks.made_for = made_for;
   return PyModule_AddFunctions(module, functions) == 0;
 }
 
