@@ -1,6 +1,7 @@
 // Which kernels compute a convolution. float32: Winograd's tiles for 3 x 3 filters, a matrix product for
 // filters of one tap over few positions, else products of gathered patches or oneDNN, whichever is faster.
-// bfloat16: products of gathered patches by tiles, or oneDNN, where the processor has fast products of it.
+// bfloat16: products of gathered patches by tiles, or oneDNN, where the processor has fast products of it;
+// gradients of filters in blocks of such patches.
 // Else 16-bit floats are computed in float32 and rounded at the end. float64, and what none of these has a
 // form for: planes. The choice depends on the shape of an image and the processor, not on the batch.
 #include "machine/conv.h"

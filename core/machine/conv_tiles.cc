@@ -1,7 +1,8 @@
 // Convolutions of bfloat16 by tiles: products of gathered patches (Note [Gathered patches] in
 // conv_patches.cc) where the processor multiplies tiles. Strips of 32 patches are gathered as the product
 // reads them. An element is summed in order of the taps and channels, so no bit depends on the batch or the
-// number of threads; gradients of filters sum in order of the positions.
+// number of threads; gradients of filters sum in order of the positions, and go by blocks of the same form
+// where pairs of lanes are multiplied fast (AVX512_BF16) too.
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -28,9 +29,9 @@ constexpr int64_t kStripBytes = 1 << 20;       // ... and what they take at most
 constexpr int64_t kSummed = 1024;              // positions of a block of the filters' gradients
 constexpr double kUnlockedWork = 1e6;
 
-bool suits(const ConvShape& s, const Array& result) {
-  return result.dtype == DType::BFloat16 && kernels->tiles && s.flat() && s.groups == 1 &&
-         s.in % kTileSide == 0 && s.out % kTileSide == 0;
+bool suits(const ConvShape& s, const Array& result, const TileKernels* products) {
+  return result.dtype == DType::BFloat16 && products && s.flat() && s.groups == 1 && s.in % kTileSide == 0 &&
+         s.out % kTileSide == 0;
 }
 
 // Where position `at` of the patches stands.
@@ -140,7 +141,7 @@ void multiply(const Patches& p, const Array& w, bool turned, const float* bias, 
 }  // namespace
 
 bool convolve(const ConvShape& s, const Array& x, const Array& weight, const Array* bias, const Array& y) {
-  if (!suits(s, y)) return false;
+  if (!suits(s, y, kernels->tiles)) return false;
   const Array from = channels_last(x), filters = channels_last(weight);
   const Array to = lies_channels_last(y) ? y : empty_channels_last(y.sizes, y.dtype);
   const Array shift = bias ? bias->to_dtype(DType::Float32).to_contiguous() : Array();
@@ -152,7 +153,7 @@ bool convolve(const ConvShape& s, const Array& x, const Array& weight, const Arr
 
 bool convolve_input_gradient(const ConvShape& s, const Array& grad, const Array& weight,
                              const Array& x_grad) {
-  if (!suits(s, x_grad)) return false;
+  if (!suits(s, x_grad, kernels->tiles)) return false;
   const Array from = channels_last(grad), filters = channels_last(weight);
   const Array to = lies_channels_last(x_grad) ? x_grad : empty_channels_last(x_grad.sizes, x_grad.dtype);
   const ConvAxis &y = s.y(), &x = s.x();
@@ -177,7 +178,8 @@ bool convolve_input_gradient(const ConvShape& s, const Array& grad, const Array&
 
 bool convolve_weight_gradient(const ConvShape& s, const Array& x, const Array& grad,
                               const Array& weight_grad) {
-  if (!suits(s, weight_grad)) return false;
+  const TileKernels* const products = kernels->tiles ? kernels->tiles : kernels->pairs;
+  if (!suits(s, weight_grad, products)) return false;
   const Array from = channels_last(x), along = channels_last(grad);
   const Patches p = patches::patches_of(s, from);
   const int64_t count = p.count(), depth = p.depth(), strips = s.out / kTileSide;
@@ -194,9 +196,9 @@ bool convolve_weight_gradient(const ConvShape& s, const Array& x, const Array& g
       const int64_t k = std::min(kSummed, count - first);
       parallel_for(strips, 1, [&](int64_t begin, int64_t end) {
         for (int64_t o = begin; o < end; ++o)
-          kernels->tiles->pack_strip(scratch.data() + o * strip_bytes,
-                                     along.as<std::byte>() + (first * s.out + o * kTileSide) * kItem,
-                                     kTileSide, k, 1, s.out);
+          products->pack_strip(scratch.data() + o * strip_bytes,
+                               along.as<std::byte>() + (first * s.out + o * kTileSide) * kItem, kTileSide, k,
+                               1, s.out);
       });
       parallel_for(lanes, 1, [&](int64_t begin, int64_t end) {
         for (int64_t lane = begin; lane < end; ++lane) {
@@ -211,7 +213,7 @@ bool convolve_weight_gradient(const ConvShape& s, const Array& x, const Array& g
               Position at(p, first);
               for (int64_t i = 0; i < k; ++i, at.advance(p)) rows[i] = read_at(p, at, dy, dx);
             }
-            kernels->tiles->pack_rows(panel, rows, column % p.channels, k);
+            products->pack_rows(panel, rows, column % p.channels, k);
             TileBlock block;
             block.strips = scratch.data();
             block.strip_bytes = strip_bytes;
@@ -222,7 +224,7 @@ bool convolve_weight_gradient(const ConvShape& s, const Array& x, const Array& g
             block.sums = sums.as<float>() + column;
             block.sums_row = depth;
             block.first = first == 0;
-            kernels->tiles->multiply(block);
+            products->multiply(block);
           }
         }
       });

@@ -398,6 +398,7 @@ struct Kernels {
   ProductKernel product_bf16;
   ProductKernel product_bf16_tiles;                        // null where the processor has no tiles
   const TileKernels* tiles;                                // the parts of that
+  const TileKernels* pairs;                                // the same by pairs of lanes, null where slow
   ReduceRows reduce_rows[kReductionCount][kComputeCount];  // null: Deviation of integers
   ReduceColumns reduce_columns[kReductionCount][kComputeCount];
   FindKernel find[kComputeCount];

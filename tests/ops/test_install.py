@@ -106,6 +106,14 @@ def test_second_derivatives_open_what_the_machine_names(call: str) -> None:
     )
 
 
+def test_convolutions_of_complex_tensors_open_what_they_are_made_of() -> None:
+    run(
+        "import versant as vs\n"
+        "x = vs.ones(1, 1, 3, 3).to(vs.complex64)\n"
+        "assert vs.nn.functional.conv2d(x, x).item() == 9"
+    )
+
+
 def test_gradients_open_what_their_formulas_need() -> None:
     code = (
         "import versant as vs\n"

@@ -1,7 +1,7 @@
 // Matrix products of bfloat16 on one thread, where the processor multiplies whole tiles (AMX): 32 steps of k
 // at a time, summed in float32 in the order of k, rounded once at the end. Only k decides how an element is
 // summed, so no bit depends on m, on n, on layout or on how a product is cut into parts. As the instruction
-// has it, subnormal numbers count as zero.
+// has it, subnormal numbers count as zero. Blocks may also be multiplied by pairs of lanes (AVX512_BF16).
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -17,6 +17,7 @@ namespace versant::isa::VERSANT_ISA {
 namespace {
 
 #define VERSANT_TILES __attribute__((target("amx-tile,amx-bf16,avx512bf16")))
+#define VERSANT_PAIRS __attribute__((target("avx512bf16")))
 
 using Half = std::uint16_t;  // the bits of a bfloat16
 using Line = Vector<float>;  // 16 pairs of them, moved and never computed with
@@ -164,8 +165,40 @@ VERSANT_TILES void sum(float* sums, Size step, const Half* strip, const Half* pa
   _tile_stored(3, sums + 4 * step + 16, step);
 }
 
+// The same by pairs of lanes.
+VERSANT_PAIRS void sum_pairs(float* sums, Size step, const Half* strip, const Half* panel, Size steps,
+                             bool first) {
+  constexpr Size kRows = 8;  // whose sums stay in registers
+  for (Size i = 0; i < kSide; i += kRows, strip += kRows * kSteps) {
+    float* const to = sums + i * step / 4;
+    __m512 low[kRows], high[kRows];
+    for (Size r = 0; r < kRows; ++r) {
+      low[r] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(to + r * step / 4);
+      high[r] = first ? _mm512_setzero_ps() : _mm512_loadu_ps(to + r * step / 4 + 16);
+    }
+    const auto pairs = [](const Half* from) { return (__m512bh)_mm512_loadu_si512(from); };
+    const Half *a = strip, *b = panel;
+    for (Size p = 0; p < steps; p += kSteps, a += kBlock, b += kBlock) {
+      for (Size q = 0; q < kSteps; q += 2) {
+        const __m512bh left = pairs(b + q / 2 * kLine), right = pairs(b + q / 2 * kLine + 32);
+        for (Size r = 0; r < kRows; ++r) {
+          std::int32_t pair;
+          std::memcpy(&pair, a + r * kSteps + q, sizeof pair);
+          const auto all = (__m512bh)_mm512_set1_epi32(pair);
+          low[r] = _mm512_dpbf16_ps(low[r], all, left);
+          high[r] = _mm512_dpbf16_ps(high[r], all, right);
+        }
+      }
+    }
+    for (Size r = 0; r < kRows; ++r) {
+      _mm512_storeu_ps(to + r * step / 4, low[r]);
+      _mm512_storeu_ps(to + r * step / 4 + 16, high[r]);
+    }
+  }
+}
+
 // c = sums + bias, rounded, of one row; `col` is from one element of c to the next.
-VERSANT_TILES void write_row(Half* c, Size col, const float* sums, const float* bias, Size columns) {
+VERSANT_PAIRS void write_row(Half* c, Size col, const float* sums, const float* bias, Size columns) {
   for (Size s = 0; s < columns; s += 16) {
     const Size some = std::min<Size>(columns - s, 16);
     const auto mask = static_cast<__mmask16>(first_of(some));
@@ -188,8 +221,8 @@ struct Shaped {
   VERSANT_TILES ~Shaped() { _tile_release(); }
 };
 
+template <auto sum>
 void multiply(const TileBlock& x) {
-  const Shaped shaped;
   alignas(64) float held[kSide * kSide];
   const auto half = [](const void* base, Size bytes) {
     return reinterpret_cast<const Half*>(static_cast<const char*>(base) + bytes);
@@ -208,6 +241,11 @@ void multiply(const TileBlock& x) {
                   x.bias ? x.bias + j : nullptr, std::min(kSide, x.columns - j));
     }
   }
+}
+
+void multiply_tiles(const TileBlock& x) {
+  const Shaped shaped;
+  multiply<sum>(x);
 }
 
 // Panels of a block of b stay in the second cache, and meet one strip of a after the other.
@@ -248,14 +286,17 @@ void product_bf16_tiles(const Product& x, void* scratch) {
 }
 
 #undef VERSANT_TILES
+#undef VERSANT_PAIRS
 
 }  // namespace
 
 void fill_gemm_bf16_tiles(Kernels& k) {
-  static constexpr TileKernels kTiles = {pack_strip, pack_panel, pack_rows, multiply};
+  static constexpr TileKernels kTiles = {pack_strip, pack_panel, pack_rows, multiply_tiles};
+  static constexpr TileKernels kPairs = {pack_strip, pack_panel, pack_rows, multiply<sum_pairs>};
   const bool found = has_tile_products();
   k.product_bf16_tiles = found ? product_bf16_tiles : nullptr;
   k.tiles = found ? &kTiles : nullptr;
+  k.pairs = fast_pair_products() ? &kPairs : nullptr;
 }
 
 #else
@@ -263,6 +304,7 @@ void fill_gemm_bf16_tiles(Kernels& k) {
 void fill_gemm_bf16_tiles(Kernels& k) {
   k.product_bf16_tiles = nullptr;
   k.tiles = nullptr;
+  k.pairs = nullptr;
 }
 
 #endif

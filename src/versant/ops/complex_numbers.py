@@ -73,6 +73,7 @@ class Join:
 
 join = Join("complex", lambda re, im: (re.re, im.re))
 turn = Join("polar", lambda size, angle: (size.re * m.cos(angle.re), size.re * m.sin(angle.re)))
+JOINS = (join, turn)
 
 
 @composite(

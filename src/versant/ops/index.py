@@ -451,7 +451,7 @@ _FAMILIES = {
         _dirichlet_grad _standard_gamma_grad igamma.lower igammac.upper
         """,
         "complex_numbers": """
-        angle conj_physical sgn
+        angle complex conj_physical polar sgn
         """,
         "reductions": """
         ne.flat pow.flat sqrt.flat
