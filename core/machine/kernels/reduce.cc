@@ -143,6 +143,12 @@ struct DeviationOf {
   }
 };
 
+// Whether steps of an op read a centre.
+template <class Op>
+constexpr bool kCentered = false;
+template <class T>
+constexpr bool kCentered<DeviationOf<T>> = true;
+
 // The first n numbers at x (n may be 0 or less, or more than a register holds), and `fill` in what is left.
 template <class T>
 [[gnu::always_inline]] inline Register<T> load_some(const T* x, std::ptrdiff_t n, T fill) {
@@ -248,31 +254,31 @@ void rows(const RowsJob& job) {
 
 // lane[j] = lane[j] and the numbers of column j of up to kTogether rows, one after the other.
 template <class Op, class T>
-[[gnu::always_inline]] inline void add_rows(T* lane, const T* const* rows, int count, const T* center,
-                                            std::ptrdiff_t width) {
-  auto add = [&](auto from) {
-    if (count == kTogether) {
-      const T *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
-#pragma GCC ivdep
-      for (std::ptrdiff_t j = 0; j < width; ++j) {
-        const T m = from(j);
-        lane[j] = Op::template step<T>(
-            Op::template step<T>(Op::template step<T>(Op::template step<T>(lane[j], a[j], m), b[j], m), c[j],
-                                 m),
-            d[j], m);
-      }
-      return;
-    }
-    for (int r = 0; r < count; ++r) {
-      const T* const a = rows[r];
-#pragma GCC ivdep
-      for (std::ptrdiff_t j = 0; j < width; ++j) lane[j] = Op::template step<T>(lane[j], a[j], from(j));
-    }
+[[gnu::always_inline]] inline void add_rows(T* lane, const T* const* rows, int count,
+                                            [[maybe_unused]] const T* center, std::ptrdiff_t width) {
+  const auto from = [&](std::ptrdiff_t j) {
+    if constexpr (kCentered<Op>)
+      return center[j];
+    else
+      return static_cast<void>(j), T(0);
   };
-  if (center)
-    add([center](std::ptrdiff_t j) { return center[j]; });
-  else
-    add([](std::ptrdiff_t) { return T(0); });
+  if (count == kTogether) {
+    const T *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
+#pragma GCC ivdep
+    for (std::ptrdiff_t j = 0; j < width; ++j) {
+      const T m = from(j);
+      lane[j] = Op::template step<T>(
+          Op::template step<T>(Op::template step<T>(Op::template step<T>(lane[j], a[j], m), b[j], m), c[j],
+                               m),
+          d[j], m);
+    }
+    return;
+  }
+  for (int r = 0; r < count; ++r) {
+    const T* const a = rows[r];
+#pragma GCC ivdep
+    for (std::ptrdiff_t j = 0; j < width; ++j) lane[j] = Op::template step<T>(lane[j], a[j], from(j));
+  }
 }
 
 // Narrow rows that follow each other without gaps: 16 of them are one long row, in which each number has its
