@@ -15,6 +15,7 @@ constexpr const char* kBranches = "versant.branches";
 
 // The trace that is being made, and behind it those of bodies of loops, each made inside the one before.
 std::vector<std::unique_ptr<trace::Recorder>> recorders;
+Object note_array;  // note_array(array), of each that becomes a constant
 
 trace::Recorder& current() {
   if (recorders.empty()) fail(ErrorKind::Runtime, "[compile] there is no trace");
@@ -71,6 +72,7 @@ void end(size_t left = 0) {
     recorders.pop_back();
     trace::recorder = recorders.empty() ? nullptr : recorders.back().get();
   }
+  if (recorders.empty()) note_array = Object();
   if (recorders.empty() && !modes.watching) forget_modules();
 }
 
@@ -89,6 +91,12 @@ Tensor& tensor_of(PyObject* object) {
 }
 
 }  // namespace
+
+void take_array(PyObject* object, const Tensor& tensor) {
+  trace::recorder->constant(tensor);
+  const trace::Quiet quiet;
+  checked(PyObject_CallOneArg(note_array.get(), object));
+}
 
 trace::Branches& branches_of(PyObject* capsule) {
   auto* branches = static_cast<trace::Branches*>(PyCapsule_GetPointer(capsule, kBranches));
@@ -124,10 +132,11 @@ PyObject* run_result(int branch, std::vector<TensorRef>& results) {
 
 namespace {
 
-PyObject* trace_begin(PyObject*, PyObject*) {
-  return guarded([]() -> PyObject* {
+PyObject* trace_begin(PyObject*, PyObject* note) {
+  return guarded([&]() -> PyObject* {
     if (!recorders.empty()) fail(ErrorKind::Runtime, "[compile] a function is being traced already");
     begin();
+    note_array = Object::share(note);
     Py_RETURN_NONE;
   });
 }
@@ -329,7 +338,9 @@ PyObject* plan_runs(PyObject*, PyObject* capsule) {
 }  // namespace
 
 PyMethodDef trace_functions[] = {
-    {"trace_begin", trace_begin, METH_NOARGS, "Begins a trace, which is paused."},
+    {"trace_begin", trace_begin, METH_O,
+     "trace_begin(note): begins a trace, which is paused; note(array) of each array that becomes a "
+     "constant."},
     {"trace_pause", trace_pause, METH_O, "trace_pause(paused): whether it was."},
     {"trace_argument", trace_argument, METH_VARARGS,
      "trace_argument(tensor, reached): the next argument, which the function reaches otherwise too."},
