@@ -24,6 +24,9 @@ uint64_t Node::skip() { return next_number++; }
 
 Node::Node(uint32_t bytes, uint16_t n_edges) : number(next_number++), bytes(bytes), n_edges(n_edges) {
   if (location_hooks.here) where = location_hooks.here();
+  if (modes.observed()) [[unlikely]] {
+    if (location_hooks.made) location_hooks.made(number);
+  }
 }
 
 Node::~Node() {
