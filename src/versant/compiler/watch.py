@@ -160,6 +160,11 @@ class Watch:
             return False
         return id(array) in self._brought or (id(array) in self._seen and array.nbytes <= self._most_bytes)
 
+    def reached(self) -> list[tuple[Any, str]]:
+        """The objects that were found, each once, and how they are called."""
+        owners = {id(value): owner for value, owner in reversed(self._objects)}
+        return [(value, owners.get(id(value), type(value).__name__)) for value in self._kept]
+
     def draws(self) -> bool:
         """Whether random numbers were drawn since that are not ours."""
         return self._drawn != drawn()
