@@ -421,7 +421,8 @@ int Recorder::argument(Tensor& tensor, bool reached) {
   return index;
 }
 
-void Recorder::host(void* object, const char* name, std::span<Tensor* const> inputs, bool pure) {
+void Recorder::host(void* object, const char* name, std::span<Tensor* const> inputs, bool pure,
+                    const std::vector<TensorRef>* changed) {
   trace_.hosts.push_back(object);
   settle_gradients();
   std::vector<Window> in;
@@ -439,6 +440,7 @@ void Recorder::host(void* object, const char* name, std::span<Tensor* const> inp
   step.block = step.stand;
   step.pure = pure;
   step.truth = modes.grad;
+  if (changed) changed_.emplace(step.index, *changed);
   if (pure) return;
   for (auto& [storage, entry] : known_) entry.settled = false;  // it may have changed what it reached
 }

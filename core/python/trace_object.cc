@@ -177,13 +177,16 @@ PyObject* trace_knows(PyObject*, PyObject* tensor) {
 }
 
 PyObject* trace_host(PyObject*, PyObject* args) {
-  PyObject *callable, *in;
+  PyObject *callable, *in, *changed;
   const char* name;
   int pure;
-  if (!PyArg_ParseTuple(args, "OsOp", &callable, &name, &in, &pure)) return nullptr;
+  if (!PyArg_ParseTuple(args, "OsOpO", &callable, &name, &in, &pure, &changed)) return nullptr;
   return guarded([&]() -> PyObject* {
     const std::vector<Tensor*> inputs = tensors_of(in);
-    current().host(Py_NewRef(callable), name, inputs, pure);
+    std::vector<TensorRef> known;
+    if (changed != Py_None)
+      for (Tensor* tensor : tensors_of(changed)) known.emplace_back(tensor);
+    current().host(Py_NewRef(callable), name, inputs, pure, changed == Py_None ? nullptr : &known);
     Py_RETURN_NONE;
   });
 }
@@ -347,7 +350,8 @@ PyMethodDef trace_functions[] = {
     {"trace_result", trace_result, METH_O, "Says that a tensor is the next result."},
     {"trace_backward", trace_backward, METH_NOARGS, "Traces the way back from results that have a history."},
     {"trace_host", trace_host, METH_VARARGS,
-     "trace_host(callable, name, tensors, pure): replays call callable(tensors), of then, or callable()."},
+     "trace_host(callable, name, tensors, pure, changed): replays call callable(tensors), of then, or "
+     "callable(); changed: all older tensors that it may change, or None."},
     {"trace_is_new", trace_is_new, METH_O,
      "Whether a tensor is an argument or was made by what is being traced."},
     {"trace_knows", trace_knows, METH_O, "Whether what is traced uses a tensor that was there before."},
