@@ -7,6 +7,7 @@
 #include "machine/engine.h"
 #include "machine/ops.h"
 #include "machine/tape.h"
+#include "machine/watch.h"
 
 namespace versant::trace {
 
@@ -190,7 +191,8 @@ std::vector<TensorRef> run(const Loop& loop, std::span<const TensorRef> inputs, 
         }
         carry = now.turn(loop.body_of(loop.last.size()), carry, tape.get());
       }
-      // Which turns are the last is known now.
+      // Which turns are the last is known now. Watchers have seen them.
+      const watch::Unwatched unwatched;
       const Generator after = default_generator();
       for (size_t behind = 0; behind < given.size(); ++behind) {
         const Given& turn = given[given.size() - 1 - behind];
@@ -509,9 +511,10 @@ class LoopNode final : public Node {
     }
   }
 
-  // Makes the tape of the bodies of now.
+  // Makes the tape of the bodies of now, doing once more what watchers have seen.
   void run_again() {
     const Quiet quiet;
+    const watch::Unwatched unwatched;
     const Generator now = std::exchange(default_generator(), before_);
     std::vector<TensorRef> inputs;
     for (const Saved& saved : inputs_) inputs.push_back(saved.unpack(*this, nullptr));
