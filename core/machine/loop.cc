@@ -436,7 +436,8 @@ class LoopNode final : public Node {
       std::vector<Tensor*> in, out;
       for (const TensorRef& tensor : given) in.push_back(tensor.get());
       for (const TensorRef& tensor : found) out.push_back(tensor.get());
-      recorder->apply(again, (loop_->name + " back").c_str(), in, out, default_generator(), before);
+      recorder->apply(again, (loop_->name + " back").c_str(), in, out, default_generator(), before).loops =
+          true;
     }
     std::vector<TensorRef> of_inputs(inputs_.size());
     size_t next = 0;
@@ -555,6 +556,7 @@ std::vector<TensorRef> run_loop(const std::shared_ptr<Loop>& loop, std::span<Ten
     std::vector<Tensor*> outputs;
     for (const TensorRef& result : results) outputs.push_back(result.get());
     Step& step = recorder->apply(again, loop->name.c_str(), inputs, outputs, default_generator(), before);
+    step.loops = true;
     step.drawn = static_cast<int64_t>(default_generator().offset - before.offset);
     const bool draws = std::any_of(loop->bodies.begin(), loop->bodies.end(),
                                    [](const auto& body) { return body->trace().streams[0].blocks > 0; });

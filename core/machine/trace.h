@@ -106,6 +106,7 @@ struct Step {
   bool seeded = false;  // `seed` and `block` are where the stream stands, for it was seeded before
   uint64_t seed = 0;
   uint64_t stand = 0;  // blocks that were drawn from the default generator until the step was done
+  bool loops = false;  // Apply: a branch or loop over tensors, or its way back
   int64_t drawn = -1;  // Apply: blocks drawn in the trace, where replays may draw another number
 
   Scalar number;       // Fill, Read

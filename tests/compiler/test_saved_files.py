@@ -187,7 +187,18 @@ def sequences(x: vs.Tensor) -> Any:
     return loss.detach(), grad, spread, F.multilabel_margin_loss(x[0], vs.tensor([[0, 2, -1], [1, -1, 0]]))
 
 
+lstm = vs.nn.LSTM(3, 4)
+
+
+def recurrent(x: vs.Tensor) -> Any:
+    """The way back too."""
+    with vs.enable_grad():
+        loss = lstm(x)[0].square().sum()
+        return vs.autograd.grad(loss, list(lstm.parameters()))
+
+
 PROGRAMS: dict[str, Any] = {
+    "recurrent": (recurrent, [vs.ones(3, 2, 3)]),
     "convolutions": (conv, [vs.ones(2, 1, 4, 4)]),
     "rows": (rows, [vs.ones(2, 4)]),
     "branches": (branches, [vs.ones(5)]),
