@@ -100,7 +100,8 @@ size_t Recorder::place_of_reading(const Step& reading, const std::vector<Step>& 
   // Others can reach these buffers, and calls of the host may change them; `set`: others that they may
   // change.
   std::vector<bool> reached, set(trace_.buffers.size());
-  for (const Buffer& buffer : trace_.buffers) reached.push_back(buffer.origin != Buffer::Origin::Fresh);
+  for (const Buffer& buffer : trace_.buffers)
+    reached.push_back(buffer.origin != Buffer::Origin::Fresh && buffer.origin != Buffer::Origin::Fixed);
   for (const Step& step : steps)
     if (step.kind == Step::Kind::SetGradient || step.kind == Step::Kind::SetData)
       for (const Window& window : step.in)

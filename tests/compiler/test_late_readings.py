@@ -116,3 +116,26 @@ def test_steps_of_which_nothing_is_known():
     for step in (optimizers[0].step, optimizers[1].step, scheduler.step):
         with pytest.raises(RuntimeError, match=r"reads a value behind .*step"):
             vs.compile(lambda x, step=step: (step(), x.sum().item())[1])(vs.ones(2))
+
+
+def test_constants_may_be_read_behind_a_step():
+    weight = vs.ones(3, requires_grad=True)
+    optimizer = vs.optim.SGD([weight], lr=1.0)
+    bounds = vs.compile(
+        lambda: (optimizer.step(), weight.quantile(vs.tensor(0.5)), weight.quantile(0.25))[1:]
+    )
+    for n in range(3):
+        weight.grad = vs.tensor([1.0, 2.0, 3.0])
+        assert [float(x) for x in bounds()] == [-1 - 2 * n, -1.5 - 2.5 * n]
+    assert bounds.stats()["replays"] == 2
+    with pytest.raises(ValueError, match=r"\[quantile\] expected q between 0 and 1"):
+        weight.quantile(1.5)
+
+
+def test_a_parameter_that_has_moved_in_its_memory():
+    weight = vs.ones(3)
+    f = vs.compile(lambda: weight * 2)
+    f()
+    weight.data = vs.arange(6.0)[3:]
+    assert f().tolist() == [6.0, 8.0, 10.0]
+    assert "compiled again: float32[3] begins elsewhere in its memory" in f.explain()
