@@ -110,6 +110,17 @@ bool has_tile_products() {
 #endif
 }
 
+namespace {
+// The system lists Intel's last cache as that of a whole socket, AMD's as that of a few cores.
+std::int64_t sharers() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (__builtin_cpu_is("amd")) return 2;
+#endif
+  return 8;
+}
+}  // namespace
+
 std::int64_t stream_bytes() {
   static const std::int64_t bytes = [] {
     std::int64_t kilobytes = 0;
@@ -118,7 +129,7 @@ std::int64_t stream_bytes() {
       if (std::fscanf(file, "%" SCNd64 "%c", &kilobytes, &unit) != 2 || unit != 'K') kilobytes = 0;
       std::fclose(file);
     }
-    return std::max(kStreamBytes, std::clamp<std::int64_t>(kilobytes, 0, 1 << 22) * 1024 / 8);
+    return std::max(kStreamBytes, std::clamp<std::int64_t>(kilobytes, 0, 1 << 22) * 1024 / sharers());
   }();
   return bytes;
 }

@@ -23,8 +23,8 @@ bool fast_pair_products();
 // Whether the processor multiplies tiles of bfloat16 (AMX) and the system lets this process do so.
 bool has_tile_products();
 
-// The size from which results are written past the caches: larger where the last cache, as the system lists
-// it, holds several arrays of that size. Sizes beyond kStreamBytes ask.
+// The size from which results are written past the caches: larger where our share of the last cache holds an
+// array of that size. Sizes beyond kStreamBytes ask.
 inline constexpr std::int64_t kStreamBytes = 12 << 20;
 std::int64_t stream_bytes();
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -51,6 +52,7 @@ class Task {
   }
   ~Task() {
     std::erase(active_tasks, id_);
+    if (recorded_.began.code) location_hooks.release(recorded_.began.code);
     buffers_.clear();
     std::swap(buffers_, spare_buffers);
     innermost = outer_;
@@ -331,6 +333,9 @@ class Task {
     if (node.continues_sums && !modes.composes() && !node.hooks)
       for (int k = 0; k < node.n_edges; ++k)
         if (node.continues(k) && node.wants(k, wanted)) inputs[k] = take_sum(node.edges()[k]);
+    std::optional<Records> records;
+    if (modes.grad) [[unlikely]]
+      records.emplace(*this, node);
     try {
       // Along a chain no sums wait anywhere.
       const bool waiting = !heap_.empty() || !leaves_.empty();
@@ -428,6 +433,23 @@ class Task {
   const Task* outer_;
   std::span<const Edge> roots_;
   std::unique_ptr<std::unordered_set<Node*>> needed_;  // of a pass that is restricted and meets hooks
+  // Says whose gradient is computed while a way back is recorded.
+  class Records {
+   public:
+    Records(Task& task, const Node& node) : before_(recorded) {
+      Recorded& own = task.recorded_;
+      if (!own.began.code && location_hooks.here) own.began = location_hooks.here();
+      own.of = &node;
+      recorded = &own;
+    }
+    ~Records() { recorded = before_; }
+    Records(const Records&) = delete;
+
+   private:
+    const Recorded* before_;
+  };
+
+  Recorded recorded_;
   bool pruned_ = false;
   bool awaits_ = false;
   bool keeps_leaves_ = false;

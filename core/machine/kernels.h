@@ -166,13 +166,16 @@ struct RowsJob {
 using ReduceRows = void (*)(const RowsJob& job);
 
 // out[j] = reduction over r < n of rows[r][first + j] for j < width, 0 < n <= kReductionBlock.
-// Deviation: from center[j].
+// Deviation: from center[j]. Rows that are not of the compute type, or whose columns lie apart, are loaded:
+// columns `step` apart, of `item` bytes each, from the first on.
 struct ColumnsJob {
   void* out;
   const void* const* rows;
   std::ptrdiff_t first, n, width;
   const void* center;
   bool gapless;  // each row begins where the row before it ends
+  LoadKernel load = nullptr;
+  std::ptrdiff_t step = 1, item = 0;
 };
 using ReduceColumns = void (*)(const ColumnsJob& job);
 

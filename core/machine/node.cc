@@ -19,14 +19,25 @@ uint64_t next_number = 1;
 std::vector<Node*>* doomed = nullptr;
 }  // namespace
 
+constinit thread_local const Recorded* recorded __attribute__((tls_model("initial-exec"))) = nullptr;
+
 uint64_t Node::next() { return next_number; }
 uint64_t Node::skip() { return next_number++; }
 
 Node::Node(uint32_t bytes, uint16_t n_edges) : number(next_number++), bytes(bytes), n_edges(n_edges) {
-  if (location_hooks.here) where = location_hooks.here();
-  if (modes.observed()) [[unlikely]] {
-    if (location_hooks.made) location_hooks.made(number);
-  }
+  if (!location_hooks.here) return;
+  where = location_hooks.here();
+  if (modes.observed()) [[unlikely]]
+    location_hooks.made(number);
+  if (!recorded) [[likely]]
+    return;
+  order = static_cast<uint8_t>(std::min(recorded->of->order + 1, kMostOrder));
+  const Location& began = recorded->began;
+  if (where.code != began.code || where.at != began.at || !recorded->of->where.code) return;
+  location_hooks.release(where.code);
+  where = recorded->of->where;
+  location_hooks.keep(where.code);
+  if (modes.observed()) location_hooks.made_for(number, recorded->of->number);
 }
 
 Node::~Node() {

@@ -27,6 +27,7 @@ struct Location {
 struct LocationHooks {
   Location (*here)() = nullptr;
   void (*release)(void* code) = nullptr;
+  void (*keep)(void* code) = nullptr;                  // for one release more
   std::string (*describe)(const Location&) = nullptr;  // "train.py:12"
   // Node `number` was made, while somebody observes.
   void (*made)(uint64_t number) = nullptr;
@@ -34,9 +35,20 @@ struct LocationHooks {
   // somebody observes (Modes::observed).
   std::string (*module_here)() = nullptr;
   std::string (*module_of)(uint64_t number) = nullptr;
+  // Node `number`, which was just made, belongs to the module of node `of`.
+  void (*made_for)(uint64_t number, uint64_t of) = nullptr;
   void (*note)(const std::string& text) = nullptr;  // adds a line to the pending exception of the host
 };
 extern LocationHooks location_hooks;
+
+// On a way back that is recorded: the node whose gradient is being computed, and where the pass began. Nodes
+// that no code of the user's makes there are of that node's place and module.
+inline constexpr int kMostOrder = 7;  // of gradients that are told apart
+struct Recorded {
+  const Node* of = nullptr;
+  Location began;
+};
+extern constinit thread_local const Recorded* recorded __attribute__((tls_model("initial-exec")));
 
 struct OutputInfo {
   Dims sizes;
@@ -70,6 +82,7 @@ struct Node {
   uint16_t n_outputs = 1;
   bool released = false;  // its saved values are gone
   bool continues_sums = false;
+  uint8_t order = 0;  // of the gradient it belongs to: 1 for what a recorded way back makes
   Location where;
   HookTable* hooks = nullptr;
   void* host_object = nullptr;  // the host's face of this node (not owned by the node)

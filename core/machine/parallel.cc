@@ -38,7 +38,12 @@ constexpr Clock::duration kLate = std::chrono::microseconds(200);
 // After such a wait the loops stay serial for this many times as long, so that a machine that others use too
 // costs a tenth at most.
 constexpr int kRest = 10;
-Clock::time_point serial_until;  // of the issuing thread
+// So long at least after a region its threads still look for work. Later they sleep, and to wake them takes
+// a virtual machine longer than kLate; that says nothing about others, and the next region finds them awake.
+constexpr Clock::duration kAwake = std::chrono::microseconds(150);
+// Both of the issuing thread.
+Clock::time_point serial_until;
+Clock::time_point last_finish;
 
 // The processors that a control group grants this process (a container's limit), rounded up; 0 for no limit.
 int granted_processors() {
@@ -98,7 +103,9 @@ void detail::parallel_for(int64_t count, int64_t grain, Body body, void* context
   }
   const Clock::time_point finish = Clock::now();
   const Clock::duration waited = finish - done;
-  if (waited > kLate && waited > done - start) serial_until = finish + kRest * waited;
+  if (waited > kLate && waited > done - start && start - last_finish < kAwake)
+    serial_until = finish + kRest * waited;
+  last_finish = finish;
   issuing.store(false);
 }
 

@@ -14,7 +14,6 @@ namespace {
 
 constexpr int64_t kBlock = kReductionBlock;
 constexpr int64_t kStrip = 256;           // columns taken together
-constexpr int64_t kPacked = 16384;        // elements of rows packed for the column kernel
 constexpr int64_t kParallelWork = 32768;  // elements worth a second thread
 constexpr int64_t kUnlockWork = 200000;   // ... worth giving the bookkeeping lock up
 constexpr int64_t kTaskWork = 65536;      // elements of one task, about
@@ -45,7 +44,7 @@ class Plan {
       way_ = Way::Columns;
     else
       way_ = contiguous_rows ? Way::Rows : Way::Gathered;
-    packed_ = way_ == Way::Columns && !(direct_ && kept_.inner_stride() == 1);
+    loads_ = way_ == Way::Columns && !(direct_ && kept_.inner_stride() == 1);
   }
 
   void run() {
@@ -56,8 +55,7 @@ class Plan {
 
     // Columns are taken in strips; otherwise results are taken one by one.
     const int64_t inner = way_ == Way::Columns ? kept_.inner_size() : 1;
-    const int64_t room = packed_ ? std::clamp<int64_t>(kPacked / reduced_.count, 16, kStrip) : kStrip;
-    const int64_t strip = std::min(room, inner);
+    const int64_t strip = std::min(kStrip, inner);
     const int64_t strips = (inner + strip - 1) / strip, groups = kept_.count / inner * strips;
     const int64_t per_task =
         std::bit_floor(static_cast<uint64_t>(std::clamp<int64_t>(kTaskWork / kBlock / strip, 1, n_blocks)));
@@ -135,21 +133,18 @@ class Plan {
 
   void column_block(int64_t base, int64_t width, int64_t p, int64_t n, const char* center, char* to) const {
     const void* rows[kBlock];
-    alignas(64) char tile[kPacked * 8];
     const int64_t step = reduced_.inner_stride() * x_item_;
     reduced_.runs(p, n, [&](int64_t offset, int64_t length, int64_t done) {
       const char* from = x_ + (base + offset) * x_item_;
-      for (int64_t r = 0; r < length; ++r, from += step) {
-        if (packed_) {
-          char* row = tile + (done + r) * width * item_;
-          load_(row, from, kept_.inner_stride(), width);
-          rows[done + r] = row;
-        } else {
-          rows[done + r] = from;
-        }
-      }
+      for (int64_t r = 0; r < length; ++r, from += step) rows[done + r] = from;
     });
-    columns_kernel()({to, rows, 0, n, width, center, gapless_ && width == kept_.inner_size()});
+    ColumnsJob job{to, rows, 0, n, width, center, gapless_ && width == kept_.inner_size()};
+    if (loads_) {
+      job.load = load_;
+      job.step = kept_.inner_stride();
+      job.item = x_item_;
+    }
+    columns_kernel()(job);
   }
 
   void gathered_block(int64_t base, int64_t p, int64_t n, const char* center, char* to) const {
@@ -189,7 +184,7 @@ class Plan {
   char* results_;
   Walk kept_, reduced_;
   Way way_;
-  bool packed_;   // columns: rows are copied to a tile first
+  bool loads_;    // columns: the kernel loads rows
   bool gapless_;  // columns: each row begins where the row before it ends
 };
 

@@ -24,6 +24,7 @@ namespace {
 constexpr int64_t kWorthwhile = 16 << 20;  // bytes of a peak that is worth lowering
 constexpr int64_t kLarge = 1 << 18;        // bytes of a value that is worth sparing
 constexpr double kGoal = 0.72;             // of the peak before
+constexpr double kLeastWorth = 0.2;        // bytes for each element and instruction that is done again
 constexpr int kMostChanges = 256;
 
 // What is alive where: the buffers of the steps before the results are there.
@@ -239,12 +240,12 @@ void compute_again(Trace& trace, int64_t goal) {
   for (int changes = 0; changes < kMostChanges; ++changes) {
     const Lives lives(trace);
     if (lives.held[lives.peak] <= goal) return;
-    Again best{0, {}, 0, 0};
+    Again best{0, {}, 0, kLeastWorth};
     for (size_t b = 0; b < trace.buffers.size(); ++b) {
       Again again;
       if (plan_again(trace, lives, b, again) && again.worth > best.worth) best = std::move(again);
     }
-    if (best.worth == 0) return;
+    if (best.makers.empty()) return;
     compute_again(trace, best);
   }
 }

@@ -148,7 +148,7 @@ Step& Recorder::add(Step::Kind kind, const char* name) {
   step.kind = kind;
   step.name = name;
   step.where = place_of_call();
-  step.back = through_.has_value();
+  step.back = through_ ? through_->order : 0;
   if (through_) {
     step.of_name = through_->name;
     step.of = through_->where;
@@ -373,7 +373,7 @@ void Recorder::goes_through(const Node& node) {
   const bool known = node.where.code && location_hooks.describe && !node.is_leaf();
   through_.emplace();
   if (!known) return;
-  *through_ = {node.name(), location_hooks.describe(node.where), ""};
+  *through_ = {node.name(), location_hooks.describe(node.where), "", node.order + 1};
   if (location_hooks.module_of) through_->module = location_hooks.module_of(node.number);
 }
 

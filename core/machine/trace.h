@@ -70,7 +70,7 @@ struct Step {
   // One of the steps that a fused step was.
   struct Part {
     std::string name, where, module, of_name, of;
-    bool back;
+    int back;
   };
   // The part that made an output, and which of the part's own outputs it was.
   struct Maker {
@@ -80,7 +80,7 @@ struct Step {
   Kind kind = Kind::Program;
   std::string name, where;
   std::string module;         // the path of the module that ran, or that made what `of` is
-  bool back = false;          // on a way back through the tape ...
+  int back = 0;               // on a way back through the tape, of which order the gradient is ...
   std::string of_name, of;    // ... from this op, of this line
   std::vector<Part> parts;    // of fused steps
   std::vector<Maker> makers;  // ... of each output
@@ -286,6 +286,7 @@ class Recorder {
   // The op from which a way back comes, its line and its module.
   struct Through {
     std::string name, where, module;
+    int order = 1;  // of the gradient
   };
   struct Pending {
     int tensor;

@@ -58,7 +58,7 @@ void Recorder::settle_gradient(const Pending& pending) {
   }
   Step& step = add(Step::Kind::SetGradient, "gradient");
   step.where = pending.where;
-  step.back = pending.through.has_value();
+  step.back = pending.through ? pending.through->order : 0;
   if (pending.through) {
     step.of_name = pending.through->name;
     step.of = pending.through->where;

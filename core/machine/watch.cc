@@ -37,7 +37,7 @@ Place place(const Event& event) {
     place.of = step->of;
   }
   if (!event.step && back && !back->is_leaf()) {
-    place.back = true;
+    place.back = back->order + 1;
     place.of_name = back->name();
     place.of = line_of(*back);
     if (location_hooks.module_of) place.module = location_hooks.module_of(back->number);

@@ -113,7 +113,7 @@ class WayBack {
 // op's line; the paths of the module that runs and of the module that made that op.
 struct Place {
   std::string where, module;
-  bool back = false;
+  int back = 0;  // of which order the gradient is, 0 on the way forward
   std::string of_name, of;
 };
 Place place(const Event& event);

@@ -121,6 +121,8 @@ Location here() {
 
 void release(void* code) { Py_DECREF(static_cast<PyObject*>(code)); }
 
+void keep(void* code) { Py_INCREF(static_cast<PyObject*>(code)); }
+
 std::string describe(const Location& location) {
   auto* code = static_cast<PyCodeObject*>(location.code);
   const char* file = PyUnicode_AsUTF8(code->co_filename);
@@ -158,6 +160,7 @@ PyMethodDef functions[] = {
 bool init_frames(PyObject* module) {
   location_hooks.here = here;
   location_hooks.release = release;
+  location_hooks.keep = keep;
   location_hooks.describe = describe;
   location_hooks.note = note;
   return PyModule_AddFunctions(module, functions) == 0;

@@ -36,7 +36,8 @@ class Kinds {
                   event.step ? event.step : watch::host,
                   more,
                   here.at,
-                  back ? watch::back->where.at : 0};
+                  back ? watch::back->where.at : 0,
+                  back ? watch::back->order + 1 : 0};
     const auto [found, is_new] = numbers_.try_emplace(key, static_cast<int>(numbers_.size()));
     if (is_new) {  // the reference to `here` stays with the key, and so do these
       Py_XINCREF(static_cast<PyObject*>(const_cast<void*>(key.module)));
@@ -52,12 +53,13 @@ class Kinds {
   struct Key {
     const void *name, *code, *module, *of_code, *step;
     size_t more;
-    int32_t at, of_at;
+    int32_t at, of_at, order;
     bool operator==(const Key&) const = default;
   };
   struct Hash {
     size_t operator()(const Key& key) const {
-      size_t mixed = static_cast<size_t>(key.at) * 31 + static_cast<size_t>(key.of_at) + key.more * 1000033;
+      size_t mixed = static_cast<size_t>(key.at) * 31 + static_cast<size_t>(key.of_at) + key.more * 1000033 +
+                     static_cast<size_t>(key.order) * 131;
       for (const void* part : {key.name, key.code, key.module, key.of_code, key.step})
         mixed = mixed * 1000003 + reinterpret_cast<uintptr_t>(part);
       return mixed;

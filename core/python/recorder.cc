@@ -104,8 +104,8 @@ class StepRecorder final : public watch::Watcher {
       const trace::Step::Part& part = event.step->parts[event.step->makers[k].part];
       output = event.step->makers[k].output;
       name = part.name.c_str();
-      place = checked(Py_BuildValue("ssOss", part.where.c_str(), part.module.c_str(),
-                                    part.back ? Py_True : Py_False, part.of_name.c_str(), part.of.c_str()));
+      place = checked(Py_BuildValue("ssiss", part.where.c_str(), part.module.c_str(), part.back,
+                                    part.of_name.c_str(), part.of.c_str()));
     }
     Object sources(checked(PyList_New(0)));
     for (const versant::Operand& operand : event.in) {

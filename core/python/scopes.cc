@@ -99,11 +99,22 @@ std::string module_of(uint64_t number) {
   return scope ? path_of(*scope) : std::string();
 }
 
-void made(uint64_t number) {
-  Scope now = scope_now();
-  if (entries.empty() ? !now.module : entries.back().scope == now) return;
+void note(uint64_t number, const Scope& scope) {
   if (entries.size() == kMost) entries.erase(entries.begin(), entries.begin() + kMost / 2);
-  entries.push_back({number, std::move(now)});
+  if (!entries.empty() && entries.back().number == number)
+    entries.back().scope = scope;
+  else
+    entries.push_back({number, scope});
+}
+
+void made(uint64_t number) {
+  const Scope now = scope_now();
+  if (entries.empty() ? static_cast<bool>(now.module) : !(entries.back().scope == now)) note(number, now);
+}
+
+void made_for(uint64_t number, uint64_t of) {
+  const Scope* const found = scope_of(of);
+  if (found && found->module) note(number, Scope(*found));
 }
 
 PyObject* module_scope(PyObject*, PyObject*) {
@@ -190,6 +201,7 @@ bool init_scopes(PyObject* module) {
   location_hooks.made = made;
   location_hooks.module_here = module_here;
   location_hooks.module_of = module_of;
+  location_hooks.made_for = made_for;
   return PyModule_AddFunctions(module, functions) == 0;
 }
 

@@ -132,7 +132,7 @@ Object of_part(const Step::Part& part) {
                   {"module", of_text(part.module)},
                   {"of_name", of_text(part.of_name)},
                   {"of", of_text(part.of)},
-                  {"back", of_bool(part.back)}});
+                  {"back", of(part.back)}});
 }
 
 Object of_step(const Step& step) {
@@ -140,7 +140,7 @@ Object of_step(const Step& step) {
   return dict_of({{"kind", of_text(name_of(step.kind))},
                   {"name", of_text(step.name)},
                   {"where", of_text(step.where)},
-                  {"back", of_bool(step.back)},
+                  {"back", of(step.back)},
                   {"module", of_text(step.module)},
                   {"of_name", of_text(step.of_name)},
                   {"of", of_text(step.of)},

@@ -17,8 +17,8 @@ namespace versant::face {
 
 Object place_of(const watch::Event& event) {
   const watch::Place place = watch::place(event);
-  return checked(Py_BuildValue("ssOss", place.where.c_str(), place.module.c_str(),
-                               place.back ? Py_True : Py_False, place.of_name.c_str(), place.of.c_str()));
+  return checked(Py_BuildValue("ssiss", place.where.c_str(), place.module.c_str(), place.back,
+                               place.of_name.c_str(), place.of.c_str()));
 }
 
 namespace {
@@ -62,8 +62,8 @@ Object parts_of(const watch::Event& event) {
   if (!event.step) return list;
   for (const trace::Step::Part& part : event.step->parts) {
     const Object item =
-        checked(Py_BuildValue("sssOss", part.name.c_str(), part.where.c_str(), part.module.c_str(),
-                              part.back ? Py_True : Py_False, part.of_name.c_str(), part.of.c_str()));
+        checked(Py_BuildValue("sssiss", part.name.c_str(), part.where.c_str(), part.module.c_str(), part.back,
+                              part.of_name.c_str(), part.of.c_str()));
     if (PyList_Append(list.get(), item.get()) < 0) throw HostError{};
   }
   return list;

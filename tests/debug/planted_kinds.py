@@ -23,7 +23,7 @@ class Kind:
     make: Callable[[], tuple[Callable[[], Any], Callable[[], Any]]]
     op: str
     kind: str = "NaN"
-    back: bool = False
+    back: int = 0
     module: str = ""
     function: Any = None
 
@@ -168,13 +168,30 @@ def forward_derivative() -> Any:
     return lambda: vs.func.jvp(root, (x,), (vs.ones(4),))[1], lambda: scale.zero_()
 
 
-@kind("pow", kind="Inf", back=True)
+@kind("pow", kind="Inf", back=2)
 def second_derivative() -> Any:
     x, shift = vs.ones(4, requires_grad=True), vs.ones(())
 
     def run() -> Any:
-        y = (x - 1 + shift) ** 1.5
-        (slope,) = vs.autograd.grad(y.sum(), x, create_graph=True)  # planted
+        y = (x - 1 + shift) ** 1.5  # planted
+        (slope,) = vs.autograd.grad(y.sum(), x, create_graph=True)
+        return vs.autograd.grad(slope.sum(), x)[0]
+
+    return run, lambda: shift.zero_()
+
+
+class Roots(nn.Module):
+    def forward(self, x: Any) -> Any:
+        return x**1.5  # planted
+
+
+@kind("pow", kind="Inf", back=2, module="Sequential.1", function=Roots)
+def second_derivative_of_a_module() -> Any:
+    net = nn.Sequential(nn.Identity(), Roots())
+    x, shift = vs.ones(4, requires_grad=True), vs.ones(())
+
+    def run() -> Any:
+        (slope,) = vs.autograd.grad(net(x - 1 + shift).sum(), x, create_graph=True)
         return vs.autograd.grad(slope.sum(), x)[0]
 
     return run, lambda: shift.zero_()

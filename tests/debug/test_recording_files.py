@@ -191,9 +191,17 @@ def test_text_of_a_recording_steers_no_terminal(whole, capsys):
     assert (kind.op, kind.line) == ("\ufffd]0;owned\ufffdtanh\ufffd", "a.py\ufffd:3")
 
 
+@pytest.mark.parametrize("order", [-1, 256, 10**12])
+def test_a_gradient_of_an_order_that_cannot_be_is_damage(tmp_path, order):
+    kind = json.dumps([0, "exp", 0, "float32[2]", "a.py:1", "", order, "a.py:1", []]).encode()
+    (tmp_path / "a").write_bytes(file_of([(b"H", b'{"format": 1}'), (b"K", kind)]))
+    with pytest.raises(RecordingError, match=f"a gradient of order {order}"):
+        Recording(tmp_path / "a")
+
+
 def test_many_calls_of_one_line_that_differ_are_compared(tmp_path):
     """Rows of one place that all differ, which took a square of comparisons."""
-    kind = json.dumps([0, "exp", 0, "float32[2]", "a.py:1", "", False, "a.py:1", []]).encode()
+    kind = json.dumps([0, "exp", 0, "float32[2]", "a.py:1", "", 0, "a.py:1", []]).encode()
     for name, sign in (("a", 1), ("b", -1)):
         many = b"".join(
             ROW.pack(0, n, 2, 0, 0, 0, sign * n, sign * n, n, 0.0, *[0] * 16) for n in range(1, 20_001)

@@ -103,30 +103,39 @@ template <DType dtype, Compute compute>
 constexpr __mmask16 kAll = 0xffff;  // GCC takes the undefined operand of forms without a mask for a mistake
 constexpr auto kToNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 
+__mmask16 first_of(std::ptrdiff_t count) { return static_cast<__mmask16>((1u << count) - 1); }
+
+template <DType dtype>
+__m512 widened(__m256i halves) {
+  if constexpr (dtype == DType::Float16) return _mm512_maskz_cvtph_ps(kAll, halves);
+  return (__m512)_mm512_maskz_slli_epi32(kAll, _mm512_maskz_cvtepu16_epi32(kAll, halves), 16);
+}
+
 template <DType dtype>
 void load_halves(void* out, const void* src, std::ptrdiff_t stride, std::ptrdiff_t n) {
   if (stride != 1) return load<dtype, Compute::F32>(out, src, stride, n);
   float* const y = static_cast<float*>(out);
   const auto* const x = static_cast<const std::uint16_t*>(src);
-  for (std::ptrdiff_t i = 0; i < n; i += 16) {
-    const auto lanes = static_cast<__mmask16>(n - i >= 16 ? 0xffff : (1u << (n - i)) - 1);
-    const __m256i halves = _mm256_maskz_loadu_epi16(lanes, x + i);
-    const __m512 floats = dtype == DType::Float16 ? _mm512_maskz_cvtph_ps(kAll, halves)
-                                                  : (__m512)_mm512_maskz_slli_epi32(
-                                                        kAll, _mm512_maskz_cvtepu16_epi32(kAll, halves), 16);
-    _mm512_mask_storeu_ps(y + i, lanes, floats);
-  }
+  std::ptrdiff_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    _mm512_storeu_ps(y + i, widened<dtype>(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + i))));
+  if (i == n) return;
+  const __mmask16 rest = first_of(n - i);
+  _mm512_mask_storeu_ps(y + i, rest, widened<dtype>(_mm256_maskz_loadu_epi16(rest, x + i)));
 }
 
 void store_float16(void* dst, std::ptrdiff_t stride, const void* src, std::ptrdiff_t n) {
   if (stride != 1) return store<DType::Float16, Compute::F32>(dst, stride, src, n);
   auto* const y = static_cast<std::uint16_t*>(dst);
   const float* const x = static_cast<const float*>(src);
-  for (std::ptrdiff_t i = 0; i < n; i += 16) {
-    const auto lanes = static_cast<__mmask16>(n - i >= 16 ? 0xffff : (1u << (n - i)) - 1);
-    const __m512 floats = _mm512_maskz_loadu_ps(lanes, x + i);
-    _mm256_mask_storeu_epi16(y + i, lanes, _mm512_maskz_cvtps_ph(kAll, floats, kToNearest));
-  }
+  std::ptrdiff_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + i),
+                        _mm512_maskz_cvtps_ph(kAll, _mm512_loadu_ps(x + i), kToNearest));
+  if (i == n) return;
+  const __mmask16 rest = first_of(n - i);
+  _mm256_mask_storeu_epi16(y + i, rest,
+                           _mm512_maskz_cvtps_ph(kAll, _mm512_maskz_loadu_ps(rest, x + i), kToNearest));
 }
 
 // The instruction takes subnormal numbers for zeros: they go the plain way.
@@ -136,15 +145,16 @@ __attribute__((target("avx512bf16"))) void store_bfloat16(void* dst, std::ptrdif
   auto* const y = static_cast<BFloat16*>(dst);
   const float* const x = static_cast<const float*>(src);
   constexpr int subnormal = 0x20;
-  for (std::ptrdiff_t i = 0; i < n; i += 16) {
-    const auto lanes = static_cast<__mmask16>(n - i >= 16 ? 0xffff : (1u << (n - i)) - 1);
-    const __m512 floats = _mm512_maskz_loadu_ps(lanes, x + i);
-    if (_mm512_fpclass_ps_mask(floats, subnormal)) [[unlikely]] {
-      for (std::ptrdiff_t l = i; l < i + 16 && l < n; ++l) y[l] = BFloat16::from(x[l]);
+  std::ptrdiff_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    const __m512 low = _mm512_loadu_ps(x + i), high = _mm512_loadu_ps(x + i + 16);
+    if (_mm512_fpclass_ps_mask(low, subnormal) | _mm512_fpclass_ps_mask(high, subnormal)) [[unlikely]] {
+      for (std::ptrdiff_t l = i; l < i + 32; ++l) y[l] = BFloat16::from(x[l]);
       continue;
     }
-    _mm256_mask_storeu_epi16(y + i, lanes, (__m256i)_mm512_cvtneps_pbh(floats));
+    _mm512_storeu_si512(y + i, (__m512i)_mm512_cvtne2ps_pbh(high, low));
   }
+  for (; i < n; ++i) y[i] = BFloat16::from(x[i]);
 }
 
 void fill_halves(Kernels& k) {

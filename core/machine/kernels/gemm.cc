@@ -105,7 +105,7 @@ void block(const Product& x, const T* a, const T* b, T* c, const T* bias, Size n
         job.bias = bias ? bias + j : nullptr;
         tile(job);
         if (largest) [[unlikely]]
-          for (Size r = 0; r < rows; ++r) largest->see_row(at + r * x.c_row, columns);
+          largest->see_rows(at, rows, columns, x.c_row);
         continue;
       }
       alignas(64) T held[kTileElements<T>];

@@ -79,7 +79,7 @@ void blocked_product(const Product& x, Size height, T* scratch, const PackA& pac
               job.bias = bias ? bias + j : nullptr;
               tile(job);
               if (looks) [[unlikely]]
-                for (Size r = 0; r < rows; ++r) largest.see_row(at + r * x.c_row, left);
+                largest.see_rows(at, rows, left, x.c_row);
               continue;
             }
             alignas(64) T held[kTileElements<T>];

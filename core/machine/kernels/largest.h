@@ -30,6 +30,13 @@ class Largest {
       for (; j < n; ++j) see_one(*reinterpret_cast<const May*>(row + j));
     }
   }
+  // Rows of n, `step` apart. What was seen stays in registers meanwhile.
+  template <class T>
+  [[gnu::always_inline]] void see_rows(const T* x, Size rows, Size n, Size step) {
+    Largest seen = *this;
+    for (Size r = 0; r < rows; ++r) seen.see_row(x + r * step, n);
+    *this = seen;
+  }
   [[gnu::always_inline]] void see_one(Bits bits) {
     bits = static_cast<Bits>(bits & kRest);
     most_[0] = bits > most_[0] ? bits : most_[0];

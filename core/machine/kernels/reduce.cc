@@ -23,6 +23,7 @@ constexpr int kInFlight = 8;
 
 constexpr int kLanes = 16;
 constexpr std::ptrdiff_t kFlatColumns = 64;  // rows as narrow as this may be taken 16 at a time
+constexpr int kTogether = 4;                 // rows of a lane in one pass over it
 
 // The numbers of all lanes: `steps` and `joins` below work on one number or on a register of them.
 template <class T>
@@ -245,16 +246,13 @@ void rows(const RowsJob& job) {
                                center ? center + r * job.center_step : center, job.center_step, out + r);
 }
 
-// lane[j] = the lane's numbers of column j, for rows r, r + 16, r + 32 ... of a strip.
+// lane[j] = lane[j] and the numbers of column j of up to kTogether rows, one after the other.
 template <class Op, class T>
-[[gnu::always_inline]] inline void reduce_lane(T* lane, const ColumnsJob& job, std::ptrdiff_t r,
-                                               std::ptrdiff_t begin, std::ptrdiff_t width) {
-  const T* const center = job.center ? static_cast<const T*>(job.center) + begin : nullptr;
-  auto row = [&](std::ptrdiff_t at) { return static_cast<const T*>(job.rows[at]) + job.first + begin; };
+[[gnu::always_inline]] inline void add_rows(T* lane, const T* const* rows, int count, const T* center,
+                                            std::ptrdiff_t width) {
   auto add = [&](auto from) {
-    // Four rows in one pass over the lane.
-    for (; r + 3 * kLanes < job.n; r += 4 * kLanes) {
-      const T *a = row(r), *b = row(r + kLanes), *c = row(r + 2 * kLanes), *d = row(r + 3 * kLanes);
+    if (count == kTogether) {
+      const T *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
 #pragma GCC ivdep
       for (std::ptrdiff_t j = 0; j < width; ++j) {
         const T m = from(j);
@@ -263,14 +261,14 @@ template <class Op, class T>
                                  m),
             d[j], m);
       }
+      return;
     }
-    for (; r < job.n; r += kLanes) {
-      const T* a = row(r);
+    for (int r = 0; r < count; ++r) {
+      const T* const a = rows[r];
 #pragma GCC ivdep
       for (std::ptrdiff_t j = 0; j < width; ++j) lane[j] = Op::template step<T>(lane[j], a[j], from(j));
     }
   };
-  for (std::ptrdiff_t j = 0; j < width; ++j) lane[j] = Op::start;
   if (center)
     add([center](std::ptrdiff_t j) { return center[j]; });
   else
@@ -304,16 +302,37 @@ void flat_columns(const ColumnsJob& job) {
   for (std::ptrdiff_t j = 0; j < width; ++j) out[j] = lanes[j];
 }
 
-// Lanes are rows: the numbers of a lane stand side by side, one per column of a strip.
+// Lanes are rows: the numbers of a lane stand side by side, one per column of a strip. Memory is read in
+// order, but for those few rows that a lane takes together.
 template <class Op, class T>
 void columns(const ColumnsJob& job) {
   if (job.gapless && job.width <= kFlatColumns && !job.center) return flat_columns<Op, T>(job);
-  constexpr std::ptrdiff_t kStrip = 1024 / sizeof(T);
+  constexpr std::ptrdiff_t kStrip = 1024 / sizeof(T), kRows = kTogether * kLanes;
   alignas(64) T lanes[kLanes][kStrip];
+  alignas(64) T loaded[kTogether][kStrip];
   for (std::ptrdiff_t begin = 0; begin < job.width; begin += kStrip) {
     const std::ptrdiff_t width = job.width - begin < kStrip ? job.width - begin : kStrip;
     const std::ptrdiff_t used = job.n < kLanes ? job.n : kLanes;
-    for (std::ptrdiff_t l = 0; l < used; ++l) reduce_lane<Op, T>(lanes[l], job, l, begin, width);
+    const T* const center = job.center ? static_cast<const T*>(job.center) + begin : nullptr;
+    for (std::ptrdiff_t l = 0; l < used; ++l)
+      for (std::ptrdiff_t j = 0; j < width; ++j) lanes[l][j] = Op::start;
+    for (std::ptrdiff_t first = 0; first < job.n; first += kRows) {
+      const std::ptrdiff_t end = job.n - first < kRows ? job.n : first + kRows;
+      for (std::ptrdiff_t l = 0; l < kLanes && first + l < end; ++l) {
+        const T* rows[kTogether];
+        int count = 0;
+        for (std::ptrdiff_t r = first + l; r < end; r += kLanes, ++count) {
+          if (job.load) {
+            job.load(loaded[count], static_cast<const char*>(job.rows[r]) + begin * job.step * job.item,
+                     job.step, width);
+            rows[count] = loaded[count];
+          } else {
+            rows[count] = static_cast<const T*>(job.rows[r]) + job.first + begin;
+          }
+        }
+        add_rows<Op, T>(lanes[l], rows, count, center, width);
+      }
+    }
     for (std::ptrdiff_t half = kLanes / 2; half > 0; half /= 2) {
       for (std::ptrdiff_t l = 0; l < half && l + half < used; ++l) {
 #pragma GCC ivdep

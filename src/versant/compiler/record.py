@@ -65,8 +65,9 @@ class Program:
 class Part:
     """What a step does, or one of the steps that a fused step was.
 
-    where: the user's line; module: the path of the module that ran; back: it is on the way back through the
-    tape, from the op `of_name` of line `of`, which `module` made.
+    where: the user's line; module: the path of the module that ran; back: 0 on the way forward; else it is on
+    the way back through the tape, to the gradient of that order, from the op `of_name` of line `of`, which
+    `module` made.
     """
 
     name: str
@@ -74,7 +75,7 @@ class Part:
     module: str
     of_name: str
     of: str
-    back: bool
+    back: int
 
     @property
     def line(self) -> str:
@@ -90,7 +91,7 @@ class Step:
     module: str
     of_name: str
     of: str
-    back: bool
+    back: int
     fused: list[Part]
     inputs: list[Any]  # windows and numbers; of calls of the host a number is an argument's
     outputs: list[Window]
@@ -124,7 +125,7 @@ class Step:
     @property
     def lines(self) -> list[str]:
         """The user's lines, as they occur: "train.py:12" forward, "back from train.py:12" on the way back."""
-        return list(dict.fromkeys("back from " * part.back + part.line for part in self.parts))
+        return list(dict.fromkeys("back from " * (part.back > 0) + part.line for part in self.parts))
 
     @property
     def windows(self) -> Iterator[Window]:

@@ -32,7 +32,8 @@ class Operand:
 class NonFiniteError(FloatingPointError, RuntimeError):
     """NaN or Inf appeared.
 
-    kind: "NaN" or "Inf"; op: the op that gave it; back: it computed the gradient of that op; line: the user's
+    kind: "NaN" or "Inf"; op: the op that gave it; back: it computed the gradient of that op
+    (2: its second one); line: the user's
     line that called the op, "train.py:12"; call: the line that ran, for a gradient that of `backward()`;
     module: the path of the module in which the op was called, or ""; result: an Operand; first: the index of
     the first such element; operands: Operands, and numbers as they are.
@@ -56,7 +57,7 @@ class NonFiniteError(FloatingPointError, RuntimeError):
 
     def _message(self, place: Place) -> str:
         count = self.result.health.nan if self.kind == "NaN" else self.result.health.inf
-        what = f"the gradient of {self.op}" if self.back and not place.own else self.op
+        what = f"{'the gradient of ' * (self.back and not place.own)}{self.op}"
         module = f", in {self.module}" if self.module else ""
         lines = [f"[nan_guard] {what} gave {self.kind} at {self.line}{module}"]
         if place.own:

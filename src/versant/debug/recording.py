@@ -38,6 +38,7 @@ ROW = struct.Struct("<II4q4d16H")
 MOST_FRAME = 1 << 28  # bytes
 MOST_KINDS = 1 << 20
 MOST_TEXT = 4096
+MOST_ORDER = 255
 MOST_ELEMENTS = 1 << 48
 FIELDS = ("number", "op", "output", "type", "line", "module", "back", "call", "sources")
 DTYPES = {
@@ -54,8 +55,8 @@ class RecordingError(ValueError):
 class Kind:
     """A kind of tensor that was recorded: output `output` of an op, called from one place.
 
-    type: "float32[2, 3]"; line: the user's, of a gradient that of its op; call: the line that ran; sources:
-    the kinds of what it was computed from.
+    type: "float32[2, 3]"; line: the user's, of a gradient that of its op; back: of which order the gradient
+    is, 0 on the way forward; call: the line that ran; sources: the kinds of what it was computed from.
     """
 
     number: int
@@ -64,7 +65,7 @@ class Kind:
     type: str
     line: str
     module: str
-    back: bool
+    back: int
     call: str
     sources: tuple[int, ...]
 
@@ -82,7 +83,7 @@ class Kind:
         return f"{'gradient of ' * self.back}{self.op}"
 
     @property
-    def place(self) -> tuple[str, str, bool, str, int, tuple[int, ...]]:
+    def place(self) -> tuple[str, str, int, str, int, tuple[int, ...]]:
         """What makes it the same tensor in another recording."""
         return (self.module, self.line, self.back, self.op, self.output, self.shape)
 
@@ -226,9 +227,11 @@ class Recording:
         return []
 
     def _take_kind(self, fields: Any, offset: int) -> int:
-        types = (int, str, int, str, str, str, bool, str, list)
+        types = (int, str, int, str, str, str, int, str, list)
         if not isinstance(fields, list) or [type(x) for x in fields] != list(types):
             raise self._damaged(offset, "a kind of tensor has other fields")
+        if not 0 <= fields[6] <= MOST_ORDER:
+            raise self._damaged(offset, f"a gradient of order {fields[6]}")
         if any(isinstance(x, str) and len(x) > MOST_TEXT for x in fields) or len(self.kinds) >= MOST_KINDS:
             raise self._damaged(offset, "too much text")
         if len(fields[8]) > 1000 or not all(type(x) is int and 0 <= x < fields[0] for x in fields[8]):

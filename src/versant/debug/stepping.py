@@ -22,7 +22,8 @@ class Action:
 
     op: its name, of a step of a plan the names of all that was joined in it; inputs: tensors and numbers;
     outputs: tensors; line: the user's line, of a gradient that of its op; call: the line that ran; module:
-    the path of its module; back: it was on a way back. The tensors are those of the machine: clone what you
+    the path of its module; back: it was on a way back, to the
+    gradient of that order. The tensors are those of the machine: clone what you
     keep.
     """
 
@@ -33,10 +34,10 @@ class Action:
     line: str
     call: str
     module: str
-    back: bool
+    back: int
 
     def __str__(self) -> str:
-        what = f"the gradient of {self.op}" if self.back else self.op
+        what = f"{'the gradient of ' * self.back}{self.op}"
         lines = [f"op {self.number}: {what} at {self.line}" + f", in {self.module}" * bool(self.module)]
         code = linecache.getline(*_split(self.line)).strip()
         if code:

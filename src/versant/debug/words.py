@@ -77,13 +77,14 @@ def op_name(name: str) -> str:
 class Place:
     """Where an action of the machine comes from, as the core gives it.
 
-    where: the user's line that ran; module: the path of the module it belongs to. On a way back: the op whose
+    where: the user's line that ran; module: the path of the module it belongs to. On a way back (back: to the
+    gradient of that order): the op whose
     gradient is computed and the line that called it.
     """
 
     where: str
     module: str
-    back: bool
+    back: int
     of_name: str
     of: str
 
@@ -95,7 +96,7 @@ class Place:
     @property
     def own(self) -> bool:
         """Whether a function of the user's computes the gradient: its lines say more than the forward one."""
-        return self.back and self.of_name[:1].isupper()
+        return self.back > 0 and self.of_name[:1].isupper()
 
     @property
     def line(self) -> str:

@@ -199,7 +199,7 @@ class Profile:
 
 
 def _kind_of(name: str, place: Place) -> Kind:
-    return Kind(op_name(name), place.module, place.line, place.back)
+    return Kind(op_name(name), place.module, place.line, place.back > 0)
 
 
 def profile() -> Profile:

@@ -157,7 +157,7 @@ WORKLOADS = [
         {"torch": training, "jax": resnets_jax.training, "torch-onestep": training_onestep},
         {"torch": 0.8},
         reads=frozenset({"optimizer", "channels_last"}),
-        rtol=1e-3,  # six steps of SGD magnify the rounding of the first losses
+        rtol=3e-3,  # six steps of SGD magnify the first losses' rounding; peers differ by 1e-3
         flops=2 * (3 * RESNET18 - RESNET18_STEM),
         traffic=20.0 * RESNET18_PARAMETERS,
     ),
