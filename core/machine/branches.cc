@@ -173,7 +173,9 @@ bool Plan::fits(std::span<Tensor* const> arguments, std::string* difference,
     Tensor& tensor = tensor_of(captured, arguments);
     if (captured.bound) {
       if (!at_same_place(tensor, captured.geometry))
-        return differs("a tensor was ", describe(captured.geometry), ", now ", describe(tensor));
+        return same_geometry(tensor, captured.geometry)
+                   ? differs(describe(tensor), " begins elsewhere in its memory")
+                   : differs("a tensor was ", describe(captured.geometry), ", now ", describe(tensor));
       Storage* const storage = tensor.storage.get();
       if (captured.shares >= 0 || captured.shares_argument >= 0) {
         const Tensor& other =

@@ -7,6 +7,7 @@
 #include "machine/engine.h"
 #include "machine/ops.h"
 #include "machine/tape.h"
+#include "machine/watch.h"
 
 namespace versant::trace {
 
@@ -190,7 +191,8 @@ std::vector<TensorRef> run(const Loop& loop, std::span<const TensorRef> inputs, 
         }
         carry = now.turn(loop.body_of(loop.last.size()), carry, tape.get());
       }
-      // Which turns are the last is known now.
+      // Which turns are the last is known now. Watchers have seen them.
+      const watch::Unwatched unwatched;
       const Generator after = default_generator();
       for (size_t behind = 0; behind < given.size(); ++behind) {
         const Given& turn = given[given.size() - 1 - behind];
@@ -434,7 +436,8 @@ class LoopNode final : public Node {
       std::vector<Tensor*> in, out;
       for (const TensorRef& tensor : given) in.push_back(tensor.get());
       for (const TensorRef& tensor : found) out.push_back(tensor.get());
-      recorder->apply(again, (loop_->name + " back").c_str(), in, out, default_generator(), before);
+      recorder->apply(again, (loop_->name + " back").c_str(), in, out, default_generator(), before).loops =
+          true;
     }
     std::vector<TensorRef> of_inputs(inputs_.size());
     size_t next = 0;
@@ -509,9 +512,10 @@ class LoopNode final : public Node {
     }
   }
 
-  // Makes the tape of the bodies of now.
+  // Makes the tape of the bodies of now, doing once more what watchers have seen.
   void run_again() {
     const Quiet quiet;
+    const watch::Unwatched unwatched;
     const Generator now = std::exchange(default_generator(), before_);
     std::vector<TensorRef> inputs;
     for (const Saved& saved : inputs_) inputs.push_back(saved.unpack(*this, nullptr));
@@ -552,6 +556,7 @@ std::vector<TensorRef> run_loop(const std::shared_ptr<Loop>& loop, std::span<Ten
     std::vector<Tensor*> outputs;
     for (const TensorRef& result : results) outputs.push_back(result.get());
     Step& step = recorder->apply(again, loop->name.c_str(), inputs, outputs, default_generator(), before);
+    step.loops = true;
     step.drawn = static_cast<int64_t>(default_generator().offset - before.offset);
     const bool draws = std::any_of(loop->bodies.begin(), loop->bodies.end(),
                                    [](const auto& body) { return body->trace().streams[0].blocks > 0; });

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "machine/action.h"
 #include "machine/call.h"
 #include "machine/kernels.h"
 #include "machine/lock.h"
@@ -271,7 +272,7 @@ struct BackwardArrays {
   bool adds[2];
 };
 
-void run_backward(const Form& form, const BackwardArrays& a) {
+void run_backward(bool given, const BackwardArrays& a) {
   const int64_t rows = a.c->sizes[0], units = a.c->sizes[1], plane = rows * units, states = a.h->sizes[1];
   const int64_t item = static_cast<int64_t>(itemsize(a.h->dtype));
   const bool single = a.h->dtype == DType::Float32;
@@ -280,7 +281,7 @@ void run_backward(const Form& form, const BackwardArrays& a) {
     lines[r] = a.d_sums->as<char>() + static_cast<int64_t>(r) * kGates * units * item;
   const Array* const from[2] = {a.h, a.x};
 
-  const int64_t inputs = form.given ? 0 : a.x->sizes[1];
+  const int64_t inputs = given ? 0 : a.x->sizes[1];
   const double work = static_cast<double>(kGates * plane) * static_cast<double>(inputs + states);
   const Sharing sharing(rows, units, work);
   const size_t room =
@@ -338,29 +339,77 @@ void run_backward(const Form& form, const BackwardArrays& a) {
   if (a.d_bias) copy_into(*a.d_bias, *sum(*Tensor::make(*a.d_sums), Dims{0}, false));
 }
 
+// What is wanted of a weight's gradient, as an attribute.
+enum Want : int64_t { kNothing, kWritten, kAdded };
+
+// The arrays of an action: those read, with the weights' gradients that are added to, then those written.
+// Attributes: whether the sums are given, whether d_bias is wanted, what of weight_hh and of weight_ih.
+const trace::Action lstm_cell_backward(
+    "lstm_cell_backward",
+    [](std::span<const Array> arrays, const Attributes& a) {
+      const Array* in = arrays.data();
+      const Array* out = in + 6 + (a.ints[2] == kAdded) + (a.ints[3] == kAdded);
+      BackwardArrays now{in, in + 1, in + 2, in + 3, in + 4, in + 5, out, out + 1, nullptr, {}, {}};
+      in += 6;
+      out += 2;
+      if (a.ints[1]) now.d_bias = out++;
+      for (int k = 0; k < 2; ++k) {
+        if (a.ints[2 + k] == kNothing) continue;
+        now.weights[k] = out++;
+        now.adds[k] = a.ints[2 + k] == kAdded;
+        if (!now.adds[k]) continue;
+        if (in->data != now.weights[k]->data) copy_into(*now.weights[k], *in);
+        ++in;
+      }
+      run_backward(a.ints[0] != 0, now);
+    },
+    [](const Claim& claim) {
+      const Dims& ints = claim.attributes.ints;
+      if (ints.size() != 4 || claim.in.size() < 6 || claim.out.size() < 2) return false;
+      if (!claim.within(0, 0, 1) || !claim.within(1, 0, 1) || !claim.within(2, 0, 2) ||
+          !claim.within(3, 0, 2))
+        return false;
+      const Array &h = *claim.in[0], &x = *claim.in[1], &c = *claim.in[2];
+      const DType dtype = h.dtype;
+      if ((dtype != DType::Float32 && dtype != DType::Float64) || h.rank() != 2 || x.rank() != 2 ||
+          c.rank() != 2)
+        return false;
+      const int64_t rows = c.sizes[0], units = c.sizes[1], sums = kGates * units;
+      if (h.sizes[0] != rows || x.sizes[0] != rows || (ints[0] && (x.sizes[1] != sums || ints[3])))
+        return false;
+      if (ints[1] && (rows == 0 || rows > kReductionBlock)) return false;
+      const Dims weights[2] = {Dims{sums, h.sizes[1]}, Dims{sums, x.sizes[1]}};
+      std::vector<Dims> in = {h.sizes, x.sizes, c.sizes, Dims{kGates + 1, rows, units}, c.sizes, c.sizes};
+      std::vector<Dims> out = {Dims{rows, sums}, c.sizes};
+      if (ints[1]) out.push_back(Dims{sums});
+      for (int k = 0; k < 2; ++k) {
+        if (ints[2 + k] == kAdded) in.push_back(weights[k]);
+        if (ints[2 + k] != kNothing) out.push_back(weights[k]);
+      }
+      if (claim.in.size() != in.size() || claim.out.size() != out.size()) return false;
+      for (size_t i = 0; i < in.size(); ++i)  // products take h and x as they lie
+        if (claim.in[i]->sizes != in[i] || claim.in[i]->dtype != dtype || (i > 1 && !claim.in[i]->contiguous))
+          return false;
+      for (size_t i = 0; i < out.size(); ++i)
+        if (claim.out[i]->sizes != out[i] || claim.out[i]->dtype != dtype || !claim.out[i]->contiguous)
+          return false;
+      return true;
+    });
+
 // Runs, as one step where a trace is made. Replays may have other threads, so how these share the work is
 // decided inside.
 void backward_step(const Form& form, const BackwardArrays& a) {
-  if (!modes.observed()) return run_backward(form, a);
+  if (!modes.observed()) return run_backward(form.given, a);
   std::vector<const Array*> reads = {a.h, a.x, a.c, a.gates, a.dh, a.dc_next}, writes = {a.d_sums, a.dc};
+  Dims ints{form.given, a.d_bias != nullptr, kNothing, kNothing};
   if (a.d_bias) writes.push_back(a.d_bias);
   for (int k = 0; k < 2; ++k) {
     if (!a.weights[k]) continue;
     writes.push_back(a.weights[k]);
     if (a.adds[k]) reads.push_back(a.weights[k]);
+    ints[2 + k] = a.adds[k] ? kAdded : kWritten;
   }
-  trace::perform(
-      "lstm_cell_backward", reads, writes, [form, like = a, n = reads.size()](std::span<const Array> arrays) {
-        const Array *in = arrays.data(), *out = in + n;
-        BackwardArrays now{in, in + 1, in + 2, in + 3, in + 4, in + 5, out, out + 1, nullptr, {}, {}};
-        out += 2;
-        if (like.d_bias) now.d_bias = out++;
-        for (int k = 0; k < 2; ++k) {
-          if (like.weights[k]) now.weights[k] = out++;
-          now.adds[k] = like.adds[k];
-        }
-        run_backward(form, now);
-      });
+  trace::perform(lstm_cell_backward, {ints, {}}, reads, writes);
 }
 
 void LstmCell::vjp(Vjp& vjp) const {

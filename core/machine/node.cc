@@ -27,6 +27,8 @@ uint64_t Node::skip() { return next_number++; }
 Node::Node(uint32_t bytes, uint16_t n_edges) : number(next_number++), bytes(bytes), n_edges(n_edges) {
   if (!location_hooks.here) return;
   where = location_hooks.here();
+  if (modes.observed()) [[unlikely]]
+    location_hooks.made(number);
   if (!recorded) [[likely]]
     return;
   order = static_cast<uint8_t>(std::min(recorded->of->order + 1, kMostOrder));

@@ -29,6 +29,8 @@ struct LocationHooks {
   void (*release)(void* code) = nullptr;
   void (*keep)(void* code) = nullptr;                  // for one release more
   std::string (*describe)(const Location&) = nullptr;  // "train.py:12"
+  // Node `number` was made, while somebody observes.
+  void (*made)(uint64_t number) = nullptr;
   // The path of the module that runs, and of the one that ran when node `number` was made; kept while
   // somebody observes (Modes::observed).
   std::string (*module_here)() = nullptr;

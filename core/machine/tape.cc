@@ -38,6 +38,18 @@ void tape::note(Node& node) {
   }
 }
 
+void tape::follow(Tensor& from, Tensor& to) {
+  for (Tape* tape : live) tape->follow(from, to);
+}
+
+void Tape::follow(Tensor& from, Tensor& to) {
+  for (Watched& entry : watched_)
+    if (entry.tensor.get() == &from) {
+      if (LeafNode* leaf = leaf_of(entry.edge); leaf && leaf->leaf == &from) leaf->leaf = &to;
+      entry.tensor = TensorRef(&to);
+    }
+}
+
 Tape::~Tape() {
   if (recording_) stop();
   finish();

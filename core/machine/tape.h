@@ -58,6 +58,8 @@ class Tape {
   bool holds(const Node& node) const;
   // A leaf is read that was last noted then.
   void note(LeafNode& leaf, uint64_t before);
+  // What was watched in one tensor is watched in another one from now on.
+  void follow(Tensor& from, Tensor& to);
 
  private:
   struct Watched {
@@ -95,6 +97,8 @@ namespace tape {
 
 // Tells the tapes of this thread which leaves a new node reads.
 void note(Node& node);
+// A tensor that stood for more is plain again, and what tapes watched inside of it is watched in itself.
+void follow(Tensor& from, Tensor& to);
 
 }  // namespace tape
 

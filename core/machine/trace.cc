@@ -1,6 +1,7 @@
 #include "machine/trace.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "machine/engine.h"
 #include "machine/fuse.h"
@@ -121,6 +122,10 @@ void Recorder::own(const Array& array) {
   if (found == known_.end()) return;
   const int constant = found->second.buffer;
   if (trace_.buffers[static_cast<size_t>(constant)].origin != Buffer::Origin::Fixed) return;
+  if (array.storage->release)
+    refuse(
+        describe(array),
+        " shares its memory with an array, which replays would not write: make a copy with versant.tensor()");
   Window source;
   source.buffer = constant;
   const int64_t bytes = static_cast<int64_t>(array.storage->bytes);
@@ -315,11 +320,10 @@ void Recorder::constant(const Array& array) {
   Buffer buffer;
   buffer.origin = Buffer::Origin::Fixed;
   const Quiet quiet;
-  Array copy = Array::empty(array.sizes, array.dtype);
-  copy_into(copy, array);
   // The trace keeps the data as they were, in a storage that is none of the trace's.
-  copy.storage->epoch = 0;
-  buffer.storage = copy.storage;
+  buffer.storage = Storage::allocate(array.storage->bytes);
+  buffer.storage->epoch = 0;
+  std::memcpy(buffer.storage->data, array.storage->data, array.storage->bytes);
   known_.insert_or_assign(array.storage.get(),
                           Known{static_cast<int>(trace_.buffers.size()), array.storage->version, true, true});
   trace_.buffers.push_back(std::move(buffer));
@@ -417,7 +421,8 @@ int Recorder::argument(Tensor& tensor, bool reached) {
   return index;
 }
 
-void Recorder::host(void* object, const char* name, std::span<Tensor* const> inputs, bool pure) {
+void Recorder::host(void* object, const char* name, std::span<Tensor* const> inputs, bool pure,
+                    const std::vector<TensorRef>* changed) {
   trace_.hosts.push_back(object);
   settle_gradients();
   std::vector<Window> in;
@@ -435,6 +440,7 @@ void Recorder::host(void* object, const char* name, std::span<Tensor* const> inp
   step.block = step.stand;
   step.pure = pure;
   step.truth = modes.grad;
+  if (changed) changed_.emplace(step.index, *changed);
   if (pure) return;
   for (auto& [storage, entry] : known_) entry.settled = false;  // it may have changed what it reached
 }

@@ -106,6 +106,7 @@ struct Step {
   bool seeded = false;  // `seed` and `block` are where the stream stands, for it was seeded before
   uint64_t seed = 0;
   uint64_t stand = 0;  // blocks that were drawn from the default generator until the step was done
+  bool loops = false;  // Apply: a branch or loop over tensors, or its way back
   int64_t drawn = -1;  // Apply: blocks drawn in the trace, where replays may draw another number
 
   Scalar number;       // Fill, Read
@@ -226,8 +227,10 @@ class Recorder {
   // --- what the host says
   // `reached`: the function may reach the tensor otherwise too.
   int argument(Tensor& tensor, bool reached);
-  // `pure`: the call has no effects but its result.
-  void host(void* object, const char* name, std::span<Tensor* const> inputs, bool pure);
+  // `pure`: the call has no effects but its result. `changed`: all older tensors that it may change, where
+  // that is known.
+  void host(void* object, const char* name, std::span<Tensor* const> inputs, bool pure,
+            const std::vector<TensorRef>* changed = nullptr);
   // What the last call gave back.
   void host_outputs(std::span<Tensor* const> outputs);
   void result(Tensor& tensor);
@@ -274,7 +277,9 @@ class Recorder {
   int tensor_index(Tensor& tensor);
   void read_early();
   size_t place_of_reading(const Step& reading, const std::vector<Step>& steps, size_t earliest,
-                          std::vector<size_t>& makers) const;
+                          std::vector<size_t>& makers, std::vector<int>& passed) const;
+  // Whether a call of the host leaves a buffer as it is, which was there before it.
+  bool leaves(const Step& host, int buffer) const;
   int argument_of(const Tensor& tensor) const;
   int stream_of(Generator& generator, const Generator& before);
   void settle_flags();
@@ -308,6 +313,7 @@ class Recorder {
   std::vector<TensorRef> held_;
   std::vector<Ref<Storage>> held_memory_;  // older storages, so that no other comes to stand in their place
   std::vector<TensorRef> arguments_, differentiable_;
+  std::unordered_map<int, std::vector<TensorRef>> changed_;  // by calls of the host, by their index
   struct Draw {
     int stream;
     uint64_t seed, first;

@@ -36,6 +36,30 @@ void Recorder::gives_away(const Array& array) {
          "item(), or do it outside");
 }
 
+namespace {
+[[noreturn]] void refuse_reading(const Step& reading, const Step& host) {
+  fail(ErrorKind::Runtime, "[compile] ", reading.where, ": reads a value behind ", host.name,
+       ", which may have changed it and which a replay cannot take back if the value is another one: read it "
+       "before, or return the tensor instead");
+}
+}  // namespace
+
+bool Recorder::leaves(const Step& host, int buffer) const {
+  const auto changed = changed_.find(host.index);
+  if (changed == changed_.end() ||
+      trace_.buffers[static_cast<size_t>(buffer)].origin != Buffer::Origin::Argument)
+    return false;
+  for (size_t i = 0; i < arguments_.size(); ++i) {
+    if (trace_.argument_buffers[i] != buffer) continue;
+    if (trace_.argument_is[i]) return false;
+    for (const Window& window : host.in)
+      if (window.buffer < 0 && window.number.i == static_cast<int64_t>(i)) return false;
+    for (const TensorRef& tensor : changed->second)
+      if (tensor->storage.get() == arguments_[i]->storage.get()) return false;
+  }
+  return true;
+}
+
 // Moves readings to where their values are known, so that as little as possible is done before a replay turns
 // out to go another way; what cannot be undone must not stand before a reading at all.
 void Recorder::read_early() {
@@ -49,11 +73,13 @@ void Recorder::read_early() {
       continue;
     }
     std::vector<size_t> makers;  // steps that the value needs, from the last one back
-    const size_t at = place_of_reading(step, steps, earliest, makers);
-    for (size_t s = 0; s < at; ++s)
-      if (steps[s].kind == Step::Kind::Host && !steps[s].pure)
-        fail(ErrorKind::Runtime, "[compile] ", step.where, ": reads a value that depends on ", steps[s].name,
-             ", which a replay cannot take back if the value is another one; return the tensor instead");
+    std::vector<int> passed;     // calls of the host that leave the arguments which it needs as they are
+    const size_t at = place_of_reading(step, steps, earliest, makers, passed);
+    for (size_t s = at; s-- > 0;)
+      if (steps[s].kind == Step::Kind::Host && !steps[s].pure) refuse_reading(step, steps[s]);
+    // So it stays: replays are only for tensors that share memory as these do.
+    for (const int host : passed)
+      for (const TensorRef& tensor : changed_.at(host)) reaches(*tensor);
     std::vector<Step> moved;
     for (const size_t m : makers) {
       moved.insert(moved.begin(), std::move(steps[m]));
@@ -70,13 +96,17 @@ void Recorder::read_early() {
 
 // Where a reading can stand, and what has to come along to there.
 size_t Recorder::place_of_reading(const Step& reading, const std::vector<Step>& steps, size_t earliest,
-                                  std::vector<size_t>& makers) const {
-  // Others can reach these buffers, and calls of the host may change them.
-  std::vector<bool> reached;
-  for (const Buffer& buffer : trace_.buffers) reached.push_back(buffer.origin != Buffer::Origin::Fresh);
+                                  std::vector<size_t>& makers, std::vector<int>& passed) const {
+  // Others can reach these buffers, and calls of the host may change them; `set`: others that they may
+  // change.
+  std::vector<bool> reached, set(trace_.buffers.size());
+  for (const Buffer& buffer : trace_.buffers)
+    reached.push_back(buffer.origin != Buffer::Origin::Fresh && buffer.origin != Buffer::Origin::Fixed);
   for (const Step& step : steps)
     if (step.kind == Step::Kind::SetGradient || step.kind == Step::Kind::SetData)
-      for (const Window& window : step.in) reached[static_cast<size_t>(window.buffer)] = true;
+      for (const Window& window : step.in)
+        if (window.buffer >= 0)
+          reached[static_cast<size_t>(window.buffer)] = set[static_cast<size_t>(window.buffer)] = true;
   std::vector<int> needed;
   const auto need = [&](const Step& step) {
     for (const Window& window : step.in)
@@ -117,8 +147,13 @@ size_t Recorder::place_of_reading(const Step& reading, const std::vector<Step>& 
       continue;
     }
     if (step.kind == Step::Kind::Host && !step.pure) {
+      const auto may_change = [&](int b) {
+        const auto buffer = static_cast<size_t>(b);
+        return reached[buffer] && (set[buffer] || !leaves(step, b));
+      };
+      if (std::any_of(needed.begin(), needed.end(), may_change)) break;
       if (std::any_of(needed.begin(), needed.end(), [&](int b) { return reached[static_cast<size_t>(b)]; }))
-        break;
+        passed.push_back(step.index);
       // What the value needs comes before the call.
       at = s;
       makers = along;

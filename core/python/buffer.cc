@@ -151,7 +151,9 @@ void release_view(void* owner) {
 
 PyBufferProcs tensor_buffer = {get_buffer, release_buffer};
 
-TensorRef tensor_from_buffer(PyObject* object, Sharing sharing) {
+namespace {
+
+TensorRef over_buffer(PyObject* object, Sharing sharing) {
   auto view = std::make_unique<Py_buffer>();
   if (PyObject_GetBuffer(object, view.get(), PyBUF_RECORDS) < 0) {
     PyErr_Clear();
@@ -208,6 +210,15 @@ TensorRef tensor_from_buffer(PyObject* object, Sharing sharing) {
   releaser.view = nullptr;
   view.release();
   return Tensor::make(std::move(array));
+}
+
+}  // namespace
+
+TensorRef tensor_from_buffer(PyObject* object, Sharing sharing) {
+  TensorRef made = over_buffer(object, sharing);
+  if (modes.tracing) [[unlikely]]
+    take_array(object, *made);
+  return made;
 }
 
 namespace {

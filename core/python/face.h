@@ -183,6 +183,8 @@ TensorRef tensor_from_data(PyObject* data, std::optional<DType> dtype, bool copy
 enum class Sharing { Required, IfPossible };
 // From an object with the buffer protocol (numpy arrays).
 TensorRef tensor_from_buffer(PyObject* object, Sharing sharing);
+// A tensor of an array becomes a constant of the trace, whose maker is told of the array (trace_object.cc).
+void take_array(PyObject* object, const Tensor& tensor);
 PyObject* to_list(const Array& array);
 extern PyMethodDef convert_functions[];
 extern PyMethodDef dlpack_functions[];

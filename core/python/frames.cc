@@ -47,14 +47,6 @@ bool is_ours(PyCodeObject* code) {
   return ours;
 }
 
-PyObject* function_in(PyFrameObject* frame) {
-#if PY_VERSION_HEX >= 0x030C0000
-  return frame->f_frame->f_funcobj;
-#else
-  return reinterpret_cast<PyObject*>(frame->f_frame->f_func);
-#endif
-}
-
 namespace {
 
 #if PY_VERSION_HEX >= 0x030D0000
@@ -68,6 +60,45 @@ PyCodeObject* code_of(_PyInterpreterFrame* frame) {
   return frame->f_code && PyCode_Check(reinterpret_cast<PyObject*>(frame->f_code)) ? frame->f_code : nullptr;
 }
 #endif
+
+// What the first variable of a function holds if it is called `self`; borrowed, or null.
+PyObject* self_of(_PyInterpreterFrame* frame, PyCodeObject* code) {
+  static PyObject* const self = PyUnicode_InternFromString("self");
+  if (code->co_argcount == 0 || PyTuple_GET_ITEM(code->co_localsplusnames, 0) != self) return nullptr;
+  PyObject* const object = frame->localsplus[0];
+  return object && PyCell_Check(object) ? PyCell_GET(object) : object;
+}
+
+}  // namespace
+
+const void* frame_here() { return current_frame(); }
+
+Methods methods_that_run(const void* inner, const void* outer, bool (*is_meant)(PyTypeObject*)) {
+  Methods found{};
+  bool inside = true, outside = !outer;
+  for (_PyInterpreterFrame* frame = current_frame(); frame; frame = frame->previous) {
+    if (frame == inner) inside = false;
+    if (frame == outer) outside = true;
+    if (!inside && !outside) continue;
+    PyCodeObject* const code = code_of(frame);
+    if (!code || is_ours(code)) continue;
+    PyObject* const self = self_of(frame, code);
+    if (!self || !is_meant(Py_TYPE(self))) continue;
+    if (inside && !found.innermost) found.innermost = self;
+    if (outside) found.outermost = self;
+  }
+  return found;
+}
+
+PyObject* function_in(PyFrameObject* frame) {
+#if PY_VERSION_HEX >= 0x030C0000
+  return frame->f_frame->f_funcobj;
+#else
+  return reinterpret_cast<PyObject*>(frame->f_frame->f_func);
+#endif
+}
+
+namespace {
 
 Location here() {
   Location location;

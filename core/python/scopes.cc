@@ -1,11 +1,14 @@
 // Which module runs, and which one ran when a node of the tape was made, while somebody observes.
 //
-// Nodes are numbered in the order in which they are made, so a list of the numbers at which calls of modules
-// began and ended says of every node where it comes from, and nodes need no field for it.
+// A module runs in its call, and in its other methods, which are found among the frames.
+// Nodes are numbered in the order in which they are made, so a list of the numbers from which on another
+// module ran says of every node where it comes from, and nodes need no field for it.
 #include <algorithm>
+#include <unordered_map>
 #include <vector>
 
 #include "face.h"
+#include "frames.h"
 #include "machine/node.h"
 #include "watch.h"
 
@@ -17,6 +20,13 @@ constexpr size_t kMost = 1 << 16;  // entries that are kept
 
 struct Scope {
   Object root, module;  // the outermost module that runs, and the innermost; none outside of modules
+  bool operator==(const Scope& other) const {
+    return root.get() == other.root.get() && module.get() == other.module.get();
+  }
+};
+struct Call {
+  Scope scope;
+  const void* frame;  // that calls the module
 };
 struct Entry {
   uint64_t number;  // nodes from this one on
@@ -24,28 +34,59 @@ struct Entry {
 };
 
 // Never destroyed: a thread may end after the interpreter.
-thread_local std::vector<Scope>& scopes = *new std::vector<Scope>;
+thread_local std::vector<Call>& calls = *new std::vector<Call>;
 thread_local std::vector<Entry>& entries = *new std::vector<Entry>;
+std::vector<PyObject*> module_classes;
 
-PyObject* path_function() {
-  static PyObject* function = nullptr;
-  if (!function) {
-    const Object module(checked(PyImport_ImportModule("versant.nn.paths")));
-    function = checked(PyObject_GetAttrString(module.get(), "path_of")).release();
-  }
-  return function;
+// A function of versant.nn.paths; borrowed.
+PyObject* of_paths(const char* name) {
+  const Object module(checked(PyImport_ImportModule("versant.nn.paths")));
+  return checked(PyObject_GetAttrString(module.get(), name)).release();
 }
 
 std::string path_of(const Scope& scope) {
+  static PyObject* const path = of_paths("path_of");
   if (!scope.module) return {};
-  const Object path(
-      checked(PyObject_CallFunctionObjArgs(path_function(), scope.root.get(), scope.module.get(), nullptr)));
-  const char* text = PyUnicode_AsUTF8(path.get());
+  const Object found(
+      checked(PyObject_CallFunctionObjArgs(path, scope.root.get(), scope.module.get(), nullptr)));
+  const char* text = PyUnicode_AsUTF8(found.get());
   if (!text) throw HostError{};
   return text;
 }
 
-std::string module_here() { return scopes.empty() ? std::string() : path_of(scopes.back()); }
+bool holds(PyObject* root, PyObject* module) {
+  static PyObject* const holds = of_paths("holds");
+  return checked(PyObject_CallFunctionObjArgs(holds, root, module, nullptr)).get() == Py_True;
+}
+
+bool is_module_class(PyTypeObject* type) {
+  thread_local std::unordered_map<PyTypeObject*, bool>& known = *new std::unordered_map<PyTypeObject*, bool>;
+  const auto [found, is_new] = known.try_emplace(type, false);
+  if (is_new) {
+    Py_INCREF(type);  // its place stays taken
+    for (PyObject* base : module_classes)
+      found->second |= PyType_IsSubtype(type, reinterpret_cast<PyTypeObject*>(base)) != 0;
+  }
+  return found->second;
+}
+
+// The modules that run now. A method that calls another module counts as the outermost one if that is a part
+// of its object.
+Scope scope_now() {
+  const bool called = !calls.empty();
+  const Methods methods = methods_that_run(called ? calls.back().frame : nullptr,
+                                           called ? calls.front().frame : nullptr, is_module_class);
+  Scope now;
+  if (called) now = calls.back().scope;
+  if (methods.innermost) now.module = Object::share(methods.innermost);
+  if (!called && methods.outermost) now.root = Object::share(methods.outermost);
+  if (called && methods.outermost && methods.outermost != now.root.get() &&
+      holds(methods.outermost, now.module.get()))
+    now.root = Object::share(methods.outermost);
+  return now;
+}
+
+std::string module_here() { return path_of(scope_now()); }
 
 const Scope* scope_of(uint64_t number) {
   const auto after = std::upper_bound(entries.begin(), entries.end(), number,
@@ -66,15 +107,14 @@ void note(uint64_t number, const Scope& scope) {
     entries.push_back({number, scope});
 }
 
-Scope scope_here() { return scopes.empty() ? Scope() : scopes.back(); }
-
-void note_scope() { note(Node::next(), scope_here()); }
+void made(uint64_t number) {
+  const Scope now = scope_now();
+  if (entries.empty() ? static_cast<bool>(now.module) : !(entries.back().scope == now)) note(number, now);
+}
 
 void made_for(uint64_t number, uint64_t of) {
   const Scope* const found = scope_of(of);
-  if (!found || !found->module) return;
-  note(number, Scope(*found));
-  note(number + 1, scope_here());
+  if (found && found->module) note(number, Scope(*found));
 }
 
 PyObject* module_scope(PyObject*, PyObject*) {
@@ -90,15 +130,19 @@ PyObject* root_modules(PyObject*, PyObject*) {
       seen.push_back(scope.root.get());
       if (PyList_Append(list.get(), scope.root.get()) < 0) throw HostError{};
     };
-    for (const Scope& scope : scopes) add(scope);
+    add(scope_now());
+    for (const Call& call : calls) add(call.scope);
     for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) add(entry->scope);
     return list.release();
   });
 }
 
 PyObject* current_scope(PyObject*, PyObject*) {
-  if (scopes.empty()) Py_RETURN_NONE;
-  return Py_BuildValue("OO", scopes.back().root.get(), scopes.back().module.get());
+  return guarded([]() -> PyObject* {
+    const Scope now = scope_now();
+    if (!now.module) Py_RETURN_NONE;
+    return Py_BuildValue("OO", now.root.get(), now.module.get());
+  });
 }
 
 PyObject* enter_scope(PyObject*, PyObject* scope) {
@@ -107,8 +151,7 @@ PyObject* enter_scope(PyObject*, PyObject* scope) {
     if (PyErr_Occurred()) return nullptr;
     Py_RETURN_FALSE;
   }
-  scopes.push_back({Object::share(root), Object::share(module)});
-  note_scope();
+  calls.push_back({{Object::share(root), Object::share(module)}, frame_here()});
   Py_RETURN_TRUE;
 }
 
@@ -117,10 +160,16 @@ PyObject* leave_scope(PyObject*, PyObject*) {
   Py_RETURN_NONE;
 }
 
+PyObject* module_class(PyObject*, PyObject* kind) {
+  module_classes.push_back(Py_NewRef(kind));
+  Py_RETURN_NONE;
+}
+
 PyMethodDef functions[] = {
     {"current_scope", current_scope, METH_NOARGS, "(root, module): the modules that run, or None."},
     {"enter_scope", enter_scope, METH_O, "Goes back to what current_scope() gave: whether it was a scope."},
     {"leave_scope", leave_scope, METH_NOARGS, "Ends what enter_scope began."},
+    {"module_class", module_class, METH_O, "Objects of the class are modules: their methods have scopes."},
     {"module_scope", module_scope, METH_NOARGS, "The path of the module that runs, while somebody observes."},
     {"root_modules", root_modules, METH_NOARGS, "The outermost modules that ran lately, the last one first."},
     {},
@@ -129,17 +178,15 @@ PyMethodDef functions[] = {
 }  // namespace
 
 void enter_module(PyObject* module) {
-  Object root = scopes.empty() ? Object::share(module) : scopes.front().root;
-  scopes.push_back({std::move(root), Object::share(module)});
-  note_scope();
+  Object root = calls.empty() ? Object::share(module) : calls.front().scope.root;
+  calls.push_back({{std::move(root), Object::share(module)}, frame_here()});
 }
 
 void leave_module() {
-  if (!scopes.empty()) scopes.pop_back();
-  note_scope();
+  if (!calls.empty()) calls.pop_back();
 }
 
-PyObject* current_module() { return scopes.empty() ? nullptr : scopes.back().module.get(); }
+PyObject* current_module() { return scope_now().module.get(); }
 
 PyObject* module_of_node(uint64_t number) {
   const Scope* const scope = scope_of(number);
@@ -147,10 +194,11 @@ PyObject* module_of_node(uint64_t number) {
 }
 
 void forget_modules() {
-  if (scopes.empty()) entries.clear();
+  if (calls.empty()) entries.clear();
 }
 
 bool init_scopes(PyObject* module) {
+  location_hooks.made = made;
   location_hooks.module_here = module_here;
   location_hooks.module_of = module_of;
   location_hooks.made_for = made_for;

@@ -15,6 +15,7 @@ constexpr const char* kBranches = "versant.branches";
 
 // The trace that is being made, and behind it those of bodies of loops, each made inside the one before.
 std::vector<std::unique_ptr<trace::Recorder>> recorders;
+Object note_array;  // note_array(array), of each that becomes a constant
 
 trace::Recorder& current() {
   if (recorders.empty()) fail(ErrorKind::Runtime, "[compile] there is no trace");
@@ -71,6 +72,7 @@ void end(size_t left = 0) {
     recorders.pop_back();
     trace::recorder = recorders.empty() ? nullptr : recorders.back().get();
   }
+  if (recorders.empty()) note_array = Object();
   if (recorders.empty() && !modes.watching) forget_modules();
 }
 
@@ -89,6 +91,12 @@ Tensor& tensor_of(PyObject* object) {
 }
 
 }  // namespace
+
+void take_array(PyObject* object, const Tensor& tensor) {
+  trace::recorder->constant(tensor);
+  const trace::Quiet quiet;
+  checked(PyObject_CallOneArg(note_array.get(), object));
+}
 
 trace::Branches& branches_of(PyObject* capsule) {
   auto* branches = static_cast<trace::Branches*>(PyCapsule_GetPointer(capsule, kBranches));
@@ -124,10 +132,11 @@ PyObject* run_result(int branch, std::vector<TensorRef>& results) {
 
 namespace {
 
-PyObject* trace_begin(PyObject*, PyObject*) {
-  return guarded([]() -> PyObject* {
+PyObject* trace_begin(PyObject*, PyObject* note) {
+  return guarded([&]() -> PyObject* {
     if (!recorders.empty()) fail(ErrorKind::Runtime, "[compile] a function is being traced already");
     begin();
+    note_array = Object::share(note);
     Py_RETURN_NONE;
   });
 }
@@ -168,13 +177,16 @@ PyObject* trace_knows(PyObject*, PyObject* tensor) {
 }
 
 PyObject* trace_host(PyObject*, PyObject* args) {
-  PyObject *callable, *in;
+  PyObject *callable, *in, *changed;
   const char* name;
   int pure;
-  if (!PyArg_ParseTuple(args, "OsOp", &callable, &name, &in, &pure)) return nullptr;
+  if (!PyArg_ParseTuple(args, "OsOpO", &callable, &name, &in, &pure, &changed)) return nullptr;
   return guarded([&]() -> PyObject* {
     const std::vector<Tensor*> inputs = tensors_of(in);
-    current().host(Py_NewRef(callable), name, inputs, pure);
+    std::vector<TensorRef> known;
+    if (changed != Py_None)
+      for (Tensor* tensor : tensors_of(changed)) known.emplace_back(tensor);
+    current().host(Py_NewRef(callable), name, inputs, pure, changed == Py_None ? nullptr : &known);
     Py_RETURN_NONE;
   });
 }
@@ -329,14 +341,17 @@ PyObject* plan_runs(PyObject*, PyObject* capsule) {
 }  // namespace
 
 PyMethodDef trace_functions[] = {
-    {"trace_begin", trace_begin, METH_NOARGS, "Begins a trace, which is paused."},
+    {"trace_begin", trace_begin, METH_O,
+     "trace_begin(note): begins a trace, which is paused; note(array) of each array that becomes a "
+     "constant."},
     {"trace_pause", trace_pause, METH_O, "trace_pause(paused): whether it was."},
     {"trace_argument", trace_argument, METH_VARARGS,
      "trace_argument(tensor, reached): the next argument, which the function reaches otherwise too."},
     {"trace_result", trace_result, METH_O, "Says that a tensor is the next result."},
     {"trace_backward", trace_backward, METH_NOARGS, "Traces the way back from results that have a history."},
     {"trace_host", trace_host, METH_VARARGS,
-     "trace_host(callable, name, tensors, pure): replays call callable(tensors), of then, or callable()."},
+     "trace_host(callable, name, tensors, pure, changed): replays call callable(tensors), of then, or "
+     "callable(); changed: all older tensors that it may change, or None."},
     {"trace_is_new", trace_is_new, METH_O,
      "Whether a tensor is an argument or was made by what is being traced."},
     {"trace_knows", trace_knows, METH_O, "Whether what is traced uses a tensor that was there before."},

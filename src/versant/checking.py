@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import versant
 from versant import Tensor, _core
+from versant.debug.subjects import Subject, subject_of
 from versant.debug.words import type_of
-from versant.nn.module import Module
 
 __all__ = ["Check", "Line", "check"]
+
+MOST_CALLS = 3  # of a function before it is traced: what it reaches in hidden ways is found in the first ones
 
 
 @dataclass
@@ -81,13 +83,18 @@ class Check:
         return "\n".join(text)
 
 
-def check(model: Module, *inputs: Any, **named: Any) -> Check:
+def check(model: Any, *inputs: Any, **named: Any) -> Check:
     """The shapes of all outputs, parameters, arithmetic and memory of a model, without computing it.
 
-    inputs: the arguments of the model's call; a tuple of sizes stands for a float32 tensor of that shape. Ops
+    model: a module, a layer of Keras or another module of TensorFlow's dialect, a compiled one, or a function
+    that gives outputs or a loss; of a function the modules and tensors that it reaches are looked at.
+    inputs: the arguments of the call; a tuple of sizes stands for a float32 tensor of that shape. Ops
     make room for their results, which products, convolutions, attention and elementwise ops leave as it is,
     so even large models take a moment; what depends on values cannot be told. The model, gradients and random
-    numbers stay as they are.
+    numbers stay as they are; layers of Keras without weights make them, in a call as usual.
+
+    Raises TypeError for what is no module and no function, ValueError for a function that takes a step of an
+    optimizer.
 
     >>> import versant as vs
     >>> model = vs.nn.Sequential(vs.nn.Linear(784, 128), vs.nn.ReLU(), vs.nn.Linear(128, 10))
@@ -95,43 +102,23 @@ def check(model: Module, *inputs: Any, **named: Any) -> Check:
     >>> report.parameters, report.flops, report.lines[-1].outputs
     (101770, 6512960, 'float32[32, 10]')
     """
-    if not isinstance(model, Module):
-        raise TypeError(f"[check] expected a module, got {type(model).__name__}")
-    args = [versant.empty(x) if _is_shape(x) else x for x in inputs]
+    args = [versant.zeros(x) if _is_shape(x) else x for x in inputs]
+    subject = subject_of(model, args, named)
     found = Check()
-    for parameter in model.parameters():
+    for parameter in subject.parameters.values():
         found.parameters += parameter.numel()
-        found.trainable += parameter.numel() * parameter.requires_grad
-    with _kept(model):
-        _forward(found, model, args, named)
+        found.trainable += parameter.numel() * subject.trains(parameter)
+    with subject.kept():
+        _forward(found, subject, args, named)
         if not found.error:
-            _training(found, model, args, named)
+            _training(found, subject, args, named)
         if not found.error:
-            _compiled(found, model, args, named)
+            _compiled(found, subject, args, named)
     return found
 
 
 def _is_shape(value: Any) -> bool:
     return isinstance(value, tuple) and all(isinstance(size, int) for size in value)
-
-
-@contextmanager
-def _kept(model: Module) -> Iterator[None]:
-    """What the model holds is afterwards as it was."""
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
-    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    random = versant.get_rng_state()
-    for parameter, _ in gradients:
-        parameter.grad = None
-    try:
-        yield
-    finally:
-        versant.set_rng_state(random)
-        for parameter, gradient in gradients:
-            parameter.grad = gradient
-        with versant.no_grad():
-            for buffer, copy in buffers:
-                buffer.copy_(copy)
 
 
 @contextmanager
@@ -145,63 +132,98 @@ def _dry(ran: Callable[..., None] = lambda *event: None) -> Iterator[None]:
         _core.watch_end(watcher)
 
 
-def _forward(found: Check, model: Module, args: list[Any], named: dict[str, Any]) -> None:
-    lines: dict[Module, Line] = {}
-    for path, module in model.named_modules():
-        own = sum(p.numel() for p in module.parameters(recurse=False))
-        lines[module] = Line(path, type(module).__name__, own)
-        found.lines.append(lines[module])
+def _forward(found: Check, subject: Subject, args: list[Any], named: dict[str, Any]) -> None:
+    lines: dict[int, Line] = {}
+    for path, part in subject.parts.items():
+        kind = "function" if part is None else type(part).__name__
+        lines[id(part)] = Line(path, kind, subject.own.get(path, 0))
+        found.lines.append(lines[id(part)])
     inside: list[Line] = []
 
     def ran(name: str, operands: list[Any], outputs: list[Tensor], row: Any, parts: Any) -> None:
         count = flops_of(name, operands, outputs)
         found.flops += count
-        for line in inside:
+        for line in {id(line): line for line in inside}.values():
             line.flops += count
 
-    def enter(module: Module, args: Any) -> None:
-        inside.append(lines[module])
+    def enter(part: Any) -> None:
+        if id(part) in lines:
+            inside.append(lines[id(part)])
 
-    def leave(module: Module, args: Any, output: Any) -> None:
-        line = inside.pop()
-        line.calls += 1
-        line.outputs = _types(output)
+    def leave(part: Any, output: Any) -> None:
+        if id(part) in lines:
+            line = inside.pop()
+            line.calls += 1
+            line.outputs = _types(output)
 
-    handles = [module.register_forward_pre_hook(enter, prepend=True) for module in lines]
-    handles += [module.register_forward_hook(leave) for module in lines]
     try:
-        with _dry(ran), versant.no_grad(), _measured(model, args) as peak:
-            model(*args, **named)
+        with (
+            _dry(ran),
+            _no_gradients(subject),
+            _measured(subject, args) as peak,
+            subject.watched(enter, leave),
+        ):
+            if is_function := subject.parts[""] is None:
+                enter(None)
+            output = subject.function(*args, **named)
+            if is_function:
+                leave(None, output)
         found.forward_bytes = peak()
     except Exception as error:
         within = inside[-1].path or "the model" if inside else "the model"
         found.error = f"{type(error).__name__} in {within}: {error}"
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
-def _training(found: Check, model: Module, args: list[Any], named: dict[str, Any]) -> None:
+def _no_gradients(subject: Subject) -> Any:
+    """A function may go back from its loss itself."""
+    return nullcontext() if subject.parts[""] is None else versant.no_grad()
+
+
+def _training(found: Check, subject: Subject, args: list[Any], named: dict[str, Any]) -> None:
+    trained = {name: p for name, p in subject.parameters.items() if subject.trains(p)}
+    for parameter in trained.values():
+        parameter.grad = None
     try:
-        with _dry(), versant.enable_grad(), _measured(model, args) as peak:
-            value = model(*args, **named)
-            results = [y for y in _tensors(value) if y.requires_grad]
-            if results:
-                versant.autograd.backward(results, [versant.ones_like(y) for y in results])
-        found.training_bytes = peak() if results else 0
-        names = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-        found.unused = [name for name, parameter in names if parameter.grad is None]
+        with _dry(), versant.enable_grad(), _measured(subject, args) as peak:
+            if any(hasattr(parameter, "trainable") for parameter in trained.values()):
+                reached = _gone_back_by_tape(subject, list(trained.values()), args, named)
+            else:
+                reached = _gone_back(subject, list(trained.values()), args, named)
+        found.training_bytes = peak() if any(reached) else 0
+        found.unused = [name for name, gradient in zip(trained, reached, strict=True) if not gradient]
     except Exception as error:
         found.error = f"{type(error).__name__} in the backward pass: {error}"
-    for parameter in model.parameters():
+    for parameter in trained.values():
         parameter.grad = None
 
 
-def _compiled(found: Check, model: Module, args: list[Any], named: dict[str, Any]) -> None:
-    compiled = versant.compile(model, name=type(model).__name__)
-    with _dry(), versant.no_grad():
+def _gone_back(
+    subject: Subject, parameters: list[Tensor], args: list[Any], named: dict[str, Any]
+) -> list[bool]:
+    """Whether each parameter has a gradient after a call and a backward pass."""
+    value = subject.function(*args, **named)
+    results = [y for y in _tensors(value) if y.requires_grad]
+    if results:
+        versant.autograd.backward(results, [versant.ones_like(y) for y in results])
+    return [parameter.grad is not None for parameter in parameters]
+
+
+def _gone_back_by_tape(
+    subject: Subject, parameters: list[Tensor], args: list[Any], named: dict[str, Any]
+) -> list[bool]:
+    with versant.GradientTape() as tape:
+        value = subject.function(*args, **named)
+    results = [y for y in _tensors(value) if y.dtype.is_floating_point]
+    return [gradient is not None for gradient in tape.gradient(results, parameters)]
+
+
+def _compiled(found: Check, subject: Subject, args: list[Any], named: dict[str, Any]) -> None:
+    compiled = versant.compile(subject.function, name=subject.name)
+    with _dry(), _no_gradients(subject):
         try:
-            compiled(*args, **named)
+            for _ in range(MOST_CALLS):
+                if not compiled.stats()["traces"]:
+                    compiled(*args, **named)
         except Exception as error:
             found.not_compiled = found.not_saved = str(error)
             return
@@ -213,9 +235,10 @@ def _compiled(found: Check, model: Module, args: list[Any], named: dict[str, Any
 
 
 @contextmanager
-def _measured(model: Module, args: list[Any]) -> Iterator[Callable[[], int]]:
+def _measured(subject: Subject, args: list[Any]) -> Iterator[Callable[[], int]]:
     """Gives the bytes held at most meanwhile: by the model, its inputs and what was made."""
-    own = {x.data_ptr(): x.numel() * x.element_size() for x in (*model.parameters(), *model.buffers())}
+    held = (*subject.parameters.values(), *subject.buffers)
+    own = {x.data_ptr(): x.numel() * x.element_size() for x in held}
     own |= {x.data_ptr(): x.numel() * x.element_size() for x in _tensors(args)}
     _core.reset_peak_memory()
     before = _core.memory_stats()["live_bytes"]

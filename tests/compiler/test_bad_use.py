@@ -293,7 +293,7 @@ def test_values_after_what_cannot_be_undone():
         optimizer.step()
         return x * 2 if w.sum() > 0 else x
 
-    with pytest.raises(RuntimeError, match=r"reads a value that depends on SGD.step"):
+    with pytest.raises(RuntimeError, match=r"reads a value behind SGD.step"):
         vs.compile(reads_late)(X)
 
     def reads_early(x):

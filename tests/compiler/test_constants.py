@@ -38,12 +38,6 @@ def test_operators_of_the_dialect_take_numbers_of_numpy():
     assert np.array_equal(f(x), (x - np.log(2 * np.pi)) / np.sqrt(64.0) + np.float32(1) ** x)
 
 
-def test_an_array_may_change_and_is_refused():
-    array = np.ones(3, np.float32)
-    with pytest.raises(RuntimeError, match="cannot be replayed"):
-        vs.compile(lambda x: x + vs.tensor(array))(vs.ones(3))
-
-
 class Slope(vs.autograd.Function):
     @staticmethod
     def forward(ctx, x, factor):

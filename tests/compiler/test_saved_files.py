@@ -45,7 +45,7 @@ def test_a_file_is_made_of_aligned_sections(data: bytes) -> None:
 
 DAMAGE: dict[str, Any] = {
     "another file": (lambda d: b"PK\x03\x04" + d[4:], "this is no saved program"),
-    "nothing": (lambda d: b"", "this is no saved program"),
+    "nothing": (lambda d: b"", "is empty"),
     "a text transfer": (lambda d: d.replace(b"\r\n", b"\n"), "this is no saved program"),
     "a newer version": (
         lambda d: changed(d, 8, struct.pack("<I", 2)),
@@ -85,8 +85,34 @@ def test_damage_is_named(name: str, data: bytes, tmp_path: Path) -> None:
 
 
 def test_a_path_that_is_no_file_is_an_error_of_the_system(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        vs.load_program(tmp_path / "none.vsp")
+    for path, kind in ((tmp_path / "none.vsp", FileNotFoundError), (tmp_path, IsADirectoryError)):
+        with pytest.raises(kind, match=rf"\[load_program\] .*: '{path}'") as caught:
+            vs.load_program(path)
+        assert caught.value.filename == str(path)
+    for value in (5, None):
+        with pytest.raises(TypeError, match=rf"\[load_program\] expected a path, got {type(value).__name__}"):
+            vs.load_program(value)
+
+
+def test_a_file_that_is_no_program_is_named(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "it.vsp"
+    path.touch()
+    with pytest.raises(vs.ProgramError, match=rf"\[load_program\] {path} is empty"):
+        vs.load_program(path)
+    path.write_text("no program")
+    with pytest.raises(vs.ProgramError, match=rf"\[load_program\] {path}: this is no saved program"):
+        vs.load_program(path)
+    path.write_bytes(data)
+    assert vs.load_program(str(path).encode())(vs.ones(4)).tolist() == [1, 2, 3, 4]
+
+
+def test_a_folder_is_not_written_over(tmp_path: Path) -> None:
+    f = vs.compile(lambda x: x * 2)
+    with pytest.raises(IsADirectoryError, match=rf": '{tmp_path}'$"):
+        f.save(tmp_path, vs.ones(2))
+    with pytest.raises(TypeError, match=r"\[save\] expected a path, got int"):
+        f.save(5, vs.ones(2))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_primitive_that_this_version_lacks_is_named(tmp_path: Path) -> None:
@@ -161,7 +187,18 @@ def sequences(x: vs.Tensor) -> Any:
     return loss.detach(), grad, spread, F.multilabel_margin_loss(x[0], vs.tensor([[0, 2, -1], [1, -1, 0]]))
 
 
+lstm = vs.nn.LSTM(3, 4)
+
+
+def recurrent(x: vs.Tensor) -> Any:
+    """The way back too."""
+    with vs.enable_grad():
+        loss = lstm(x)[0].square().sum()
+        return vs.autograd.grad(loss, list(lstm.parameters()))
+
+
 PROGRAMS: dict[str, Any] = {
+    "recurrent": (recurrent, [vs.ones(3, 2, 3)]),
     "convolutions": (conv, [vs.ones(2, 1, 4, 4)]),
     "rows": (rows, [vs.ones(2, 4)]),
     "branches": (branches, [vs.ones(5)]),

@@ -161,6 +161,39 @@ def test_a_loop_whose_calls_are_done_in_another_order_does_not_differ(tmp_path):
     assert diff(tmp_path / "eager", tmp_path / "other").first.first.op in ("linear", "matmul", "sigmoid")
 
 
+@pytest.mark.parametrize("loop", ["while_loop", "scan"])
+def test_turns_are_recorded_once_in_the_call_that_traces_their_loop(loop, tmp_path):
+    """Gradients arrive at one result alone, so that the way back has bodies of its own."""
+    vs.manual_seed(0)
+    layer, x = nn.Linear(4, 4), vs.randn(2, 4)
+
+    def turn(state):
+        count, h, _ = state
+        return count + 1, (layer(h) + x).tanh(), h
+
+    def step():
+        layer.zero_grad()
+        start = (0, x.tanh(), vs.zeros_like(x))
+        if loop == "while_loop":
+            _, h, _ = vs.while_loop(lambda state: state[0] < 5, turn, start)
+        else:
+            (_, h, _), _ = vs.scan(lambda state, _: (turn(state), state[1]), start, vs.zeros(5))
+        h.square().sum().backward()
+
+    for name, function in (("eager", step), ("traced", vs.compile(step))):
+        with vs.debug.record(tmp_path / name, values=True) as recorder:
+            function()
+            recorder.step()
+    counts = []
+    for name in ("eager", "traced"):
+        recording = Recording(tmp_path / name)
+        ops = [recording.kinds[row.kind] for row in recording.steps[0].rows]
+        counts.append({(k.op, k.back): ops.count(k) for k in ops if k.op in ("tanh", "matmul", "square")})
+    assert counts[0] == counts[1]
+    assert counts[0]["matmul", False] == 5
+    assert diff(tmp_path / "eager", tmp_path / "traced").first is None
+
+
 def slope_of(u, x):
     (slope,) = vs.autograd.grad(u.sum(), x, create_graph=True)
     return slope

@@ -3,7 +3,15 @@
 They give numbers. Weights and inputs are numpy's, so that both start from the same ones.
 """
 
-from tf import programs_networks, programs_parts, programs_training
+from tf import programs_nested, programs_networks, programs_parts, programs_training
 from tf.program_table import PROGRAMS, differences, flat
 
-__all__ = ["PROGRAMS", "differences", "flat", "programs_networks", "programs_parts", "programs_training"]
+__all__ = [
+    "PROGRAMS",
+    "differences",
+    "flat",
+    "programs_nested",
+    "programs_networks",
+    "programs_parts",
+    "programs_training",
+]

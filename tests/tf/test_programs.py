@@ -24,6 +24,22 @@ def test_gives_the_numbers_of_tensorflow(name: str, tmp_path: Path) -> None:
     assert not differing, "\n".join(differing)
 
 
+@pytest.mark.parametrize("name", programs.PROGRAMS)
+@pytest.mark.filterwarnings("ignore")
+def test_functions_that_run_as_they_are_written_give_the_same_bits(name: str, tmp_path: Path) -> None:
+    found = []
+    for eagerly in (False, True):
+        tf.config.run_functions_eagerly(eagerly)
+        tf.random.set_seed(0)
+        folder = tmp_path / str(eagerly)
+        folder.mkdir()
+        try:
+            found.append([x.tobytes() for x in programs.flat(programs.PROGRAMS[name](tf, folder))])
+        finally:
+            tf.config.run_functions_eagerly(False)
+    assert found[0] == found[1]
+
+
 def test_a_tensor_array() -> None:
     array = tf.TensorArray(tf.float32, size=2, dynamic_size=True)
     array = array.write(0, [1.0, 2.0]).write(2, tf.constant([3.0, 4.0]))

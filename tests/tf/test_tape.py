@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import versant as vs
+import versant.tf as tf
 from versant import nn
 
 
@@ -311,3 +312,40 @@ def test_compiled_second_derivatives() -> None:
         x = vs.randn(5)
         assert vs.equal(compiled(x), hessian_diagonal(x))
     assert compiled.stats()["traces"] == 1
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("kind", ["constant", "variable"])
+def test_a_tape_is_asked_when_the_accumulator_inside_or_around_it_has_ended(kind, compiled):
+    direction = tf.constant([1.0, 0.5])
+
+    def outside(x):
+        with tf.autodiff.ForwardAccumulator(x, direction) as accumulator, tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.reduce_sum(x**3)
+        return tape.gradient(y, x), accumulator.jvp(y)
+
+    def inside(x):
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(x)
+            with tf.autodiff.ForwardAccumulator(x, direction) as accumulator:
+                y = tf.reduce_sum(x**3)
+            z = y + tf.reduce_sum(x)
+        return tape.gradient(z, x) - 1.0, accumulator.jvp(y)
+
+    def twice(x):
+        with tf.GradientTape() as outer:
+            with tf.autodiff.ForwardAccumulator(x, direction), tf.GradientTape() as tape:
+                tape.watch(x)
+                y = tf.reduce_sum(x**3)
+            outer.watch(x)
+            again = tf.reduce_sum(x**2)
+        return tape.gradient(y, x), outer.gradient(again, x)
+
+    x = tf.constant([1.0, 2.0]) if kind == "constant" else tf.Variable([1.0, 2.0])
+    for f in (outside, inside, twice):
+        f = tf.function(f) if compiled and kind == "constant" else f
+        for _ in range(2):
+            slope, along = f(x)
+            assert slope.numpy().tolist() == [3.0, 12.0]
+            assert along.numpy().tolist() == ([2.0, 4.0] if along.ndim else 9.0)

@@ -60,6 +60,8 @@ void strip(const Trace& trace, std::vector<Step>& steps) {
   for (const Step& step : steps) {
     if (step.kind == Step::Kind::Host)
       refuse(step, " calls Python, which a saved program cannot: save the function without it");
+    if (step.kind == Step::Kind::Apply && step.loops)
+      refuse(step, " cannot be saved yet: save a function without branches and loops over tensors");
     if (step.kind == Step::Kind::Apply && !step.body.target<CallAgain>() && !step.body.target<UpdateAgain>())
       refuse(step,
              " calls Python, which a saved program cannot: leave it out, or state it as ops of tensors");

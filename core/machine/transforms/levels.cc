@@ -5,6 +5,7 @@
 
 #include "machine/node.h"
 #include "machine/ops.h"
+#include "machine/tape.h"
 #include "machine/transforms/hidden.h"
 
 namespace versant {
@@ -81,6 +82,8 @@ void leave() {
     static_cast<Array&>(tensor) = *held;
     tensor.node = held->node;
     tensor.output_nr = held->output_nr;
+    tensor.taped = held->taped;
+    tape::follow(*held, tensor);
     if (held->wrapped)
       attach(tensor, held->wrapped->kind, held->wrapped->level, held->wrapped->value, held->wrapped->tangent);
     else

@@ -45,11 +45,18 @@ def filled(value: Any, tensors: list[Tensor]) -> Any:
     return value
 
 
-def call_again(function: Callable[..., Any], name: str, *args: Any, pure: bool = False, **kwargs: Any) -> Any:
+def call_again(
+    function: Callable[..., Any],
+    name: str,
+    *args: Any,
+    pure: bool = False,
+    changed: list[Tensor] | None = None,
+    **kwargs: Any,
+) -> Any:
     """Calls the function now, apart from the trace that is being made, and again in every replay.
 
     Tensors among the arguments, in lists and dicts too, are those of the replay. pure: the call has no effect
-    but its result.
+    but its result. changed: all other tensors that it may change, from before the function; None if unknown.
     """
     tensors: list[Tensor] = []
     places = lifted((args, kwargs), tensors)
@@ -59,7 +66,7 @@ def call_again(function: Callable[..., Any], name: str, *args: Any, pure: bool =
         return function(*args, **kwargs)
 
     again = with_tensors if tensors else functools.partial(function, *args, **kwargs)
-    _core.trace_host(again, name, tensors, pure)
+    _core.trace_host(again, name, tensors, pure, changed)
     _core.trace_pause(True)
     try:
         result = function(*args, **kwargs)
@@ -70,12 +77,16 @@ def call_again(function: Callable[..., Any], name: str, *args: Any, pure: bool =
 
 
 def repeated(method: Method) -> Method:
-    """The method; while a trace is made, its call is one step, which replays repeat with these arguments."""
+    """The method; while a trace is made, its call is one step, which replays repeat with these arguments.
+
+    What the call may change is what `_changed` of the object says, where it has that.
+    """
 
     @functools.wraps(method)
     def call(*args: Any, **kwargs: Any) -> Any:
         if not _core.is_tracing():
             return method(*args, **kwargs)
-        return call_again(method, method.__qualname__, *args, **kwargs)
+        changed = args[0]._changed() if hasattr(args[0], "_changed") else None
+        return call_again(method, method.__qualname__, *args, changed=changed, **kwargs)
 
     return call  # type: ignore[return-value]

@@ -7,8 +7,9 @@ in-place updates, random numbers and the optimizer.
 """
 
 from versant._core import is_tracing as is_compiling
+from versant.compiler.calls import compile_disabled
 from versant.compiler.errors import CompileError
-from versant.compiler.function import Compiled, compile, compile_disabled
+from versant.compiler.function import Compiled, compile
 from versant.compiler.plan import Plan
 
 TYPE_CHECKING = False

@@ -6,7 +6,8 @@ import inspect
 import os
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import versant
@@ -78,3 +79,13 @@ def modes() -> tuple[Any, ...]:
         versant.get_default_dtype(),
         _core.is_taping(),
     )
+
+
+@contextmanager
+def compile_disabled() -> Iterator[None]:
+    """Compiled functions run as they are written, to be stepped through."""
+    _core.disable_compiled(1)
+    try:
+        yield
+    finally:
+        _core.disable_compiled(-1)

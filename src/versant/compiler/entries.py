@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import logging
+import weakref
 from typing import Any
 
 from versant import Tensor, _core
@@ -17,6 +18,8 @@ MOST_ENTRIES = 64  # that a function keeps for one structure of arguments; the l
 MOST_ALL = 512  # ... and for all structures
 IN_VAIN = 8  # where none of so many entries was used again, a call has to come twice to be traced
 MOST_ONCE = 4096  # calls that are remembered for that
+
+functions: weakref.WeakSet[Any] = weakref.WeakSet()  # all compiled ones that there are
 
 
 class Entry:
@@ -98,3 +101,17 @@ def drop_least_used(entries: dict[Any, list[Entry]], newest: Any) -> None:
         entries[key].remove(entry)
         if not entries[key]:
             del entries[key]
+
+
+def name_in_functions(place: int) -> str:
+    """How a compiled function calls the tensor whose memory begins there, or its gradient; "" for none."""
+    for function in list(functions):
+        for entries in function._entries.values():
+            for entry in entries:
+                for tensor in entry.watch.tensors:
+                    name: str = entry.watch.names.get(id(tensor), "")
+                    if name and tensor.numel() and tensor.data_ptr() == place:
+                        return name
+                    if name and tensor.grad is not None and tensor.grad.data_ptr() == place:
+                        return f"{name}.grad"
+    return ""

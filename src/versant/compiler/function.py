@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import os
 import threading
 import types
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +15,11 @@ from typing import Any
 
 from versant import Tensor, _core
 from versant.compiler import outside, written
+from versant.compiler.arrays import Arrays
 from versant.compiler.calls import (
     MODES,
     argument_of,
+    compile_disabled,
     count,
     mode_text,
     modes,
@@ -25,7 +27,7 @@ from versant.compiler.calls import (
     release_cached_memory,
     shapes_of,
 )
-from versant.compiler.entries import IN_VAIN, Entry, Newcomers, drop_least_used
+from versant.compiler.entries import IN_VAIN, Entry, Newcomers, drop_least_used, functions
 from versant.compiler.errors import CompileError
 from versant.compiler.facts import Fact
 from versant.compiler.objects import is_module
@@ -35,7 +37,7 @@ from versant.compiler.ran import MOST_ROUNDS, Ran, Reached
 from versant.compiler.record import Branch, read_record
 from versant.compiler.results import result_of
 from versant.compiler.text import branch_text
-from versant.compiler.watch import Watch
+from versant.compiler.watch import MOST_BYTES, Watch
 from versant.structure import (
     PLAIN,
     Structure,
@@ -61,7 +63,7 @@ OWN = {
     "_traces",
     "_stops",
 }
-OWN |= {"_written", "_closures", "_newcomers", "_reached", "_rounds"}
+OWN |= {"_written", "_closures", "_newcomers", "_reached", "_rounds", "_most_bytes"}
 OWN |= {
     "__name__",
     "__qualname__",
@@ -74,7 +76,6 @@ OWN |= {
 
 _tracing = threading.Lock()  # one trace is made at a time
 _state = threading.local()
-_functions: weakref.WeakSet[Compiled] = weakref.WeakSet()  # all that there are
 
 
 class Compiled(_core.CompiledBase):
@@ -109,7 +110,8 @@ class Compiled(_core.CompiledBase):
         self._newcomers = Newcomers()
         self._reached: Reached = []  # what it was seen to reach beside what its code names
         self._rounds = 0  # in which that was found
-        _functions.add(self)
+        self._most_bytes: float = MOST_BYTES  # of arrays that are watched by their contents
+        functions.add(self)
         functools.update_wrapper(self, function, updated=())
         self.__name__ = name or getattr(function, "__name__", type(function).__name__)
 
@@ -288,7 +290,7 @@ class Compiled(_core.CompiledBase):
         if reason:
             self._report(reason)
         # A branch of an entry has its facts already, and they hold.
-        watch = Watch(self._function, args, kwargs, self._reached)
+        watch = Watch(self._function, args, kwargs, self._reached, self._most_bytes)
         if watch.stops:
             self._stops = True
             return self._function(*args, **kwargs)
@@ -299,7 +301,8 @@ class Compiled(_core.CompiledBase):
         # What was cast before is no part of the trace, nor the other way round.
         _core.clear_autocast_cache()
         outside.begin()
-        _core.trace_begin()
+        arrays = Arrays(watch)
+        _core.trace_begin(arrays.note)
         _state.traces = True
         _state.watch = watch
         ran = Ran(watch)
@@ -315,6 +318,11 @@ class Compiled(_core.CompiledBase):
                 return value
             if watch.imported():
                 return value  # what it reads of them is watched in the next call
+            if arrays.taken and watch.passes_over:
+                self._most_bytes = math.inf  # what it makes tensors of may come from any of them
+                return value
+            found = arrays.facts()
+            watch.facts += found
             result = result_of(str(self.__name__), value, tensors, watch)
             _core.trace_backward()
             if (hidden := ran.end()) and self._look_closer(hidden, entry):
@@ -334,6 +342,11 @@ class Compiled(_core.CompiledBase):
         if entry is not None:
             entry.results.append(result)
             entry.watch.names.update(watch.names)
+            if found and self._guards == "full":
+                entry.facts += found
+                self._drop_entries(entry.branches)
+                if not kwargs:
+                    self._add_quick(args, entry)
         else:
             entries = self._entries.setdefault(key, [])
             for place, _ in result.left:
@@ -566,20 +579,6 @@ def _made(function: Any, guards: str, recompiles: str, dynamic: bool | None, nam
     return Compiled(function, guards=guards, recompiles=recompiles, dynamic=dynamic, name=name)
 
 
-def name_in_functions(place: int) -> str:
-    """How a compiled function calls the tensor whose memory begins there, or its gradient; "" for none."""
-    for function in list(_functions):
-        for entries in function._entries.values():
-            for entry in entries:
-                for tensor in entry.watch.tensors:
-                    name = entry.watch.names.get(id(tensor), "")
-                    if name and tensor.numel() and tensor.data_ptr() == place:
-                        return name
-                    if name and tensor.grad is not None and tensor.grad.data_ptr() == place:
-                        return f"{name}.grad"
-    return ""
-
-
 @contextmanager
 def excused() -> Iterator[None]:
     """What changes meanwhile is no side effect of the function that is traced: replays do it again."""
@@ -588,13 +587,3 @@ def excused() -> Iterator[None]:
     yield
     changed = {id(fact) for fact in watch.broken()} - before
     watch.facts[:] = [fact for fact in watch.facts if id(fact) not in changed]
-
-
-@contextmanager
-def compile_disabled() -> Iterator[None]:
-    """Compiled functions run as they are written, to be stepped through."""
-    _core.disable_compiled(1)
-    try:
-        yield
-    finally:
-        _core.disable_compiled(-1)

@@ -43,6 +43,11 @@ def is_a(value: Any, kind: type | tuple[type, ...]) -> bool:
     return issubclass(type(value), kind)
 
 
+def is_array(value: Any) -> bool:
+    """Whether it is an array of numpy, which need not be imported."""
+    return any(kind.__name__ == "ndarray" and kind.__module__ == "numpy" for kind in type(value).__mro__)
+
+
 def is_ours(module: str | None) -> bool:
     return module is not None and (module == "versant" or module.startswith("versant."))
 

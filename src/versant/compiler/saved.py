@@ -278,7 +278,7 @@ def place_of(tensor: Tensor, tensors: list[tuple[str, Tensor]]) -> int:
 
 
 def write(data: bytes, path: Path) -> None:
-    with replacing(os.path.realpath(path)) as file:
+    with replacing(os.path.realpath(as_path("save", path))) as file:
         file.write(data)
 
 
@@ -477,7 +477,8 @@ def load_program(path: Path) -> Program:
     """Read a program that `save` of a compiled function has written.
 
     Nothing of the file is executed but the steps of the program, and these stay inside of their own memory,
-    whoever wrote it. Raises ProgramError for files that are damaged, of another kind, or of a newer version.
+    whoever wrote it. Raises ProgramError for files that are empty, damaged, of another kind, or of a newer
+    version; OSError, as FileNotFoundError or IsADirectoryError, for paths under which no file can be read.
 
     >>> import tempfile
     >>> import versant as vs
@@ -488,6 +489,22 @@ def load_program(path: Path) -> Program:
     >>> program(vs.tensor([1.0, 2.0, 3.0]))
     tensor([2., 4., 6.])
     """
-    with open(path, "rb") as file:
-        data = file.read()
-    return Program(data, os.path.basename(os.fspath(path)))
+    where = as_path("load_program", path)
+    try:
+        with open(where, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        error.strerror = f"[load_program] {str(error.strerror)[:1].lower()}{str(error.strerror)[1:]}"
+        raise
+    if not data:
+        raise ProgramError(f"[load_program] {where} is empty")
+    try:
+        return Program(data, os.path.basename(where))
+    except ProgramError as error:
+        raise ProgramError(f"[load_program] {where}: {str(error).removeprefix('[load_program] ')}") from None
+
+
+def as_path(call: str, path: Any) -> str:
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise TypeError(f"[{call}] expected a path, got {type(path).__name__}")
+    return os.fsdecode(path)

@@ -39,6 +39,7 @@ from versant.compiler.objects import (
     drawn,
     held_by,
     is_a,
+    is_array,
     is_followed,
     is_module,
     is_ours,
@@ -80,8 +81,11 @@ class Watch:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         also: Iterable[tuple[Any, str]] = (),
+        most_bytes: float = MOST_BYTES,
     ) -> None:
-        """also: what else it reaches, and how that is called."""
+        """also: what else it reaches, and how that is called. most_bytes: of arrays whose contents count."""
+        self._most_bytes = most_bytes
+        self.passes_over = False  # larger ones
         self.facts: list[AnyFact] = []
         self.own: list[AnyFact] = []  # of containers among the arguments, which every call brings along
         self.tensors: list[Tensor] = []
@@ -150,6 +154,17 @@ class Watch:
         """Whether what an object has is watched, or comes with the arguments."""
         return id(value) in self._seen or id(value) in self._brought
 
+    def reads_array(self, array: Any) -> bool:
+        """Whether it is an array of numpy and watched by its contents, or an argument, which tells them."""
+        if not is_array(array):
+            return False
+        return id(array) in self._brought or (id(array) in self._seen and array.nbytes <= self._most_bytes)
+
+    def reached(self) -> list[tuple[Any, str]]:
+        """The objects that were found, each once, and how they are called."""
+        owners = {id(value): owner for value, owner in reversed(self._objects)}
+        return [(value, owners.get(id(value), type(value).__name__)) for value in self._kept]
+
     def draws(self) -> bool:
         """Whether random numbers were drawn since that are not ours."""
         return self._drawn != drawn()
@@ -182,6 +197,8 @@ class Watch:
                 self.facts.append(Fact(value, name, item, f"{owner}.{name}"))
                 visit(item, f"{owner}.{name}")
             inner.append((type(value), owner))
+        elif is_array(value):
+            self._visit_array(value, owner, self.facts)
         else:
             inner.append((value, owner))
 
@@ -275,12 +292,18 @@ class Watch:
             self._objects.append((tensor, owner))
 
     def _visit_numpy(self, value: Any, owner: str) -> None:
-        if type(value).__name__ == "ndarray" and value.nbytes <= MOST_BYTES and not value.dtype.hasobject:
-            self.facts.append(
-                Contents(value, lambda array: (array.shape, array.dtype.str, array.tobytes()), owner)
-            )
+        if is_array(value):
+            self._visit_array(value, owner, self.facts)
         elif type(value).__name__ == "Generator":
             self.own.append(Contents(value, lambda rng: repr(rng.bit_generator.state), owner))
+
+    def _visit_array(self, value: Any, owner: str, facts: list[AnyFact]) -> None:
+        if value.nbytes > self._most_bytes:
+            self.passes_over = True
+        elif not value.dtype.hasobject:
+            facts.append(
+                Contents(value, lambda array: (array.shape, array.dtype.str, array.tobytes()), owner)
+            )
 
     def _visit_items(self, items: Any, owner: str, visit: Any) -> None:
         if is_a(items, list):

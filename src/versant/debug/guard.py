@@ -149,7 +149,7 @@ class nan_guard(ContextDecorator):
 def _report(
     kind: str, name: str, operands: list[Any], result: Tensor, place: Place, parts: list[Any]
 ) -> NonFiniteError:
-    from versant.compiler.function import name_in_functions
+    from versant.compiler.entries import name_in_functions
     from versant.nn.paths import name_of as name_in_modules
 
     roots = _core.root_modules()

@@ -4,6 +4,7 @@ A dict of tensors is written as such, and any reader of the format can read it. 
 of dicts, lists, numbers, strings and tensors) has its structure written as JSON in the metadata.
 """
 
+import errno
 import json
 import mmap as _mmap
 import os
@@ -107,6 +108,8 @@ def _file(op: str, f: Any, method: str) -> Any:
 @contextmanager
 def replacing(path: str) -> Iterator[IO[bytes]]:
     """A new file that takes the place of `path` once it is complete and on disk; otherwise it is removed."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     folder, name = os.path.split(path)
     draft = os.path.join(folder, f".{name}.{secrets.token_hex(8)}")
     try:

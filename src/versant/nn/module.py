@@ -503,3 +503,6 @@ def _target(name: str, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
             f"[{name}.to] a module converts to floating-point or complex dtypes only, got {dtype}"
         )
     return dtype, device
+
+
+_core.module_class(Module)

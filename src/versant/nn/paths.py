@@ -6,22 +6,38 @@ from typing import Any
 
 from versant.nn.module import Module
 
-_paths: weakref.WeakKeyDictionary[Any, dict[int, tuple[Any, str]]] = weakref.WeakKeyDictionary()
+# Of each root: the modules in it by their id, with their names; None for those that were asked for in vain.
+_paths: weakref.WeakKeyDictionary[Any, dict[int, tuple[Any, str | None]]] = weakref.WeakKeyDictionary()
 
 
 def path_of(root: Any, module: Any) -> str:
     """The class of the root, and the dotted name of the module below it; else the module's class alone.
 
-    root, module: modules of nn, or layers of Keras.
+    root, module: modules of nn or of TensorFlow's dialect, layers of Keras.
     """
-    for fresh in (False, True):
-        known = _paths.get(root)
-        if known is None or fresh:
-            known = _paths[root] = {id(m): (weakref.ref(m), name) for name, m in _modules(root)}
+    name = _name_in(root, module)
+    if name is None:
+        _paths.pop(root, None)
+        name = _name_in(root, module)
+    if name is None:
+        return f"{type(root).__name__}/{type(module).__name__}"
+    return f"{type(root).__name__}.{name}" if name else type(root).__name__
+
+
+def holds(root: Any, module: Any) -> bool:
+    """Whether the module is the root or a part of it, as far as is known."""
+    return _name_in(root, module) is not None
+
+
+def _name_in(root: Any, module: Any) -> str | None:
+    for _ in range(2):
+        known = _paths.get(root, {})
         found = known.get(id(module))
         if found is not None and found[0]() is module:
-            return f"{type(root).__name__}.{found[1]}" if found[1] else type(root).__name__
-    return f"{type(root).__name__}/{type(module).__name__}"
+            return found[1]
+        known = _paths[root] = {id(m): (weakref.ref(m), name) for name, m in _modules(root)}
+    known[id(module)] = weakref.ref(module), None
+    return None
 
 
 def name_of(tensor: Any, roots: list[Any]) -> str:

@@ -160,11 +160,12 @@ def ranked(
     if input.numel() == 0:
         raise ShapeError(f"[{who}] expected elements, got input of shape {tuple(input.shape)}")
     shares = q if isinstance(q, Tensor) else _core.tensor(float(q), input.dtype)
+    in_range = every(((shares >= 0) & (shares <= 1)).all()) if isinstance(q, Tensor) else 0 <= q <= 1
     if shares.dtype is not input.dtype:
         raise DTypeError(f"[{who}] expected q of dtype {input.dtype}, got {shares.dtype}")
     if shares.ndim > 1:
         raise ShapeError(f"[{who}] expected a number or a vector as q, got shape {tuple(shares.shape)}")
-    if not every(((shares >= 0) & (shares <= 1)).all()):
+    if not in_range:
         raise ValueError(f"[{who}] expected q between 0 and 1, got {q}")
     rank = input.ndim
     axis = axis_of(rank, dim, who) if dim is not None else 0

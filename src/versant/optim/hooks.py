@@ -53,7 +53,10 @@ class Hooks:
         """The step of the optimizer's class with the hooks around it."""
         own = self._optimizer._is_of_the_trace()
         if _core.is_tracing() and not own and not args and not kwargs:
-            return call_again(self.step, f"{type(self._optimizer).__name__}.step")
+            hooks = [*self.at("before step"), *self.at("after step")]
+            known = all(getattr(hook, "__module__", "").startswith("versant.") for hook in hooks)
+            changed = self._optimizer._changed() if known else None
+            return call_again(self.step, f"{type(self._optimizer).__name__}.step", changed=changed)
         optimizer = self._optimizer
         for hook in self.at("before step"):
             changed = hook(optimizer, args, kwargs)

@@ -133,10 +133,17 @@ class Optimizer:
                     f"[compile] {type(self).__name__}(differentiable=True) was made before the compiled "
                     "function, whose replays do not know how far it has come: make it inside of the function"
                 )
-            call_again(self._step_groups, f"{type(self).__name__}.step")
+            call_again(self._step_groups, f"{type(self).__name__}.step", changed=self._changed())
         else:
             self._step_groups()
         return loss
+
+    def _changed(self) -> list[Tensor] | None:
+        """All tensors that `_step_groups` may change; None where users say what it does."""
+        if not type(self).__module__.startswith("versant."):
+            return None
+        found = [parameter for group in self.param_groups for parameter in group["params"]]
+        return found + [x for state in self.state.values() for x in state.values() if isinstance(x, Tensor)]
 
     def _is_of_the_trace(self) -> bool:
         """Whether the function that is being traced made it, so that it has come as far in every call."""

@@ -1,6 +1,7 @@
 """Branches and loops over tensors: cond, case, switch_case, while_loop, map_fn, scan, foldl, vectorized_map.
 
-Outside of compiled functions they are plain Python; inside, cond and while_loop are one step each.
+Outside of compiled functions they are plain Python; inside, cond and while_loop are one step each, but for
+those that carry a TensorArray along: their turns are recorded one by one.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import versant
 from versant import _core
 from versant.tensors.nest import assert_same_structure, flatten, map_structure, pack_sequence_as
 from versant.tf.errors import InvalidArgumentError
+from versant.tf.tensor_array import TensorArray
 from versant.tf.tensors import brand, convert
 
 __all__ = [
@@ -50,7 +52,11 @@ def cond(
 
 
 def _as_tensors(value: Any) -> Any:
-    return map_structure(lambda x: x if x is None else convert(x), value)
+    return map_structure(lambda x: x if x is None else _converted(x), value)
+
+
+def _converted(value: Any) -> Any:
+    return value if isinstance(value, TensorArray) else convert(value)
 
 
 def switch_case(branch_index: Any, branch_fns: Any, default: Any = None, name: Any = None) -> Any:
@@ -93,7 +99,8 @@ def while_loop(
     most = None if maximum_iterations is None else int(maximum_iterations)
     single = not isinstance(loop_vars, list | tuple)
     state: Any = [loop_vars] if single else loop_vars
-    state = map_structure(convert, state)
+    state = map_structure(_converted, state)
+    carries_arrays = any(isinstance(x, TensorArray) for x in flatten(state))
 
     def turn(values: Any) -> Any:
         found = body(*values)
@@ -101,7 +108,7 @@ def while_loop(
             found = [found]
         found = type(values)(found) if type(found) is not type(values) else found
         assert_same_structure(values, found, op="while_loop")
-        after = map_structure(convert, found)
+        after = map_structure(_converted, found)
         for before, now in zip(flatten(values), flatten(after), strict=True):
             if before.dtype is not now.dtype:
                 raise TypeError(
@@ -109,7 +116,7 @@ def while_loop(
                 )
         return after
 
-    if _core.is_tracing() and shape_invariants is None:
+    if _core.is_tracing() and shape_invariants is None and not carries_arrays:
         found = versant.while_loop(
             lambda values: cond(*_branded(values)), lambda values: turn(_branded(values)), state, most
         )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
+from versant import _core
 from versant.tf.variables import Variable
 
 __all__ = ["Module"]
@@ -69,6 +70,9 @@ class Module:
     def with_name_scope(cls, method: Any) -> Any:
         """The method: names have no scopes here."""
         return method
+
+
+_core.module_class(Module)
 
 
 def _snake(name: str) -> str:

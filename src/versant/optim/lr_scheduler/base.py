@@ -56,6 +56,12 @@ class LRScheduler:
         """The rates that the last step set, one for each group."""
         return self._last_lr
 
+    def _changed(self) -> list[Tensor] | None:
+        """All tensors that `step` may change: rates that are tensors. None where users say what it does."""
+        if not type(self).__module__.startswith("versant."):
+            return None
+        return [x for group in self.optimizer.param_groups for x in group.values() if isinstance(x, Tensor)]
+
     @repeated
     def step(self, epoch: int | None = None) -> None:
         """Set the rates of the next step. Call it after optimizer.step().

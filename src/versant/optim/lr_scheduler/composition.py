@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+from versant import Tensor
 from versant.autograd.repeated import repeated
 from versant.optim.lr_scheduler.base import LRScheduler, set_value, values_of
 from versant.optim.lr_scheduler.plateau import ReduceLROnPlateau
@@ -31,6 +32,10 @@ class Composition(LRScheduler):
         self._schedulers = list(schedulers)
         self.optimizer = optimizer
         return optimizer
+
+    def _changed(self) -> list[Tensor] | None:
+        found = [scheduler._changed() for scheduler in self._schedulers]
+        return None if None in found else super()._changed()
 
     def state_dict(self) -> dict[str, Any]:
         states = [scheduler.state_dict() for scheduler in self._schedulers]

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from versant import Tensor
 from versant.optim.lr_scheduler.base import (
     LRScheduler,
     Rate,
@@ -94,6 +95,9 @@ class CyclicLR(Momentum):
                 set_value(group, "lr", rate)
         super().__init__(optimizer, last_epoch)
         self.base_lrs = base_lrs
+
+    def _changed(self) -> list[Tensor] | None:
+        return super()._changed() if self._scale_fn_custom is None else None
 
     def scale_fn(self, x: float) -> float:
         """How high the wave is in cycle, or at step, x."""

@@ -39,6 +39,9 @@ class OfFunctions(LRScheduler):
                 raise TypeError(f"[{name}] lr_lambda must be a function, got {type(function).__name__}")
         super().__init__(optimizer, last_epoch)
 
+    def _changed(self) -> None:
+        return None  # the functions may do anything
+
     def state_dict(self) -> dict[str, Any]:
         state = super().state_dict()
         return {**state, "lr_lambdas": [state_of_function(function) for function in self.lr_lambdas]}
