@@ -167,3 +167,28 @@ def test_slopes_of_draws() -> None:
     for name, arguments in (("_standard_gamma_grad", (a, x)), ("_dirichlet_grad", (u, a, a + a.flip(0)))):
         mine = to_torch(getattr(vs, name)(*map(to_versant, arguments)))
         torch.testing.assert_close(mine, getattr(torch, name)(*arguments), rtol=5e-3, atol=1e-8)
+
+
+BESSEL = """bessel_j0 bessel_j1 bessel_y0 bessel_y1 modified_bessel_i0 modified_bessel_i1 modified_bessel_k0
+modified_bessel_k1 scaled_modified_bessel_k0 scaled_modified_bessel_k1 airy_ai spherical_bessel_j0"""
+
+
+@pytest.mark.parametrize("name", BESSEL.split())
+def test_bessel_functions(name) -> None:
+    x = torch.linspace(-7, 50, 400, dtype=torch.float64)  # Airy's of PyTorch's is good to 1e-5 further below
+    x[0] = 0
+    text = difference(getattr(vs.special, name)(to_versant(x)), getattr(torch.special, name)(x), scale=50)
+    assert not text, text
+
+
+POLYNOMIALS = [name for name in dir(torch.special) if "_polynomial_" in name]
+
+
+@pytest.mark.parametrize("name", POLYNOMIALS)
+def test_polynomials(name) -> None:
+    x, n = torch.linspace(-1.2, 1.2, 25, dtype=torch.float64), torch.arange(-2, 23)
+    mine, theirs = getattr(vs.special, name), getattr(torch.special, name)
+    for args in ((x, n), (x, 4), (x.float(), 5), (torch.tensor([1, 2]), 3), (x, torch.tensor(7.0))):
+        translated = [to_versant(a) if isinstance(a, torch.Tensor) else a for a in args]
+        text = difference(mine(*translated), theirs(*args))
+        assert not text, f"{args}: {text}"
