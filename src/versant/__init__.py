@@ -79,6 +79,8 @@ _ROOMS = {
     "jit",
     "linalg",
     "memory",
+    "mps",
+    "multiprocessing",
     "nn",
     "optim",
     "profiler",

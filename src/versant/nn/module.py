@@ -346,7 +346,9 @@ class Module:
         return self.to("cuda" if device is None else device)
 
     def share_memory(self) -> Self:
-        """The module itself: threads of one process share its memory already."""
+        """Moves parameters and buffers into memory that forked processes share: `Tensor.share_memory_`."""
+        for tensor in (*self.parameters(), *self.buffers()):
+            tensor.share_memory_()
         return self
 
     # State --------------------------------------------------------------------------------------------------

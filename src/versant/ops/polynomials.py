@@ -34,7 +34,7 @@ def polynomial(name: str, says: str, first: Callable[[Any], Any], step: Step) ->
         x = input if isinstance(input, Tensor) else scalar_tensor(float(input), dtype=get_default_dtype())
         x = x if x.is_floating_point() else x.to(get_default_dtype())
         if not isinstance(n, Tensor):
-            return degree(x, int(n), ones_like(x))  # type: ignore[no-any-return]
+            return degree(x, int(n), ones_like(x))
         x, degrees = broadcast_tensors(x, n.long())
         found = zeros_like(x)
         for k in sorted(set(degrees.reshape(-1).tolist())):
@@ -57,22 +57,22 @@ def shifted(k: int, x: Any, value: Any, before: Any) -> Any:
     return (4 * x - 2) * value - before
 
 
+def line(a: float, b: float) -> Callable[[Any], Any]:
+    return lambda x: a * x + b
+
+
 for _letter, _kind, _slope, _shift in (
     ("t", "first", 1, 0),
     ("u", "second", 2, 0),
     ("v", "third", 2, -1),
     ("w", "fourth", 2, 1),
 ):
-    polynomial(
-        f"chebyshev_polynomial_{_letter}",
-        f"Chebyshev polynomial of the {_kind} kind",
-        lambda x, a=_slope, b=_shift: a * x + b,
-        doubled,
-    )
+    _says = f"Chebyshev polynomial of the {_kind} kind"
+    polynomial(f"chebyshev_polynomial_{_letter}", _says, line(_slope, _shift), doubled)
     polynomial(
         f"shifted_chebyshev_polynomial_{_letter}",
-        f"Chebyshev polynomial of the {_kind} kind at 2 * input - 1,",
-        lambda x, a=_slope, b=_shift: a * (2 * x - 1) + b,
+        f"{_says} at 2 * input - 1,",
+        line(2 * _slope, _shift - _slope),
         shifted,
     )
 polynomial(
