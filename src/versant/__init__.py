@@ -47,6 +47,7 @@ _core.set_package(_os.path.dirname(__file__) + "/")
 methods.install()
 globals().update(dtypes.NAMES)
 globals().update(formats.NAMES)
+newaxis = None
 
 from versant import ops  # noqa: E402  (the op table builds on the names above)
 
@@ -61,6 +62,7 @@ del TYPE_CHECKING
 
 # Rooms that are opened when somebody walks in.
 _ROOMS = {
+    "accelerator",
     "amp",
     "array_api",
     "autograd",
@@ -93,6 +95,7 @@ _ROOMS = {
     "types",
     "utils",
     "version",
+    "xpu",
 }
 _BORROWED = {
     "GradientTape": "versant.autograd.tape",
@@ -124,6 +127,15 @@ is_autocast_cache_enabled set_autocast_cache_enabled clear_autocast_cache is_aut
 set_autocast_cpu_enabled get_autocast_cpu_dtype set_autocast_cpu_dtype autocast_increment_nesting
 autocast_decrement_nesting"""
 _BORROWED.update(dict.fromkeys(_AUTOCAST.split(), "versant.amp.regions"))
+_BORROWED["is_anomaly_enabled"] = "versant.autograd.anomaly"
+_BORROWED["bilinear"] = "versant.nn.functional"
+_OTHERS = """batch_norm binary_cross_entropy_with_logits constant_pad_nd cosine_embedding_loss ctc_loss
+detach_ embedding fill fill_ frobenius_norm get_deterministic_debug_mode get_device get_device_module
+get_num_interop_threads group_norm hinge_embedding_loss is_inference is_storage kl_div margin_ranking_loss
+norm_except_dim nuclear_norm pca_lowrank poisson_nll_loss resize_as_ set_deterministic_debug_mode
+set_num_interop_threads svd_lowrank triplet_margin_loss zero_"""
+_BORROWED.update(dict.fromkeys(_OTHERS.split(), "versant.tensors.borrowed"))
+_BORROWED.update(dict.fromkeys(("TypedStorage", "UntypedStorage"), "versant.tensors.storage"))
 
 
 def __getattr__(name: str) -> "_Any":

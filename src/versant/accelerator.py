@@ -12,10 +12,18 @@ def current_accelerator(check_available: bool = False) -> None:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in ("current_device_index", "current_stream", "set_device_index", "set_stream", "synchronize"):
+    if name not in (
+        "current_device_index",
+        "current_stream",
+        "set_device_index",
+        "set_stream",
+        "synchronize",
+    ):
         raise AttributeError(f"module 'versant.accelerator' has no attribute {name!r}")
 
     def raises(*args: Any, **kwargs: Any) -> Any:
-        raise RuntimeError(f"[accelerator.{name}] there is no accelerator: ask accelerator.is_available() first")
+        raise RuntimeError(
+            f"[accelerator.{name}] there is no accelerator: ask accelerator.is_available() first"
+        )
 
     return raises

@@ -13,17 +13,24 @@ Any_ = TypeVar("Any_")
 
 __all__ = [
     "Final",
+    "Future",
     "ScriptModule",
     "annotate",
     "export",
+    "fork",
+    "freeze",
     "ignore",
     "interface",
     "is_scripting",
     "is_tracing",
+    "optimize_for_inference",
+    "save",
     "script",
     "script_if_tracing",
     "script_method",
+    "trace",
     "unused",
+    "wait",
 ]
 
 
@@ -43,6 +50,52 @@ def ignore(drop: Any = False, **kwargs: Any) -> Any:
 def annotate(the_type: Any, the_value: Any_) -> Any_:
     """The value."""
     return the_value
+
+
+def trace(func: Any_, *args: Any, **kwargs: Any) -> Any_:
+    """The function or module itself: it runs as it is, for inputs of other shapes too."""
+    return func
+
+
+def freeze(mod: Any_, *args: Any, **kwargs: Any) -> Any_:
+    """The module itself."""
+    return mod
+
+
+optimize_for_inference = freeze
+
+
+def save(m: Any, f: Any, *args: Any, **kwargs: Any) -> None:
+    """Raises NotImplementedError: compiled functions save themselves as programs."""
+    raise NotImplementedError(
+        "[jit.save] there are no scripts; save a program: vs.compile(model).save(path, *inputs), "
+        "which vs.load_program(path) reads"
+    )
+
+
+class Future:
+    """What `fork` returns: the result, which is there already."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def wait(self) -> Any:
+        return self._value
+
+    value = wait
+
+    def done(self) -> bool:
+        return True
+
+
+def fork(func: Any, *args: Any, **kwargs: Any) -> Future:
+    """Calls the function at once, on this thread."""
+    return Future(func(*args, **kwargs))
+
+
+def wait(future: Future) -> Any:
+    """The result of a `fork`."""
+    return future.wait()
 
 
 def is_scripting() -> bool:

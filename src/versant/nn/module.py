@@ -351,6 +351,10 @@ class Module:
             tensor.share_memory_()
         return self
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compiles `forward` in place: calls of the module run `versant.compile(self.forward, ...)`."""
+        self.__dict__["forward"] = versant.compile(self.forward, *args, **kwargs)
+
     # State --------------------------------------------------------------------------------------------------
 
     def state_dict(

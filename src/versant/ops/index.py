@@ -86,10 +86,10 @@ _FAMILIES = {
         bucketize isin msort searchsorted unique unique_consecutive
         """,
         "statistics": """
-        bincount corrcoef cov histc kthvalue median mode nanmedian nanquantile quantile
+        bincount corrcoef cov histc histogram kthvalue median mode nanmedian nanquantile quantile
         """,
         "differences": """
-        cumulative_trapezoid diff dist logcumsumexp trapezoid trapz
+        cumulative_trapezoid diff dist gradient logcumsumexp trapezoid trapz
         """,
         "linear": """
         addbmm addbmm_ addmm addmm_ addmv addmv_ addr addr_ baddbmm baddbmm_ bmm cross dot einsum
@@ -218,10 +218,10 @@ _FAMILIES = {
         msort unique unique_consecutive
         """,
         "statistics": """
-        bincount corrcoef cov histc kthvalue median mode nanmedian nanquantile quantile
+        bincount corrcoef cov histc histogram kthvalue median mode nanmedian nanquantile quantile
         """,
         "differences": """
-        diff dist logcumsumexp sum_to_size
+        diff dist gradient logcumsumexp sum_to_size
         """,
         "linear": """
         addbmm addbmm_ addmm addmm_ addmv addmv_ addr addr_ baddbmm baddbmm_ bmm cross dot ger inner

@@ -382,6 +382,20 @@ def is_signed(self: Tensor) -> bool:
     return self.dtype not in (_core.uint8, _core.bool)
 
 
+def untyped_storage(self: Tensor) -> Any:
+    """The tensor's memory, in bytes."""
+    from versant.tensors.storage import UntypedStorage
+
+    return UntypedStorage(self)
+
+
+def storage(self: Tensor) -> Any:
+    """The tensor's memory, in elements."""
+    from versant.tensors.storage import TypedStorage
+
+    return TypedStorage(self)
+
+
 def is_pinned(self: Tensor, device: Any = None) -> bool:
     """Whether its memory is page-locked."""
     return False
@@ -408,6 +422,7 @@ def install() -> None:
         __reversed__, __contains__, __format__, __repr__, __reduce_ex__, __copy__, __deepcopy__,
         register_hook, register_post_accumulate_grad_hook, retain_grad, is_contiguous, is_same_size,
         share_memory_, get_device, cuda, is_nonzero, is_signed, is_shared, is_pinned, pin_memory, new,
+        untyped_storage, storage,
     ]  # fmt: skip
     for function in own:
         setattr(Tensor, function.__name__, function)

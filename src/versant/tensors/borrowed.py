@@ -1,0 +1,223 @@
+"""Functions of PyTorch's main namespace that are other functions: with an order of arguments of their own,
+or as functions what are methods."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import versant
+from versant import Tensor
+from versant.nn import functional as F
+
+__all__: list[str] = []
+
+
+def _public(function: Callable[..., Any]) -> Callable[..., Any]:
+    __all__.append(function.__name__)
+    return function
+
+
+# --- layers as functions ----------------------------------------------------------------------------------
+
+
+@_public
+def batch_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool = False,
+) -> Tensor:
+    """nn.functional.batch_norm in the order of a layer's attributes."""
+    found: Tensor = F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    return found
+
+
+@_public
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn_enabled: bool = True,
+) -> Tensor:
+    """nn.functional.group_norm."""
+    found: Tensor = F.group_norm(input, num_groups, weight, bias, eps)
+    return found
+
+
+@_public
+def embedding(
+    weight: Tensor,
+    indices: Tensor,
+    padding_idx: int = -1,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """nn.functional.embedding with the table first; padding_idx -1 is none."""
+    row = None if padding_idx == -1 else padding_idx
+    found: Tensor = F.embedding(indices, weight, row, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
+    return found
+
+
+@_public
+def constant_pad_nd(input: Tensor, pad: Sequence[int], value: float = 0) -> Tensor:
+    """nn.functional.pad with a constant."""
+    found: Tensor = F.pad(input, tuple(pad), "constant", value)
+    return found
+
+
+def _loss(name: str) -> Callable[..., Any]:
+    """A loss whose reduction is a number: 0 none, as PyTorch's main namespace has it by default."""
+
+    def loss(*args: Any, reduction: int | str = 0, **kwargs: Any) -> Any:
+        word = reduction if isinstance(reduction, str) else ("none", "mean", "sum")[reduction]
+        return getattr(F, name)(*args, reduction=word, **kwargs)
+
+    loss.__name__ = loss.__qualname__ = name
+    loss.__doc__ = f"nn.functional.{name}; reduction: 0 none (the default), 1 mean, 2 sum."
+    return _public(loss)
+
+
+_LOSSES = """binary_cross_entropy_with_logits cosine_embedding_loss ctc_loss hinge_embedding_loss kl_div
+margin_ranking_loss poisson_nll_loss triplet_margin_loss"""
+for _name in _LOSSES.split():
+    globals()[_name] = _loss(_name)
+
+
+# --- methods as functions ---------------------------------------------------------------------------------
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def function(input: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return getattr(input, name)(*args, **kwargs)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"input.{name}(...)"
+    return _public(function)
+
+
+for _name in ["detach_", "fill_", "get_device", "is_inference", "resize_as_", "zero_"]:
+    globals()[_name] = _method(_name)
+
+
+@_public
+def fill(input: Tensor, value: Any) -> Tensor:
+    """A tensor like input, of this value everywhere."""
+    return input.clone().fill_(value)
+
+
+# --- norms ------------------------------------------------------------------------------------------------
+
+
+@_public
+def nuclear_norm(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """The sum of the singular values of matrices."""
+    axes = (-2, -1) if dim is None else tuple(dim)
+    found: Tensor = versant.linalg.matrix_norm(input, "nuc", axes, keepdim)
+    return found
+
+
+@_public
+def frobenius_norm(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """The root of the sum of squares, over these axes or all."""
+    found: Tensor = versant.linalg.vector_norm(input, 2, dim or None, keepdim)
+    return found
+
+
+@_public
+def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
+    """The norms over all axes but one, which keep their places; dim -1: over all."""
+    axes = None if dim == -1 else tuple(i for i in range(v.ndim) if i != dim)
+    found: Tensor = versant.linalg.vector_norm(v, pow, axes, keepdim=dim != -1)
+    return found
+
+
+# --- matrices of low rank ---------------------------------------------------------------------------------
+
+
+@_public
+def svd_lowrank(
+    A: Tensor, q: int | None = 6, niter: int | None = 2, M: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """U (..., m, q), S (..., q) and V (..., n, q) of A - M, nearly, by products with random vectors.
+
+    A: (..., m, n). niter: turns of subspace iteration. Halko, Martinsson and Tropp 2009, algorithm 5.1.
+    """
+    rank = 6 if q is None else q
+    if not 0 <= rank <= min(A.shape[-2:]):
+        raise ValueError(f"[svd_lowrank] expected q of 0 to {min(A.shape[-2:])}, got {rank}")
+    a = A if M is None else A - M
+    turned = a.shape[-2] < a.shape[-1]
+    x = a.mH if turned else a
+    basis = x @ versant.randn(x.shape[-1], rank, dtype=x.dtype)
+    for _ in range(niter or 0):
+        basis = x @ versant.linalg.qr(x.mH @ versant.linalg.qr(basis)[0])[0]
+    basis = versant.linalg.qr(basis)[0]
+    u, s, vh = versant.linalg.svd(basis.mH @ x, full_matrices=False)
+    u, v = basis @ u, vh.mH
+    return (v, s, u) if turned else (u, s, v)
+
+
+@_public
+def pca_lowrank(
+    A: Tensor, q: int | None = None, center: bool = True, niter: int = 2
+) -> tuple[Tensor, Tensor, Tensor]:
+    """svd_lowrank of A (..., samples, features) less the mean of each feature: V are principal directions."""
+    rank = min(6, *A.shape[-2:]) if q is None else q
+    found: tuple[Tensor, Tensor, Tensor] = svd_lowrank(
+        A - A.mean(-2, keepdim=True) if center else A, rank, niter
+    )
+    return found
+
+
+# --- state ------------------------------------------------------------------------------------------------
+
+
+@_public
+def is_storage(obj: Any) -> bool:
+    """Whether obj is what `Tensor.storage` or `untyped_storage` gives."""
+    from versant.tensors.storage import UntypedStorage
+
+    return isinstance(obj, UntypedStorage)
+
+
+@_public
+def get_num_interop_threads() -> int:
+    """1: one operation runs at a time."""
+    return 1
+
+
+@_public
+def set_num_interop_threads(count: int) -> None:
+    """Takes a number above 0; one operation runs at a time."""
+    if count <= 0:
+        raise RuntimeError(f"[set_num_interop_threads] expected a positive number of threads, got {count}")
+
+
+@_public
+def get_device_module(device: Any = None) -> Any:
+    """The module `versant.cpu`."""
+    versant.device("cpu" if device is None else device)
+    return versant.cpu
+
+
+@_public
+def set_deterministic_debug_mode(debug_mode: int | str) -> None:
+    """use_deterministic_algorithms by "default", "warn" or "error", or 0, 1, 2."""
+    modes: dict[Any, int] = {"default": 0, "warn": 1, "error": 2, 0: 0, 1: 1, 2: 2}
+    if debug_mode not in modes:
+        raise ValueError(
+            f"[set_deterministic_debug_mode] expected default, warn or error, got {debug_mode!r}"
+        )
+    versant.use_deterministic_algorithms(modes[debug_mode] > 0)
+
+
+@_public
+def get_deterministic_debug_mode() -> int:
+    """2 for deterministic algorithms asked for, else 0."""
+    return 2 if versant.are_deterministic_algorithms_enabled() else 0
