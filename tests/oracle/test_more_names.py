@@ -214,3 +214,50 @@ def test_polynomials(name) -> None:
         translated = [to_versant(a) if isinstance(a, torch.Tensor) else a for a in args]
         text = difference(mine(*translated), theirs(*args))
         assert not text, f"{args}: {text}"
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("n", [4, 5, 12, 28])
+def test_gradients_of_places_at_the_identity(n, align_corners) -> None:
+    """There every place is the middle of an element, where the derivative jumps: roundings decide."""
+    theta, image = torch.eye(2, 3).repeat(2, 1, 1), torch.randn(2, 3, n, n)
+    gradients = []
+    for lib, move, x in ((vs, to_versant(theta), to_versant(image)), (torch, theta.clone(), image)):
+        move.requires_grad_()
+        grid = lib.nn.functional.affine_grid(move, x.shape, align_corners=align_corners)
+        lib.nn.functional.grid_sample(x, grid, align_corners=align_corners).square().sum().backward()
+        gradients.append(move.grad)
+    text = difference(*gradients, scale=20)
+    assert not text, text
+
+
+SETTINGS = {
+    "Conv2d": [
+        ((3, 4, 3), {"stride": 0}),
+        ((3, 4, 3), {"dilation": 0}),
+        ((3, 4, 3), {"padding": -1}),
+        ((3, 4, (3, 3, 3)), {}),
+        ((3, 4, 0), {}),
+    ],
+    "MaxPool2d": [((3,), {"padding": 2}), ((0,), {}), ((2,), {"stride": 0})],
+    "CrossEntropyLoss": [((), {"label_smoothing": 2.0})],
+    "SmoothL1Loss": [((), {"beta": -1.0})],
+    "HuberLoss": [((), {"delta": 0.0})],
+    "GELU": [(("foo",), {})],
+    "ConstantPad2d": [(((1, 2, 3), 0), {})],
+}
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element:UserWarning")
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_out_of_range_raise_what_pytorch_raises(name) -> None:
+    inputs = {"CrossEntropyLoss": ("randn(2, 3)", "zeros(2, dtype=long)")}.get(
+        name, ("randn(2, 3)", "randn(2, 3)") if name.endswith("Loss") else ("randn(1, 3, 8, 8)",)
+    )
+    for args, kwargs in SETTINGS[name]:
+        for lib in (torch, vs):
+            given = [eval(f"lib.{text.replace('dtype=', 'dtype=lib.')}", {"lib": lib}) for text in inputs]
+            with pytest.raises(RuntimeError) as error:
+                getattr(lib.nn, name)(*args, **kwargs)(*given)
+        assert str(error.value).startswith(f"[{name}] ")
+        assert isinstance(error.value, ValueError)

@@ -105,3 +105,33 @@ def test_scripts_are_what_they_were() -> None:
     assert vs.jit.wait(vs.jit.fork(lambda a, b: a + b, 1, b=2)) == 3
     with pytest.raises(NotImplementedError, match=r"\[jit.save\].*load_program"):
         vs.jit.save(model, "x.pt")
+
+
+def test_hooks_are_shown_as_pytorchs_are() -> None:
+    layer = vs.nn.Linear(2, 2)
+    calls: list[str] = []
+    layer.register_forward_hook(lambda *a: calls.append("after"))
+    layer.register_forward_pre_hook(lambda *a: calls.append("before"))
+    assert [len(h) for h in (layer._forward_hooks, layer._forward_pre_hooks, layer._backward_hooks)] == [
+        1,
+        1,
+        0,
+    ]
+    assert next(iter(layer._forward_hooks.values()))() is None
+    layer._forward_hooks.clear()
+    layer(vs.ones(1, 2))
+    assert calls == ["after", "before"]
+
+
+def test_names_of_recurrent_weights_find_the_biases() -> None:
+    lstm = vs.nn.LSTM(3, 4, 2, bidirectional=True, proj_size=2)
+    assert lstm._all_weights[1] == [
+        f"{name}_l0_reverse" for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+    ]
+    for row, names in zip(lstm.all_weights, lstm._all_weights, strict=True):
+        assert all(w is getattr(lstm, name) for w, name in zip(row, names, strict=True))
+
+
+def test_groups_of_an_optimizer_stand_apart() -> None:
+    groups = [{"params": [vs.nn.Parameter(vs.ones(1))], "lr": lr} for lr in (0.1, 0.2)]
+    assert "\n\nParameter Group 1\n" in repr(vs.optim.SGD(groups))
