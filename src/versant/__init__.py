@@ -129,11 +129,10 @@ autocast_decrement_nesting"""
 _BORROWED.update(dict.fromkeys(_AUTOCAST.split(), "versant.amp.regions"))
 _BORROWED["is_anomaly_enabled"] = "versant.autograd.anomaly"
 _BORROWED["bilinear"] = "versant.nn.functional"
-_OTHERS = """batch_norm binary_cross_entropy_with_logits constant_pad_nd cosine_embedding_loss ctc_loss
-detach_ embedding fill fill_ frobenius_norm get_deterministic_debug_mode get_device get_device_module
-get_num_interop_threads group_norm hinge_embedding_loss is_inference is_storage kl_div margin_ranking_loss
-norm_except_dim nuclear_norm pca_lowrank poisson_nll_loss resize_as_ set_deterministic_debug_mode
-set_num_interop_threads svd_lowrank triplet_margin_loss zero_"""
+_OTHERS = """batch_norm constant_pad_nd detach_ embedding fill fill_ frobenius_norm get_deterministic_debug_mode
+get_device get_device_module get_num_interop_threads group_norm is_inference is_storage
+norm_except_dim nuclear_norm pca_lowrank resize_as_ set_deterministic_debug_mode
+set_num_interop_threads svd_lowrank zero_"""
 _BORROWED.update(dict.fromkeys(_OTHERS.split(), "versant.tensors.borrowed"))
 _BORROWED.update(dict.fromkeys(("TypedStorage", "UntypedStorage"), "versant.tensors.storage"))
 

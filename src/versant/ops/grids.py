@@ -110,10 +110,10 @@ def sampled_cubically(input: Tensor, y: Tensor, x: Tensor, padding: str, align: 
 
 
 def from_both_ends(n: int, theta: Tensor) -> Tensor:
-    """-1 to 1, each half counted from its end in theta's dtype, as PyTorch rounds."""
-    step = theta.new_full((), 2) / (n - 1)
-    half = step * arange(n - n // 2, dtype=theta.dtype)
-    return cat([half[: n // 2] - 1, (1 - half).flip(0)])
+    """-1 to 1, each half counted from its end in steps of theta's dtype, and rounded once, as PyTorch does."""
+    step = (theta.new_full((), 2) / (n - 1)).double()
+    half = step * arange(n - n // 2, dtype=step.dtype)
+    return cat([half[: n // 2] - 1, (1 - half).flip(0)]).to(theta.dtype)
 
 
 @composite(

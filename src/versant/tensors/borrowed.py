@@ -71,24 +71,6 @@ def constant_pad_nd(input: Tensor, pad: Sequence[int], value: float = 0) -> Tens
     return found
 
 
-def _loss(name: str) -> Callable[..., Any]:
-    """A loss whose reduction is a number: 0 none, as PyTorch's main namespace has it by default."""
-
-    def loss(*args: Any, reduction: int | str = 0, **kwargs: Any) -> Any:
-        word = reduction if isinstance(reduction, str) else ("none", "mean", "sum")[reduction]
-        return getattr(F, name)(*args, reduction=word, **kwargs)
-
-    loss.__name__ = loss.__qualname__ = name
-    loss.__doc__ = f"nn.functional.{name}; reduction: 0 none (the default), 1 mean, 2 sum."
-    return _public(loss)
-
-
-_LOSSES = """binary_cross_entropy_with_logits cosine_embedding_loss ctc_loss hinge_embedding_loss kl_div
-margin_ranking_loss poisson_nll_loss triplet_margin_loss"""
-for _name in _LOSSES.split():
-    globals()[_name] = _loss(_name)
-
-
 # --- methods as functions ---------------------------------------------------------------------------------
 
 
