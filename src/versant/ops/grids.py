@@ -110,7 +110,7 @@ def sampled_cubically(input: Tensor, y: Tensor, x: Tensor, padding: str, align: 
 
 
 def from_both_ends(n: int, theta: Tensor) -> Tensor:
-    """-1 to 1, each half counted from its end in steps of theta's dtype, and rounded once, as PyTorch does."""
+    """-1 to 1, each half counted from its end in steps of this dtype and rounded once, as in PyTorch."""
     step = (theta.new_full((), 2) / (n - 1)).double()
     half = step * arange(n - n // 2, dtype=step.dtype)
     return cat([half[: n // 2] - 1, (1 - half).flip(0)]).to(theta.dtype)
