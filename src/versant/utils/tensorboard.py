@@ -1,99 +1,28 @@
-"""SummaryWriter: numbers, histograms, images and texts of a run, in the event files that TensorBoard reads.
-
-An event file is a series of records (TFRecord: length, payload, both with a CRC-32C), each an Event of
-tensorflow/core/util/event.proto in the wire format of protocol buffers.
-"""
+"""SummaryWriter: numbers, histograms, images and texts of a run, in event files that TensorBoard reads."""
 
 import io
-import itertools
-import os
 import socket
-import struct
 import time
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from versant import Tensor, _core
+from versant.utils.events import FileWriter, array, field, png, tensor_value
 
 __all__ = ["FileWriter", "SummaryWriter"]
 
-# --- messages ---------------------------------------------------------------------------------------------
-
-
-def _varint(value: int) -> bytes:
-    value &= (1 << 64) - 1
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def _field(number: int, value: Any, kind: str = "") -> bytes:
-    """One field of a message.  kind: "d" or "f", how a number is packed; else the value says it."""
-    if kind:
-        return _varint(number << 3 | (1 if kind == "d" else 5)) + struct.pack("<" + kind, value)
-    if isinstance(value, int):
-        return _varint(number << 3) + _varint(value)
-    data = value.encode() if isinstance(value, str) else bytes(value)
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
-
-
-def _crc_table() -> list[int]:
-    table = list(range(256))
-    for _ in range(8):
-        table = [c >> 1 ^ 0x82F63B78 if c & 1 else c >> 1 for c in table]
-    return table
-
-
-_CRC = _crc_table()
-
-
-def _masked_crc(data: bytes) -> bytes:
-    """CRC-32C as TFRecord masks it."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = _CRC[(crc ^ byte) & 0xFF] ^ crc >> 8
-    crc ^= 0xFFFFFFFF
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
-
-
-def _png(pixels: Any) -> bytes:
-    """(H, W, C) of uint8, of one, three or four channels, as a PNG (RFC 2083)."""
-    height, width, channels = pixels.shape
-    rows = b"".join(b"\0" + row.tobytes() for row in np.ascontiguousarray(pixels))
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
-
-
-# --- values -----------------------------------------------------------------------------------------------
-
-
-def _array(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        value = _core.plain(value).detach()
-        return (value.float() if value.dtype.itemsize == 2 else value).numpy()
-    return np.asarray(value)
-
 
 def _number(who: str, value: Any) -> float:
-    array = _array(value)
-    if array.size != 1:
-        raise ValueError(f"[{who}] expected one number, got a value of shape {array.shape}")
-    return float(array.reshape(()))
+    number = array(value)
+    if number.size != 1:
+        raise ValueError(f"[{who}] expected one number, got a value of shape {number.shape}")
+    return float(number.reshape(()))
 
 
 def _histogram(values: Any, bins: Any, max_bins: int | None) -> bytes:
-    values = _array(values).astype("float64").reshape(-1)
+    values = array(values).astype("float64").reshape(-1)
     if not values.size:
         raise ValueError("[add_histogram] expected values, got none")
     if isinstance(bins, str) and bins == "tensorflow":  # edges that grow by a tenth, to both sides
@@ -110,83 +39,33 @@ def _histogram(values: Any, bins: Any, max_bins: int | None) -> bytes:
     kept = slice(used[0], used[-1] + 2)  # with an empty bin before
     limits, heights = edges[kept], np.append(0, counts)[kept]
     figures = (values.min(), values.max(), values.size, values.sum(), (values**2).sum())
-    message = b"".join(_field(i + 1, float(v), "d") for i, v in enumerate(figures))
-    return message + _field(6, limits.astype("<f8").tobytes()) + _field(7, heights.astype("<f8").tobytes())
+    message = b"".join(field(i + 1, float(v), "d") for i, v in enumerate(figures))
+    return message + field(6, limits.astype("<f8").tobytes()) + field(7, heights.astype("<f8").tobytes())
 
 
 def _image(who: str, value: Any, dataformats: str) -> bytes:
-    array = _array(value)
+    pixels = array(value)
     letters = dataformats.upper()
-    if array.ndim != len(letters) or set(letters) - set("NCHW") or len(set(letters)) != len(letters):
-        raise ValueError(f"[{who}] expected the axes {dataformats}, got shape {array.shape}")
-    if array.dtype != np.uint8:
-        array = np.clip(array.astype("float32") * 255, 0, 255).astype(np.uint8)
+    if pixels.ndim != len(letters) or set(letters) - set("NCHW") or len(set(letters)) != len(letters):
+        raise ValueError(f"[{who}] expected the axes {dataformats}, got shape {pixels.shape}")
+    if pixels.dtype != np.uint8:
+        pixels = np.clip(pixels.astype("float32") * 255, 0, 255).astype(np.uint8)
     order = [letters.index(letter) for letter in "NHWC" if letter in letters]
-    array = array.transpose(order)
+    pixels = pixels.transpose(order)
     if "C" not in letters:
-        array = array[..., None]
+        pixels = pixels[..., None]
     if "N" in letters:  # beside and below each other
-        n, height, width, channels = array.shape
+        n, height, width, channels = pixels.shape
         columns = int(np.ceil(np.sqrt(n)))
         lines = -(-n // columns)
         grid = np.zeros((lines * columns, height, width, channels), np.uint8)
-        grid[:n] = array
-        array = grid.reshape(lines, columns, height, width, channels).swapaxes(1, 2)
-        array = array.reshape(lines * height, columns * width, channels)
-    if array.shape[-1] not in (1, 3, 4):
-        raise ValueError(f"[{who}] expected 1, 3 or 4 channels, got shape {array.shape} of {dataformats}")
-    height, width, channels = array.shape
-    return _field(1, height) + _field(2, width) + _field(3, channels) + _field(4, _png(array))
-
-
-# --- files ------------------------------------------------------------------------------------------------
-
-
-class FileWriter:
-    """One event file of a folder."""
-
-    _numbers = itertools.count()
-
-    def __init__(
-        self, log_dir: Any, max_queue: int = 10, flush_secs: float = 120, filename_suffix: str = ""
-    ) -> None:
-        os.makedirs(log_dir, exist_ok=True)
-        name = f"{time.time():.0f}.{socket.gethostname()}.{os.getpid()}.{next(self._numbers)}"
-        self.path = Path(log_dir) / f"events.out.tfevents.{name}{filename_suffix}"
-        self._file = self.path.open("wb")
-        self._max_queue, self._flush_secs = max_queue, flush_secs
-        self._waiting, self._flushed = 0, time.monotonic()
-        self._write(_field(1, time.time(), "d") + _field(3, "brain.Event:2"))
-        self.flush()
-
-    def get_logdir(self) -> str:
-        """The folder."""
-        return str(self.path.parent)
-
-    def add_value(self, tag: str, field: bytes, step: Any, walltime: float | None) -> None:
-        """Appends a value of a summary; `field` is its content as a field of Summary.Value."""
-        event = _field(1, time.time() if walltime is None else walltime, "d")
-        if step is not None:
-            event += _field(2, int(step))
-        self._write(event + _field(5, _field(1, _field(1, tag) + field)))
-        self._waiting += 1
-        if self._waiting > self._max_queue or time.monotonic() - self._flushed > self._flush_secs:
-            self.flush()
-
-    def _write(self, event: bytes) -> None:
-        if self._file.closed:
-            self._file = self.path.open("ab")  # as PyTorch's: a closed writer that is used again goes on
-        length = struct.pack("<Q", len(event))
-        self._file.write(length + _masked_crc(length) + event + _masked_crc(event))
-
-    def flush(self) -> None:
-        """Writes what is buffered to the disk."""
-        if not self._file.closed:
-            self._file.flush()
-        self._waiting, self._flushed = 0, time.monotonic()
-
-    def close(self) -> None:
-        self._file.close()
+        grid[:n] = pixels
+        pixels = grid.reshape(lines, columns, height, width, channels).swapaxes(1, 2)
+        pixels = pixels.reshape(lines * height, columns * width, channels)
+    if pixels.shape[-1] not in (1, 3, 4):
+        raise ValueError(f"[{who}] expected 1, 3 or 4 channels, got shape {pixels.shape} of {dataformats}")
+    height, width, channels = pixels.shape
+    return field(1, height) + field(2, width) + field(3, channels) + field(4, png(pixels))
 
 
 class SummaryWriter:
@@ -238,12 +117,10 @@ class SummaryWriter:
     ) -> None:
         """Writes a number, in float32 or with double_precision in float64.  walltime: seconds since 1970"""
         number = _number("add_scalar", scalar_value)
-        field = _field(2, number, "f")
-        if new_style or double_precision:  # a tensor of the plugin "scalars": DT_DOUBLE or DT_FLOAT
-            kind, code, place = ("<d", 2, 6) if double_precision else ("<f", 1, 5)
-            tensor = _field(1, code) + _field(2, b"") + _field(place, struct.pack(kind, number))
-            field = _field(8, tensor) + _field(9, _field(1, _field(1, "scalars")))
-        self.file_writer.add_value(tag, field, global_step, walltime)
+        content = field(2, number, "f")
+        if new_style or double_precision:
+            content = tensor_value([number], 2 if double_precision else 1, (), "scalars")
+        self.file_writer.add_value(tag, content, global_step, walltime)
 
     def add_scalars(
         self,
@@ -257,8 +134,8 @@ class SummaryWriter:
             folder = f"{self.log_dir}/{main_tag.replace('/', '_')}_{tag}"
             if folder not in self.all_writers:
                 self.all_writers[folder] = FileWriter(folder, *self._options)
-            field = _field(2, _number("add_scalars", value), "f")
-            self.all_writers[folder].add_value(main_tag, field, global_step, walltime)
+            content = field(2, _number("add_scalars", value), "f")
+            self.all_writers[folder].add_value(main_tag, content, global_step, walltime)
 
     def add_histogram(
         self,
@@ -270,8 +147,8 @@ class SummaryWriter:
         max_bins: int | None = None,
     ) -> None:
         """Writes how often values occur.  bins: edges, their number, or a rule of numpy.histogram"""
-        field = _field(5, _histogram(values, bins, max_bins))
-        self.file_writer.add_value(tag, field, global_step, walltime)
+        content = field(5, _histogram(values, bins, max_bins))
+        self.file_writer.add_value(tag, content, global_step, walltime)
 
     def add_image(
         self,
@@ -282,8 +159,8 @@ class SummaryWriter:
         dataformats: str = "CHW",
     ) -> None:
         """Writes an image: uint8, or numbers of 0 to 1.  dataformats: the axes, "CHW", "HWC" or "HW" """
-        field = _field(4, _image("add_image", img_tensor, dataformats))
-        self.file_writer.add_value(tag, field, global_step, walltime)
+        content = field(4, _image("add_image", img_tensor, dataformats))
+        self.file_writer.add_value(tag, content, global_step, walltime)
 
     def add_images(
         self,
@@ -294,8 +171,8 @@ class SummaryWriter:
         dataformats: str = "NCHW",
     ) -> None:
         """Writes a batch of images as one, side by side in rows."""
-        field = _field(4, _image("add_images", img_tensor, dataformats))
-        self.file_writer.add_value(tag, field, global_step, walltime)
+        content = field(4, _image("add_images", img_tensor, dataformats))
+        self.file_writer.add_value(tag, content, global_step, walltime)
 
     def add_figure(
         self,
@@ -321,10 +198,8 @@ class SummaryWriter:
         self, tag: str, text_string: str, global_step: Any = None, walltime: float | None = None
     ) -> None:
         """Writes a text, which TensorBoard shows as Markdown."""
-        # A tensor of DT_STRING and shape (1,), of the plugin "text".
-        tensor = _field(1, 7) + _field(2, _field(2, _field(1, 1))) + _field(8, text_string)
-        field = _field(8, tensor) + _field(9, _field(1, _field(1, "text")))
-        self.file_writer.add_value(f"{tag}/text_summary", field, global_step, walltime)
+        content = tensor_value([text_string], 7, (1,), "text")
+        self.file_writer.add_value(f"{tag}/text_summary", content, global_step, walltime)
 
     def add_audio(
         self,
@@ -337,16 +212,16 @@ class SummaryWriter:
         """Writes a sound, numbers between -1 and 1.  snd_tensor: (1, L) or (L,)"""
         import wave
 
-        samples = (np.clip(_array(snd_tensor), -1, 1).reshape(-1) * 32767).astype("<i2")
+        samples = (np.clip(array(snd_tensor), -1, 1).reshape(-1) * 32767).astype("<i2")
         memory = io.BytesIO()
         with wave.open(memory, "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(sample_rate)
             file.writeframes(samples.tobytes())
-        audio = _field(1, float(sample_rate), "f") + _field(2, 1) + _field(3, samples.size)
-        audio += _field(4, memory.getvalue()) + _field(5, "audio/wav")
-        self.file_writer.add_value(tag, _field(6, audio), global_step, walltime)
+        audio = field(1, float(sample_rate), "f") + field(2, 1) + field(3, samples.size)
+        audio += field(4, memory.getvalue()) + field(5, "audio/wav")
+        self.file_writer.add_value(tag, field(6, audio), global_step, walltime)
 
     def add_graph(self, model: Any, *args: Any, **kwargs: Any) -> None:
         """Raises NotImplementedError: compiled functions draw their graph, `compile(model).graph_svg()`."""
