@@ -129,12 +129,11 @@ autocast_decrement_nesting"""
 _BORROWED.update(dict.fromkeys(_AUTOCAST.split(), "versant.amp.regions"))
 _BORROWED["is_anomaly_enabled"] = "versant.autograd.anomaly"
 _BORROWED["bilinear"] = "versant.nn.functional"
-_OTHERS = """batch_norm constant_pad_nd detach_ embedding fill fill_ frobenius_norm
-get_deterministic_debug_mode get_device get_device_module get_num_interop_threads group_norm
-is_inference is_storage norm_except_dim nuclear_norm pca_lowrank resize_as_ set_deterministic_debug_mode
-set_num_interop_threads svd_lowrank zero_"""
+_OTHERS = """constant_pad_nd detach_ fill fill_ get_device get_device_module get_num_interop_threads
+group_norm is_inference is_storage pca_lowrank resize_as_ set_num_interop_threads svd_lowrank
+zero_"""
 _BORROWED.update(dict.fromkeys(_OTHERS.split(), "versant.tensors.borrowed"))
-_BORROWED.update(dict.fromkeys(("TypedStorage", "UntypedStorage"), "versant.tensors.storage"))
+_BORROWED["UntypedStorage"] = "versant.tensors.storage"
 
 
 def __getattr__(name: str) -> "_Any":

@@ -13,11 +13,9 @@ Any_ = TypeVar("Any_")
 
 __all__ = [
     "Final",
-    "Future",
     "ScriptModule",
     "annotate",
     "export",
-    "fork",
     "freeze",
     "ignore",
     "interface",
@@ -30,7 +28,6 @@ __all__ = [
     "script_method",
     "trace",
     "unused",
-    "wait",
 ]
 
 
@@ -71,31 +68,6 @@ def save(m: Any, f: Any, *args: Any, **kwargs: Any) -> None:
         "[jit.save] there are no scripts; save a program: vs.compile(model).save(path, *inputs), "
         "which vs.load_program(path) reads"
     )
-
-
-class Future:
-    """What `fork` returns: the result, which is there already."""
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def wait(self) -> Any:
-        return self._value
-
-    value = wait
-
-    def done(self) -> bool:
-        return True
-
-
-def fork(func: Any, *args: Any, **kwargs: Any) -> Future:
-    """Calls the function at once, on this thread."""
-    return Future(func(*args, **kwargs))
-
-
-def wait(future: Future) -> Any:
-    """The result of a `fork`."""
-    return future.wait()
 
 
 def is_scripting() -> bool:

@@ -20,23 +20,6 @@ def _public(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_public
-def batch_norm(
-    input: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    training: bool,
-    momentum: float,
-    eps: float,
-    cudnn_enabled: bool = False,
-) -> Tensor:
-    """nn.functional.batch_norm in the order of a layer's attributes."""
-    found: Tensor = F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
-    return found
-
-
-@_public
 def group_norm(
     input: Tensor,
     num_groups: int,
@@ -47,20 +30,6 @@ def group_norm(
 ) -> Tensor:
     """nn.functional.group_norm."""
     found: Tensor = F.group_norm(input, num_groups, weight, bias, eps)
-    return found
-
-
-@_public
-def embedding(
-    weight: Tensor,
-    indices: Tensor,
-    padding_idx: int = -1,
-    scale_grad_by_freq: bool = False,
-    sparse: bool = False,
-) -> Tensor:
-    """nn.functional.embedding with the table first; padding_idx -1 is none."""
-    row = None if padding_idx == -1 else padding_idx
-    found: Tensor = F.embedding(indices, weight, row, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
     return found
 
 
@@ -91,32 +60,6 @@ for _name in ["detach_", "fill_", "get_device", "is_inference", "resize_as_", "z
 def fill(input: Tensor, value: Any) -> Tensor:
     """A tensor like input, of this value everywhere."""
     return input.clone().fill_(value)
-
-
-# --- norms ------------------------------------------------------------------------------------------------
-
-
-@_public
-def nuclear_norm(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """The sum of the singular values of matrices."""
-    axes = (-2, -1) if dim is None else tuple(dim)
-    found: Tensor = versant.linalg.matrix_norm(input, "nuc", axes, keepdim)
-    return found
-
-
-@_public
-def frobenius_norm(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
-    """The root of the sum of squares, over these axes or all."""
-    found: Tensor = versant.linalg.vector_norm(input, 2, dim or None, keepdim)
-    return found
-
-
-@_public
-def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
-    """The norms over all axes but one, which keep their places; dim -1: over all."""
-    axes = None if dim == -1 else tuple(i for i in range(v.ndim) if i != dim)
-    found: Tensor = versant.linalg.vector_norm(v, pow, axes, keepdim=dim != -1)
-    return found
 
 
 # --- matrices of low rank ---------------------------------------------------------------------------------
@@ -186,20 +129,3 @@ def get_device_module(device: Any = None) -> Any:
     """The module `versant.cpu`."""
     versant.device("cpu" if device is None else device)
     return versant.cpu
-
-
-@_public
-def set_deterministic_debug_mode(debug_mode: int | str) -> None:
-    """use_deterministic_algorithms by "default", "warn" or "error", or 0, 1, 2."""
-    modes: dict[Any, int] = {"default": 0, "warn": 1, "error": 2, 0: 0, 1: 1, 2: 2}
-    if debug_mode not in modes:
-        raise ValueError(
-            f"[set_deterministic_debug_mode] expected default, warn or error, got {debug_mode!r}"
-        )
-    versant.use_deterministic_algorithms(modes[debug_mode] > 0)
-
-
-@_public
-def get_deterministic_debug_mode() -> int:
-    """2 for deterministic algorithms asked for, else 0."""
-    return 2 if versant.are_deterministic_algorithms_enabled() else 0

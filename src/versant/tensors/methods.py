@@ -391,9 +391,9 @@ def untyped_storage(self: Tensor) -> Any:
 
 def storage(self: Tensor) -> Any:
     """The tensor's memory, in elements."""
-    from versant.tensors.storage import TypedStorage
+    from versant.tensors.storage import UntypedStorage
 
-    return TypedStorage(self)
+    return UntypedStorage(self, self.dtype)
 
 
 def is_pinned(self: Tensor, device: Any = None) -> bool:

@@ -4,69 +4,43 @@ from typing import Any
 
 from versant._core import Tensor, uint8
 
-__all__ = ["TypedStorage", "UntypedStorage"]
+__all__ = ["UntypedStorage"]
 
 
 class UntypedStorage:
-    """The memory of a tensor and of all views of it, in bytes."""
+    """The memory of a tensor and of all views of it: in bytes, or in elements of a dtype."""
 
-    def __init__(self, tensor: Tensor) -> None:
-        self._whole = (tensor if tensor._base is None else tensor._base).detach()
-        self._begin = tensor.data_ptr() - tensor.storage_offset() * tensor.itemsize
+    def __init__(self, tensor: Tensor, dtype: Any = uint8) -> None:
+        whole = (tensor if tensor._base is None else tensor._base).detach()
+        last = sum((n - 1) * s for n, s in zip(whole.shape, whole.stride(), strict=True))
+        length = whole.storage_offset() + last + 1 if whole.numel() else 0
+        self._elements = whole.as_strided((length,), (1,), 0).view(dtype)
+        self.dtype, self.device = dtype, tensor.device
 
     def data_ptr(self) -> int:
         """The address of the first byte."""
-        return self._begin
-
-    def nbytes(self) -> int:
-        """How many bytes it has."""
-        whole = self._whole
-        last = sum((n - 1) * s for n, s in zip(whole.shape, whole.stride(), strict=True))
-        return (whole.storage_offset() + last + 1) * whole.itemsize if whole.numel() else 0
+        return self._elements.data_ptr()
 
     def size(self) -> int:
         """How many elements it has."""
-        return self.nbytes() // self.element_size()
+        return self._elements.numel()
 
     __len__ = size
 
     def element_size(self) -> int:
-        return 1
+        return int(self.dtype.itemsize)
+
+    def nbytes(self) -> int:
+        """How many bytes it has."""
+        return self.size() * self.element_size()
 
     def tolist(self) -> list[Any]:
         """The elements."""
-        return list(self._elements().tolist())
+        return list(self._elements.tolist())
 
-    def _elements(self) -> Tensor:
-        whole = self._whole
-        flat = whole.as_strided((self.nbytes() // whole.itemsize,), (1,), 0)
-        return flat.view(uint8)
+    def __getitem__(self, i: int) -> Any:
+        return self._elements[i].item()
 
-    def __getitem__(self, i: Any) -> Any:
-        return self.tolist()[i]
-
-    def is_shared(self) -> bool:
-        """Whether forked processes share it."""
-        return bool(self._whole.is_shared())
-
-    @property
-    def device(self) -> Any:
-        return self._whole.device
-
-
-class TypedStorage(UntypedStorage):
-    """The memory of a tensor, in elements of its dtype."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        super().__init__(tensor)
-        self.dtype = tensor.dtype
-
-    def element_size(self) -> int:
-        return int(self.dtype.itemsize)
-
-    def _elements(self) -> Tensor:
-        return super()._elements().view(self.dtype)
-
-    def untyped(self) -> UntypedStorage:
+    def untyped(self) -> "UntypedStorage":
         """The same in bytes."""
-        return UntypedStorage(self._whole)
+        return UntypedStorage(self._elements)

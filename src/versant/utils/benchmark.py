@@ -23,10 +23,7 @@ UNITS = ((1.0, "seconds", "s"), (1e-3, "milliseconds", "ms"), (1e-6, "microsecon
 
 def unit(seconds: float) -> tuple[float, str, str]:
     """The unit in which a time reads well: how long it is, its name, its sign."""
-    for size, name, sign in UNITS:
-        if seconds >= size:
-            return size, name, sign
-    return 1e-9, "nanoseconds", "ns"
+    return next((row for row in UNITS if seconds >= row[0]), (1e-9, "nanoseconds", "ns"))
 
 
 @dataclass(frozen=True)
@@ -43,8 +40,11 @@ class TaskSpec:
 
     @property
     def title(self) -> str:
-        parts = [self.label or self.stmt, *([self.sub_label] if self.sub_label else [])]
-        return ": ".join(parts)
+        return ": ".join(word for word in (self.label or self.stmt, self.sub_label) if word)
+
+    @property
+    def as_row_name(self) -> str:
+        return self.sub_label or self.stmt
 
 
 @dataclass
@@ -57,9 +57,9 @@ class Measurement:
     metadata: dict[Any, Any] | None = field(default=None, repr=False)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("label", "sub_label", "description", "env", "num_threads", "stmt", "setup", "title"):
-            return getattr(self.task_spec, name)
-        raise AttributeError(f"'Measurement' object has no attribute {name!r}")
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.task_spec, name)
 
     @property
     def times(self) -> list[float]:
@@ -90,10 +90,6 @@ class Measurement:
     def meets_confidence(self, threshold: float = 0.1) -> bool:
         """Whether the quartiles lie closer than that share of the median."""
         return len(self.raw_times) >= 4 and self.iqr / self.median < threshold
-
-    @property
-    def as_row_name(self) -> str:
-        return self.sub_label or self.stmt or "[Unknown]"
 
     @staticmethod
     def merge(measurements: Iterable["Measurement"]) -> list["Measurement"]:
@@ -157,13 +153,6 @@ class Timer:
         self._run(max(number // 100, 2))  # warm
         return Measurement(number, [self._run(number)], self._task_spec)
 
-    def _block(self, at_least: float) -> int:
-        """How many calls last that many seconds."""
-        number = 1
-        while (lasts := self._run(number)) < at_least:
-            number = max(number * 10, 1) if lasts <= 0 else number * (10 if lasts < at_least / 10 else 2)
-        return number
-
     def blocked_autorange(self, callback: Any = None, min_run_time: float = 0.2) -> Measurement:
         """Runs of at least a thousandth of the time, as many as last min_run_time seconds."""
         return self.adaptive_autorange(0.0, min_run_time=min_run_time, max_run_time=min_run_time)
@@ -179,7 +168,9 @@ class Timer:
         callback: Any = None,
     ) -> Measurement:
         """Runs until the quartiles lie closer than threshold, for at least and at most so many seconds."""
-        number = self._block(max(min_run_time / 1000, 1e-5))
+        number = 1
+        while self._run(number) < max(min_run_time / 1000, 1e-5):
+            number *= 2
         found = Measurement(number, [], self._task_spec)
         spent = 0.0
         while spent < min_run_time or (spent < max_run_time and not found.meets_confidence(threshold)):
