@@ -47,6 +47,7 @@ _core.set_package(_os.path.dirname(__file__) + "/")
 methods.install()
 globals().update(dtypes.NAMES)
 globals().update(formats.NAMES)
+newaxis = None
 
 from versant import ops  # noqa: E402  (the op table builds on the names above)
 
@@ -61,6 +62,7 @@ del TYPE_CHECKING
 
 # Rooms that are opened when somebody walks in.
 _ROOMS = {
+    "accelerator",
     "amp",
     "array_api",
     "autograd",
@@ -79,6 +81,8 @@ _ROOMS = {
     "jit",
     "linalg",
     "memory",
+    "mps",
+    "multiprocessing",
     "nn",
     "optim",
     "profiler",
@@ -91,6 +95,7 @@ _ROOMS = {
     "types",
     "utils",
     "version",
+    "xpu",
 }
 _BORROWED = {
     "GradientTape": "versant.autograd.tape",
@@ -122,6 +127,13 @@ is_autocast_cache_enabled set_autocast_cache_enabled clear_autocast_cache is_aut
 set_autocast_cpu_enabled get_autocast_cpu_dtype set_autocast_cpu_dtype autocast_increment_nesting
 autocast_decrement_nesting"""
 _BORROWED.update(dict.fromkeys(_AUTOCAST.split(), "versant.amp.regions"))
+_BORROWED["is_anomaly_enabled"] = "versant.autograd.anomaly"
+_BORROWED["bilinear"] = "versant.nn.functional"
+_OTHERS = """constant_pad_nd detach_ fill fill_ get_device get_device_module get_num_interop_threads
+group_norm is_inference is_storage pca_lowrank resize_as_ set_num_interop_threads svd_lowrank
+zero_"""
+_BORROWED.update(dict.fromkeys(_OTHERS.split(), "versant.tensors.borrowed"))
+_BORROWED["UntypedStorage"] = "versant.tensors.storage"
 
 
 def __getattr__(name: str) -> "_Any":

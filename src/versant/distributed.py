@@ -6,35 +6,48 @@ Collectives of one process have the result that is there already. A group of mor
 import os
 from collections.abc import Sequence
 from enum import Enum
+from types import SimpleNamespace
 from typing import Any
 
 from versant import Tensor
 
 __all__ = [
+    "ProcessGroup",
     "ReduceOp",
     "all_gather",
     "all_gather_into_tensor",
     "all_gather_object",
     "all_reduce",
+    "all_to_all",
+    "all_to_all_single",
     "barrier",
     "broadcast",
     "broadcast_object_list",
     "destroy_process_group",
     "gather",
+    "gather_object",
     "get_backend",
+    "get_node_local_rank",
+    "get_process_group_ranks",
     "get_rank",
     "get_world_size",
     "init_process_group",
     "is_available",
+    "is_backend_available",
     "is_gloo_available",
     "is_initialized",
     "is_mpi_available",
     "is_nccl_available",
+    "is_torchelastic_launched",
+    "is_ucc_available",
+    "is_xccl_available",
+    "monitored_barrier",
     "new_group",
     "reduce",
     "reduce_scatter",
     "reduce_scatter_tensor",
     "scatter",
+    "scatter_object_list",
 ]
 
 
@@ -46,6 +59,9 @@ class ReduceOp(Enum):
     PRODUCT = 2
     MIN = 3
     MAX = 4
+    BAND = 5
+    BOR = 6
+    BXOR = 7
 
 
 class Group:
@@ -59,6 +75,9 @@ class Group:
 
     def rank(self) -> int:
         return 0
+
+
+ProcessGroup = Group
 
 
 class Work:
@@ -84,7 +103,13 @@ def is_gloo_available() -> bool:
     return False
 
 
-is_nccl_available = is_mpi_available = is_gloo_available
+is_nccl_available = is_mpi_available = is_ucc_available = is_xccl_available = is_gloo_available
+is_torchelastic_launched = is_gloo_available
+
+
+def is_backend_available(backend: str) -> bool:
+    """False."""
+    return False
 
 
 def is_initialized() -> bool:
@@ -152,6 +177,20 @@ def get_rank(group: Any = None) -> int:
 def get_world_size(group: Any = None) -> int:
     """1"""
     return _group("get_world_size").size()
+
+
+def get_process_group_ranks(group: Any = None) -> list[int]:
+    """[0]"""
+    _group("get_process_group_ranks")
+    return [0]
+
+
+def get_node_local_rank(fallback_rank: int | None = None) -> int:
+    """The environment's LOCAL_RANK, else fallback_rank."""
+    own = os.environ.get("LOCAL_RANK", fallback_rank)
+    if own is None:
+        raise RuntimeError("[get_node_local_rank] expected LOCAL_RANK in the environment, or a fallback_rank")
+    return int(own)
 
 
 def _done(who: str, async_op: bool, rank: int = 0) -> Work | None:
@@ -263,3 +302,59 @@ def reduce_scatter_tensor(
     """Copies the input into the output, of as many elements."""
     output.copy_(input.reshape(output.shape))
     return _done("reduce_scatter_tensor", async_op)
+
+
+def all_to_all(
+    output_tensor_list: list[Tensor],
+    input_tensor_list: list[Tensor],
+    group: Any = None,
+    async_op: bool = False,
+) -> Work | None:
+    """Copies the only tensor of the one list into that of the other."""
+    _only("all_to_all", output_tensor_list).copy_(_only("all_to_all", input_tensor_list))
+    return _done("all_to_all", async_op)
+
+
+def all_to_all_single(
+    output: Tensor,
+    input: Tensor,
+    output_split_sizes: Any = None,
+    input_split_sizes: Any = None,
+    group: Any = None,
+    async_op: bool = False,
+) -> Work | None:
+    """Copies the input into the output."""
+    output.copy_(input)
+    return _done("all_to_all_single", async_op)
+
+
+def gather_object(
+    obj: Any, object_gather_list: list[Any] | None = None, dst: int = 0, group: Any = None
+) -> None:
+    """Puts the object into the list."""
+    found = object_gather_list or []
+    _only("gather_object", found)
+    _done("gather_object", False, dst)
+    found[0] = obj
+
+
+def scatter_object_list(
+    scatter_object_output_list: list[Any],
+    scatter_object_input_list: list[Any] | None = None,
+    src: int = 0,
+    group: Any = None,
+) -> None:
+    """Puts the only object of the one list into the other."""
+    scatter_object_output_list[0] = _only("scatter_object_list", scatter_object_input_list or [])
+    _done("scatter_object_list", False, src)
+
+
+def monitored_barrier(group: Any = None, timeout: Any = None, wait_all_ranks: bool = False) -> None:
+    """Waits for nobody."""
+    _done("monitored_barrier", False)
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("group", "GroupMember"):  # group.WORLD is the group of init_process_group, or None
+        return SimpleNamespace(WORLD=_groups[-1] if _groups else None, NON_GROUP_MEMBER=-100)
+    raise AttributeError(f"module 'versant.distributed' has no attribute {name!r}")

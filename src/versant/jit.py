@@ -16,13 +16,17 @@ __all__ = [
     "ScriptModule",
     "annotate",
     "export",
+    "freeze",
     "ignore",
     "interface",
     "is_scripting",
     "is_tracing",
+    "optimize_for_inference",
+    "save",
     "script",
     "script_if_tracing",
     "script_method",
+    "trace",
     "unused",
 ]
 
@@ -43,6 +47,27 @@ def ignore(drop: Any = False, **kwargs: Any) -> Any:
 def annotate(the_type: Any, the_value: Any_) -> Any_:
     """The value."""
     return the_value
+
+
+def trace(func: Any_, *args: Any, **kwargs: Any) -> Any_:
+    """The function or module itself: it runs as it is, for inputs of other shapes too."""
+    return func
+
+
+def freeze(mod: Any_, *args: Any, **kwargs: Any) -> Any_:
+    """The module itself."""
+    return mod
+
+
+optimize_for_inference = freeze
+
+
+def save(m: Any, f: Any, *args: Any, **kwargs: Any) -> None:
+    """Raises NotImplementedError: compiled functions save themselves as programs."""
+    raise NotImplementedError(
+        "[jit.save] there are no scripts; save a program: vs.compile(model).save(path, *inputs), "
+        "which vs.load_program(path) reads"
+    )
 
 
 def is_scripting() -> bool:

@@ -17,8 +17,9 @@ import versant
 from versant import Tensor
 from versant.ops.record import Record
 from versant.ops.samples import CORNERS, Array, Call, Domain
+from versant.tensors.made import make_tensor
 
-__all__ = ["assert_close", "check_gradients", "check_op"]
+__all__ = ["assert_close", "check_gradients", "check_op", "make_tensor"]
 
 FLOATS = ("float32", "float64")
 HALVES = ("float16", "bfloat16")
@@ -31,25 +32,50 @@ TOLERANCE = {"float64": 1e-11, "float32": 1e-5, "float16": 4e-3, "bfloat16": 3e-
 # --- comparing --------------------------------------------------------------------------------------------
 
 
-def assert_close(actual: Any, expected: Any, tolerance: float = 1e-6, message: str = "") -> None:
+def assert_close(
+    actual: Any,
+    expected: Any,
+    tolerance: float = 1e-6,
+    message: str = "",
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = True,
+    check_dtype: bool = False,
+    msg: Any = None,
+    check_device: bool = True,
+    check_layout: bool = True,
+    check_stride: bool = False,
+    allow_subclasses: bool = True,
+) -> None:
     """Raises AssertionError unless both (tensors, arrays, numbers, or tuples of them) agree to the tolerance.
 
-    Two infinities of the same sign agree, and so do two NaN.
+    Two infinities of the same sign agree, and so do two NaN, unless equal_nan=False.
+    rtol, atol: together in place of the tolerance. check_dtype: dtypes are equal too. msg: what is said.
+    PyTorch's switches for devices, layouts and strides are taken.
 
     >>> assert_close(versant.ones(2), [1.0, 1.0 + 1e-9])
     """
     if isinstance(expected, (tuple, list)) and not np.isscalar(actual) and isinstance(actual, (tuple, list)):
         assert len(actual) == len(expected), f"{message}: {len(actual)} results, expected {len(expected)}"
         for a, e in zip(actual, expected, strict=True):
-            assert_close(a, e, tolerance, message)
+            assert_close(a, e, tolerance, message, rtol=rtol, atol=atol, equal_nan=equal_nan, msg=msg)
         return
+    if (rtol is None) != (atol is None):
+        raise ValueError(f"[assert_close] expected rtol and atol together, got rtol={rtol}, atol={atol}")
+    if check_dtype:
+        mine, other = (getattr(x, "dtype", type(x)) for x in (actual, expected))
+        assert mine == other, f"{message}: dtype {mine}, expected {other}"
+    message = msg if isinstance(msg, str) else message
     a, e = as_array(actual), np.asarray(as_array(expected))
     assert a.shape == e.shape, f"{message}: shape {a.shape}, expected {e.shape}"
     if a.dtype.kind in "biu" and e.dtype.kind in "biu":
         np.testing.assert_array_equal(a, e, message)
     else:
         scale = np.max(np.abs(e[np.isfinite(e)]), initial=1.0)
-        np.testing.assert_allclose(a, e, tolerance, tolerance * min(scale, 100.0) * 0.1, err_msg=message)
+        near = tolerance * min(scale, 100.0) * 0.1 if atol is None else atol
+        far = tolerance if rtol is None else rtol
+        np.testing.assert_allclose(a, e, far, near, equal_nan=equal_nan, err_msg=message)
 
 
 def assert_same(actual: Any, expected: Any, message: str = "") -> None:

@@ -23,6 +23,7 @@ from tests.compiler.programs import (  # noqa: F401
     sequences,
     structures,
     turns,
+    tutorials,
     vision,
 )
 from tests.compiler.programs.table import PROGRAMS, Program

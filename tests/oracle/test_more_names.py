@@ -63,6 +63,20 @@ def test_short_windows_are_rounded_once(name, dtype) -> None:
         lambda lib, x: lib.autograd.functional.hessian(lambda a, b: (a * b**2).sum(), (x[0], x[1]))[1][0],
         lambda lib, x: lib.autograd.functional.hvp(lambda a: (a**3).sum(), x[0], x[1])[1],
         lambda lib, x: x.clone().resize_(2, 3),
+        lambda lib, x: lib.gradient(x),
+        lambda lib, x: lib.gradient(x, spacing=[2.0, 0.5], edge_order=2),
+        lambda lib, x: lib.gradient(x, spacing=(x[:, 0] ** 3,), dim=0),
+        lambda lib, x: lib.gradient(lib.arange(5), edge_order=2)[0],
+        lambda lib, x: list(lib.histogram(x, 4)),
+        lambda lib, x: list(lib.histogram(x, 3, range=(-0.5, 0.5), weight=x, density=True)),
+        lambda lib, x: x.histogram(lib.tensor([-1.0, 0.0, 0.5, 1.0])).hist,
+        lambda lib, x: lib.histogram(lib.ones(3), 2).bin_edges,
+        lambda lib, x: lib.group_norm(x, 2, x[0], x[1]),
+        lambda lib, x: lib.constant_pad_nd(x, (1, 2), 3.0),
+        lambda lib, x: lib.bilinear(x, x, x.reshape(1, 3, 4).repeat(2, 2, 1)[:, :4], None),
+        lambda lib, x: lib.fill(x, 2.5),
+        lambda lib, x: lib.zero_(lib.fill_(x.clone(), 2.0)),
+        lambda lib, x: lib.nn.SyncBatchNorm.convert_sync_batchnorm(lib.nn.BatchNorm1d(4))(x),
         lambda lib, x: x.clone().apply_(lambda v: v * 2),
         lambda lib, x: [
             step(lib.profiler.schedule(wait=1, warmup=2, active=2, repeat=2), i) for i in range(12)
@@ -167,3 +181,75 @@ def test_slopes_of_draws() -> None:
     for name, arguments in (("_standard_gamma_grad", (a, x)), ("_dirichlet_grad", (u, a, a + a.flip(0)))):
         mine = to_torch(getattr(vs, name)(*map(to_versant, arguments)))
         torch.testing.assert_close(mine, getattr(torch, name)(*arguments), rtol=5e-3, atol=1e-8)
+
+
+BESSEL = """bessel_j0 bessel_j1 bessel_y0 bessel_y1 modified_bessel_i0 modified_bessel_i1 modified_bessel_k0
+modified_bessel_k1 scaled_modified_bessel_k0 scaled_modified_bessel_k1 airy_ai spherical_bessel_j0"""
+
+
+@pytest.mark.parametrize("name", BESSEL.split())
+def test_bessel_functions(name) -> None:
+    x = torch.linspace(-7, 50, 400, dtype=torch.float64)  # Airy's of PyTorch's is good to 1e-5 further below
+    x[0] = 0
+    text = difference(getattr(vs.special, name)(to_versant(x)), getattr(torch.special, name)(x), scale=50)
+    assert not text, text
+
+
+POLYNOMIALS = [name for name in dir(torch.special) if "_polynomial_" in name]
+
+
+@pytest.mark.parametrize("name", POLYNOMIALS)
+def test_polynomials(name) -> None:
+    x, n = torch.linspace(-1.2, 1.2, 25, dtype=torch.float64), torch.arange(-2, 23)
+    mine, theirs = getattr(vs.special, name), getattr(torch.special, name)
+    for args in ((x, n), (x, 4), (x.float(), 5), (torch.tensor([1, 2]), 3), (x, torch.tensor(7.0))):
+        translated = [to_versant(a) if isinstance(a, torch.Tensor) else a for a in args]
+        text = difference(mine(*translated), theirs(*args))
+        assert not text, f"{args}: {text}"
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("n", [4, 5, 12, 28])
+def test_gradients_of_places_at_the_identity(n, align_corners) -> None:
+    """There every place is the middle of an element, where the derivative jumps: roundings decide."""
+    theta, image = torch.eye(2, 3).repeat(2, 1, 1), torch.randn(2, 3, n, n)
+    gradients = []
+    for lib, move, x in ((vs, to_versant(theta), to_versant(image)), (torch, theta.clone(), image)):
+        move.requires_grad_()
+        grid = lib.nn.functional.affine_grid(move, x.shape, align_corners=align_corners)
+        lib.nn.functional.grid_sample(x, grid, align_corners=align_corners).square().sum().backward()
+        gradients.append(move.grad)
+    text = difference(*gradients, scale=20)
+    assert not text, text
+
+
+SETTINGS = {
+    "Conv2d": [
+        ((3, 4, 3), {"stride": 0}),
+        ((3, 4, 3), {"dilation": 0}),
+        ((3, 4, 3), {"padding": -1}),
+        ((3, 4, (3, 3, 3)), {}),
+        ((3, 4, 0), {}),
+    ],
+    "MaxPool2d": [((3,), {"padding": 2}), ((0,), {}), ((2,), {"stride": 0})],
+    "CrossEntropyLoss": [((), {"label_smoothing": 2.0})],
+    "SmoothL1Loss": [((), {"beta": -1.0})],
+    "HuberLoss": [((), {"delta": 0.0})],
+    "GELU": [(("foo",), {})],
+    "ConstantPad2d": [(((1, 2, 3), 0), {})],
+}
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element:UserWarning")
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_out_of_range_raise_what_pytorch_raises(name) -> None:
+    inputs = {"CrossEntropyLoss": ("randn(2, 3)", "zeros(2, dtype=long)")}.get(
+        name, ("randn(2, 3)", "randn(2, 3)") if name.endswith("Loss") else ("randn(1, 3, 8, 8)",)
+    )
+    for args, kwargs in SETTINGS[name]:
+        for lib in (torch, vs):
+            given = [eval(f"lib.{text.replace('dtype=', 'dtype=lib.')}", {"lib": lib}) for text in inputs]
+            with pytest.raises(RuntimeError) as error:
+                getattr(lib.nn, name)(*args, **kwargs)(*given)
+        assert str(error.value).startswith(f"[{name}] ")
+        assert isinstance(error.value, ValueError)

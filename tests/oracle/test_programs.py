@@ -89,6 +89,7 @@ def compare(mine: Any, theirs: Any, tolerance: float, where: str = "results") ->
 
 @pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated:FutureWarning")
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor is True:UserWarning")
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_numbers_are_torchs(name: str) -> None:
     width, tolerance = ("float32", NARROW[name]) if name in NARROW else ("float64", 1e-6)

@@ -1,6 +1,7 @@
 """Layers, models, optimizers, losses, datasets, debugging and summaries in use."""
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import versant.tf as tf
+from tests.utils.event_files import fields, values
 
 
 def test_model_learns() -> None:
@@ -180,9 +182,20 @@ def test_summaries(tmp_path: Path) -> None:
     with writer.as_default():
         assert tf.summary.scalar("loss", tf.constant(0.5), step=3)
         tf.summary.histogram("w", tf.constant([1.0, 2.0]), step=3, buckets=2)
-    first, second = (json.loads(line) for line in writer.path.read_text().splitlines())
-    assert (first["name"], first["step"], first["value"]) == ("loss", 3, 0.5)
-    assert second["value"]["counts"] == [1, 1]
+        tf.summary.text("note", "hello", step=4)
+        tf.summary.image("picture", tf.ones([5, 2, 3, 1]), step=4)
+    loss, weights, note, picture = values(tmp_path)
+    assert loss[:2] == (3, "loss")
+    assert dict(fields(loss[2][8]))[5] == struct.pack("<f", 0.5)
+    assert b"scalars" in loss[2][9]
+    rows = np.frombuffer(dict(fields(weights[2][8]))[6]).reshape(2, 3)
+    assert rows.tolist() == [[1.0, 1.5, 1.0], [1.5, 2.0, 1.0]]
+    assert dict(fields(note[2][8]))[8] == b"hello"
+    strings = [value for number, value in fields(picture[2][8]) if number == 8]
+    assert [strings[:2], len(strings)] == [[b"3", b"2"], 5]
+    writer.close()
+    with writer.as_default(), pytest.raises(RuntimeError, match="the writer is closed"):
+        tf.summary.scalar("loss", 1.0, step=1)
 
 
 def test_forward_accumulator() -> None:

@@ -17,6 +17,32 @@ if TYPE_CHECKING:
     from versant.compiler.saved import Program, load_program
 
 
+def is_exporting() -> bool:
+    """False."""
+    return False
+
+
+is_dynamo_compiling = is_compiling
+
+
+def reset() -> None:
+    """Nothing: compiled functions keep their traces, and guard them."""
+
+
+def cudagraph_mark_step_begin() -> None:
+    """Nothing: there are no graphs of a device."""
+
+
+def allow_in_graph(fn: object) -> object:
+    """The function itself: whatever runs on tensors is recorded."""
+    return fn
+
+
+def disable(fn: object = None, recursive: bool = True, *, reason: str | None = None) -> object:
+    """A decorator that changes nothing: compiled callers record the function as they do any other."""
+    return fn if fn is not None else allow_in_graph
+
+
 def __getattr__(name: str) -> object:
     # Who compiles need not save.
     if name in ("Program", "load_program"):
@@ -31,8 +57,14 @@ __all__ = [
     "Compiled",
     "Plan",
     "Program",
+    "allow_in_graph",
     "compile",
     "compile_disabled",
+    "cudagraph_mark_step_begin",
+    "disable",
     "is_compiling",
+    "is_dynamo_compiling",
+    "is_exporting",
     "load_program",
+    "reset",
 ]

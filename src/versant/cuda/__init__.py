@@ -69,12 +69,67 @@ def ipc_collect() -> None:
     """Nothing: there is no memory of a device."""
 
 
+max_memory_cached, memory_cached = max_memory_reserved, memory_reserved
+reset_max_memory_allocated = reset_max_memory_cached = reset_peak_memory_stats
+
+
+def seed() -> None:
+    """Nothing: there is no device to seed."""
+
+
+seed_all = seed
+
+
+def get_rng_state_all() -> list[Any]:
+    """[]: the states of no devices."""
+    return []
+
+
+def set_rng_state_all(new_states: Any) -> None:
+    """Nothing: there is no device."""
+
+
+def get_arch_list() -> list[str]:
+    """[]"""
+    return []
+
+
+def memory_stats(device: Any = None) -> dict[str, Any]:
+    """{}"""
+    return {}
+
+
+def is_current_stream_capturing() -> bool:
+    """False."""
+    return False
+
+
+is_tf32_supported = is_current_stream_capturing
+
+
+class stream:
+    """A region in which nothing is different: there is no stream, and no device, to choose."""
+
+    def __init__(self, stream: Any = None) -> None:
+        pass
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+
+StreamContext = device = stream
+
+
 class OutOfMemoryError(RuntimeError):
     """What a device without room raises; there is no device."""
 
 
 _OF_A_DEVICE = """Event Stream current_device current_stream default_stream get_device_capability
-get_device_name get_device_properties mem_get_info set_device synchronize"""
+get_device_name get_device_properties get_rng_state init
+initial_seed mem_get_info memory_summary set_device set_rng_state set_stream synchronize utilization"""
 
 
 def __getattr__(name: str) -> Any:
@@ -93,11 +148,15 @@ def _missing(name: str) -> Any:
 __all__ = [
     "OutOfMemoryError",
     "amp",
+    "device",
     "device_count",
     "empty_cache",
+    "get_arch_list",
+    "get_rng_state_all",
     "ipc_collect",
     "is_available",
     "is_bf16_supported",
+    "is_current_stream_capturing",
     "is_initialized",
     "manual_seed",
     "manual_seed_all",
@@ -105,5 +164,10 @@ __all__ = [
     "max_memory_reserved",
     "memory_allocated",
     "memory_reserved",
+    "memory_stats",
     "reset_peak_memory_stats",
+    "seed",
+    "seed_all",
+    "set_rng_state_all",
+    "stream",
 ]

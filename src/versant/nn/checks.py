@@ -5,13 +5,17 @@ from typing import Any
 from versant import DTypeError, Tensor
 
 
+class SettingError(ValueError, RuntimeError):
+    """A setting out of its range: a ValueError, and a RuntimeError as calls of PyTorch's layers raise."""
+
+
 def positive(layer: str, name: str, value: Any, *, least: int = 1) -> int:
     """An int of at least `least`."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"[{layer}] {name} must be an int, got {type(value).__name__}")
     number = int(value.__index__())
     if number < least:
-        raise ValueError(f"[{layer}] {name} must be at least {least}, got {number}")
+        raise SettingError(f"[{layer}] {name} must be at least {least}, got {number}")
     return number
 
 
@@ -19,7 +23,7 @@ def pair(layer: str, name: str, value: Any, *, least: int = 1) -> tuple[int, int
     """An int for both axes, or one for each: (height, width)."""
     values = value if isinstance(value, tuple | list) else (value, value)
     if len(values) != 2:
-        raise ValueError(f"[{layer}] {name} must be an int or a pair (height, width), got {value!r}")
+        raise SettingError(f"[{layer}] {name} must be an int or a pair (height, width), got {value!r}")
     return positive(layer, name, values[0], least=least), positive(layer, name, values[1], least=least)
 
 
@@ -29,21 +33,21 @@ def numbers(layer: str, name: str, value: Any, axes: int, *, least: int = 1) -> 
     if len(values) == 1:
         values *= axes
     if len(values) != axes:
-        raise ValueError(f"[{layer}] {name} must be an int or {axes} of them, got {value!r}")
+        raise SettingError(f"[{layer}] {name} must be an int or {axes} of them, got {value!r}")
     return tuple(positive(layer, name, number, least=least) for number in values)
 
 
 def one_of(layer: str, name: str, value: Any, allowed: tuple[str, ...]) -> str:
     """One of the allowed words."""
     if value not in allowed:
-        raise ValueError(f"[{layer}] {name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+        raise SettingError(f"[{layer}] {name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     return str(value)
 
 
 def probability(layer: str, value: Any) -> float:
     """A number in [0, 1]."""
     if not 0.0 <= value <= 1.0:
-        raise ValueError(f"[{layer}] p must be in [0, 1], got {value}")
+        raise SettingError(f"[{layer}] p must be in [0, 1], got {value}")
     return float(value)
 
 

@@ -1,6 +1,6 @@
 """Hooks of a Module: functions called before and after its forward, and around its backward."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from versant import Tensor
@@ -29,6 +29,28 @@ class RemovableHandle:
 
 
 Calls = dict[RemovableHandle, Any]  # what to call, in order
+
+
+class Shown(Mapping[RemovableHandle, Any]):
+    """Hooks of one kind under their handles, as PyTorch's `_forward_hooks`; `clear` removes them."""
+
+    def __init__(self, hooks: "Hooks", calls: Calls) -> None:
+        self._hooks = hooks
+        self._calls = calls
+
+    def __getitem__(self, handle: RemovableHandle) -> Any:
+        entry = self._calls[handle]
+        return entry[0] if isinstance(entry, tuple) else entry
+
+    def __iter__(self) -> Iterator[RemovableHandle]:
+        return iter(self._calls)
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def clear(self) -> None:
+        self._calls.clear()
+        self._hooks.refresh()
 
 
 class Hooks:

@@ -8,7 +8,7 @@ from typing import Any
 
 from versant import ShapeError, Tensor, ops
 from versant.nn import functional as F
-from versant.nn.checks import one_of
+from versant.nn.checks import SettingError, one_of
 from versant.nn.linear import Linear
 from versant.nn.module import Module
 
@@ -90,7 +90,7 @@ class CrossEntropyLoss(_WeightedLoss):
     ) -> None:
         super().__init__(weight, size_average, reduce, reduction)
         if not 0.0 <= label_smoothing <= 1.0:
-            raise ValueError(f"[CrossEntropyLoss] label_smoothing must be in [0, 1], got {label_smoothing}")
+            raise SettingError(f"[CrossEntropyLoss] label_smoothing must be in [0, 1], got {label_smoothing}")
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
@@ -287,7 +287,7 @@ class HuberLoss(_Loss):
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
         if delta <= 0.0:
-            raise ValueError(f"[HuberLoss] delta must be positive, got {delta}")
+            raise SettingError(f"[HuberLoss] delta must be positive, got {delta}")
         self.delta = delta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -306,7 +306,7 @@ class SmoothL1Loss(_Loss):
     ) -> None:
         super().__init__(size_average, reduce, reduction)
         if beta < 0.0:
-            raise ValueError(f"[SmoothL1Loss] beta must not be negative, got {beta}")
+            raise SettingError(f"[SmoothL1Loss] beta must not be negative, got {beta}")
         self.beta = beta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

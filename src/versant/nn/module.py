@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import versant
 from versant import Tensor, _core
-from versant.nn.hooks import Hooks, RemovableHandle
+from versant.nn.hooks import Hooks, RemovableHandle, Shown
 from versant.nn.parameter import Buffer, Parameter, clear_grad
 from versant.nn.registry import Kind, Registered, alike, module_in
 from versant.nn.state import IncompatibleKeys, load_into
@@ -346,8 +346,14 @@ class Module:
         return self.to("cuda" if device is None else device)
 
     def share_memory(self) -> Self:
-        """The module itself: threads of one process share its memory already."""
+        """Moves parameters and buffers into memory that forked processes share: `Tensor.share_memory_`."""
+        for tensor in (*self.parameters(), *self.buffers()):
+            tensor.share_memory_()
         return self
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compiles `forward` in place: calls of the module run `versant.compile(self.forward, ...)`."""
+        self.__dict__["forward"] = versant.compile(self.forward, *args, **kwargs)
 
     # State --------------------------------------------------------------------------------------------------
 
@@ -396,6 +402,18 @@ class Module:
         return load_into(self, state_dict, strict=strict, assign=assign)
 
     # Hooks --------------------------------------------------------------------------------------------------
+
+    @property
+    def _forward_pre_hooks(self) -> Shown:
+        return Shown(self._own_hooks(), self._own_hooks().before)
+
+    @property
+    def _forward_hooks(self) -> Shown:
+        return Shown(self._own_hooks(), self._own_hooks().after)
+
+    @property
+    def _backward_hooks(self) -> Shown:
+        return Shown(self._own_hooks(), self._own_hooks().after_backward)
 
     def _own_hooks(self) -> Hooks:
         if self._hooks is None:

@@ -2,6 +2,7 @@
 
 from versant import Tensor
 from versant.nn import functional as F
+from versant.nn.checks import SettingError
 from versant.nn.module import Module
 
 __all__ = [
@@ -34,7 +35,7 @@ class _Pad(Module):
         name = type(self).__name__
         amounts = (padding,) * (2 * self.axes) if isinstance(padding, int) else tuple(padding)
         if len(amounts) != 2 * self.axes:
-            raise ValueError(f"[{name}] padding must be an int or {2 * self.axes} of them, got {padding!r}")
+            raise SettingError(f"[{name}] padding must be an int or {2 * self.axes} of them, got {padding!r}")
         for amount in amounts:
             if isinstance(amount, bool) or not hasattr(amount, "__index__"):
                 raise TypeError(f"[{name}] padding must be ints, got {type(amount).__name__}")

@@ -4,7 +4,7 @@ from typing import Any
 
 from versant import ShapeError, Tensor
 from versant.nn import functional as F
-from versant.nn.checks import numbers
+from versant.nn.checks import SettingError, numbers
 from versant.nn.conv import AXES
 from versant.nn.module import Module
 
@@ -48,7 +48,7 @@ class _Pool(Module):
         numbers(name, "stride", self.stride, self.axes)
         padding = numbers(name, "padding", self.padding, self.axes, least=0)
         if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
-            raise ValueError(
+            raise SettingError(
                 f"[{name}] padding {self.padding} is more than half of kernel_size {self.kernel_size}"
             )
 

@@ -12,7 +12,7 @@ from versant.nn.module import Module
 from versant.nn.parameter import Parameter
 
 
-class Cell(Module):
+class RNNCellBase(Module):
     """What the cells share: `gates` times hidden_size sums of input and hidden state."""
 
     weight_ih: Parameter  # (gates * hidden_size, input_size)
@@ -61,7 +61,7 @@ class Cell(Module):
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else f", bias={self.bias}")
 
 
-class RNNCell(Cell):
+class RNNCell(RNNCellBase):
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu (Elman 1990).
 
     input: (N, input_size) or (input_size,); hx: (N, hidden_size), zeros by default; the result is h'.
@@ -93,7 +93,7 @@ class RNNCell(Cell):
         return super().extra_repr() + way
 
 
-class LSTMCell(Cell):
+class LSTMCell(RNNCellBase):
     """c' = f * c + i * g, h' = o * tanh(c'), the gates i, f, o and g from x and h (Hochreiter 1997).
 
     input: (N, input_size) or (input_size,); hx: the pair (h, c), each (N, hidden_size), zeros by default.
@@ -119,7 +119,7 @@ class LSTMCell(Cell):
         return h.squeeze(0), c.squeeze(0)
 
 
-class GRUCell(Cell):
+class GRUCell(RNNCellBase):
     """h' = (1 - z) * n + z * h, n = tanh(W_in x + b_in + r * (W_hn h + b_hn)) (Cho et al. 2014).
 
     input: (N, input_size) or (input_size,); hx: (N, hidden_size), zeros by default; the result is h'.
@@ -141,4 +141,4 @@ class GRUCell(Cell):
         return n + z * (h - n)
 
 
-__all__ = ["GRUCell", "LSTMCell", "RNNCell"]
+__all__ = ["GRUCell", "LSTMCell", "RNNCell", "RNNCellBase"]

@@ -147,7 +147,12 @@ class RNNBase(Module):
     @property
     def all_weights(self) -> list[list[Parameter]]:
         """The parameters of every layer and direction."""
-        return [[getattr(self, key + suffix) for key in self._names] for suffix in self._suffixes]
+        return [[getattr(self, name) for name in names] for names in self._all_weights]
+
+    @property
+    def _all_weights(self) -> list[list[str]]:
+        """Their names, as PyTorch's programs ask for them."""
+        return [[key + suffix for key in self._names] for suffix in self._suffixes]
 
     # Checks -------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from versant.ops.axes import Axes
+
 
 def without_last(x: Tensor, axis: int) -> Tensor:
     return x.narrow(axis, 0, max(x.shape[axis] - 1, 0))
@@ -53,6 +55,61 @@ def diff(
         after, before = without_first(x, axis), without_last(x, axis)
         x = after ^ before if x.dtype is _core.bool else after - before
     return x
+
+
+def slope(x: Tensor, step: Any, axis: int, edge_order: int) -> Tensor:
+    """The derivative along one axis, of second order inside.  step: a number, or coordinates"""
+    n = x.shape[axis]
+    if n <= edge_order:
+        raise ShapeError(f"[gradient] expected more than {edge_order} elements along axis {axis}, got {n}")
+    if isinstance(step, Tensor):
+        if step.shape != (n,):
+            raise ShapeError(f"[gradient] expected {n} coordinates, got shape {tuple(step.shape)}")
+        steps = (step[1:] - step[:-1]).reshape((-1,) + (1,) * (x.ndim - 1 - axis))
+    else:
+        steps = x.new_full((n - 1,) + (1,) * (x.ndim - 1 - axis), step)
+    rises = (without_first(x, axis) - without_last(x, axis)) / steps
+    first, last = rises.narrow(axis, 0, 1), rises.narrow(axis, n - 2, 1)
+    before, after = steps[:-1], steps[1:]
+    left, right = without_last(rises, axis), without_first(rises, axis)
+    if edge_order == 2:  # on through the second differences
+        bend = (right - left) / (before + after)
+        first = first - bend.narrow(axis, 0, 1) * steps[:1]
+        last = last + bend.narrow(axis, n - 3, 1) * steps[-1:]
+    inside = (left * after + right * before) / (before + after)
+    return cat([first, inside, last], axis)
+
+
+def gradient_reference(x: Any, spacing: Any = 1, dim: Any = None, edge_order: int = 1) -> list[Any]:
+    found = np.gradient(x, spacing, axis=dim, edge_order=edge_order)
+    return list(found) if isinstance(found, (list, tuple)) else [found]
+
+
+@composite(
+    ref=gradient_reference,
+    samples=[
+        call(array(5), dim=0),
+        call(array(3, 4), spacing=0.5, dim=1),
+        call(array(2, 4, 3), dim=1, edge_order=2),
+    ],
+)
+def gradient(
+    input: Tensor, *, spacing: Any = 1, dim: Axes | None = None, edge_order: int = 1
+) -> list[Tensor]:
+    """The derivatives of samples along axes, by differences of second order, one tensor for each axis.
+
+    spacing: the distance of neighbours; a list of them, one for each axis; or a list of coordinates (n,).
+    dim: the axes, all by default. edge_order: 1 or 2, the order of differences at both ends.
+    """
+    if edge_order not in (1, 2):
+        raise ValueError(f"[gradient] expected edge_order 1 or 2, got {edge_order}")
+    given = range(input.ndim) if dim is None else (dim,) if isinstance(dim, int) else dim
+    axes = [axis_of(input.ndim, d, "gradient") for d in given]
+    steps = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(axes)
+    if len(steps) != len(axes):
+        raise ValueError(f"[gradient] expected {len(axes)} spacings, one for each axis, got {len(steps)}")
+    x = input if input.is_floating_point() or input.is_complex() else input.to(_core.get_default_dtype())
+    return [slope(x, step, axis, edge_order) for step, axis in zip(steps, axes, strict=True)]
 
 
 # --- integrals --------------------------------------------------------------------------------------------

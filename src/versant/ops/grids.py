@@ -9,10 +9,10 @@ import itertools
 
 from versant._core import DTypeError, ShapeError, Tensor
 from versant.ops.comparison import where
-from versant.ops.joining import stack
+from versant.ops.joining import cat, stack
 from versant.ops.record import composite
 from versant.ops.samples import array, call
-from versant.ops.sequences import linspace
+from versant.ops.sequences import arange
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def unnormalized(place: Tensor, size: int, align: bool) -> Tensor:
-    """From [-1, 1] to element numbers."""
-    return (place + 1) * ((size - 1) / 2) if align else ((place + 1) * size - 1) / 2
+    """From [-1, 1] to element numbers, with PyTorch's roundings: at whole numbers the derivative jumps."""
+    return (place + 1) * ((size - 1) / 2) if align else (place + 1) * (size / 2) - 0.5
 
 
 def clipped(place: Tensor, size: int) -> Tensor:
@@ -109,6 +109,13 @@ def sampled_cubically(input: Tensor, y: Tensor, x: Tensor, padding: str, align: 
     return result
 
 
+def from_both_ends(n: int, theta: Tensor) -> Tensor:
+    """-1 to 1, each half counted from its end in steps of this dtype and rounded once, as in PyTorch."""
+    step = (theta.new_full((), 2) / (n - 1)).double()
+    half = step * arange(n - n // 2, dtype=step.dtype)
+    return cat([half[: n // 2] - 1, (1 - half).flip(0)]).to(theta.dtype)
+
+
 @composite(
     autocast="promote",
     samples=[
@@ -190,8 +197,8 @@ def affine_grid(theta: Tensor, size: Sequence[int], align_corners: bool | None =
     lines = []
     for d in range(axes):  # x first
         n = size[-1 - d]
-        line = linspace(-1, 1, n, dtype=theta.dtype) if n > 1 else theta.new_zeros(1)
-        line = line if align_corners else line * ((n - 1) / n)
+        line = from_both_ends(n, theta) if n > 1 else theta.new_zeros(1)
+        line = line if align_corners else line * (n - 1) / n
         lines.append(line.view(n, *[1] * d).expand(tuple(size[2:])))
     ones = theta.new_ones(tuple(size[2:]))
     places = stack([*lines, ones], -1).view(1, -1, axes + 1)

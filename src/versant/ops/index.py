@@ -86,10 +86,10 @@ _FAMILIES = {
         bucketize isin msort searchsorted unique unique_consecutive
         """,
         "statistics": """
-        bincount corrcoef cov histc kthvalue median mode nanmedian nanquantile quantile
+        bincount corrcoef cov histc histogram kthvalue median mode nanmedian nanquantile quantile
         """,
         "differences": """
-        cumulative_trapezoid diff dist logcumsumexp trapezoid trapz
+        cumulative_trapezoid diff dist gradient logcumsumexp trapezoid trapz
         """,
         "linear": """
         addbmm addbmm_ addmm addmm_ addmv addmv_ addr addr_ baddbmm baddbmm_ bmm cross dot einsum
@@ -218,10 +218,10 @@ _FAMILIES = {
         msort unique unique_consecutive
         """,
         "statistics": """
-        bincount corrcoef cov histc kthvalue median mode nanmedian nanquantile quantile
+        bincount corrcoef cov histc histogram kthvalue median mode nanmedian nanquantile quantile
         """,
         "differences": """
-        diff dist logcumsumexp sum_to_size
+        diff dist gradient logcumsumexp sum_to_size
         """,
         "linear": """
         addbmm addbmm_ addmm addmm_ addmv addmv_ addr addr_ baddbmm baddbmm_ bmm cross dot ger inner
@@ -336,8 +336,18 @@ _FAMILIES = {
         expit
         """,
         "special": """
-        digamma entr erf erfc erfcx erfinv gammaln i0 i0e i1 i1e log_ndtr logit multigammaln ndtr
-        ndtri polygamma psi zeta
+        digamma entr erf erfc erfcx erfinv gammaln i0 i0e i1 i1e log_ndtr logit modified_bessel_i0
+        modified_bessel_i1 multigammaln ndtr ndtri polygamma psi zeta
+        """,
+        "bessel": """
+        airy_ai bessel_j0 bessel_j1 bessel_y0 bessel_y1 modified_bessel_k0 modified_bessel_k1
+        scaled_modified_bessel_k0 scaled_modified_bessel_k1 spherical_bessel_j0
+        """,
+        "polynomials": """
+        chebyshev_polynomial_t chebyshev_polynomial_u chebyshev_polynomial_v chebyshev_polynomial_w
+        hermite_polynomial_h hermite_polynomial_he laguerre_polynomial_l legendre_polynomial_p
+        shifted_chebyshev_polynomial_t shifted_chebyshev_polynomial_u shifted_chebyshev_polynomial_v
+        shifted_chebyshev_polynomial_w
         """,
         "incomplete": """
         gammainc gammaincc
@@ -446,6 +456,11 @@ _FAMILIES = {
         digamma erf erfc erfinv i0 lgamma logit.eps logit.whole polygamma special.entr special.erfcx
         special.i0e special.i1 special.i1e special.log_ndtr special.ndtr special.ndtri
         special.zeta.each
+        """,
+        "bessel": """
+        special.airy_ai special.bessel_j0 special.bessel_j1 special.bessel_y0 special.bessel_y1
+        special.modified_bessel_k0 special.modified_bessel_k1 special.scaled_modified_bessel_k0
+        special.scaled_modified_bessel_k1 special.spherical_bessel_j0
         """,
         "incomplete": """
         _dirichlet_grad _standard_gamma_grad igamma.lower igammac.upper

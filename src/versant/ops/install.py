@@ -29,6 +29,8 @@ FAMILIES = (
     "comparison",
     "activations",
     "special",
+    "bessel",
+    "polynomials",
     "incomplete",
     "complex_numbers",
     "reductions",

@@ -256,7 +256,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     mode: "constant" (value, 0 by default), "reflect", "replicate" or "circular".
     """
     if len(pad) % 2 or len(pad) > 2 * input.ndim:
-        raise ValueError(f"[pad] expected pairs for at most {input.ndim} axes, got {tuple(pad)}")
+        raise ShapeError(f"[pad] expected pairs for at most {input.ndim} axes, got {tuple(pad)}")
     if mode == "constant":
         return pad_constant(input, tuple(pad), 0 if value is None else value)
     if mode not in ("reflect", "replicate", "circular"):

@@ -190,7 +190,7 @@ i0 = bessel(
     d=lambda x, y: m.i1(x),
     ref=each(lambda x: bessel_reference(0, x)),
     stablehlo=lambda x: m.i0e(x) * m.exp(m.abs(x)),
-    also="special.i0",
+    also="special.i0 special.modified_bessel_i0",
 )
 i0e = bessel(
     "special.i0e",
@@ -207,6 +207,7 @@ i1 = bessel(
     d=lambda x, y: m.i0(x) - m.select(m.eq(x, 0), 0.5, y / x),
     ref=each(lambda x: bessel_reference(1, x)),
     stablehlo=lambda x: m.i1e(x) * m.exp(m.abs(x)),
+    also="special.modified_bessel_i1",
 )
 i1e = bessel(
     "special.i1e",

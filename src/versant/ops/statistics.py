@@ -10,10 +10,11 @@ from versant.ops.axes import axis_of
 from versant.ops.comparison import choose, isnan, where
 from versant.ops.joining import cat
 from versant.ops.lazy import np
+from versant.ops.ordered import searchsorted
 from versant.ops.record import composite
 from versant.ops.reductions import amax, amin, any, argmax, cummax, sort, sum, topk
 from versant.ops.samples import array, call, fixed, integers
-from versant.ops.sequences import arange
+from versant.ops.sequences import arange, linspace
 from versant.ops.tuples import named
 from versant.ops.values import every, has_derivative
 
@@ -292,6 +293,54 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     place = ((where(inside, x, low) - low) * bins / (high - low)).to(_core.int64).clamp(max=bins - 1)
     counts = x.new_zeros(bins, dtype=_core.int64)
     return counts.index_add(0, place, inside.to(_core.int64)).to(input.dtype)
+
+
+@composite(
+    ref=lambda x, bins=100, range=None, weight=None, density=False: tuple(
+        v.astype(x.dtype) for v in np.histogram(x, bins, range, density, weight)
+    ),
+    samples=[
+        call(array(3, 5), 4),
+        call(array(20), 6, range=(-1.0, 2.0)),
+        call(array(20), 5, weight=array(20), density=True),
+    ],
+    differentiable=False,
+)
+def histogram(
+    input: Tensor,
+    bins: int | Tensor = 100,
+    *,
+    range: tuple[float, float] | None = None,
+    weight: Tensor | None = None,
+    density: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """How many elements, or how much weight, falls into each interval; then the edges of the intervals.
+
+    bins: how many intervals of equal width between the limits `range` (of the input by default), or their
+    edges (n + 1,). The last interval has its upper edge in it. density: divided by the sum and by the widths.
+    """
+    if not input.dtype.is_floating_point:
+        raise DTypeError(f"[histogram] expected a floating-point dtype, got {input.dtype}")
+    x = input.detach().reshape(-1)
+    if isinstance(bins, Tensor):
+        edges = bins.detach()
+    else:
+        if bins <= 0:
+            raise ValueError(f"[histogram] expected at least one interval, got {bins}")
+        low, high = range or ((float(amin(x)), float(amax(x))) if x.numel() else (0.0, 0.0))
+        if low == high:
+            low, high = low - 0.5, high + 0.5
+        edges = linspace(low, high, bins + 1, dtype=x.dtype)
+    own = x.new_ones(x.shape) if weight is None else weight.detach().reshape(-1)
+    n = edges.shape[0] - 1
+    place = searchsorted(edges, x, right=True) - 1
+    place = where(x == edges[n], n - 1, place)
+    inside = (place >= 0) & (place < n)
+    counts = x.new_zeros(n).index_add(0, place.clamp(0, n - 1), own * inside.to(x.dtype))
+    if density:
+        counts = counts / (counts.sum() * (edges[1:] - edges[:-1]))
+    found: tuple[Tensor, Tensor] = named("histogram", hist=counts, bin_edges=edges)
+    return found
 
 
 # --- covariance -------------------------------------------------------------------------------------------

@@ -329,9 +329,35 @@ def is_same_size(self: Tensor, other: Tensor) -> bool:
     return self.shape == other.shape
 
 
+_shared: dict[int, int] = {}  # memory that forked processes share: where it begins and ends
+
+
 def share_memory_(self: Tensor) -> Tensor:
-    """The tensor itself: threads of one process share it already."""
+    """Moves the tensor into memory that processes share which are forked from this one; returns it.
+
+    Views that were made before stay where they are. Through queues and to fresh processes it goes as a copy.
+    """
+    if not is_shared(self):
+        import mmap
+        import weakref
+
+        memory = mmap.mmap(-1, max(self.numel() * self.itemsize, 1))
+        weakref.finalize(memory, _shared.pop, _address(memory)).atexit = False
+        flat = _core.frombuffer(memory, self.dtype, self.numel(), 0)
+        self.data = flat.view(self.shape).copy_(self.detach())
     return self
+
+
+def _address(memory: Any) -> int:
+    begin = _core.frombuffer(memory, _core.uint8, -1, 0).data_ptr()
+    _shared[begin] = begin + len(memory)
+    return begin
+
+
+def is_shared(self: Tensor) -> bool:
+    """Whether forked processes share its memory: `share_memory_` was called."""
+    place = self.data_ptr()
+    return any(begin <= place < end for begin, end in _shared.items())
 
 
 def get_device(self: Tensor) -> int:
@@ -356,9 +382,18 @@ def is_signed(self: Tensor) -> bool:
     return self.dtype not in (_core.uint8, _core.bool)
 
 
-def is_shared(self: Tensor) -> bool:
-    """Whether other processes see its memory."""
-    return False
+def untyped_storage(self: Tensor) -> Any:
+    """The tensor's memory, in bytes."""
+    from versant.tensors.storage import UntypedStorage
+
+    return UntypedStorage(self)
+
+
+def storage(self: Tensor) -> Any:
+    """The tensor's memory, in elements."""
+    from versant.tensors.storage import UntypedStorage
+
+    return UntypedStorage(self, self.dtype)
 
 
 def is_pinned(self: Tensor, device: Any = None) -> bool:
@@ -387,6 +422,7 @@ def install() -> None:
         __reversed__, __contains__, __format__, __repr__, __reduce_ex__, __copy__, __deepcopy__,
         register_hook, register_post_accumulate_grad_hook, retain_grad, is_contiguous, is_same_size,
         share_memory_, get_device, cuda, is_nonzero, is_signed, is_shared, is_pinned, pin_memory, new,
+        untyped_storage, storage,
     ]  # fmt: skip
     for function in own:
         setattr(Tensor, function.__name__, function)

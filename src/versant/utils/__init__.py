@@ -1,4 +1,4 @@
-"""Helpers around training: activation checkpoints, data."""
+"""Helpers around training: activation checkpoints, data, measurements, event files."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -8,6 +8,6 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> "Any":
     from importlib import import_module
 
-    if name in ("_pytree", "checkpoint", "data"):
+    if name in ("_pytree", "benchmark", "checkpoint", "data", "dlpack", "tensorboard"):
         return import_module(f"versant.utils.{name}")
     raise AttributeError(f"module 'versant.utils' has no attribute {name!r}")
