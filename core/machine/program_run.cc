@@ -576,7 +576,7 @@ void run_program_part(const Program& whole, Compute compute, std::span<const Ope
 
 void run_program_summed(const Program& whole, Compute compute, std::span<const Operand> inputs,
                         std::span<const Array* const> outputs, std::span<const Total> totals, int64_t numel,
-                        DType common, const char* op) {
+                        DType common, const char*) {
   const int64_t item = compute_bytes(compute), blocks = (numel + kReductionBlock - 1) / kReductionBlock;
   std::vector<char> room(totals.size() * static_cast<size_t>(blocks * item));
   std::vector<char*> leaves;
@@ -595,7 +595,6 @@ void run_program_summed(const Program& whole, Compute compute, std::span<const O
     else
       *static_cast<double*>(to) /= totals[k].divisor;
   }
-  (void)op;
 }
 
 }  // namespace versant

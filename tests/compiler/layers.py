@@ -154,6 +154,7 @@ MODULES: dict[str, tuple[Make, Draw]] = {
         lambda: nn.BatchNorm1d(3, affine=False, track_running_stats=False),
         normal(4, 3),
     ),
+    "SyncBatchNorm": (lambda: nn.SyncBatchNorm(3), normal(4, 3, 2, 2)),
     **shaped("InstanceNorm", num_features=3, affine=True, track_running_stats=True),
     "LayerNorm": (lambda: nn.LayerNorm(6), normal(4, 6)),
     "RMSNorm": (lambda: nn.RMSNorm(6), normal(4, 6)),
