@@ -212,6 +212,7 @@ def test_polynomials(name) -> None:
 @pytest.mark.parametrize("n", [4, 5, 12, 28])
 def test_gradients_of_places_at_the_identity(n, align_corners) -> None:
     """There every place is the middle of an element, where the derivative jumps: roundings decide."""
+    torch.manual_seed(0)
     theta, image = torch.eye(2, 3).repeat(2, 1, 1), torch.randn(2, 3, n, n)
     gradients = []
     for lib, move, x in ((vs, to_versant(theta), to_versant(image)), (torch, theta.clone(), image)):
@@ -219,7 +220,8 @@ def test_gradients_of_places_at_the_identity(n, align_corners) -> None:
         grid = lib.nn.functional.affine_grid(move, x.shape, align_corners=align_corners)
         lib.nn.functional.grid_sample(x, grid, align_corners=align_corners).square().sum().backward()
         gradients.append(move.grad)
-    text = difference(*gradients, scale=20)
+    largest = gradients[1].abs().max().item()  # terms of that size cancel in the others
+    text = difference(*(gradient / largest for gradient in gradients))
     assert not text, text
 
 
