@@ -507,6 +507,8 @@ int Branches::run_slowly(std::span<Tensor* const> arguments, std::vector<TensorR
       const int next = find(*plan, readings, value, fit);
       if (next < 0) {
         found.put_back();
+        const Step& step = plan->plain()[reading.step];
+        parting_ = {step.where, step.truth, reading.value, value};
         return false;
       }
       found.put_back_generators();

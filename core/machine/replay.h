@@ -62,6 +62,13 @@ class Branches {
   // was, when the values are new.
   int run(std::span<Tensor* const> arguments, std::vector<TensorRef>& results) const;
   int64_t runs() const { return runs_; }  // that ended well
+  // Where the last run met a value that no plan knows, and the one that a plan has there.
+  struct Parting {
+    std::string where;
+    bool truth = false;  // whether the truth of the values is meant
+    Scalar known, now;
+  };
+  const Parting& parting() const { return parting_; }
 
  private:
   // False, and everything as it was, when a value is another one.
@@ -72,6 +79,7 @@ class Branches {
   int find(const Plan& like, size_t readings, const Scalar& value, const std::vector<bool>& fit) const;
 
   mutable int64_t runs_ = 0;
+  mutable Parting parting_;
   mutable size_t latest_ = 0;  // the branch that the last replay took: the next one tries it first
   std::vector<std::shared_ptr<const Plan>> plans_;  // nodes of results keep theirs
 };

@@ -334,6 +334,14 @@ PyObject* plan_run(PyObject*, PyObject* args) {
   });
 }
 
+PyObject* plan_parting(PyObject*, PyObject* capsule) {
+  return guarded([&]() -> PyObject* {
+    const auto& [where, truth, known, now] = branches_of(capsule).parting();
+    return Py_BuildValue("sONN", where.c_str(), truth ? Py_True : Py_False, from_scalar(known),
+                         from_scalar(now));
+  });
+}
+
 PyObject* plan_runs(PyObject*, PyObject* capsule) {
   return guarded([&] { return PyLong_FromLongLong(branches_of(capsule).runs()); });
 }
@@ -373,6 +381,9 @@ PyMethodDef trace_functions[] = {
     {"plan_difference", plan_difference, METH_VARARGS,
      "plan_difference(branches, tensors, names): None if they fit, else in words what does not."},
     {"plan_run", plan_run, METH_VARARGS, "plan_run(branches, tensors): (branch, results), or None."},
+    {"plan_parting", plan_parting, METH_O,
+     "(where, whether its truth is meant, known value, new value) of the reading that ended plan_run with "
+     "None."},
     {"plan_runs", plan_runs, METH_O, "How often plans of these branches ran."},
     {},
 };

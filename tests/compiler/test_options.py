@@ -9,6 +9,7 @@ from compiler.comparison import bits
 import versant as vs
 from versant import nn
 from versant.compiler import CompileError
+from versant.compiler.record import short_place
 
 
 def doubled(x, others=(), *, scale=1.0):
@@ -121,3 +122,23 @@ def test_what_programs_of_pytorch_say_of_compilation() -> None:
     assert vs.compile(doubled, disable=True) is doubled
     with pytest.raises(TypeError, match="expected names as backend and mode"):
         vs.compile(doubled, backend=lambda graph, inputs: graph)
+
+
+def test_reasons_name_the_value_that_is_new_and_its_line():
+    def step(x):
+        if x.sum() > 0:
+            x = x * 2
+        return x * int(x[0])
+
+    compiled = vs.compile(step)
+    first = step.__code__.co_firstlineno
+    for value in (1.0, -1.0, 2.0):
+        compiled(vs.full((3,), value))
+    lines = compiled.explain().splitlines()
+    reasons = [line.partition(": ")[2].partition(";")[0] for line in lines if "compiled again" in line]
+    place = f"the value that is read at {short_place(__file__ + ':0')[:-2]}"
+    assert reasons == [f"{place}:{first + 1} was True, now False", f"{place}:{first + 3} was 2.0, now 4.0"]
+    strict = vs.compile(step, recompiles="error")
+    strict(vs.full((3,), 1.0))
+    with pytest.raises(CompileError, match=r"read at .*test_options\.py:\d+ was True, now False"):
+        strict(vs.full((3,), -1.0))

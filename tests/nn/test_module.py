@@ -232,9 +232,9 @@ def test_load_state_dict_lists_every_misfit_and_changes_nothing() -> None:
         net.load_state_dict(wrong)
     for fault in (
         "[Net.load_state_dict] nothing was loaded",
-        "missing: inner.seen",
-        "unexpected: more",
-        "misshapen: first.bias expected (2,), got (3,)",
+        'Missing key(s) in state_dict: "inner.seen"',
+        'Unexpected key(s) in state_dict: "more"',
+        "size mismatch for first.bias: expected (2,), got (3,)",
         "not a tensor: inner.scale is a float",
     ):
         assert fault in str(caught.value)
@@ -247,7 +247,7 @@ def test_load_state_dict_not_strict_returns_the_names() -> None:
     assert net.inner.scale.tolist() == [0.0, 0.0]
     assert result.missing_keys == ["first.weight", "first.bias", "inner.seen"]
     assert result.unexpected_keys == ["more"]
-    with pytest.raises(RuntimeError, match="misshapen"):
+    with pytest.raises(RuntimeError, match=r"size mismatch for inner\.scale"):
         net.load_state_dict({"inner.scale": vs.zeros(5)}, strict=False)
 
 

@@ -34,7 +34,7 @@ from versant.compiler.objects import is_module
 from versant.compiler.picture import svg_of
 from versant.compiler.plan import Plan, plan_of
 from versant.compiler.ran import MOST_ROUNDS, Ran, Reached
-from versant.compiler.record import Branch, read_record
+from versant.compiler.record import Branch, parting_of, read_record
 from versant.compiler.results import result_of
 from versant.compiler.text import branch_text
 from versant.compiler.watch import MOST_BYTES, Watch
@@ -142,7 +142,7 @@ class Compiled(_core.CompiledBase):
             if found is None:
                 if len(entry.results) >= MOST_READINGS:
                     self._refuse_readings(entry)
-                return trace(entry, "a value that Python reads is new")
+                return trace(entry, parting_of(entry.branches))
             self._replays += 1
             branch, made = found
             return entry.results[branch].answer(tensors, made)
@@ -390,10 +390,9 @@ class Compiled(_core.CompiledBase):
         self._add_entry(constants, facts, entry.branches, answer, entry.results[0].one_tensor)
 
     def _refuse_readings(self, entry: Entry) -> None:
-        readings = [step for step in read_record(entry.branches, 0).steps if step.reads]
-        reading = next((step for step in readings if not step.truth), readings[-1])
+        where = _core.plan_parting(entry.branches)[0]
         raise CompileError(
-            f"[compile] {reading.where}: {self.__name__} reads a value there that differed in "
+            f"[compile] {where}: {self.__name__} reads a value there that differed in "
             f"{len(entry.results)} calls; return the tensor instead of the number, decide by it with "
             "versant.cond or versant.while_loop, show it with versant.debug.print"
         )

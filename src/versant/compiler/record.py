@@ -323,6 +323,14 @@ def spreads(form: Window, window: Window) -> bool:
     )
 
 
+def parting_of(branches: Any) -> str:
+    """What told the last call of these branches from all before: a value that Python reads."""
+    where, of_truth, known, now = _core.plan_parting(branches)
+    if of_truth:
+        known, now = bool(known), bool(now)
+    return f"the value that is read at {short_place(where)} was {known}, now {now}"
+
+
 def short_place(where: str) -> str:
     """ "folder/train.py:12", beginning at the working directory if the file lies below it."""
     path, colon, line = where.rpartition(":")

@@ -37,8 +37,9 @@ def load_into(
     missing += [name for name in (*places, *extras) if name not in state_dict]
     unexpected += [name for name in state_dict if name not in places and name not in extras]
     if strict:
-        faults += [f"missing: {name}" for name in missing]
-        faults += [f"unexpected: {name}" for name in unexpected]
+        for what, names in (("Missing", missing), ("Unexpected", unexpected)):
+            if names:
+                faults.append(f"{what} key(s) in state_dict: " + ", ".join(f'"{name}"' for name in names))
     for name, (owner, attribute) in places.items():
         if name in state_dict and not owner._awaits_input:
             faults += _misfit(name, state_dict[name], owner.__dict__[attribute])
@@ -114,5 +115,5 @@ def _misfit(name: str, new: Any, old: Tensor) -> list[str]:
     if not isinstance(new, Tensor):
         return [f"not a tensor: {name} is a {type(new).__name__}"]
     if new.shape != old.shape:
-        return [f"misshapen: {name} expected {tuple(old.shape)}, got {tuple(new.shape)}"]
+        return [f"size mismatch for {name}: expected {tuple(old.shape)}, got {tuple(new.shape)}"]
     return []
