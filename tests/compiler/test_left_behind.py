@@ -99,23 +99,6 @@ def test_the_argument_itself_and_a_tensor_that_was_there():
     both(make)
 
 
-def test_a_state_that_is_carried_on_is_refused():
-    holder = types.SimpleNamespace(h=vs.zeros(3))
-
-    def carries(x):
-        holder.h = (holder.h + x).tanh()
-        return holder.h
-
-    def reads(x):
-        before = float(holder.h.sum())
-        holder.h = x * 2
-        return x + before
-
-    for function in (carries, reads):
-        with pytest.raises(CompileError, match="h was a tensor"):
-            vs.compile(function)(vs.ones(3))
-
-
 def test_another_kind_of_tensor_there_is_another_trace():
     holder = types.SimpleNamespace(last=vs.zeros(2))
 

@@ -27,6 +27,7 @@ from versant.compiler.calls import (
     release_cached_memory,
     shapes_of,
 )
+from versant.compiler.carried import Carried
 from versant.compiler.entries import IN_VAIN, Entry, Newcomers, drop_least_used, functions
 from versant.compiler.errors import CompileError
 from versant.compiler.facts import Fact
@@ -52,27 +53,10 @@ logger = logging.getLogger("versant.compile")
 MOST_READINGS = 16  # outcomes of the values that Python reads, for one entry
 
 # Attributes of a compiled function itself.
-OWN = {
-    "_function",
-    "_dynamic",
-    "_guards",
-    "_recompiles",
-    "_entries",
-    "_reasons",
-    "_replays",
-    "_traces",
-    "_stops",
-}
-OWN |= {"_written", "_closures", "_newcomers", "_reached", "_rounds", "_most_bytes"}
-OWN |= {
-    "__name__",
-    "__qualname__",
-    "__doc__",
-    "__module__",
-    "__wrapped__",
-    "__annotations__",
-    "__type_params__",
-}
+OWN = {"_function", "_dynamic", "_guards", "_recompiles", "_entries", "_reasons", "_replays", "_traces"}
+OWN |= {"_stops", "_written", "_closures", "_newcomers", "_reached", "_rounds", "_carried", "_most_bytes"}
+OWN |= {"__name__", "__qualname__", "__doc__", "__module__", "__wrapped__", "__annotations__"}
+OWN |= {"__type_params__"}
 
 _tracing = threading.Lock()  # one trace is made at a time
 _state = threading.local()
@@ -110,6 +94,7 @@ class Compiled(_core.CompiledBase):
         self._newcomers = Newcomers()
         self._reached: Reached = []  # what it was seen to reach beside what its code names
         self._rounds = 0  # in which that was found
+        self._carried = Carried()
         self._most_bytes: float = MOST_BYTES  # of arrays that are watched by their contents
         functions.add(self)
         functools.update_wrapper(self, function, updated=())
@@ -127,7 +112,7 @@ class Compiled(_core.CompiledBase):
                 return self._function(*args, **kwargs)
         seen = self._traces
         tensors: list[Tensor] = []
-        key = (take_apart((args, kwargs), tensors), modes())
+        key = (take_apart((args, kwargs), tensors), modes(), *self._carried.take_apart(tensors))
         trace = functools.partial(self._trace, args, kwargs, tensors, key, seen)
         entries = self._entries.get(key)
         if entries is None:
@@ -291,6 +276,7 @@ class Compiled(_core.CompiledBase):
             self._report(reason)
         # A branch of an entry has its facts already, and they hold.
         watch = Watch(self._function, args, kwargs, self._reached, self._most_bytes)
+        self._carried.release(watch)
         if watch.stops:
             self._stops = True
             return self._function(*args, **kwargs)
@@ -323,7 +309,10 @@ class Compiled(_core.CompiledBase):
                 return value
             found = arrays.facts()
             watch.facts += found
-            result = result_of(str(self.__name__), value, tensors, watch)
+            if self._carried.find(watch):
+                self._drop_all()
+                return value  # the next call brings what this one left
+            result = result_of(str(self.__name__), value, tensors, watch, self._carried.places)
             _core.trace_backward()
             if (hidden := ran.end()) and self._look_closer(hidden, entry):
                 return value
@@ -374,9 +363,15 @@ class Compiled(_core.CompiledBase):
             self._entries = {key: some for key, some in kept.items() if some}
         return True
 
+    def _drop_all(self) -> None:
+        for some in self._entries.values():
+            for entry in some:
+                self._drop_entries(entry.branches)
+        self._entries = {}
+
     def _add_quick(self, args: tuple[Any, ...], entry: Entry) -> None:
         """Lets the base answer calls like this one, if it can tell them."""
-        if not all(type(arg) in (Tensor, *PLAIN) for arg in args) or len(args) > 16:
+        if self._carried or not all(type(arg) in (Tensor, *PLAIN) for arg in args) or len(args) > 16:
             return
         rows = [fact.as_row() for fact in entry.facts]
         facts = [row for row in rows if row is not None]
@@ -415,7 +410,7 @@ class Compiled(_core.CompiledBase):
 
     def _other_structure(self, key: Any, tensors: list[Tensor]) -> str:
         """How a call parts from the last one that was traced."""
-        for (structure, mode), entries in reversed(self._entries.items()):
+        for (structure, mode, *_), entries in reversed(self._entries.items()):
             if structure == key[0]:
                 then, now = zip(MODES, mode, strict=True), zip(MODES, key[1], strict=True)
                 return ", ".join(
@@ -429,7 +424,9 @@ class Compiled(_core.CompiledBase):
     def _argument_names(self, call: Structure) -> list[str]:
         """How each tensor among the arguments is called."""
         named = named_arguments(self._function, call)
-        return [name for argument, part in named for name in tensor_names(part, argument)]
+        return [
+            name for argument, part in named for name in tensor_names(part, argument)
+        ] + self._carried.names()
 
     # Looking inside -----------------------------------------------------------------------------------------
 
@@ -522,7 +519,7 @@ class Compiled(_core.CompiledBase):
         """What is known of every branch, the oldest trace first."""
         entries = [(key, entry) for key, some in self._entries.items() for entry in reversed(some)]
         found = []
-        for t, ((structure, mode), entry) in enumerate(entries):
+        for t, ((structure, mode, *_), entry) in enumerate(entries):
             arguments = self._argument_names(structure)
             for b, result in enumerate(entry.results):
                 record = read_record(entry.branches, b)

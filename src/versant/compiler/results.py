@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import itertools
 import types
@@ -77,8 +78,12 @@ class Result:
         return as_python(self.structure, iter([piece(place) for place in self.places]))
 
 
-def result_of(name: str, value: Any, tensors: list[Tensor], watch: Watch) -> Result:
+def result_of(
+    name: str, value: Any, tensors: list[Tensor], watch: Watch, carried: Iterable[Place] = ()
+) -> Result:
     """What a function of that name gave when it was traced with these arguments, and what it left behind.
+
+    carried: where the next call finds what this one left.
 
     CompileError for effects that replays would not repeat.
     """
@@ -90,9 +95,11 @@ def result_of(name: str, value: Any, tensors: list[Tensor], watch: Watch) -> Res
             "not: draw them with tensors, or outside and pass them as arguments"
         )
     left, switched, rest = left_behind(fact for fact in watch.facts if not fact.holds())
+    left += [(place, place.now()) for place in carried]
     # Containers among the arguments are others in every call.
     rest += [fact for fact in watch.own if not fact.holds()]
-    for fact in sorted(rest, key=lambda fact: not isinstance(fact, Fact)):
+    # What tensors were carried on is not the reason.
+    for fact in sorted(rest, key=lambda fact: (is_carried(fact), not isinstance(fact, Fact))):
         raise CompileError(
             f"[compile] {name} changes what it reads, which replays would not repeat: {fact}. "
             "Return the new value, or keep it in a tensor that is changed in place"
@@ -131,6 +138,9 @@ class Place:
         self.key = key
         self.owner = owner
 
+    def now(self) -> Any:
+        return Fact(self.holder, self.key, None, self.owner).now()
+
     def put(self, value: Any) -> None:
         if isinstance(self.holder, types.CellType):
             self.holder.cell_contents = value
@@ -145,8 +155,8 @@ Entry = tuple[Place, Any]  # and what is left there
 
 # Note [What calls leave behind]
 # Tensors that a function puts into attributes, dicts and lists are results too, which replays put there. That
-# repeats the call only if nothing depends on the tensor that was there before: where the trace knows it, as
-# that of a state that is carried on, the function is refused. What else was there before is a fact as ever: a
+# repeats the call only if nothing depends on the tensor that was there before: where the trace knows it, it
+# is carried on (carried.py). What else was there before is a fact as ever: a
 # first call that finds None has a trace of its own. Of an older tensor the later calls assume what it is
 # like, not which one it is.
 def left_behind(broken: Iterable[AnyFact]) -> tuple[list[Entry], list[Entry], list[AnyFact]]:
@@ -157,7 +167,7 @@ def left_behind(broken: Iterable[AnyFact]) -> tuple[list[Entry], list[Entry], li
     for fact in broken:
         if isinstance(fact, Fact) and is_training_mode(fact):
             switched.append((Place(fact.holder, fact.key, fact.owner), fact.now()))
-        elif isinstance(fact, Fact) and type(fact.now()) is Tensor and not is_used(fact.value):
+        elif isinstance(fact, Fact) and is_state(fact.now()) and not is_used(fact.value):
             left[id(fact.holder), fact.key] = Place(fact.holder, fact.key, fact.owner), fact.now()
         elif isinstance(fact, Size) and (added := fact.added_tensors()) is not None:
             for key, tensor in added.items():
@@ -179,8 +189,27 @@ def is_training_mode(fact: Fact) -> bool:
     )
 
 
+def is_state(value: Any) -> bool:
+    """Whether it is what calls leave for others: a tensor, or a tuple of them."""
+    if type(value) is tuple:
+        return any(map(is_state, value)) and all(part is None or is_state(part) for part in value)
+    return type(value) is Tensor
+
+
+def is_carried(fact: Any) -> bool:
+    """Whether a fact that a call broke is about tensors that it replaced by others."""
+    return (
+        type(fact) is Fact
+        and not isinstance(fact.holder, (contextvars.ContextVar, types.FunctionType))
+        and is_state(fact.value)
+        and is_state(fact.now())
+    )
+
+
 def is_used(value: Any) -> bool:
     """Whether the trace read a tensor, or may have."""
+    if type(value) is tuple:
+        return is_state(value)
     return isinstance(value, Tensor) and (type(value) is not Tensor or _core.trace_knows(value))
 
 

@@ -52,7 +52,7 @@ from versant.compiler.objects import (
     running_by_rule,
     watched_names,
 )
-from versant.structure import CONTAINERS, PLAIN, attributes_of, positional_names
+from versant.structure import CONTAINERS, PLAIN, attributes_of, positional_names, take_apart
 
 MOST = 20000  # facts; beyond them objects are watched by identity alone
 MOST_BYTES = 1 << 20  # of an array of numpy that is watched by its contents
@@ -70,6 +70,10 @@ READ = READERS | {  # what is looked at in a module
 }
 NOW = {"now", "utcnow", "today"}  # methods of dates
 ALWAYS = ("training", "_has_hooks")  # attributes of modules that may be set for the first time
+
+
+def holds_tensor(value: Any, tensor: Tensor) -> bool:
+    return value is tensor or (type(value) is tuple and any(holds_tensor(part, tensor) for part in value))
 
 
 class Watch:
@@ -138,6 +142,21 @@ class Watch:
                 tensor = fact.value
                 if isinstance(tensor, Tensor):
                     self.facts[i] = TensorFact(holder, key, tensor, fact.owner)
+                    self.names.pop(id(tensor), None)
+                    self.tensors = [other for other in self.tensors if other is not tensor]
+                    self._kept = [other for other in self._kept if other is not tensor]
+
+    def forget(self, holder: Any, key: Any) -> None:
+        """Of what stands there, assumes nothing: it is an argument. What else it is stays a fact."""
+        facts = [fact for fact in self.facts if isinstance(fact, Fact)]
+        for fact in facts:
+            if fact.holder is holder and fact.key == key:
+                self.facts.remove(fact)
+                held: list[Tensor] = []
+                take_apart(fact.value, held)
+                for tensor in held:
+                    if any(holds_tensor(other.value, tensor) for other in facts if other is not fact):
+                        continue
                     self.names.pop(id(tensor), None)
                     self.tensors = [other for other in self.tensors if other is not tensor]
                     self._kept = [other for other in self._kept if other is not tensor]
