@@ -45,8 +45,8 @@ PyObject* of_paths(const char* name) {
 }
 
 std::string path_of(const Scope& scope) {
+  if (!scope.module) return {};  // before versant.nn is imported for it
   static PyObject* const path = of_paths("path_of");
-  if (!scope.module) return {};
   const Object found(
       checked(PyObject_CallFunctionObjArgs(path, scope.root.get(), scope.module.get(), nullptr)));
   const char* text = PyUnicode_AsUTF8(found.get());

@@ -2,6 +2,8 @@
 
 import copy
 import logging
+import subprocess
+import sys
 
 import pytest
 from compiler.comparison import bits
@@ -142,3 +144,8 @@ def test_reasons_name_the_value_that_is_new_and_its_line():
     strict(vs.full((3,), 1.0))
     with pytest.raises(CompileError, match=r"read at .*test_options\.py:\d+ was True, now False"):
         strict(vs.full((3,), -1.0))
+
+
+def test_a_function_without_modules_imports_none():
+    code = "import sys, versant as vs\nvs.compile(lambda x: x * 2)(vs.ones(2))\nassert 'versant.nn' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
