@@ -147,5 +147,9 @@ def test_reasons_name_the_value_that_is_new_and_its_line():
 
 
 def test_a_function_without_modules_imports_none():
-    code = "import sys, versant as vs\nvs.compile(lambda x: x * 2)(vs.ones(2))\nassert 'versant.nn' not in sys.modules"
+    code = """
+import sys, versant as vs
+vs.compile(lambda x: x * 2)(vs.ones(2))
+assert "versant.nn" not in sys.modules
+"""
     subprocess.run([sys.executable, "-c", code], check=True)
