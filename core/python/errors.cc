@@ -53,13 +53,14 @@ PyObject* class_of(ErrorKind kind) {
   return PyExc_RuntimeError;
 }
 
-// The message under the op's public name: "[arange.steps] ..." is about arange. A message without a name gets
-// `op`.
+// The message under the op's public name: "[arange.steps] ..." is about arange, "[special.entr] ..." about
+// special.entr. A message without a name gets `op`.
 std::string public_text(std::string message, const char* op) {
   if (op && !message.starts_with('[')) message = text("[", op, "] ", message);
   const size_t end = message.find(']'), dot = message.rfind('.', end);
-  if (message.starts_with('[') && end < message.find(' ') && dot != std::string::npos)
-    message.erase(dot, end - dot);
+  if (!message.starts_with('[') || end >= message.find(' ') || dot == std::string::npos) return message;
+  const std::string before = message.substr(1, dot - 1);
+  if (before != "special" && before != "linalg" && before != "fft") message.erase(dot, end - dot);
   return message;
 }
 

@@ -153,13 +153,4 @@ def start_processes(
     return None
 
 
-def spawn(
-    fn: Callable[..., Any],
-    args: Iterable[Any] = (),
-    nprocs: int = 1,
-    join: bool = True,
-    daemon: bool = False,
-    start_method: str = "spawn",
-) -> ProcessContext | None:
-    """start_processes, by fresh interpreters."""
-    return start_processes(fn, args, nprocs, join, daemon, start_method)
+spawn = start_processes  # whose processes are fresh interpreters unless another way is asked for

@@ -26,3 +26,16 @@ def test_the_op_and_what_it_met_are_named(name, value, kind):
 def test_other_missing_attributes_stay_attribute_errors():
     with pytest.raises(AttributeError, match="shape_of_things"):
         vs.ones(2).shape_of_things  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["entr", "bessel_j0", "airy_ai", "ndtri"])
+def test_the_namespace_is_a_part_of_the_name(name) -> None:
+    with pytest.raises(
+        TypeError, match=rf"\[special\.{name}\] argument 'input' must be a tensor or a number, got str"
+    ):
+        getattr(vs.special, name)("x")
+
+
+def test_polynomials_take_tensors_and_numbers() -> None:
+    with pytest.raises(TypeError, match="must be a tensor or a number, got str"):
+        vs.special.hermite_polynomial_h("x", 2)

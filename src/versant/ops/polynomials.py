@@ -31,6 +31,10 @@ def polynomial(name: str, says: str, first: Callable[[Any], Any], step: Step) ->
         return value
 
     def family(input: Tensor | float, n: Tensor | int) -> Tensor:
+        if not isinstance(input, (Tensor, int, float)):
+            raise TypeError(
+                f"[{name}] argument 'input' must be a tensor or a number, got {type(input).__name__}"
+            )
         x = input if isinstance(input, Tensor) else scalar_tensor(float(input), dtype=get_default_dtype())
         x = x if x.is_floating_point() else x.to(get_default_dtype())
         if not isinstance(n, Tensor):
